@@ -1,0 +1,109 @@
+"""Load a section of params.yaml into a frozen dataclass; bind a named choice to its function."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+Section = TypeVar("Section")
+Value = TypeVar("Value")
+
+#: Decorator of every params section: frozen, keyword-only, no unknown keys, no conversions.
+section = pydantic_dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True)
+)
+
+
+@section
+class Choice:
+    """One entry of a table with its options: `{name: triplet, options: {margin: 0.3}}`."""
+
+    name: str
+    options: dict[str, Any]
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Return params.yaml as plain dictionaries (YAML 1.2, as DVC reads it)."""
+    try:
+        params = YAML(typ="safe", pure=True).load(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; run from the repository's root") from None
+    except YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(params, dict):
+        raise ValueError(f"{path}: expected a mapping of sections, got {type(params).__name__}")
+    return params
+
+
+def load_section(kind: type[Section], *keys: str, path: Path = Path("params.yaml")) -> Section:
+    """Return the section found under `keys` as the frozen dataclass `kind`.
+
+    Raises ValueError in one line with the path of the key: unknown, missing, or of a wrong type.
+    """
+    value: Any = read_params(path)
+    for depth, key in enumerate(keys):
+        if not isinstance(value, Mapping) or key not in value:
+            known = ", ".join(sorted(map(str, value))) if isinstance(value, Mapping) else "nothing"
+            place = ".".join(keys[: depth + 1])
+            raise ValueError(f"{path}: {place}: missing; this level holds {known}")
+        value = value[key]
+    return build_section(kind, value, place=f"{path}: {'.'.join(keys)}")
+
+
+def build_section(kind: type[Section], value: object, *, place: str) -> Section:
+    """Return plain dictionaries as the dataclass `kind`; `place` names them in the error."""
+    try:
+        return TypeAdapter(kind).validate_python(_tuples(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([place, *map(str, first["loc"])])
+        message = {
+            "unexpected_keyword_argument": "unknown key; remove it or correct its spelling",
+            "missing_argument": "missing key; add it",
+            "missing": "missing key; add it",
+        }.get(first["type"], f"{first['msg'][:1].lower()}{first['msg'][1:]}")
+        got = "" if "missing" in first["type"] else f"; got {first['input']!r}"
+        raise ValueError(f"{key}: {message}{got}") from None
+
+
+def lookup(table: Mapping[str, Value], name: str, *, kind: str) -> Value:
+    """Return `table[name]`, or raise ValueError that lists the names there are."""
+    if name not in table:
+        raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(table))}")
+    return table[name]
+
+
+def choose(table: Mapping[str, Callable[..., Value]], choice: Choice, *, kind: str) -> Any:
+    """Return the chosen function with its options bound.
+
+    Options are checked against the function's keyword-only parameters: the signature is the
+    schema and its defaults are used for what is not given.
+    """
+    function = lookup(table, choice.name, kind=kind)
+    allowed = keyword_options(function)
+    for name in choice.options:
+        if name not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise ValueError(f"{kind} {choice.name}: unknown option {name!r}; it takes {known}")
+    return partial(function, **choice.options)
+
+
+def keyword_options(function: Callable[..., object]) -> dict[str, Any]:
+    """Return the keyword-only parameters of a function with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _tuples(value: object) -> Any:
+    """Return YAML's lists as tuples: strict validation takes no list for a tuple."""
+    if isinstance(value, Mapping):
+        return {str(key): _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value

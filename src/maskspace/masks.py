@@ -1,0 +1,159 @@
+"""Mask algebra: run lengths, boxes, areas, intersections, nesting, masks <-> label map.
+
+Run lengths are COCO's compressed strings (pycocotools); everything else is numpy and scipy.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Int64
+from pycocotools import mask as coco
+from scipy import ndimage
+
+
+def encode(masks: Bool[np.ndarray, "n h w"]) -> list[str]:
+    """Return COCO's compressed run-length string of each mask."""
+    if len(masks) == 0:
+        return []
+    stacked = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8))
+    return [rle["counts"].decode("ascii") for rle in coco.encode(stacked)]
+
+
+def decode(counts: list[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"]:
+    """Return the dense masks of COCO run-length strings; ValueError if the runs do not fit."""
+    height, width = size_hw
+    if not counts:
+        return np.zeros((0, height, width), bool)
+    for position, string in enumerate(counts):
+        runs = run_lengths(string)
+        if sum(runs) != height * width or min(runs) < 0:
+            raise ValueError(
+                f"mask {position}: its run lengths cover {sum(runs)} pixels, "
+                f"the image has {height}×{width} = {height * width}"  # noqa: RUF001
+            )
+    rles = [{"size": [height, width], "counts": string.encode("ascii")} for string in counts]
+    return np.ascontiguousarray(coco.decode(rles).transpose(2, 0, 1).astype(bool))
+
+
+def run_lengths(counts: str) -> list[int]:
+    """Return the run lengths, background first, that a COCO compressed string stands for.
+
+    The format is pycocotools': 5 bits a character with a continuation bit, offset 48, and from
+    the fourth run on each value is the difference to the run two before.
+    """
+    runs: list[int] = []
+    value, shift = 0, 0
+    for character in counts:
+        chunk = ord(character) - 48
+        if not 0 <= chunk < 64 or shift > 60:
+            raise ValueError(f"run lengths hold the character {character!r}, not COCO's coding")
+        value |= (chunk & 0x1F) << shift
+        shift += 5
+        if not chunk & 0x20:
+            if chunk & 0x10:
+                value -= 1 << shift
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value, shift = 0, 0
+    if shift:
+        raise ValueError("run lengths end in the middle of a number")
+    return runs or [0]
+
+
+def areas(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n"]:
+    """Return the pixel count of each mask."""
+    return masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64)
+
+
+def boxes_xywh(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "n 4"]:
+    """Return the tight box of each mask: first column and row, columns and rows covered.
+
+    An empty mask has the box 0, 0, 0, 0.
+    """
+    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    boxes = np.zeros((len(masks), 4), np.int64)
+    for axis, present in enumerate((columns, rows)):
+        first = present.argmax(axis=1)
+        last = present.shape[1] - present[:, ::-1].argmax(axis=1)
+        boxes[:, axis] = first
+        boxes[:, axis + 2] = np.where(present.any(axis=1), last - first, 0)
+    return boxes
+
+
+def pairwise_intersections(
+    predicted: Bool[np.ndarray, "n h w"], true: Bool[np.ndarray, "m h w"]
+) -> Int64[np.ndarray, "n m"]:
+    """Return the number of pixels that each predicted mask shares with each true mask.
+
+    Computed as a float32 product over blocks of at most 2**22 pixels, hence exact: every partial
+    sum is an integer below 2**24.
+    """
+    flat_predicted, flat_true = (m.reshape(len(m), -1) for m in (predicted, true))
+    shared = np.zeros((len(predicted), len(true)), np.int64)
+    block = max(1, min(1 << 22, (1 << 26) // max(1, len(predicted) + len(true))))
+    for start in range(0, flat_predicted.shape[1], block):
+        part = slice(start, start + block)
+        left, right = flat_predicted[:, part], flat_true[:, part]
+        shared += (left.astype(np.float32) @ right.T.astype(np.float32)).astype(np.int64)
+    return shared
+
+
+def pairwise_iou(
+    predicted: Bool[np.ndarray, "n h w"], true: Bool[np.ndarray, "m h w"]
+) -> Float64[np.ndarray, "n m"]:
+    """Return intersection over union of every pair; two empty masks have IoU 0."""
+    shared = pairwise_intersections(predicted, true)
+    union = areas(predicted)[:, None] + areas(true)[None, :] - shared
+    return shared / np.maximum(union, 1)
+
+
+def nesting_parents(masks: Bool[np.ndarray, "n h w"], *, containment: float) -> list[int | None]:
+    """Return for each mask the index of the smallest strictly larger mask that contains it.
+
+    A mask is contained when at least `containment` of its pixels lie in the other. Equal areas
+    never nest, so that the relation has no cycles; ties in area go to the lower index.
+    """
+    area = areas(masks)
+    shared = pairwise_intersections(masks, masks)
+    inside = (shared >= containment * area[:, None]) & (area[:, None] < area[None, :])
+    inside &= area[:, None] > 0
+    candidate = np.where(inside, area[None, :], np.iinfo(np.int64).max)
+    smallest = candidate.argmin(axis=1) if len(masks) else np.zeros(0, np.int64)
+    return [int(p) if inside[i, p] else None for i, p in enumerate(smallest)]
+
+
+def from_label_map(
+    labels: Int[np.ndarray, "h w"],
+) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, "n h w"]]:
+    """Return the non-zero labels, ascending, and the mask of each."""
+    ids = np.unique(labels)
+    ids = ids[ids != 0].astype(np.int64)
+    return ids, labels[None] == ids[:, None, None]
+
+
+def to_label_map(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "h w"]:
+    """Return a label map in which pixel values are 1 + the index of the smallest mask there.
+
+    The finest mask of a nest is kept, ties going to the lower index; 0 where there is no mask.
+    """
+    labels = np.zeros(masks.shape[1:], np.int64)
+    for index in np.argsort(-areas(masks), kind="stable")[::1]:
+        labels[masks[index]] = index + 1
+    return labels
+
+
+def split_components(
+    labels: Int[np.ndarray, "h w"],
+) -> Int64[np.ndarray, "h w"]:
+    """Return the label map with a label for each 4-connected component of equal value.
+
+    Labels run from 1 in row-major order of each component's first pixel; 0 stays 0.
+    """
+    result = np.zeros(labels.shape, np.int64)
+    offset = 0
+    for value in np.unique(labels[labels != 0]):
+        components, count = ndimage.label(labels == value)
+        result[components > 0] = components[components > 0] + offset
+        offset += count
+    present, first = np.unique(result, return_index=True)
+    order = np.zeros(offset + 1, np.int64)
+    ranked = present[np.argsort(first, kind="stable")]
+    order[ranked[ranked != 0]] = np.arange(1, offset + 1)
+    return order[result]

@@ -1,0 +1,159 @@
+"""Records and protocols that cross packages: samples, clicks, proposals, embeddings, models."""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """One mask of a sample, as COCO run lengths.
+
+    `counts` is COCO's compressed run-length string for the sample's `size_hw`; `box_xywh` is in
+    pixels with w and h the numbers of columns and rows covered (pycocotools' convention, one more
+    than SA-1B's); `parent` is the id of the smallest mask that contains this one, or None;
+    `score` is the source's own confidence in [0, 1], 1 for a person's annotation; an `ignore`
+    annotation marks pixels that no metric and no loss may count.
+    """
+
+    id: int
+    counts: str
+    area: int
+    box_xywh: tuple[int, int, int, int]
+    parent: int | None = None
+    score: float = 1.0
+    ignore: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One image with its masks: what every reader yields and every shard holds.
+
+    `image` holds the source's encoded bytes untouched and `extension` its format ("jpg", "png");
+    masks live in the frame of the image after its EXIF rotation, whose size is `size_hw`.
+    `key` is unique in its dataset and made of [A-Za-z0-9_-]. `split` is the source's own split
+    ("train", "val", "test"), or None where the source has none.
+    """
+
+    key: str
+    dataset: str
+    image: bytes
+    extension: str
+    size_hw: tuple[int, int]
+    annotations: tuple[Annotation, ...]
+    split: str | None = None
+    licence: str = "unknown"
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Click:
+    """A pixel of the original image, column `x` and row `y` from the top left, and its sign."""
+
+    x: int
+    y: int
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Predicted masks, best first; `scores` never increase."""
+
+    masks: Bool[np.ndarray, "n h w"]
+    scores: Float32[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        """Return the number of proposals."""
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A feature vector per pixel at several strides: `levels[stride]` is float32 `c h w`."""
+
+    levels: Mapping[int, Float32[np.ndarray, "c h w"]]
+
+
+class Reader(Protocol):
+    """Yield a dataset's samples lazily, in an order that the file system does not decide."""
+
+    def __call__(self, root: str, *, seed: int, limit: int | None) -> Iterator[Sample]:
+        """Read `root`; generated datasets use `seed`; stop after `limit` samples if not None."""
+        ...
+
+
+class ClickModel(Protocol):
+    """A model that turns one click into one map of foreground logits."""
+
+    def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> Tensor:
+        """Return the features of one image, computed once for any number of clicks."""
+        ...
+
+    def click_logits(
+        self,
+        features: Tensor,
+        size_hw: tuple[int, int],
+        clicks_xy: Int[np.ndarray, "k 2"],
+        positive: Bool[np.ndarray, " k"],
+    ) -> Float32[np.ndarray, "k r s"]:
+        """Return one logit map a click, at the model's own resolution r s, for clicks in pixels."""
+        ...
+
+
+class Objective(Protocol):
+    """Turn embeddings and label maps into named loss terms; the terms' sum is minimised."""
+
+    def __call__(
+        self, embedding: Float32[Tensor, "b c h w"], labels: Int[Tensor, "b h w"]
+    ) -> dict[str, Float32[Tensor, ""]]:
+        """Return the weighted terms; label 0 is unlabelled."""
+        ...
+
+
+def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarray, "h w 3"]:
+    """Return any image as uint8 RGB: a path, encoded bytes, a PIL image, or an `h w [c]` array.
+
+    EXIF rotation is applied, grey is repeated, alpha is dropped, 16-bit is scaled by 1/257 with
+    rounding. Raises ValueError for what is not an image, naming the file where there is one.
+    """
+    if isinstance(image, np.ndarray):
+        return _array_to_rgb(image)
+    if isinstance(image, Image.Image):
+        return _pil_to_rgb(image)
+    name = "image bytes" if isinstance(image, bytes) else str(image)
+    try:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            return _pil_to_rgb(opened)
+    except FileNotFoundError:
+        raise ValueError(f"{name}: no such file; give the path of an image") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name}: cannot be read as an image ({error})") from None
+
+
+def _pil_to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        return _array_to_rgb(np.asarray(image))
+    return np.array(image.convert("RGB"))
+
+
+def _array_to_rgb(array: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise ValueError(f"an image array is h w, h w 1, h w 3 or h w 4; got shape {array.shape}")
+    if array.dtype in (np.dtype(np.int32), np.dtype(np.uint16)):
+        if array.min(initial=0) < 0 or array.max(initial=0) > 65535:
+            raise ValueError("a 16-bit image has values in 0..65535; got values outside")
+        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise ValueError(f"an image array is uint8 or uint16; got {array.dtype}")
+    array = array[..., :3] if array.shape[2] == 4 else array
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))

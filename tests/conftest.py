@@ -1,0 +1,20 @@
+"""Shape and type checks on every public call, and where the real images are."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+install_import_hook("maskspace", "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real images with masks; tests that need it skip where it is absent."""
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("MASKSPACE_ASSETS", root.parent / "shared" / "assets"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images at {folder}; set MASKSPACE_ASSETS")
+    return folder
