@@ -1,0 +1,379 @@
+"""One merge tree of an image: every number of regions, every height, ranked proposals, clicks.
+
+Superpixels are merged two at a time, the cheapest adjacent pair first (hierarchical agglomeration
+on the region adjacency graph). The cost of a pair is
+
+    sqrt(m / (m + g)) · ((1 - b) · d + b · e),    1/m = 1/|A| + 1/|B|,
+
+d the root-mean-square difference of the two mean features, e that of the pixels along their common
+border, b a mixing weight, g the mean superpixel's area. The factor is Ward's (1963,
+doi:10.1080/01621459.1963.10500845) for regions that are small against g, so that specks join early
+whatever their colour, and tends to 1 for larger ones, so that a large and faint region does not
+outlive a small and distinct one. Hence costs lie in [0, 1] for features in [0, 1], and mean the
+same in every image: how far apart in feature space two regions are.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
+
+from maskspace.partition.superpixels import neighbour_differences, superpixels
+from maskspace.types import Proposals
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeTree:
+    """Nested partitions of one image, from its superpixels down to a single region.
+
+    `superpixels` holds labels 1..k at the working resolution, which is at most the image's own,
+    `size_hw`; answers are in the image's. Nodes 0..k-1 are the superpixels and node k + i is made
+    by merge i, which joins the nodes `merges[i]`. `heights[i]` in [0, 1] is the feature difference
+    that merge i bridges, raised to the greatest so far; heights never decrease.
+    """
+
+    superpixels: Int32[np.ndarray, "r s"]
+    merges: Int64[np.ndarray, "m 2"]
+    heights: Float32[np.ndarray, " m"]
+    size_hw: tuple[int, int]
+
+    @property
+    def max_regions(self) -> int:
+        """Return the number of superpixels, the most regions that `partition` can give."""
+        return len(self.merges) + 1
+
+    def partition(self, regions: int) -> Int32[np.ndarray, "h w"]:
+        """Return exactly `regions` 4-connected regions, labels from 1 in row-major order.
+
+        Partitions are nested: the regions of a smaller number are unions of those of a larger one.
+        Raises ValueError outside 1..`max_regions`.
+        """
+        if not 1 <= regions <= self.max_regions:
+            raise ValueError(
+                f"regions is in 1..{self.max_regions} for this image; got {regions}: "
+                "ask for a number in this range"
+            )
+        starts = np.flatnonzero(self._layout.joins >= self.max_regions - regions) + 1
+        starts = np.concatenate([[0], starts])
+        # Superpixel labels are in row-major order, so a region's first pixel is in its least one.
+        order = np.argsort(np.minimum.reduceat(self._layout.leaves, starts))
+        label = np.empty(regions, np.int32)
+        label[order] = np.arange(1, regions + 1, dtype=np.int32)
+        lengths = np.diff(starts, append=self.max_regions)
+        of_superpixel = np.empty(self.max_regions + 1, np.int32)
+        of_superpixel[self._layout.leaves + 1] = np.repeat(label, lengths)
+        return self._to_image(of_superpixel[self.superpixels])
+
+    def cut(self, height: float) -> Int32[np.ndarray, "h w"]:
+        """Return the partition in which every merge of at most `height` in [0, 1] is done."""
+        return self.partition(self._regions_at(height))
+
+    def proposals(self, limit: int = 100, *, min_area: int = 16) -> Proposals:
+        """Return up to `limit` nodes of the tree, longest-lived first; no two are equal.
+
+        A node's score is its persistence: the height at which it is merged into something else
+        minus the height at which it came to be (0 for a superpixel). The whole image is never
+        merged, scores 0 and comes last. Ties go to the larger area. Nodes of fewer than `min_area`
+        pixels of the working resolution are left out.
+        """
+        if limit < 1:
+            raise ValueError(f"proposals: limit is at least 1; got {limit}")
+        enough = np.flatnonzero((self._areas >= min_area) | (self._areas == self._areas[-1]))
+        scores, areas = self._persistence[enough], self._areas[enough]
+        ranked = enough[np.lexsort((enough, -areas, -scores))][:limit]
+        masks = np.empty((len(ranked), *self.size_hw), bool)
+        for mask, node in zip(masks, ranked, strict=True):
+            mask[:] = self._node_mask(int(node))
+        return Proposals(masks, self._persistence[ranked])
+
+    def region_at(
+        self,
+        x: int,
+        y: int,
+        height: float | None = None,
+        *,
+        avoid_xy: tuple[tuple[int, int], ...] = (),
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the region under the pixel in column `x`, row `y` of the image.
+
+        Without a height it is the most persistent node over that pixel (ties to the larger) that
+        holds no pixel of `avoid_xy`, and empty if every one does; with a height, the pixel's
+        region in `cut(height)`.
+        """
+        if height is not None:
+            labels = self.cut(height)
+            self._leaf_at(x, y)
+            return labels == labels[y, x]
+        avoided = {node for other in avoid_xy for node in self._ancestors(self._leaf_at(*other))}
+        line = [node for node in self._ancestors(self._leaf_at(x, y)) if node not in avoided]
+        if not line:
+            return np.zeros(self.size_hw, bool)
+        return self._node_mask(max(line, key=lambda node: (self._persistence[node], node)))
+
+    def _regions_at(self, height: float) -> int:
+        if not 0 <= height <= 1:
+            raise ValueError(f"a height is in [0, 1]; got {height}")
+        return self.max_regions - int(np.searchsorted(self.heights, height, side="right"))
+
+    def _leaf_at(self, x: int, y: int) -> int:
+        height, width = self.size_hw
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(
+                f"click ({x}, {y}) is outside the image: x is in 0..{width - 1} and y in "
+                f"0..{height - 1}"
+            )
+        rows, columns = self._lookup
+        return int(self.superpixels[rows[y], columns[x]]) - 1
+
+    def _ancestors(self, node: int) -> Iterator[int]:
+        """Yield the node and all above it, up to the whole image."""
+        while node >= 0:
+            yield node
+            node = int(self._parents[node])
+
+    def _node_mask(self, node: int) -> Bool[np.ndarray, "h w"]:
+        place = self._place - self._layout.starts[node]
+        return self._to_image((place >= 0) & (place < self._layout.counts[node]))
+
+    def _to_image(self, array: np.ndarray) -> np.ndarray:
+        """Return an array of the working resolution at the image's, by nearest neighbour.
+
+        Every working row and column is repeated at least once, in order: numbers of regions,
+        their nesting and their 4-connectedness stay.
+        """
+        if array.shape == self.size_hw:
+            return array
+        rows, columns = self._lookup
+        return array.take(columns, axis=1).take(rows, axis=0)
+
+    @cached_property
+    def _lookup(self) -> tuple[Int64[np.ndarray, " h"], Int64[np.ndarray, " w"]]:
+        """Return the working row of each image row, and the working column of each column."""
+        sizes = zip(self.size_hw, self.superpixels.shape, strict=True)
+        rows, columns = ((2 * np.arange(n) + 1) * small // (2 * n) for n, small in sizes)
+        return rows, columns
+
+    @cached_property
+    def _layout(self) -> "_Layout":
+        return _layout(self.merges)
+
+    @cached_property
+    def _place(self) -> Int32[np.ndarray, "r s"]:
+        """Return each working pixel's place in the order of leaves: a node is a run of places."""
+        place = np.empty(self.max_regions + 1, np.int32)
+        place[self._layout.leaves + 1] = np.arange(self.max_regions, dtype=np.int32)
+        return place[self.superpixels]
+
+    @cached_property
+    def _areas(self) -> Int64[np.ndarray, " n"]:
+        """Return the working-resolution pixels of each node."""
+        leaves = np.bincount(self.superpixels.ravel(), minlength=self.max_regions + 1)[1:]
+        until = np.concatenate([[0], np.cumsum(leaves[self._layout.leaves])])
+        return until[self._layout.starts + self._layout.counts] - until[self._layout.starts]
+
+    @cached_property
+    def _parents(self) -> Int64[np.ndarray, " n"]:
+        """Return the node each node is merged into, -1 for the whole image."""
+        parents = np.full(2 * self.max_regions - 1, -1, np.int64)
+        made = np.arange(self.max_regions, 2 * self.max_regions - 1)
+        parents[self.merges[:, 0]] = parents[self.merges[:, 1]] = made
+        return parents
+
+    @cached_property
+    def _persistence(self) -> Float32[np.ndarray, " n"]:
+        own = np.concatenate([np.zeros(self.max_regions, np.float32), self.heights])
+        return np.where(self._parents >= 0, own[self._parents] - own, np.float32(0))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The leaves in an order in which every node is a run of them.
+
+    Node i is `leaves[starts[i] : starts[i] + counts[i]]`, and `joins[j]` is the merge that brings
+    the leaves at places j and j + 1 together; a merge does so for exactly one j.
+    """
+
+    leaves: Int64[np.ndarray, " k"]
+    starts: Int64[np.ndarray, " n"]
+    counts: Int64[np.ndarray, " n"]
+    joins: Int64[np.ndarray, " m"]
+
+
+def _layout(merges: Int64[np.ndarray, "m 2"]) -> _Layout:
+    num_leaves = len(merges) + 1
+    counts, starts = [1] * (2 * num_leaves - 1), [0] * (2 * num_leaves - 1)
+    for merge, (left, right) in enumerate(pairs := merges.tolist()):
+        counts[num_leaves + merge] = counts[left] + counts[right]
+    joins = np.empty(len(merges), np.int64)
+    for merge in reversed(range(len(merges))):
+        left, right = pairs[merge]
+        starts[left] = starts[num_leaves + merge]
+        starts[right] = starts[left] + counts[left]
+        joins[starts[right] - 1] = merge
+    leaves = np.empty(num_leaves, np.int64)
+    leaves[starts[:num_leaves]] = np.arange(num_leaves)
+    return _Layout(leaves, np.array(starts), np.array(counts), joins)
+
+
+def build_tree(
+    embedding: Float[np.ndarray, "c h w"],
+    *,
+    size_hw: tuple[int, int] | None = None,
+    regions: int = 1024,
+    compactness: float = 0.02,
+    border: float = 0.3,
+) -> MergeTree:
+    """Return the merge tree of an embedding with features in [0, 1].
+
+    `size_hw` is the image's size where the embedding has fewer rows and columns than it. `regions`
+    and `compactness` are those of `superpixels`; `border` in [0, 1] is how much of the cost is
+    measured along the common border and not between mean features.
+    """
+    size_hw = size_hw or embedding.shape[1:]
+    if (
+        min(embedding.shape[1:]) < 1
+        or size_hw[0] < embedding.shape[1]
+        or size_hw[1] < embedding.shape[2]
+    ):
+        raise ValueError(
+            f"an embedding of {embedding.shape[1:]} does not fit an image of {size_hw}"
+        )
+    if not np.isfinite(embedding).all():
+        raise ValueError("the embedding holds values that are not finite; was the model trained?")
+    labels = superpixels(embedding, regions=regions, compactness=compactness)
+    graph = region_adjacency(labels, embedding)
+    merges, costs = _agglomerate(graph, grain=labels.size / len(graph.areas), border=border)
+    heights = np.minimum(np.maximum.accumulate(costs), 1).astype(np.float32)
+    return MergeTree(superpixels=labels, merges=merges, heights=heights, size_hw=size_hw)
+
+
+@dataclass(frozen=True)
+class RegionGraph:
+    """The adjacency of a partition: regions by index, pairs of regions with a common border.
+
+    `borders` are the numbers of neighbouring pixel pairs across, `contrasts` the sums of their
+    root-mean-square feature differences.
+    """
+
+    areas: Int64[np.ndarray, " k"]
+    means: Float64[np.ndarray, "k c"]
+    pairs: Int64[np.ndarray, "e 2"]
+    borders: Int64[np.ndarray, " e"]
+    contrasts: Float64[np.ndarray, " e"]
+
+
+def region_adjacency(
+    labels: Int32[np.ndarray, "h w"], embedding: Float[np.ndarray, "c h w"]
+) -> RegionGraph:
+    """Return the region adjacency graph of a partition with labels 1..k; region i has label i+1."""
+    index = labels.astype(np.int64) - 1
+    areas = np.bincount(index.ravel())
+    sums = [np.bincount(index.ravel(), weights=channel.ravel()) for channel in embedding]
+    right, down = neighbour_differences(embedding)
+    first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
+    second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
+    across = first != second
+    first, second = first[across], second[across]
+    code = np.minimum(first, second) * len(areas) + np.maximum(first, second)
+    code, pair = np.unique(code, return_inverse=True)
+    differences = np.concatenate([right.ravel(), down.ravel()])[across]
+    return RegionGraph(
+        areas=areas,
+        means=np.stack(sums, axis=1) / areas[:, None],
+        pairs=np.stack([code // len(areas), code % len(areas)], axis=1),
+        borders=np.bincount(pair, minlength=len(code)),
+        contrasts=np.bincount(pair, weights=differences, minlength=len(code)),
+    )
+
+
+def _agglomerate(
+    graph: RegionGraph, *, grain: float, border: float
+) -> tuple[Int64[np.ndarray, "m 2"], Float64[np.ndarray, " m"]]:
+    """Return the merges in order and the cost of each; equal costs go to the lower node numbers.
+
+    A merged node has a new number, so that an entry of the heap is out of date exactly when one of
+    its nodes is gone. Costs are rounded to single precision: what is equal stays equal when
+    channels are summed in another order.
+    """
+    num_leaves = len(graph.areas)
+    areas = np.concatenate([graph.areas.astype(float), np.zeros(num_leaves - 1)])
+    means = np.concatenate([graph.means, np.zeros((num_leaves - 1, graph.means.shape[1]))])
+    links = _links(graph)
+    first, second = graph.pairs.T
+    costs = _costs(
+        means[first] - means[second], areas[first], areas[second], graph.contrasts / graph.borders,
+        grain=grain, border=border,
+    )  # fmt: skip
+    heap = list(zip(costs.tolist(), first.tolist(), second.tolist(), strict=True))
+    heapq.heapify(heap)
+    merges, heights = [], []
+    while len(merges) < num_leaves - 1:
+        cost, left, right = heapq.heappop(heap)
+        if left not in links or right not in links:
+            continue
+        node = num_leaves + len(merges)
+        merges.append((left, right))
+        heights.append(cost)
+        areas[node] = areas[left] + areas[right]
+        means[node] = (areas[left] * means[left] + areas[right] * means[right]) / areas[node]
+        merged = _join_links(links, left, right, node)
+        if not merged:
+            continue
+        others = np.fromiter(merged, np.int64, len(merged))
+        lines = np.array(list(merged.values()))
+        costs = _costs(
+            means[others] - means[node], areas[others], areas[node], lines[:, 0] / lines[:, 1],
+            grain=grain, border=border,
+        )  # fmt: skip
+        for other, cost in zip(merged, costs.tolist(), strict=True):
+            heapq.heappush(heap, (cost, other, node))
+    return np.array(merges, np.int64).reshape(-1, 2), np.array(heights)
+
+
+def _costs(
+    differences: Float64[np.ndarray, "e c"],
+    areas: Float64[np.ndarray, " e"],
+    other_areas: Float64[np.ndarray, " e"] | np.float64,
+    contrasts: Float64[np.ndarray, " e"],
+    *,
+    grain: float,
+    border: float,
+) -> Float32[np.ndarray, " e"]:
+    """Return the cost of each pair, the equation at the head of this file."""
+    between = np.sqrt((differences**2).mean(axis=1))
+    ward = areas * other_areas / (areas + other_areas)
+    size = np.sqrt(ward / (ward + grain))
+    return (size * ((1 - border) * between + border * contrasts)).astype(np.float32)
+
+
+def _links(graph: RegionGraph) -> dict[int, dict[int, tuple[float, float]]]:
+    """Return for each region its neighbours with the contrast and length of the common border."""
+    links: dict[int, dict[int, tuple[float, float]]] = {i: {} for i in range(len(graph.areas))}
+    lines = zip(graph.contrasts.tolist(), graph.borders.tolist(), strict=True)
+    for (left, right), line in zip(graph.pairs.tolist(), lines, strict=True):
+        links[left][right] = links[right][left] = line
+    return links
+
+
+def _join_links(
+    links: dict[int, dict[int, tuple[float, float]]], left: int, right: int, node: int
+) -> dict[int, tuple[float, float]]:
+    """Let `node` take the place of `left` and `right`; return its neighbours, in order of number.
+
+    The order makes sums of borders the same whichever of the two came first.
+    """
+    merged = links.pop(left)
+    for other, (contrast, length) in links.pop(right).items():
+        known = merged.get(other, (0.0, 0.0))
+        merged[other] = (known[0] + contrast, known[1] + length)
+    del merged[left], merged[right]
+    for other, line in merged.items():
+        neighbours = links[other]
+        neighbours.pop(left, None)
+        neighbours.pop(right, None)
+        neighbours[node] = line
+    links[node] = merged
+    return merged
