@@ -59,7 +59,7 @@ def run_lengths(counts: str) -> list[int]:
 
 def areas(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n"]:
     """Return the pixel count of each mask."""
-    return masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64)
+    return masks.sum(axis=(1, 2), dtype=np.int64)
 
 
 def boxes_xywh(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "n 4"]:
@@ -85,7 +85,8 @@ def pairwise_intersections(
     Computed as a float32 product over blocks of at most 2**22 pixels, hence exact: every partial
     sum is an integer below 2**24.
     """
-    flat_predicted, flat_true = (m.reshape(len(m), -1) for m in (predicted, true))
+    pixels = predicted.shape[1] * predicted.shape[2]
+    flat_predicted, flat_true = (m.reshape(len(m), pixels) for m in (predicted, true))
     shared = np.zeros((len(predicted), len(true)), np.int64)
     block = max(1, min(1 << 22, (1 << 26) // max(1, len(predicted) + len(true))))
     for start in range(0, flat_predicted.shape[1], block):

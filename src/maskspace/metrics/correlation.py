@@ -1,0 +1,22 @@
+"""Correlation of two per-image measures: Pearson's, and Spearman's with average ranks for ties."""
+
+import numpy as np
+from jaxtyping import Float64
+
+
+def pearson(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float | None:
+    """Return the linear correlation in [-1, 1]; None where one of the two does not vary."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    a, b = (values - values.mean() for values in (first, second))
+    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
+
+
+def spearman(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float | None:
+    """Return the correlation of the ranks in [-1, 1]; None where one of the two does not vary."""
+    return pearson(_ranks(first), _ranks(second))
+
+
+def _ranks(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    _, group, size = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(size) - (size - 1) / 2)[group]

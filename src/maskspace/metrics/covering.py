@@ -1,0 +1,38 @@
+"""Segmentation covering: how well the best predicted region covers each true one.
+
+P. Arbeláez, M. Maire, C. Fowlkes, J. Malik, 2011, doi:10.1109/TPAMI.2010.161, section 2.3.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64, Int, Int64
+
+from maskspace.metrics.contingency import contingency
+
+
+def covering(predicted: Int[np.ndarray, "h w"], true: Sequence[Int[np.ndarray, "h w"]]) -> float:
+    """Return the mean over the true regions of all annotators, weighted by area, of their best IoU.
+
+    The regions of several annotators are pooled, as the BSDS500 benchmark does. In (0, 1].
+    """
+    if not true:
+        raise ValueError("no true label map given; covering needs one or more")
+    parts = [best_overlaps(predicted, one) for one in true]
+    area = np.concatenate([areas for areas, _ in parts])
+    best = np.concatenate([overlaps for _, overlaps in parts])
+    return float((area * best).sum() / area.sum())
+
+
+def best_overlaps(
+    predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"]
+) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """Return the area of each true region in pixels, and its best IoU with a predicted region.
+
+    Pixels that the truth leaves unlabelled (0) are not counted.
+    """
+    table = contingency(predicted, true)
+    union = table.predicted_areas[table.predicted] + table.true_areas[table.true] - table.shared
+    best = np.zeros(len(table.true_areas))
+    np.maximum.at(best, table.true, table.shared / union)
+    return table.true_areas, best

@@ -1,0 +1,70 @@
+"""Average recall as COCO defines it: greedy one-to-one matches in order of score.
+
+T.-Y. Lin et al., Microsoft COCO, 2014, arXiv 1405.0312; pycocotools' COCOeval without categories,
+all areas, one maxDets a budget.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from maskspace import masks
+
+#: COCO's ten IoU thresholds.
+THRESHOLDS: Float64[np.ndarray, " t"] = np.linspace(0.5, 0.95, 10)
+
+#: The rank of a truth that no proposal took: beyond every budget.
+UNMATCHED = np.iinfo(np.int64).max
+
+
+def greedy_matches(
+    iou: Float64[np.ndarray, "n m"], thresholds: Float64[np.ndarray, " t"] = THRESHOLDS
+) -> Int64[np.ndarray, "t m"]:
+    """Return at each threshold the rank of the proposal that took each truth, or UNMATCHED.
+
+    Proposals choose in order, each the free truth of largest IoU at or above the threshold, the
+    last of equal ones: pycocotools' rule. A match within the first k proposals is one of rank
+    below k, so that one matching serves every budget.
+    """
+    ranks = np.full((len(thresholds), iou.shape[1]), UNMATCHED)
+    if iou.size == 0:
+        return ranks
+    reversed_iou = iou[:, ::-1]
+    taken = ranks[:, ::-1]
+    every = np.arange(len(thresholds))
+    needed = np.minimum(thresholds, 1 - 1e-10)
+    for rank in np.flatnonzero(iou.max(axis=1) >= needed.min()):
+        free = np.where(taken == UNMATCHED, reversed_iou[rank], -1.0)  # t m
+        best = free.argmax(axis=1)
+        matched = free[every, best] >= needed
+        taken[every[matched], best[matched]] = rank
+    return ranks
+
+
+def recall_at(ranks: Int64[np.ndarray, "t m"], counts: Sequence[int]) -> Float64[np.ndarray, " k"]:
+    """Return recall averaged over the thresholds for each budget of proposals, of one image.
+
+    Over a data set COCO pools the truths of all images: see `average_recall`.
+    """
+    return np.array([(ranks < count).mean() for count in counts])
+
+
+def average_recall(
+    predicted: Sequence[Bool[np.ndarray, "_ _ _"]],
+    true: Sequence[Bool[np.ndarray, "_ _ _"]],
+    *,
+    limit: int = 100,
+) -> float:
+    """Return COCO's AR@limit over images: n h w proposals, best first, and m h w truths of each.
+
+    The truths of all images are pooled; images without any count for nothing.
+    """
+    matched, total = 0, 0
+    for proposals, truths in zip(predicted, true, strict=True):
+        ranks = greedy_matches(masks.pairwise_iou(proposals[:limit], truths))
+        matched += int((ranks != UNMATCHED).sum())
+        total += ranks.size
+    if total == 0:
+        raise ValueError("no true mask in any image; recall needs one or more")
+    return matched / total
