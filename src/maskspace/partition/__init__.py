@@ -1,1 +1,24 @@
-"""partition"""
+"""Partitions: an embedding or a click model -> superpixels, merge tree, proposals, edited masks."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int32
+
+from maskspace.partition.merge_tree import build_tree
+from maskspace.partition.superpixels import superpixels
+
+__all__ = ["PARTITIONERS"]
+
+
+def merge_tree(
+    embedding: Float[np.ndarray, "c h w"], *, regions: int = 24, border: float = 0.3
+) -> Int32[np.ndarray, "h w"]:
+    """Return the merge tree's partition into exactly `regions` connected regions."""
+    return build_tree(embedding, border=border).partition(regions)
+
+
+PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
+    "merge_tree": merge_tree,
+    "superpixels": superpixels,
+}

@@ -136,6 +136,19 @@ def _spanning_forest(
     return row_major_labels(component).reshape(height, width)
 
 
+def equal_components(values: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
+    """Return a label for each 4-connected component of equal value, from 1 in row-major order."""
+    pixel = np.arange(values.size, dtype=np.int32).reshape(values.shape)
+    right, down = values[:, 1:] == values[:, :-1], values[1:] == values[:-1]
+    source = np.concatenate([pixel[:, :-1][right], pixel[:-1][down]])
+    target = np.concatenate([pixel[:, 1:][right], pixel[1:][down]])
+    graph = sparse.csr_array(
+        (np.ones(len(source), np.int8), (source, target)), shape=(values.size, values.size)
+    )
+    component = csgraph.connected_components(graph, directed=False)[1]
+    return row_major_labels(component).reshape(values.shape)
+
+
 def row_major_labels(labels: Int32[np.ndarray, " p"]) -> Int32[np.ndarray, " p"]:
     """Return the same partition with labels from 1 in the order of their first appearance."""
     present, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
