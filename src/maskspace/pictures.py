@@ -1,0 +1,253 @@
+"""Pictures: masks and label maps on images, features in colour, contact sheets, curves, scatter.
+
+Arrays are drawn with numpy and Pillow; matplotlib, imported here only and only when asked for,
+draws the plots without a display. The same input gives the same picture, and a file appears whole.
+"""
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from maskspace import masks as mask_algebra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GOLDEN_RATIO = 0.6180339887498949
+INK, PAPER = (33, 37, 41), (255, 255, 255)
+#: M. Okabe and K. Ito's colours, told apart by colour-blind eyes too.
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One named curve or cloud of points of a plot."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def distinct_colors(count: int) -> UInt8[np.ndarray, "n 3"]:
+    """Return `count` RGB colours; colour i is the same whatever the count.
+
+    Hues advance by the golden ratio, so that any run of neighbours is spread over the circle, and
+    three lightnesses take turns where the hues come close again.
+    """
+    index = np.arange(count)
+    hue = (0.05 + index * GOLDEN_RATIO) % 1
+    value = np.choose(index // 5 % 3, [0.98, 0.72, 0.86])
+    saturation = np.choose(index // 5 % 3, [0.75, 0.80, 0.45])
+    offsets = (hue[:, None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    ramp = np.clip(np.minimum(offsets, 4 - offsets), 0, 1)
+    rgb = value[:, None] * (1 - saturation[:, None] * ramp)
+    return np.round(rgb * 255).astype(np.uint8)
+
+
+def outlines(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels whose right, lower or lower right neighbour has another label."""
+    padded = np.pad(labels, ((0, 1), (0, 1)), mode="edge")
+    here = padded[:-1, :-1]
+    return (here != padded[:-1, 1:]) | (here != padded[1:, :-1]) | (here != padded[1:, 1:])
+
+
+def paint_labels(
+    image: UInt8[np.ndarray, "h w 3"], labels: Int[np.ndarray, "h w"], *, opacity: float = 0.6
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image with each label in its colour and white outlines; 0 stays, darkened."""
+    _, index = np.unique(np.append(labels, 0), return_inverse=True)
+    names = np.where(labels == 0, 0, index[:-1].reshape(labels.shape) + 1)
+    palette = np.concatenate([[[0, 0, 0]], distinct_colors(int(names.max()) + 1)])
+    strength = np.where(labels == 0, 0.5, opacity)[..., None]
+    painted = image * (1 - strength) + palette[names] * strength
+    painted[outlines(labels)] = PAPER
+    return np.round(painted).astype(np.uint8)
+
+
+def paint_masks(
+    image: UInt8[np.ndarray, "h w 3"], masks: Bool[np.ndarray, "n h w"], *, opacity: float = 0.6
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image with the masks in colour, smaller ones above larger ones."""
+    return paint_labels(image, mask_algebra.to_label_map(masks), opacity=opacity)
+
+
+def feature_colors(features: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return features as colours: three channels in [0, 1] as they are, one as grey.
+
+    Any other number is projected on its first three principal components, in one common scale
+    about mid-grey, so that a component that hardly varies looks as flat as it is.
+    """
+    channels = len(features)
+    if channels in (1, 3):
+        unit = np.broadcast_to(np.clip(features, 0, 1), (3, *features.shape[1:]))
+    else:
+        unit = _principal_colors(features.astype(np.float64))
+    return np.round(unit.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+def _principal_colors(features: Float[np.ndarray, "c h w"]) -> Float[np.ndarray, "3 h w"]:
+    pixels = features.reshape(len(features), -1)
+    centered = pixels - pixels.mean(axis=1, keepdims=True)
+    _, vectors = np.linalg.eigh(centered @ centered.T)
+    axes = vectors[:, ::-1][:, :3].T
+    # Eigenvectors have no sign of their own; the largest loading is made positive.
+    largest = np.abs(axes).argmax(axis=1)
+    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
+    projected = np.zeros((3, pixels.shape[1]))
+    projected[: len(axes)] = axes @ centered
+    scale = max(float(np.percentile(np.abs(projected[0]), 99)), 1e-6)
+    unit = np.clip(0.5 + 0.5 * projected / scale, 0, 1)
+    return unit.reshape(3, *features.shape[1:])
+
+
+def fitted_size(size_hw: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return the height and width that make the longer side `side`, at least one pixel each."""
+    longest = max(size_hw)
+    height, width = (max(1, round(length * side / longest)) for length in size_hw)
+    return height, width
+
+
+def fit_image(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "r s 3"]:
+    """Return the image with its longer side `side`: pixels repeated to enlarge, else averaged."""
+    height, width = fitted_size((image.shape[0], image.shape[1]), side)
+    enlarge = side >= max(image.shape[:2])
+    method = Image.Resampling.NEAREST if enlarge else Image.Resampling.BOX
+    return np.array(Image.fromarray(image).resize((width, height), method))
+
+
+def fit_labels(labels: Int[np.ndarray, "h w"], side: int) -> Int[np.ndarray, "r s"]:
+    """Return the label map with its longer side `side`, each pixel with the label at its centre."""
+    height, width = fitted_size((labels.shape[0], labels.shape[1]), side)
+    rows = (2 * np.arange(height) + 1) * labels.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * labels.shape[1] // (2 * width)
+    return labels[rows[:, None], columns]
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]],
+    *,
+    titles: Sequence[str],
+    names: Sequence[str] = (),
+    side: int = 192,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a sheet of images: one row each, `titles` over the columns, `names` before the rows.
+
+    Each image's longer side becomes `side` pixels; a row may be shorter than the titles.
+    """
+    font = ImageFont.load_default(size=max(11, side // 13))
+    gap, line = max(4, side // 32), side // 8
+    cells = [[fit_image(image, side) for image in row] for row in rows]
+    heights = [max((cell.shape[0] for cell in row), default=line) for row in cells]
+    widths = [_text_width(font, title) for title in titles]
+    for row in cells:
+        for column, cell in enumerate(row):
+            widths[column] = max(widths[column], cell.shape[1])
+    first = gap + max((_text_width(font, name) + gap for name in names), default=0)
+    lefts = np.cumsum([first, *(width + gap for width in widths)]).tolist()
+    tops = np.cumsum([2 * gap + line, *(height + gap for height in heights)]).tolist()
+    sheet = Image.new("RGB", (lefts[-1], tops[-1]), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for left, width, title in zip(lefts, widths, titles, strict=False):
+        pen.text((left + width // 2, gap + line // 2), title, fill=INK, font=font, anchor="mm")
+    for top, height, name in zip(tops, heights, names, strict=False):
+        pen.text((gap, top + height // 2), name, fill=INK, font=font, anchor="lm")
+    for top, height, row in zip(tops, heights, cells, strict=False):
+        for left, width, cell in zip(lefts, widths, row, strict=False):
+            place = (left + (width - cell.shape[1]) // 2, top + (height - cell.shape[0]) // 2)
+            sheet.paste(Image.fromarray(cell), place)
+    return np.array(sheet)
+
+
+def _text_width(font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", text: str) -> int:
+    return int(np.ceil(font.getlength(text)))
+
+
+def save_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write an RGB image as PNG; the file appears whole or not at all."""
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "PNG", optimize=False)
+    _write(path, encoded.getvalue())
+
+
+def plot_curves(
+    path: Path, panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
+) -> None:
+    """Write a PNG of one panel a name, curves over a logarithmic x, y in [0, 1]."""
+    figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
+    colors = _line_colors(panels)
+    for axis, lines in zip(axes, panels.values(), strict=True):
+        for line in lines:
+            axis.plot(
+                line.x, line.y, marker="o", markersize=4, color=colors[line.label], label=line.label
+            )
+        ticks = sorted({value for line in lines for value in line.x})
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+        axis.legend(framealpha=0.9, edgecolor="none", fontsize=9)
+    _save_figure(path, figure)
+
+
+def plot_scatter(
+    path: Path, panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
+) -> None:
+    """Write a PNG of one panel a name, each with clouds of points in the unit square."""
+    figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
+    colors = _line_colors(panels)
+    for axis, lines in zip(axes, panels.values(), strict=True):
+        axis.plot([0, 1], [0, 1], color="#ADB5BD", linewidth=1, linestyle="--", zorder=0)
+        for line in lines:
+            axis.scatter(line.x, line.y, s=22, color=colors[line.label], alpha=0.7, linewidths=0)
+        axis.set_xlim(-0.02, 1.02)
+        axis.set_aspect("equal")
+    _save_figure(path, figure)
+
+
+def _panels(
+    panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
+) -> "tuple[Figure, list[Axes]]":
+    """Return a figure and one titled axis a panel, at most three side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, max(1, len(panels)))
+    lines = -(-max(1, len(panels)) // columns)
+    figure = Figure(figsize=(4.6 * columns, 4.2 * lines), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(lines, columns, index + 1) for index in range(len(panels))]
+    for axis, name in zip(axes, panels, strict=True):
+        axis.set_title(name, fontsize=11)
+        axis.set_xlabel(x_label)
+        axis.set_ylabel(y_label)
+        axis.set_ylim(-0.02, 1.02)
+        axis.grid(color="#E9ECEF", linewidth=0.8)
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _line_colors(panels: Mapping[str, Sequence[Line]]) -> dict[str, str]:
+    """Return a colour for each label, the same in every panel."""
+    labels = dict.fromkeys(line.label for lines in panels.values() for line in lines)
+    return {label: LINE_COLORS[index % len(LINE_COLORS)] for index, label in enumerate(labels)}
+
+
+def _save_figure(path: Path, figure: "Figure") -> None:
+    encoded = io.BytesIO()
+    figure.savefig(encoded, format="png", metadata={"Software": None})
+    _write(path, encoded.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
