@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -20,40 +21,56 @@ from maskspace.config import read_params
 
 WORK = Path(".work")
 
+#: Raw files above this many bytes enter the hash by size and time of change: a terabyte of tars is
+#: read once, by the stage, and not a second time to name its folder.
+HASHED_BYTES = 64 * 2**20
+
 
 def stage_main(main: Callable[..., None]) -> None:
     """Run a stage's `main(*arguments)` from the command line; exit 1 with one line if it fails.
 
-    Files and parameters that are wrong are ValueErrors, told in one line; anything else is a defect
-    and keeps its traceback.
+    Files and parameters that are wrong are ValueErrors, and what the system refuses (a full disk, a
+    missing permission) OSErrors: both are told in one line. Anything else is a defect and keeps its
+    traceback.
     """
     die_with_parent()
     sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]
+    name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
     try:
         main(*sys.argv[1:])
     except ValueError as error:
-        name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
         print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        print(f"{name}: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent dies.
+    """Ask the kernel to end this process when its parent dies; end now if the launcher is dead.
 
-    Without it a killed `dvc repro` leaves its stage running, and the next run works beside it.
+    Without it a killed `dvc repro` leaves its stage running, and the next run works beside it. The
+    launcher is looked at because it may have died while this process was still importing.
     """
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    launcher = int(os.environ.get("MASKSPACE_LAUNCHER", "0"))
+    if launcher and not Path(f"/proc/{launcher}").exists() and Path("/proc/self").exists():
+        raise SystemExit(1)
 
 
 def work_folder(stage: str, item: str = "") -> Path:
     """Return the folder for the unfinished work of `stage` (of `item`, if it is a foreach stage)."""
     name = f"{stage}@{item}" if item else stage
     folder = WORK / f"{name}-{fingerprint(stage, item)[:16]}"
-    for other in WORK.glob(f"{name}-*"):
-        if other.name != folder.name and len(other.name) == len(folder.name):
-            shutil.rmtree(other)
+    if WORK.is_dir():
+        for other in WORK.iterdir():
+            same_stage = re.fullmatch(re.escape(name) + "-[0-9a-f]{16}", other.name)
+            if same_stage and other != folder:
+                shutil.rmtree(other)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -85,22 +102,37 @@ def remove(path: Path) -> None:
 
 def fingerprint(stage: str, item: str = "") -> str:
     """Return a hash of the files and parameters that dvc.yaml says the stage depends on."""
-    described = read_params(Path("dvc.yaml"))["stages"][stage]
     params = read_params(Path("params.yaml"))
-    described = described.get("do", described)
-    values = {"key": item, **_flat(params.get(stage, {}).get(item, {}), "item")}
+    deps, names = dependencies(stage, item, params)
     digest = hashlib.sha256()
-    for template in sorted(described.get("deps", [])):
-        path = Path(_fill(template, values))
+    for path in sorted(deps):
         digest.update(f"{path}\0".encode())
         for file in _files(path):
-            digest.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
-    for template in described.get("params", []):
+            digest.update(f"{file}\0".encode() + _content(file))
+    for name in names:
         value: object = params
-        for key in _fill(template, values).split("."):
+        for key in name.split("."):
             value = value[key] if isinstance(value, Mapping) else None
-        digest.update(json.dumps([template, value], sort_keys=True).encode())
+        digest.update(json.dumps([name, value], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def dependencies(
+    stage: str, item: str, params: Mapping[str, object]
+) -> tuple[list[Path], list[str]]:
+    """Return the paths and the parameters that dvc.yaml lists for a stage, templates filled in."""
+    described = read_params(Path("dvc.yaml"))["stages"][stage]
+    values = {"key": item}
+    if "foreach" in described:
+        table = params[described["foreach"].removeprefix("${").removesuffix("}")]
+        if not isinstance(table, Mapping) or item not in table:
+            raise ValueError(f"{stage}: no dataset {item!r}; params.yaml has {', '.join(table)}")  # pyright: ignore
+        values |= _flat(table[item], "item")
+        described = described["do"]
+    return (
+        [Path(_fill(template, values)) for template in described.get("deps", [])],
+        [_fill(template, values) for template in described.get("params", [])],
+    )
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -115,6 +147,13 @@ def _files(path: Path) -> Iterator[Path]:
         for child in sorted(path.iterdir()):
             if child.name != "__pycache__" and not child.name.startswith("."):
                 yield from _files(child)
+
+
+def _content(file: Path) -> bytes:
+    status = file.stat()
+    if status.st_size > HASHED_BYTES:
+        return f"{status.st_size} {status.st_mtime_ns}".encode()
+    return hashlib.sha256(file.read_bytes()).digest()
 
 
 def _flat(value: object, prefix: str) -> dict[str, str]:

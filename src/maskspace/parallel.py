@@ -1,0 +1,287 @@
+"""Map over units of work, here or on a Ray cluster: one local Ray for a whole run, or the user's.
+
+Which Ray a process joins is decided by its environment, in this order: `RAY_ADDRESS` names a
+cluster of the user's; `MASKSPACE_RAY` names the unix socket of a launcher that offers one local Ray
+to every stage of its run and starts it when first asked; with neither, a local Ray is started for
+this process alone. Either local Ray is held by a process of its own (`python -m maskspace.parallel`)
+that ends it when whoever asked for it is gone, however that came about: a driver that is killed
+leaves Ray's agents behind.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+#: Bytes of shared memory for results in transit; more spills to disk.
+OBJECT_STORE_BYTES = 200 * 2**20
+
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+class LocalRay:
+    """A local Ray that lives as long as this object's process: started once, when first asked for."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._address = ""
+        self._lock = threading.Lock()
+
+    def address(self) -> str:
+        """Return `host:port` of the local Ray, starting it if need be (some seconds)."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "maskspace.parallel"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+                assert self._process.stdout is not None
+                self._address = self._process.stdout.readline().strip()
+            if not self._address:
+                raise RuntimeError("the local Ray did not start; its complaint stands above")
+            return self._address
+
+    def stop(self) -> None:
+        """End the local Ray and everything it started, if it was started."""
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@contextmanager
+def offer_local_ray(path: Path) -> Iterator[None]:
+    """Offer one local Ray to the processes that ask on the unix socket `path`, while inside.
+
+    Sets `MASKSPACE_RAY` and a secret that keeps other users of the machine out; does nothing where
+    the user has set `RAY_ADDRESS`.
+    """
+    if "RAY_ADDRESS" in os.environ:
+        yield
+        return
+    set_environment()
+    local = LocalRay()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        os.environ["MASKSPACE_RAY"] = str(path)
+        threading.Thread(target=_answer, args=(server, local), daemon=True).start()
+        try:
+            yield
+        finally:
+            del os.environ["MASKSPACE_RAY"]
+            local.stop()
+
+
+def _answer(server: socket.socket, local: LocalRay) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            try:
+                reply = {"address": local.address()}
+            except RuntimeError as error:
+                reply = {"error": str(error)}
+            with suppress(BrokenPipeError):
+                connection.sendall(json.dumps(reply).encode())
+
+
+def _ask(path: str) -> str:
+    """Return the address of the launcher's Ray."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(path)
+        except OSError as error:
+            raise ValueError(
+                f"MASKSPACE_RAY={path}: no launcher answers there ({error.strerror}); unset it"
+            ) from None
+        reply = json.loads(b"".join(iter(lambda: client.recv(4096), b"")) or '{"error": "gone"}')
+    if "error" in reply:
+        raise RuntimeError(reply["error"])
+    return reply["address"]
+
+
+def set_environment() -> None:
+    """Set what Ray reads from the environment, where the user has not: little noise, a secret."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+
+
+@contextmanager
+def connect() -> Iterator[None]:
+    """Be a driver of the Ray that the environment names, while inside; within another, do nothing.
+
+    Raises ValueError when the cluster of `RAY_ADDRESS`, or the launcher, cannot be reached.
+    """
+    set_environment()
+    import ray  # 0.4 s, and a stage whose units are all done never needs it
+
+    if ray.is_initialized():
+        yield
+        return
+    own = LocalRay()
+    try:
+        ray.init(address=_address(own), log_to_driver=False, logging_level="ERROR")
+    except ConnectionError as error:
+        place = os.environ.get("RAY_ADDRESS", "the local Ray")
+        raise ValueError(f"RAY_ADDRESS={place}: no Ray answers there ({error})") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        own.stop()
+
+
+def _address(own: LocalRay) -> str:
+    if "RAY_ADDRESS" in os.environ:
+        return os.environ["RAY_ADDRESS"]
+    if "MASKSPACE_RAY" in os.environ:
+        return _ask(os.environ["MASKSPACE_RAY"])
+    return own.address()
+
+
+def map_here(
+    function: Callable[[Unit], Result],
+    units: Iterable[Unit],
+    *,
+    describe: str = "units",
+) -> Iterator[Result]:
+    """Yield `function(unit)` for each unit, in order, in this process; a `map_units` without Ray."""
+    units = list(units)
+    progress = _Progress(describe, len(units))
+    for unit in units:
+        yield function(unit)
+        progress.step()
+
+
+def map_units(
+    function: Callable[[Unit], Result],
+    units: Iterable[Unit],
+    *,
+    describe: str = "units",
+) -> Iterator[Result]:
+    """Yield `function(unit)` for each unit, in the order of the units, computed by Ray tasks.
+
+    One CPU a task; a few results a CPU are in flight, so that memory stays bounded however many
+    units there are. A task whose worker dies is run again, three times; a task that raises is not,
+    and its exception is raised here. `describe` names what is counted in the progress line. No unit
+    means no Ray; a single one is computed here.
+    """
+    units = list(units)
+    if len(units) <= 1:
+        yield from map_here(function, units, describe=describe)
+        return
+    with connect():
+        yield from _map_on_ray(function, units, describe)
+
+
+def _map_on_ray(
+    function: Callable[[Unit], Result], units: Sequence[Unit], label: str
+) -> Iterator[Result]:
+    import ray
+
+    task = ray.remote(num_cpus=1, max_retries=3)(function)
+    window = 4 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    progress = _Progress(label, len(units))
+    waiting = deque(units)
+    flying: deque[object] = deque()
+    try:
+        while waiting or flying:
+            while waiting and len(flying) < window:
+                flying.append(task.remote(waiting.popleft()))
+            yield _result(flying.popleft(), label)
+            progress.step()
+    finally:
+        for left in flying:
+            ray.cancel(left, force=True)  # pyright: ignore[reportArgumentType]
+
+
+def _result(reference: object, label: str) -> object:
+    import ray
+
+    try:
+        return ray.get(reference)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    except ray.exceptions.RayTaskError as error:
+        # Ray's own exception carries the worker's traceback in its text: not one line.
+        if isinstance(error.cause, ValueError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.WorkerCrashedError:
+        raise RuntimeError(
+            f"{label}: the worker of a task died four times; the machine may be short of memory"
+        ) from None
+
+
+class _Progress:
+    """A line on stderr every few seconds: how many, how fast, how long still."""
+
+    def __init__(self, label: str, total: int, *, every_s: float = 5.0) -> None:
+        self.label, self.total, self.every_s = label, total, every_s
+        self.done, self.start = 0, time.monotonic()
+        self.told = self.start
+
+    def step(self) -> None:
+        """Count one unit more."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self.told < self.every_s:
+            return
+        self.told = now
+        rate = self.done / (now - self.start)
+        left = (self.total - self.done) / rate
+        sys.stderr.write(
+            f"{self.label}: {self.done} of {self.total}, {rate:.3g} a second, {left:.0f} s left\n"
+        )
+
+
+def _hold_local_ray() -> None:
+    """Start a local Ray, print its address, and end it when standard input closes."""
+    import ray
+
+    context = ray.init(
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    sys.stdout.write(f"{context.address_info['gcs_address']}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    ray.shutdown()
+    # Ray leaves the agents of the node running when they are slow to notice; they are of our group.
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _hold_local_ray()
