@@ -4,7 +4,7 @@ Run lengths are COCO's compressed strings (pycocotools); everything else is nump
 """
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int64
+from jaxtyping import Bool, Float64, Int, Int64, Shaped
 from pycocotools import mask as coco
 from scipy import ndimage
 
@@ -158,3 +158,26 @@ def split_components(
     ranked = present[np.argsort(first, kind="stable")]
     order[ranked[ranked != 0]] = np.arange(1, offset + 1)
     return order[result]
+
+
+def enlarge(
+    array: Shaped[np.ndarray, "r s"], size_hw: tuple[int, int]
+) -> Shaped[np.ndarray, "h w"]:
+    """Return a mask or label map at a size that is no smaller, by nearest neighbour.
+
+    Every row and column is repeated at least once, in order: labels, the nesting of masks and the
+    4-connectedness of regions stay.
+    """
+    if array.shape == size_hw:
+        return array
+    rows, columns = (
+        nearest_index(large, small) for large, small in zip(size_hw, array.shape, strict=True)
+    )
+    return array.take(columns, axis=1).take(rows, axis=0)
+
+
+def nearest_index(large: int, small: int) -> Int64[np.ndarray, " h"]:
+    """Return for each of `large` rows the nearest of `small` rows over the same extent."""
+    if not 0 < small <= large:
+        raise ValueError(f"{small} rows cannot be enlarged to {large}")
+    return (2 * np.arange(large) + 1) * small // (2 * large)

@@ -1,9 +1,8 @@
 """Records and protocols that cross packages: samples, clicks, proposals, embeddings, models."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -82,10 +81,10 @@ class Embedding:
 
 
 class Reader(Protocol):
-    """Yield a dataset's samples lazily, in an order that the file system does not decide."""
+    """Give a dataset as a lazy sequence, in an order that the file system does not decide."""
 
-    def __call__(self, root: str, *, seed: int, limit: int | None) -> Iterator[Sample]:
-        """Read `root`; generated datasets use `seed`; stop after `limit` samples if not None."""
+    def __call__(self, root: str, *, seed: int, limit: int | None) -> Sequence[Sample]:
+        """Read `root`; generated datasets use `seed`; the first `limit` samples if not None."""
         ...
 
 
@@ -104,6 +103,14 @@ class ClickModel(Protocol):
         positive: Bool[np.ndarray, " k"],
     ) -> Float32[np.ndarray, "k r s"]:
         """Return one logit map a click, at the model's own resolution r s, for clicks in pixels."""
+        ...
+
+
+class Proposer(Protocol):
+    """A method that turns an image into ranked masks."""
+
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"], *, limit: int = 100) -> Proposals:
+        """Return at most `limit` proposals at the image's size, best first."""
         ...
 
 
@@ -135,6 +142,21 @@ def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarra
         raise ValueError(f"{name}: no such file; give the path of an image") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name}: cannot be read as an image ({error})") from None
+
+
+def shrink_image(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> UInt8[np.ndarray, "r s 3"]:
+    """Return the image with no side above `max_side` pixels, averaged over what a pixel covers.
+
+    The aspect is kept, except that no side falls below 32 pixels where the image has as many: at
+    least min(pixels, 1024) pixels stay.
+    """
+    if max_side < 32:
+        raise ValueError(f"max_side is at least 32 pixels; got {max_side}")
+    scale = min(1.0, max_side / max(image.shape[:2]))
+    height, width = (max(round(side * scale), min(side, 32)) for side in image.shape[:2])
+    if (height, width) == image.shape[:2]:
+        return image
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
 
 
 def _pil_to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:

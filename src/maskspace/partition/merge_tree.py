@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
 
+from maskspace.masks import enlarge, nearest_index
 from maskspace.partition.superpixels import neighbour_differences, superpixels
 from maskspace.types import Proposals
 
@@ -65,7 +66,7 @@ class MergeTree:
         lengths = np.diff(starts, append=self.max_regions)
         of_superpixel = np.empty(self.max_regions + 1, np.int32)
         of_superpixel[self._layout.leaves + 1] = np.repeat(label, lengths)
-        return self._to_image(of_superpixel[self.superpixels])
+        return enlarge(of_superpixel[self.superpixels], self.size_hw)
 
     def cut(self, height: float) -> Int32[np.ndarray, "h w"]:
         """Return the partition in which every merge of at most `height` in [0, 1] is done."""
@@ -125,8 +126,11 @@ class MergeTree:
                 f"click ({x}, {y}) is outside the image: x is in 0..{width - 1} and y in "
                 f"0..{height - 1}"
             )
-        rows, columns = self._lookup
-        return int(self.superpixels[rows[y], columns[x]]) - 1
+        row, column = (
+            nearest_index(large, small)[at]
+            for at, large, small in zip((y, x), self.size_hw, self.superpixels.shape, strict=True)
+        )
+        return int(self.superpixels[row, column]) - 1
 
     def _ancestors(self, node: int) -> Iterator[int]:
         """Yield the node and all above it, up to the whole image."""
@@ -136,25 +140,7 @@ class MergeTree:
 
     def _node_mask(self, node: int) -> Bool[np.ndarray, "h w"]:
         place = self._place - self._layout.starts[node]
-        return self._to_image((place >= 0) & (place < self._layout.counts[node]))
-
-    def _to_image(self, array: np.ndarray) -> np.ndarray:
-        """Return an array of the working resolution at the image's, by nearest neighbour.
-
-        Every working row and column is repeated at least once, in order: numbers of regions,
-        their nesting and their 4-connectedness stay.
-        """
-        if array.shape == self.size_hw:
-            return array
-        rows, columns = self._lookup
-        return array.take(columns, axis=1).take(rows, axis=0)
-
-    @cached_property
-    def _lookup(self) -> tuple[Int64[np.ndarray, " h"], Int64[np.ndarray, " w"]]:
-        """Return the working row of each image row, and the working column of each column."""
-        sizes = zip(self.size_hw, self.superpixels.shape, strict=True)
-        rows, columns = ((2 * np.arange(n) + 1) * small // (2 * n) for n, small in sizes)
-        return rows, columns
+        return enlarge((place >= 0) & (place < self._layout.counts[node]), self.size_hw)
 
     @cached_property
     def _layout(self) -> "_Layout":

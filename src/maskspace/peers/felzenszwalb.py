@@ -1,0 +1,57 @@
+"""Felzenszwalb and Huttenlocher's graph-based segmentation as a source of proposals.
+
+Felzenszwalb and Huttenlocher 2004 (doi:10.1023/B:VISI.0000022288.19776.77), scikit-image's
+implementation, run at several scales; the regions of all scales are the proposals. The method has
+no confidence, so they are ranked by area, largest first.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Int, Int64, UInt8
+from skimage.segmentation import felzenszwalb as segment
+
+from maskspace.masks import enlarge
+from maskspace.types import Proposals, shrink_image
+
+RANKING = "area, largest first"
+
+
+def felzenszwalb_proposals(
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    limit: int = 100,
+    scales: tuple[float, ...] = (25.0, 50.0, 100.0, 200.0, 400.0, 800.0),
+    sigma: float = 0.8,
+    min_size: int = 20,
+    max_side: int = 1024,
+) -> Proposals:
+    """Return up to `limit` regions of all scales without duplicates, largest first.
+
+    `scales` are the paper's k for 8-bit intensities: larger means fewer regions; `sigma` is the
+    smoothing and `min_size` the smallest region in pixels. Images longer than `max_side` pixels
+    are segmented at that size. Scores are areas as fractions of the image.
+    """
+    if limit < 1:
+        raise ValueError(f"proposals: limit is at least 1; got {limit}")
+    small = shrink_image(image, max_side=max_side)
+    found: dict[bytes, Int64[np.ndarray, " p"]] = {}
+    for scale in scales:
+        labels = segment(small, scale=scale, sigma=sigma, min_size=min_size)
+        for pixels in _regions(labels):
+            found.setdefault(pixels.tobytes(), pixels)
+    largest = sorted(found.values(), key=len, reverse=True)[:limit]
+    masks = np.zeros((len(largest), *image.shape[:2]), bool)
+    for mask, pixels in zip(masks, largest, strict=True):
+        region = np.zeros(small.shape[:2], bool)
+        region.ravel()[pixels] = True
+        mask[:] = enlarge(region, mask.shape)
+    num_pixels = small.shape[0] * small.shape[1]
+    return Proposals(masks, np.array([len(p) / num_pixels for p in largest], np.float32))
+
+
+def _regions(labels: Int[np.ndarray, "h w"]) -> Iterator[Int64[np.ndarray, " p"]]:
+    """Yield the ascending flat pixel indices of each label, labels ascending."""
+    flat = labels.ravel()
+    order = np.argsort(flat, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(flat[order])) + 1)
