@@ -1,0 +1,380 @@
+"""The `maskspace` command: parse, call one function of the library, write, print.
+
+Exit status 0, or 2 for what the caller got wrong, with one line on standard error that names the
+file and the mend. Heavy imports wait until a command runs, so that `--help` is immediate.
+"""
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from maskspace.segmenter import Segmenter
+    from maskspace.types import Proposals, Sample
+
+DEFAULT_REGIONS = 24
+MODEL_HELP = (
+    "a bundled model, a peer such as felzenszwalb, a folder with model.json and "
+    "model.safetensors, or models:/NAME@alias"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except ValueError as error:
+        return complain(str(error))
+
+
+def complain(message: str) -> int:
+    """Print one line on standard error and return the exit status of a caller's mistake."""
+    print(f"maskspace: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and one line that says where help is."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> OneLineParser:
+    """Return the parser of all commands; each sets `run` to its function."""
+    top = OneLineParser(
+        prog="maskspace",
+        description="Segment images into any number of regions, objects and parts.",
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _add_segment(commands.add_parser("segment", help="images -> regions or ranked proposals"))
+    _add_click(commands.add_parser("click", help="clicks on one image -> one mask"))
+    _add_evaluate(commands.add_parser("evaluate", help="models x datasets -> metrics and plots"))
+    return top
+
+
+def _add_segment(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Segment images of 16x16 to 12 megapixels. For IMAGE x.jpg it writes x.labels.png and "
+        "x.overlay.png, x.json (COCO, run lengths) or x.npz in DIR. A bad image is told in one "
+        "line and does not keep the others from being written; the exit status is then 2."
+    )
+    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    number = command.add_mutually_exclusive_group()
+    number.add_argument(
+        "--regions",
+        type=_count,
+        metavar="N",
+        help=f"exactly N connected regions that cover the image (default {DEFAULT_REGIONS})",
+    )
+    number.add_argument(
+        "--proposals",
+        type=_count,
+        metavar="N",
+        help="at most N ranked masks, which may overlap; in a label map the smallest is on top",
+    )
+    command.add_argument(
+        "--model", default="student", metavar="NAME", help=f"{MODEL_HELP} (default student)"
+    )
+    command.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
+    )
+    command.add_argument(
+        "--format",
+        choices=sorted(WRITERS),
+        default="png",
+        help="png: label map, 8 bits to 255 labels and 16 above, and an overlay; "
+        "coco: JSON with run lengths, boxes and areas in pixels; "
+        "npz: labels (int32 h w), or masks (bool n h w) and scores (default png)",
+    )
+    command.set_defaults(run=_segment)
+
+
+def _add_click(command: argparse.ArgumentParser) -> None:
+    command.description = "Write the mask that clicks describe, 255 inside and 0 outside."
+    command.add_argument("image", type=Path, metavar="IMAGE")
+    command.add_argument(
+        "--at",
+        dest="positive",
+        type=_pixel,
+        action="append",
+        required=True,
+        metavar="X,Y",
+        help="a pixel of the object: column X and row Y from 0 at the top left; may be repeated",
+    )
+    command.add_argument(
+        "--not",
+        dest="negative",
+        type=_pixel,
+        action="append",
+        default=[],
+        metavar="X,Y",
+        help="a pixel of what to leave out; may be repeated (default none)",
+    )
+    command.add_argument(
+        "--model", default="student", metavar="NAME", help=f"{MODEL_HELP} (default student)"
+    )
+    command.add_argument("--out", required=True, type=Path, metavar="MASK.png", help="a PNG file")
+    command.set_defaults(run=_click)
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Evaluate models on datasets; writes metrics.json, curves.csv, per_image.csv and plots. "
+        "All metrics are in [0, 1]; masks of fewer than 256 pixels are ignored."
+    )
+    command.add_argument(
+        "--data",
+        type=_dataset,
+        action="append",
+        required=True,
+        metavar="KIND:PATH",
+        help="a dataset's kind and where it is, such as bsds500:/data/bsds500; may be repeated",
+    )
+    command.add_argument(
+        "--split",
+        choices=("train", "val", "test"),
+        default="test",
+        help="the source's split; a source without splits is used whole (default test)",
+    )
+    command.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help=f"{MODEL_HELP}; may be repeated",
+    )
+    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    command.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="the first N images of each dataset (default all; generated datasets need it)",
+    )
+    command.set_defaults(run=_evaluate)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _pixel(text: str) -> tuple[int, int]:
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y in whole pixels, such as 120,80")
+    return int(parts[0]), int(parts[1])
+
+
+def _dataset(text: str) -> tuple[str, str]:
+    kind, colon, path = text.partition(":")
+    if not (kind and colon and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KIND:PATH, such as bsds500:data/bsds500")
+    return kind, path
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from maskspace.segmenter import load
+
+    model = load(options.model)
+    stems = Counter(path.stem for path in options.images)
+    status = 0
+    for path in options.images:
+        try:
+            if stems[path.stem] > 1:
+                raise ValueError(f"another image is also called {path.stem}; rename one of them")
+            for written in _segment_one(model, path, options):
+                print(written)
+        except ValueError as error:
+            message = str(error)
+            status = complain(message if str(path) in message else f"{path}: {message}")
+    return status
+
+
+def _segment_one(model: "Segmenter", path: Path, options: argparse.Namespace) -> list[Path]:
+    """Return the files written for one image: complete, or none at all."""
+    from maskspace.segmenter import checked_image
+
+    image = checked_image(path)
+    if options.proposals:
+        found = model.propose(image, limit=options.proposals)
+    else:
+        found = model.partition(image, regions=options.regions or DEFAULT_REGIONS)
+    return write_files(WRITERS[options.format](options.out, path.name, image, found))
+
+
+def write_files(contents: dict[Path, bytes]) -> list[Path]:
+    """Write files so that all appear, each complete, after everything has been written."""
+    partials = {path: path.with_name(f".{path.name}.partial") for path in contents}
+    try:
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partials[path].write_bytes(content)
+        for path, partial in partials.items():
+            os.replace(partial, path)
+    except OSError as error:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
+        raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
+    return list(contents)
+
+
+def _png_files(
+    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Proposals"
+) -> dict[Path, bytes]:
+    import numpy as np
+
+    from maskspace.masks import to_label_map
+    from maskspace.pictures import paint_labels
+
+    labels = found if isinstance(found, np.ndarray) else to_label_map(found.masks)
+    depth = np.uint8 if labels.max() <= 255 else np.uint16
+    stem = Path(name).stem
+    return {
+        folder / f"{stem}.labels.png": _png(labels.astype(depth)),
+        folder / f"{stem}.overlay.png": _png(paint_labels(image, labels)),
+    }
+
+
+def _coco_files(
+    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Proposals"
+) -> dict[Path, bytes]:
+    import numpy as np
+
+    from maskspace.masks import areas, boxes_xywh, encode
+
+    if isinstance(found, np.ndarray):
+        masks = (found == label for label in range(1, int(found.max()) + 1))
+        scores = [1.0] * int(found.max())
+    else:
+        masks, scores = iter(found.masks), found.scores.tolist()
+    size_hw = list(image.shape[:2])
+    annotations = [
+        {
+            "id": index,
+            "image_id": 1,
+            "category_id": 1,
+            "iscrowd": 0,
+            "segmentation": {"size": size_hw, "counts": encode(mask[None])[0]},
+            "area": int(areas(mask[None])[0]),
+            "bbox": boxes_xywh(mask[None])[0].tolist(),
+            "score": score,
+        }
+        for index, (mask, score) in enumerate(zip(masks, scores, strict=True), start=1)
+    ]
+    document = {
+        "images": [{"id": 1, "file_name": name, "height": size_hw[0], "width": size_hw[1]}],
+        "categories": [{"id": 1, "name": "region"}],
+        "annotations": annotations,
+    }
+    return {folder / f"{Path(name).stem}.json": json.dumps(document).encode()}
+
+
+def _npz_files(
+    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Proposals"
+) -> dict[Path, bytes]:
+    import numpy as np
+
+    file = io.BytesIO()
+    if isinstance(found, np.ndarray):
+        np.savez_compressed(file, labels=found)
+    else:
+        np.savez_compressed(file, masks=found.masks, scores=found.scores)
+    return {folder / f"{Path(name).stem}.npz": file.getvalue()}
+
+
+#: What each --format writes: folder, image's file name, image, label map or proposals -> files.
+WRITERS: "dict[str, Callable[..., dict[Path, bytes]]]" = {
+    "png": _png_files,
+    "coco": _coco_files,
+    "npz": _npz_files,
+}
+
+
+def _png(array: "np.ndarray") -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+def _click(options: argparse.Namespace) -> int:
+    from maskspace.segmenter import checked_image, load
+
+    if options.out.suffix.lower() != ".png":
+        raise ValueError(f"{options.out}: a mask is written as PNG; give a name that ends in .png")
+    image = checked_image(options.image)
+    clicks = [(x, y, True) for x, y in options.positive]
+    clicks += [(x, y, False) for x, y in options.negative]
+    try:
+        mask = load(options.model).click(image, clicks=clicks)
+    except ValueError as error:
+        raise ValueError(f"{options.image}: {error}") from None
+    for written in write_files({options.out: _png(mask.astype("uint8") * 255)}):
+        print(written)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from maskspace.evaluation import evaluate_models
+    from maskspace.evaluation.config import EvaluateConfig
+    from maskspace.segmenter import load
+
+    models = {name: load(name) for name in dict.fromkeys(options.models)}
+    kinds = Counter(kind for kind, _ in options.data)
+    datasets = {
+        kind if kinds[kind] == 1 else f"{kind}:{path}": read_split(
+            kind, path, split=options.split, limit=options.limit
+        )
+        for kind, path in options.data
+    }
+    config = EvaluateConfig(
+        limit=options.limit,
+        min_area=256,
+        proposal_counts=(1, 2, 5, 10, 20, 50, 100),
+        recall_counts=(1, 10, 100),
+        click_thresholds=(0.49, 0.5),
+        click_seed=0,
+        collapse_std=1e-3,
+        gallery_images=6,
+    )
+    ranking = {name: model.ranking for name, model in models.items()}
+    evaluate_models(datasets, models, options.out, config=config, ranking=ranking)
+    return 0
+
+
+def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Sequence[Sample]":
+    """Return the first `limit` samples of one split of a dataset, read when they are asked for.
+
+    A source that has no splits is used whole. Raises ValueError for an unknown kind and for a
+    split without images.
+    """
+    from maskspace.config import lookup
+    from maskspace.data import GENERATED, READERS
+    from maskspace.data.source import Source
+
+    read = lookup(READERS, kind, kind="dataset kind")
+    found = read(path, seed=0, limit=limit if kind in GENERATED else None)
+    assert isinstance(found, Source)
+    chosen = [i for i, own in enumerate(found.splits) if own in (None, split)][:limit]
+    if not chosen:
+        known = ", ".join(sorted({own for own in found.splits if own is not None}))
+        raise ValueError(f"{path}: no images in split {split}; this source has {known or 'none'}")
+    return Source(
+        keys=tuple(found.keys[i] for i in chosen),
+        splits=tuple(found.splits[i] for i in chosen),
+        read=lambda index: found.read(chosen[index]),
+    )
