@@ -1,0 +1,165 @@
+"""Tables and plots of what was measured."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from maskspace import pictures
+from maskspace.evaluation.rows import Row
+from maskspace.evaluation.summary import Metrics, zero_shot_against_click
+
+CURVE = "mean_best_iou_"
+#: Columns of the printed table, as far as they were measured.
+COLUMNS = ("miou_at_1_center", "miou_at_1_random", "mean_best_iou_10", "mean_best_iou_50",
+           "ar_10", "ar_100", "proposals", "feature_std")  # fmt: skip
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
+    """Write dataset -> model -> metric as JSON; ValueError for a number that is not finite."""
+    _write(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def write_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
+    """Write a CSV with one line a dataset, model and budget of proposals."""
+    _write_csv(
+        path,
+        ("dataset", "model", "proposals", "mean_best_iou"),
+        (
+            (dataset, model, count, value)
+            for dataset, models in metrics.items()
+            for model, values in models.items()
+            for count, value in _curve(values)
+        ),
+    )
+
+
+def write_per_image(path: Path, rows: Iterable[Row], *, count: int) -> None:
+    """Write a CSV with one line an image and model; cells the model does not answer are empty."""
+    _write_csv(
+        path,
+        ("dataset", "model", "key", "masks", "iou_at_1_center", f"{CURVE}{count}", "proposals",
+         "seconds"),
+        (
+            (row.dataset, row.model, row.key, row.masks, _mean(row.click_iou.get("center")),
+             _mean(row.best_iou.get(str(count))), _cell(row.proposals), f"{row.seconds:.4f}")
+            for row in rows
+            if row.masks
+        ),
+    )  # fmt: skip
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+    """Return the main numbers as a table in plain text, with what each ranking means below it.
+
+    A dash stands where a model does not answer; the reasons are in metrics.json.
+    """
+    columns = [c for c in COLUMNS if any(c in v for m in metrics.values() for v in m.values())]
+    table = [["dataset", "model", "images", "masks", *columns]]
+    for dataset, models in metrics.items():
+        for model, values in models.items():
+            numbers = [_number(values.get(column)) for column in columns]
+            table.append([dataset, model, str(values["images"]), str(values["masks"]), *numbers])
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
+    ]
+    notes = {
+        f"{model}: proposals ranked by {values['ranking']}": None
+        for models in metrics.values()
+        for model, values in models.items()
+        if "ranking" in values
+    }
+    return "\n".join([*lines, *notes]) + "\n"
+
+
+def write_table(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
+    """Write `metrics_table`."""
+    _write(path, metrics_table(metrics))
+
+
+def plot_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
+    """Write a PNG: mean best IoU against the number of proposals, one panel a dataset."""
+    panels = {
+        dataset: [
+            pictures.Line(
+                label=f"{model} (by {values['ranking']})",
+                x=[count for count, _ in _curve(values)],
+                y=[value for _, value in _curve(values)],
+            )
+            for model, values in models.items()
+            if "ranking" in values
+        ]
+        for dataset, models in metrics.items()
+    }
+    pictures.plot_curves(path, panels, x_label="number of proposals", y_label="mean best IoU")
+
+
+def plot_scatter(
+    path: Path, rows: Sequence[Row], metrics: Mapping[str, Mapping[str, Metrics]], *, count: int
+) -> None:
+    """Write a PNG of zero-shot against one-click IoU, a point an image, a panel a model."""
+    panels: dict[str, Sequence[pictures.Line]] = {}
+    for dataset, models in metrics.items():
+        for model, values in models.items():
+            chosen = [row for row in rows if (row.dataset, row.model) == (dataset, model)]
+            pairs = zero_shot_against_click(chosen, count)
+            if pairs is None:
+                continue
+            title = f"{dataset}: {model}\n{_correlation_title(values)}"
+            panels[title] = [pictures.Line(label=model, x=pairs[0], y=pairs[1])]
+    pictures.plot_scatter(
+        path,
+        panels,
+        x_label="IoU after one centre click",
+        y_label=f"mean best IoU of {count} proposals",
+    )
+
+
+def _correlation_title(values: Metrics) -> str:
+    parts = []
+    for name in ("pearson", "spearman"):
+        value = values.get(f"zero_shot_click_{name}")
+        parts.append(f"{name.capitalize()} {'undefined' if value is None else _number(value)}")
+    return ", ".join(parts)
+
+
+def _curve(values: Metrics) -> list[tuple[int, float]]:
+    return [
+        (int(name.removeprefix(CURVE)), float(value))
+        for name, value in values.items()
+        if name.startswith(CURVE) and isinstance(value, float)
+    ]
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _mean(values: Sequence[float] | None) -> str:
+    return "" if values is None else repr(sum(values) / len(values))
+
+
+def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    _write(path, text.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)

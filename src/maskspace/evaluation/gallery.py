@@ -1,0 +1,70 @@
+"""A sheet of images: input, truth, what each model makes of it, and its features in colour."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from maskspace import masks, pictures
+from maskspace.evaluation.model import Model
+from maskspace.evaluation.truth import Truth
+
+SIDE = 192
+
+
+def write_gallery(path: Path, truths: Sequence[Truth], models: Mapping[str, Model]) -> None:
+    """Write a PNG with one row an image.
+
+    A model that partitions is shown with as many regions as the truth has, any other with as many
+    of its first proposals, small ones above large ones.
+    """
+    columns = {"input": [pictures.fit_image(truth.image, SIDE) for truth in truths]}
+    columns["truth"] = [_painted(truth.image, masks.to_label_map(truth.masks)) for truth in truths]
+    for name, model in models.items():
+        columns |= _model_columns(name, model, truths)
+    sheet = pictures.contact_sheet(
+        [list(row) for row in zip(*columns.values(), strict=True)],
+        titles=list(columns),
+        names=[truth.key for truth in truths],
+        side=SIDE,
+    )
+    pictures.save_image(path, sheet)
+
+
+def _model_columns(
+    name: str, model: Model, truths: Sequence[Truth]
+) -> dict[str, list[UInt8[np.ndarray, "_ _ 3"]]]:
+    """Return the columns that a model can fill."""
+    columns = {}
+    try:
+        columns[f"{name}: partition"] = [_partition(model, truth) for truth in truths]
+    except ValueError:
+        columns[f"{name}: proposals"] = [_proposals(model, truth) for truth in truths]
+    try:
+        columns[f"{name}: features"] = [_features(model, truth) for truth in truths]
+    except ValueError:
+        return columns
+    return columns
+
+
+def _partition(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
+    shown = masks.to_label_map(truth.masks)
+    return _painted(truth.image, model.hierarchy(truth.image).partition(len(np.unique(shown))))
+
+
+def _proposals(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
+    proposals = model.propose(truth.image, limit=max(1, len(truth.masks)))
+    return _painted(truth.image, masks.to_label_map(proposals.masks))
+
+
+def _features(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
+    levels = model.embed(truth.image).levels
+    return pictures.fit_image(pictures.feature_colors(levels[min(levels)]), SIDE)
+
+
+def _painted(
+    image: UInt8[np.ndarray, "h w 3"], labels: Int[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Return the labels on the image, enlarged before painting so that outlines stay thin."""
+    return pictures.paint_labels(pictures.fit_image(image, SIDE), pictures.fit_labels(labels, SIDE))

@@ -1,0 +1,55 @@
+"""What evaluation asks of a model; what it cannot answer, it refuses with a ValueError."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, UInt8
+
+from maskspace.types import Click, Embedding, Proposals
+
+
+class Tree(Protocol):
+    """Nested partitions of one image."""
+
+    def partition(self, regions: int, /) -> Int32[np.ndarray, "h w"]:
+        """Return the partition to exactly `regions` regions."""
+        ...
+
+
+class Model(Protocol):
+    """A loaded model or peer, as `maskspace.load` returns it."""
+
+    @property
+    def ranking(self) -> str:
+        """Return what the model's proposals are ranked by."""
+        ...
+
+    def embed(self, image: UInt8[np.ndarray, "h w 3"], /) -> Embedding:
+        """Return the features of an image."""
+        ...
+
+    def hierarchy(self, image: UInt8[np.ndarray, "h w 3"], /) -> Tree:
+        """Return the tree of an image's partitions."""
+        ...
+
+    def propose(self, image: UInt8[np.ndarray, "h w 3"], /, limit: int) -> Proposals:
+        """Return at most `limit` masks, best first."""
+        ...
+
+    def click(
+        self, image: UInt8[np.ndarray, "h w 3"], /, clicks: Sequence[Click]
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the mask of the object that the clicks mark together, cut at 0.5."""
+        ...
+
+
+@runtime_checkable
+class ProbabilityModel(Protocol):
+    """A model that gives a map of foreground probability for a click."""
+
+    def click_probability(
+        self, image: UInt8[np.ndarray, "h w 3"], /, click: Click
+    ) -> Float32[np.ndarray, "h w"]:
+        """Return the probability, in [0, 1], that each pixel belongs to what the click marks."""
+        ...

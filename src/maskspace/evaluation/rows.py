@@ -1,0 +1,238 @@
+"""Measure every model on every image: one row each, kept as they finish and reused after a kill."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.interactive import (
+    MASKS_ONLY,
+    answer_clicks,
+    click_name,
+    draw_clicks,
+    one_click_iou,
+)
+from maskspace.evaluation.model import Model
+from maskspace.evaluation.truth import Truth, read_truth
+from maskspace.evaluation.zero_shot import zero_shot
+from maskspace.types import Embedding, Sample
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One model on one image; with `masks` 0 the image had no truth to measure and was not shown.
+
+    `best_iou` maps a budget to the best IoU of each mask, `matched` a budget to COCO's matches over
+    ten thresholds, `click_iou` a way of clicking to the IoU of each mask. What the model could not
+    answer is absent there and stands in `not_answered` with the reason. `seconds` is the time of
+    the model's answers.
+    """
+
+    dataset: str
+    model: str
+    key: str
+    masks: int
+    masks_too_small: int
+    seconds: float = 0.0
+    proposals: int | None = None
+    feature_std: float | None = None
+    best_iou: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    matched: Mapping[str, int] = field(default_factory=dict)
+    click_iou: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    not_answered: Mapping[str, str] = field(default_factory=dict)
+
+
+class MapUnits(Protocol):
+    """Apply a function to units of work, here or elsewhere; `map` is one."""
+
+    def __call__(
+        self, function: Callable[[Sample], list[Row]], units: Iterable[Sample], /
+    ) -> Iterable[list[Row]]:
+        """Return the results in the order of the units, as they become available."""
+        ...
+
+
+class _Asked:
+    """The answers of one model about one image: what they took, and what was refused."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.not_answered: dict[str, str] = {}
+
+    def ask(self, question: str, answer: Callable[[], Answer]) -> Answer | None:
+        start = time.perf_counter()
+        try:
+            return answer()
+        except ValueError as error:
+            self.not_answered[question] = str(error)
+            return None
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+def measure_rows(
+    dataset: str,
+    samples: Iterable[Sample],
+    models: Mapping[str, Model],
+    *,
+    config: EvaluateConfig,
+    work: Path | None = None,
+    map_units: MapUnits = map,
+) -> list[Row]:
+    """Return the rows of all models on the images of a dataset, sorted by model and key.
+
+    With a folder `work`, the rows of each finished image are kept there and not computed again; the
+    caller names the folder by what the models and the images are.
+    """
+
+    def unit(sample: Sample) -> list[Row]:
+        return measure_sample(sample, dataset, models, config=config)
+
+    journal = None if work is None else _journal(work, dataset, list(models), config)
+    rows = _finished(journal)
+    pending = _pending(islice(samples, config.limit), dataset, {row.key for row in rows})
+    for fresh in map_units(unit, pending):
+        rows += fresh
+        if journal is not None:
+            _keep(journal, fresh)
+    order = {name: position for position, name in enumerate(models)}
+    return sorted(rows, key=lambda row: (order[row.model], row.key))
+
+
+def measure_sample(
+    sample: Sample, dataset: str, models: Mapping[str, Model], *, config: EvaluateConfig
+) -> list[Row]:
+    """Return one row a model of one image."""
+    truth = read_truth(sample, min_area=config.min_area)
+    if len(truth.masks) == 0:
+        return [
+            Row(
+                dataset=dataset, model=name, key=truth.key, masks=0, masks_too_small=truth.too_small
+            )
+            for name in models
+        ]
+    return [_measure(dataset, name, model, truth, config) for name, model in models.items()]
+
+
+def feature_std(embedding: Embedding) -> float:
+    """Return the standard deviation over pixels, mean over channels, of the finest level."""
+    finest: Float32[np.ndarray, "c h w"] = embedding.levels[min(embedding.levels)]
+    return float(finest.std(axis=(1, 2), dtype=np.float64).mean())
+
+
+def _measure(dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig) -> Row:
+    asked = _Asked()
+    embedding = asked.ask("embed", lambda: model.embed(truth.image))
+    spread = None if embedding is None else feature_std(embedding)
+    count, best, matched = _proposed(dataset, name, model, truth, config, asked)
+    clicked = _clicked(model, truth, config, asked)
+    return Row(
+        dataset=dataset,
+        model=name,
+        key=truth.key,
+        masks=len(truth.masks),
+        masks_too_small=truth.too_small,
+        seconds=asked.seconds,
+        proposals=count,
+        feature_std=spread,
+        best_iou=best,
+        matched=matched,
+        click_iou=clicked,
+        not_answered=asked.not_answered,
+    )
+
+
+def _proposed(
+    dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig, asked: _Asked
+) -> tuple[int | None, dict[str, list[float]], dict[str, int]]:
+    limit = config.proposal_limit
+    proposals = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
+    if proposals is None:
+        return None, {}, {}
+    if proposals.masks.shape[1:] != truth.ignore.shape:
+        raise ValueError(
+            f"{dataset}/{truth.key}: {name} proposes masks of {proposals.masks.shape[1:]} pixels "
+            f"for an image of {truth.ignore.shape}; its proposals must have the image's size"
+        )
+    measured = zero_shot(
+        proposals.masks[:limit],
+        truth,
+        proposal_counts=config.proposal_counts,
+        recall_counts=config.recall_counts,
+    )
+    best = zip(config.proposal_counts, measured.best_iou.tolist(), strict=True)
+    matched = zip(config.recall_counts, measured.matched, strict=True)
+    return (
+        measured.proposals,
+        {str(budget): values for budget, values in best},
+        {str(budget): number for budget, number in matched},
+    )
+
+
+def _clicked(
+    model: Model, truth: Truth, config: EvaluateConfig, asked: _Asked
+) -> dict[str, list[float]]:
+    if not config.click_thresholds:
+        return {}
+    drawn = draw_clicks(truth, seed=config.click_seed)
+    clicks = [click for way in drawn.values() for click in way]
+    thresholds = config.click_thresholds
+    answers = asked.ask("click", lambda: answer_clicks(model, truth, clicks, thresholds=thresholds))
+    if answers is None:
+        return {}
+    for threshold in thresholds:
+        if threshold not in answers:
+            asked.not_answered |= {
+                f"click_{click_name(way, threshold)}": MASKS_ONLY for way in drawn
+            }
+    ious = one_click_iou(truth, drawn, answers)
+    return {name: values.tolist() for name, values in ious.items()}
+
+
+def _pending(samples: Iterable[Sample], dataset: str, done: set[str]) -> Iterator[Sample]:
+    seen: set[str] = set()
+    for sample in samples:
+        if sample.key in seen:
+            raise ValueError(f"{dataset}/{sample.key}: two images have this key; make keys unique")
+        seen.add(sample.key)
+        if sample.key not in done:
+            yield sample
+
+
+def _journal(work: Path, dataset: str, models: list[str], config: EvaluateConfig) -> Path:
+    """Return the file of finished rows; another question than before has another file."""
+    question = json.dumps([dataset, models, asdict(config)], sort_keys=True)
+    digest = hashlib.sha256(question.encode()).hexdigest()
+    return work / f"rows-{dataset}-{digest[:12]}.jsonl"
+
+
+def _finished(journal: Path | None) -> list[Row]:
+    """Return the rows of a journal, and mend it: a kill may have cut its last line."""
+    if journal is None:
+        return []
+    if not journal.exists():
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        return []
+    lines = journal.read_text().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+        partial = journal.with_name(f".{journal.name}.partial")
+        partial.write_text("".join(lines))
+        os.replace(partial, journal)
+    return [Row(**fields) for line in lines for fields in json.loads(line)]
+
+
+def _keep(journal: Path, rows: list[Row]) -> None:
+    with journal.open("a") as file:
+        file.write(json.dumps([asdict(row) for row in rows]) + "\n")

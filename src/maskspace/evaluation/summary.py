@@ -1,0 +1,143 @@
+"""Rows of single images -> the numbers of a dataset, the same whatever order the rows came in."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.rows import Row
+from maskspace.evaluation.zero_shot import pooled_recall
+from maskspace.metrics.correlation import pearson, spearman
+
+Metrics = dict[str, object]
+
+
+def summarize(
+    rows: Sequence[Row], *, config: EvaluateConfig, ranking: Mapping[str, str]
+) -> dict[str, Metrics]:
+    """Return the metrics of each model on one dataset; every number is finite.
+
+    `ranking` says of each model what its proposals are ranked by. Means are over all true masks, as
+    COCO pools them. What a model cannot answer is absent and
+    stands under `not_answered` with the reason. Raises ValueError if no image has a mask to
+    measure, or if a model answers for some images and not for others.
+    """
+    models = dict.fromkeys(row.model for row in rows)
+    return {
+        name: _summarize_model([row for row in rows if row.model == name], config, ranking[name])
+        for name in models
+    }
+
+
+def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) -> Metrics:
+    seen = sorted((row for row in rows if row.masks), key=lambda row: row.key)
+    if not seen:
+        raise ValueError(
+            f"{rows[0].dataset}: none of {len(rows)} images has a mask of at least "
+            f"{config.min_area} pixels; lower min_area or give other images"
+        )
+    not_answered = _refusals(seen)
+    metrics: Metrics = {
+        "images": len(seen),
+        "images_without_truth": len(rows) - len(seen),
+        "masks": sum(row.masks for row in seen),
+        "masks_too_small": sum(row.masks_too_small for row in rows),
+        **_proposal_metrics(seen, not_answered),
+        **_click_metrics(seen),
+        **_feature_metrics(seen, not_answered, config.collapse_std),
+    }
+    if "propose" not in not_answered:
+        metrics["ranking"] = ranking
+        metrics |= _correlations(seen, config.headline_count, not_answered)
+    return {**metrics, "not_answered": not_answered}
+
+
+def _refusals(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what a model answers for no image; ValueError for what it answers for some only."""
+    refused: dict[str, str] = {}
+    for row in rows:
+        for question, reason in row.not_answered.items():
+            if any(question not in other.not_answered for other in rows):
+                raise ValueError(
+                    f"{row.dataset}/{row.key}: {row.model} does not answer {question!r} here, "
+                    f"though it does for other images: {reason}"
+                )
+            refused.setdefault(question, reason)
+    return refused
+
+
+def _proposal_metrics(rows: Sequence[Row], not_answered: Mapping[str, str]) -> Metrics:
+    if "propose" in not_answered:
+        return {}
+    masks = sum(row.masks for row in rows)
+    best = {
+        f"mean_best_iou_{count}": _mean(value for row in rows for value in row.best_iou[count])
+        for count in rows[0].best_iou
+    }
+    recall = {
+        f"ar_{count}": pooled_recall(sum(row.matched[count] for row in rows), masks)
+        for count in rows[0].matched
+    }
+    return {**best, **recall, "proposals": _mean(float(row.proposals or 0) for row in rows)}
+
+
+def _click_metrics(rows: Sequence[Row]) -> Metrics:
+    return {
+        f"miou_at_1_{way}": _mean(value for row in rows for value in row.click_iou[way])
+        for way in rows[0].click_iou
+    }
+
+
+def _feature_metrics(
+    rows: Sequence[Row], not_answered: Mapping[str, str], collapse_std: float
+) -> Metrics:
+    if "embed" in not_answered:
+        return {}
+    spread = _mean(row.feature_std or 0.0 for row in rows)
+    return {"feature_std": spread, "collapsed": spread < collapse_std}
+
+
+def zero_shot_against_click(
+    rows: Sequence[Row], count: int
+) -> tuple[list[float], list[float]] | None:
+    """Return each image's IoU after a centre click, and its mean best IoU of `count` proposals.
+
+    None where the model does not answer both.
+    """
+    seen = [row for row in rows if row.masks]
+    if any(str(count) not in row.best_iou or "center" not in row.click_iou for row in seen):
+        return None
+    return (
+        [_mean(row.click_iou["center"]) for row in seen],
+        [_mean(row.best_iou[str(count)]) for row in seen],
+    )
+
+
+def _correlations(rows: Sequence[Row], count: int, not_answered: dict[str, str]) -> Metrics:
+    pairs = zero_shot_against_click(rows, count)
+    if pairs is None:
+        return {}
+    clicked, proposed = (np.array(values) for values in pairs)
+    values = {"pearson": pearson(clicked, proposed), "spearman": spearman(clicked, proposed)}
+    for name, value in values.items():
+        if value is None:
+            not_answered[name] = "undefined: one of the two does not vary over the images"
+    return {f"zero_shot_click_{name}": v for name, v in values.items() if v is not None}
+
+
+def collapse_lines(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
+    """Return one line for each model whose features are the same at every pixel."""
+    return [
+        f"{model}: the output is constant (std {values['feature_std']:.2g} on {dataset}), the "
+        "failure mode of embedding objectives; its partitions mean nothing"
+        for dataset, models in metrics.items()
+        for model, values in models.items()
+        if values.get("collapsed")
+    ]
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the mean, exact to the last bit whatever the order."""
+    values = list(values)
+    return math.fsum(values) / len(values)

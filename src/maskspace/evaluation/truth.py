@@ -1,0 +1,41 @@
+"""The ground truth that a model is measured against: what is left of a sample's masks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from maskspace import masks
+from maskspace.data.loader import dense
+from maskspace.types import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """An image, its masks without ignored pixels, and the number of masks that were too small."""
+
+    key: str
+    image: UInt8[np.ndarray, "h w 3"]
+    masks: Bool[np.ndarray, "n h w"]
+    ids: tuple[int, ...]
+    ignore: Bool[np.ndarray, "h w"]
+    too_small: int
+
+
+def read_truth(sample: Sample, *, min_area: int) -> Truth:
+    """Return the truth of a sample: masks of at least `min_area` pixels that are not ignored.
+
+    Areas are those in the original image. Raises ValueError, naming the sample, if the image cannot
+    be read or is not of the masks' size.
+    """
+    arrays = dense(sample)
+    visible = arrays.masks & ~arrays.ignore if arrays.ignore.any() else arrays.masks
+    large = masks.areas(visible) >= min_area
+    return Truth(
+        key=sample.key,
+        image=arrays.image,
+        masks=visible[large],
+        ids=tuple(arrays.ids[large].tolist()),
+        ignore=arrays.ignore,
+        too_small=int((~large).sum()),
+    )
