@@ -1,1 +1,24 @@
-"""data"""
+"""Datasets: one dataset's files, or a generator, to samples, to shards, to validated shards."""
+
+from collections.abc import Mapping
+
+from maskspace.data.bsds500 import read_bsds500
+from maskspace.data.hypersim import read_hypersim
+from maskspace.data.mosaics import read_mosaics
+from maskspace.data.rectangles import read_rectangles
+from maskspace.data.sa1b import read_sa1b
+from maskspace.data.scenes import read_scenes
+from maskspace.types import Reader
+
+#: Readers by the name that commands and params.yaml use.
+READERS: Mapping[str, Reader] = {
+    "bsds500": read_bsds500,
+    "hypersim": read_hypersim,
+    "mosaics": read_mosaics,
+    "rectangles": read_rectangles,
+    "sa1b": read_sa1b,
+    "scenes": read_scenes,
+}
+
+#: Readers whose samples are drawn, not read: they need a limit, and their truth is exact.
+GENERATED = frozenset({"mosaics", "rectangles", "scenes"})

@@ -1,0 +1,157 @@
+"""Random overlapping rectangles on black: the simplest images whose instances colour alone gives.
+
+Every colour has the same mean over its channels, so that brightness tells no two apart; two
+rectangles may share a colour, but never where they touch. Hence on plain images (no noise, no
+shading) the connected components of equal colour are the truth, exactly.
+"""
+
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from scipy import ndimage
+
+from maskspace.data.annotations import annotate
+from maskspace.data.images import encode_png
+from maskspace.data.source import Source, generated
+from maskspace.masks import from_label_map, split_components
+from maskspace.types import Sample
+
+#: Mean over the channels of every colour, in grey levels.
+COLOUR_MEAN = 128
+#: Two colours of an image differ by at least this much in some channel, in grey levels.
+COLOUR_DISTANCE = 40
+#: An image has at least three components of this share of its pixels: 256 pixels of 64 x 64.
+LARGE = 1 / 16
+
+
+def read_rectangles(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    size_hw: tuple[int, int] = (64, 64),
+    rectangles: tuple[int, int] = (5, 9),
+    repeat: float = 0.3,
+    noise: float = 0.0,
+    shading: float = 0.0,
+) -> Source:
+    """Return `limit` images of rectangles, one annotation a 4-connected visible component.
+
+    `root` is not read. `rectangles` bounds their number, both ends included; `repeat` is the
+    probability that a rectangle takes the colour of one that it does not touch; `noise` is the
+    standard deviation of the gaussian noise in grey levels (0..255); `shading` is the relative
+    amplitude, in [0, 1), of a smooth field that multiplies the image.
+    """
+    if min(size_hw) < 16 or not 4 <= rectangles[0] <= rectangles[1] <= 40:
+        raise ValueError("rectangles: size_hw is at least 16 a side, rectangles in 4..40")
+    if not (0 <= repeat <= 1 and noise >= 0 and 0 <= shading < 1):
+        raise ValueError("rectangles: repeat is in [0, 1], noise >= 0, shading in [0, 1)")
+    draw = partial(
+        _sample,
+        seed=seed,
+        size_hw=size_hw,
+        rectangles=rectangles,
+        repeat=repeat,
+        noise=noise,
+        shading=shading,
+    )
+    return generated("rectangles", limit=limit, read=draw)
+
+
+def _sample(
+    index: int,
+    *,
+    seed: int,
+    size_hw: tuple[int, int],
+    rectangles: tuple[int, int],
+    repeat: float,
+    noise: float,
+    shading: float,
+) -> Sample:
+    rng = np.random.default_rng([seed, index, 1])
+    painted, labels = _paint(rng, size_hw, rectangles)
+    colours = _colours(rng, _touching(painted), repeat)
+    image = colours[painted] * light_field(rng, size_hw, shading)[..., None]
+    image += noise * rng.standard_normal(image.shape)
+    _, masks = from_label_map(labels)
+    return Sample(
+        key=f"rectangles-{index:06d}",
+        dataset="rectangles",
+        image=encode_png(np.clip(np.rint(image), 0, 255).astype(np.uint8)),
+        extension="png",
+        size_hw=size_hw,
+        annotations=annotate(masks),
+        licence="CC0-1.0",
+        source=f"generated, seed {seed}",
+    )
+
+
+def _paint(
+    rng: np.random.Generator, size_hw: tuple[int, int], rectangles: tuple[int, int]
+) -> tuple[Int64[np.ndarray, "h w"], Int64[np.ndarray, "h w"]]:
+    """Return which rectangle shows at each pixel (0: none) and the components of that map."""
+    while True:
+        painted = np.zeros(size_hw, np.int64)
+        for number in range(1, int(rng.integers(*rectangles, endpoint=True)) + 1):
+            shares = (
+                rng.uniform(0.06, 0.22, 2) if rng.random() < 0.35 else rng.uniform(0.25, 0.6, 2)
+            )
+            sides = np.maximum(2, np.rint(shares * size_hw)).astype(int)
+            top, left = (
+                int(rng.integers(0, s - side + 1)) for s, side in zip(size_hw, sides, strict=True)
+            )
+            painted[top : top + sides[0], left : left + sides[1]] = number
+        labels = split_components(painted)
+        if np.sum(np.bincount(labels.ravel())[1:] >= LARGE * labels.size) >= 3:
+            return painted, labels
+
+
+def _touching(painted: Int64[np.ndarray, "h w"]) -> Bool[np.ndarray, "n n"]:
+    """Return which rectangles share a border of 4-neighbours; index 0 is the background."""
+    touching = np.zeros((int(painted.max()) + 1,) * 2, bool)
+    for one, other in ((painted[1:], painted[:-1]), (painted[:, 1:], painted[:, :-1])):
+        touching[one, other] = touching[other, one] = True
+    return touching
+
+
+def _colours(
+    rng: np.random.Generator, touching: Bool[np.ndarray, "n n"], repeat: float
+) -> Float64[np.ndarray, "n 3"]:
+    """Return a colour for each rectangle and black for the background."""
+    colours = np.zeros((len(touching), 3))
+    for number in range(1, len(touching)):
+        taken = {tuple(colours[other]) for other in np.flatnonzero(touching[number])}
+        free = [c for c in dict.fromkeys(map(tuple, colours[1:number])) if c not in taken]
+        if free and rng.random() < repeat:
+            colours[number] = free[int(rng.integers(len(free)))]
+        else:
+            colours[number] = _new_colour(rng, colours[1:number])
+    return colours
+
+
+def _new_colour(
+    rng: np.random.Generator, used: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, " 3"]:
+    """Return a colour of the common mean, far from the used ones while there is room."""
+    distance = COLOUR_DISTANCE
+    while True:
+        for _ in range(100):
+            first, second = rng.integers(0, 256, 2)
+            third = 3 * COLOUR_MEAN - first - second
+            colour = rng.permutation([first, second, third]).astype(np.float64)
+            apart = np.abs(used - colour).max(axis=1, initial=0) if len(used) else np.array([255])
+            if 0 <= third <= 255 and apart.min() >= max(1, distance):
+                return colour
+        distance //= 2
+
+
+def light_field(
+    rng: np.random.Generator, size_hw: tuple[int, int], amplitude: float
+) -> Float64[np.ndarray, "h w"]:
+    """Return a smooth field of values within 1 ± `amplitude`."""
+    coarse = ndimage.zoom(rng.uniform(-1, 1, (3, 3)), 4, order=1)
+    rows, columns = (np.linspace(0, 11, size) for size in size_hw)
+    field = ndimage.map_coordinates(coarse, np.meshgrid(rows, columns, indexing="ij"), order=1)
+    smooth = ndimage.gaussian_filter(field, np.array(size_hw) / 8, mode="nearest")
+    return 1 + amplitude * smooth / max(float(np.abs(smooth).max()), 1e-9)

@@ -1,0 +1,111 @@
+"""Textures of zero mean and unit variance: procedural ones, and crops of real ones from files."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+from scipy import ndimage
+
+from maskspace.types import read_rgb
+
+IMAGES = (".jpeg", ".jpg", ".png")
+
+
+def grating(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
+    """Return a sinusoidal or square grating of 3 to 12 pixels a period, at any angle."""
+    phase = _ramp(rng, size_hw, rng.uniform(3, 12))
+    wave = np.sin(2 * np.pi * phase)
+    return standardise(np.sign(wave) if rng.random() < 0.5 else wave)
+
+
+def checkers(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
+    """Return a rotated checkerboard with fields of 2 to 7 pixels."""
+    angle, field = rng.uniform(0, np.pi), rng.uniform(2, 7)
+    rows, columns = np.indices(size_hw)
+    across = np.floor((rows * np.cos(angle) + columns * np.sin(angle)) / field)
+    along = np.floor((columns * np.cos(angle) - rows * np.sin(angle)) / field)
+    return standardise((across + along) % 2)
+
+
+def dots(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
+    """Return discs on a jittered grid, bright on dark or dark on bright."""
+    period, sign = rng.uniform(5, 11), rng.choice([-1.0, 1.0])
+    grid = [np.arange(-period, size + period, period) for size in size_hw]
+    centres = np.stack(np.meshgrid(*grid, indexing="ij"), -1).reshape(-1, 2)
+    centres = np.rint(centres + rng.uniform(-0.15, 0.15, centres.shape) * period).astype(int)
+    inside = ((centres >= 0) & (centres < size_hw)).all(axis=1)
+    seeds = np.ones(size_hw, bool)
+    seeds[tuple(centres[inside].T)] = False
+    distance = np.asarray(ndimage.distance_transform_edt(seeds))
+    return standardise(sign * (distance < rng.uniform(0.2, 0.34) * period))
+
+
+def noise_field(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
+    """Return band-passed gaussian noise, isotropic or stretched along an axis."""
+    sigma = rng.uniform(0.6, 3.0) * np.exp(
+        rng.choice([0.0, 0.7]) * np.array([1, -1]) * rng.choice([-1, 1])
+    )
+    white = rng.standard_normal(size_hw)
+    fine = ndimage.gaussian_filter(white, sigma, mode="wrap")
+    return standardise(fine - ndimage.gaussian_filter(white, 2.5 * sigma, mode="wrap"))
+
+
+def speckle(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
+    """Return sparse bright or dark pixels on a flat ground."""
+    share, sign = rng.uniform(0.04, 0.2), rng.choice([-1.0, 1.0])
+    return standardise(sign * (rng.random(size_hw) < share).astype(np.float64))
+
+
+#: Procedural textures by name.
+TEXTURES: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
+    "checkers": checkers,
+    "dots": dots,
+    "grating": grating,
+    "noise_field": noise_field,
+    "speckle": speckle,
+}
+
+
+def standardise(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """Return the values with mean 0 and variance 1 over rows and columns; 0 where constant."""
+    centred = values - values.mean(axis=(0, 1), keepdims=True)
+    return centred / max(float(np.sqrt(np.mean(centred**2))), 1e-9)
+
+
+def _ramp(
+    rng: np.random.Generator, size_hw: tuple[int, int], period: float
+) -> Float64[np.ndarray, "h w"]:
+    """Return a plane that grows by 1 every `period` pixels in a random direction."""
+    angle = rng.uniform(0, np.pi)
+    rows, columns = np.indices(size_hw)
+    return (rows * np.cos(angle) + columns * np.sin(angle)) / period + rng.random()
+
+
+@lru_cache(maxsize=4)
+def real_textures(root: str) -> tuple[Float64[np.ndarray, "h w 3"], ...]:
+    """Return every PNG and JPEG file in `root`, in the order of their names, as float RGB."""
+    folder = Path(root)
+    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGES)
+    if not paths:
+        raise ValueError(f"{root}: no PNG or JPEG textures; `dvc pull`, or correct the root")
+    return tuple(read_rgb(str(path)).astype(np.float64) for path in paths)
+
+
+def crop_real(
+    rng: np.random.Generator, texture: Float64[np.ndarray, "r s 3"], size_hw: tuple[int, int]
+) -> Float64[np.ndarray, "h w 3"]:
+    """Return a random window of a real texture, turned by quarters, tiled where it is too small."""
+    turned = np.rot90(texture, int(rng.integers(4)))
+    short = [max(0, need - have) for need, have in zip(size_hw, turned.shape, strict=False)]
+    padded = (
+        np.pad(turned, [(0, short[0]), (0, short[1]), (0, 0)], mode="reflect")
+        if any(short)
+        else turned
+    )
+    top, left = (
+        int(rng.integers(0, have - need + 1))
+        for have, need in zip(padded.shape, size_hw, strict=False)
+    )
+    return standardise(padded[top : top + size_hw[0], left : left + size_hw[1]])

@@ -1,0 +1,29 @@
+"""Stage `shards`: raw or generated data to webdataset shards of one record, with a manifest."""
+
+from pathlib import Path
+
+from maskspace.config import load_section
+from maskspace.data import GENERATED, READERS
+from maskspace.data.baseline import write_baseline
+from maskspace.data.config import ShardsConfig
+from maskspace.data.shards import read_manifest, write_dataset
+from workflows.frame import publish, stage_main, work_folder
+
+
+def main(dataset: str) -> None:
+    """Write `build/shards/DATASET` as the section `shards.DATASET` of params.yaml says."""
+    config = load_section(ShardsConfig, "shards", dataset)
+    work = work_folder("shards", dataset)
+    write_dataset(work, dataset, config, READERS)
+    if config.reader.name in GENERATED:
+        baseline = write_baseline(work)
+        print(f"{dataset}: connected components of equal colour score mean best IoU {baseline:.4f}")
+    totals = read_manifest(work)["totals"]
+    print(
+        f"{dataset}: {totals['samples']} samples, {totals['masks']} masks, {totals['bytes']} bytes"
+    )
+    publish(work, Path("build/shards") / dataset)
+
+
+if __name__ == "__main__":
+    stage_main(main)
