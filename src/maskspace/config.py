@@ -1,10 +1,11 @@
 """Load a section of params.yaml into a frozen dataclass; bind a named choice to its function."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -14,10 +15,12 @@ from ruamel.yaml.error import YAMLError
 Section = TypeVar("Section")
 Value = TypeVar("Value")
 
-#: Decorator of every params section: frozen, keyword-only, no unknown keys, no conversions.
-section = pydantic_dataclass(
-    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True)
-)
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def section(kind: type[Section]) -> type[Section]:
+    """Make a params section of a class: frozen, keyword-only, no unknown keys, no conversions."""
+    rules = ConfigDict(extra="forbid", strict=True)
+    return pydantic_dataclass(frozen=True, kw_only=True, config=rules)(kind)  # pyright: ignore[reportReturnType]
 
 
 @section
@@ -59,7 +62,8 @@ def load_section(kind: type[Section], *keys: str, path: Path = Path("params.yaml
 def build_section(kind: type[Section], value: object, *, place: str) -> Section:
     """Return plain dictionaries as the dataclass `kind`; `place` names them in the error."""
     try:
-        return TypeAdapter(kind).validate_python(_tuples(value))
+        # JSON's strict mode takes a mapping for a section and a list for a tuple, Python's does not
+        return TypeAdapter(kind).validate_json(json.dumps(value))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([place, *map(str, first["loc"])])
@@ -91,7 +95,25 @@ def choose(table: Mapping[str, Callable[..., Value]], choice: Choice, *, kind: s
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             raise ValueError(f"{kind} {choice.name}: unknown option {name!r}; it takes {known}")
-    return partial(function, **choice.options)
+    options = {key: _tuples(value) for key, value in choice.options.items()}
+    for name, value in options.items():
+        _check_type(function, name, value, place=f"{kind} {choice.name}")
+    return partial(function, **options)
+
+
+def _check_type(function: Callable[..., object], name: str, value: object, *, place: str) -> None:
+    """Raise ValueError for an option of another type than its parameter is annotated with."""
+    annotation = inspect.signature(function, eval_str=True).parameters[name].annotation
+    if annotation is inspect.Parameter.empty:
+        return
+    kind = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    try:
+        kind.validate_python(value, strict=True)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise ValueError(
+            f"{place}: option {name}: {message[:1].lower()}{message[1:]}; got {value!r}"
+        ) from None
 
 
 def keyword_options(function: Callable[..., object]) -> dict[str, Any]:
@@ -101,9 +123,7 @@ def keyword_options(function: Callable[..., object]) -> dict[str, Any]:
 
 
 def _tuples(value: object) -> Any:
-    """Return YAML's lists as tuples: strict validation takes no list for a tuple."""
-    if isinstance(value, Mapping):
-        return {str(key): _tuples(item) for key, item in value.items()}
+    """Return lists as tuples, which is what the functions of the tables take."""
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
     return value
