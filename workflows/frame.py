@@ -1,9 +1,9 @@
-"""What every stage shares: one-line errors, unfinished work that survives a kill, outputs by rename.
+"""What every stage shares: errors in one line, work that survives a kill, outputs by rename.
 
-DVC deletes a stage's outputs before it runs, so unfinished work lives in `.work/`, in a folder named
-by a hash of everything the stage depends on: the files that dvc.yaml lists under `deps` and the
-values it lists under `params`. The same stage, asked again for the same thing, finds its folder and
-goes on; a changed input names another folder, and the old one is removed.
+DVC deletes a stage's outputs before it runs, so unfinished work lives in `.work/`, in a folder
+named by a hash of everything the stage depends on: the files that dvc.yaml lists under `deps` and
+the values it lists under `params`. The same stage, asked again for the same thing, finds its folder
+and goes on; a changed input names another folder, and the old one is removed.
 """
 
 import ctypes
@@ -15,9 +15,11 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from maskspace.config import read_params
+from maskspace.config import lookup, read_params
 
 WORK = Path(".work")
 
@@ -62,8 +64,25 @@ def die_with_parent() -> None:
         raise SystemExit(1)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose parent dies, so that `end_orphans` finds them."""
+    if sys.platform == "linux":
+        set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+
+
+def end_orphans() -> None:
+    """End every process that descends from this one."""
+    tasks = Path("/proc/self/task")
+    for listing in tasks.glob("*/children") if tasks.exists() else ():
+        for pid in map(int, listing.read_text().split()):
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
 def work_folder(stage: str, item: str = "") -> Path:
-    """Return the folder for the unfinished work of `stage` (of `item`, if it is a foreach stage)."""
+    """Return the folder for the unfinished work of `stage`, or of `item` of a foreach stage."""
     name = f"{stage}@{item}" if item else stage
     folder = WORK / f"{name}-{fingerprint(stage, item)[:16]}"
     if WORK.is_dir():
@@ -121,22 +140,37 @@ def dependencies(
     stage: str, item: str, params: Mapping[str, object]
 ) -> tuple[list[Path], list[str]]:
     """Return the paths and the parameters that dvc.yaml lists for a stage, templates filled in."""
-    described = read_params(Path("dvc.yaml"))["stages"][stage]
-    values = {"key": item}
-    if "foreach" in described:
-        table = params[described["foreach"].removeprefix("${").removesuffix("}")]
-        if not isinstance(table, Mapping) or item not in table:
-            raise ValueError(f"{stage}: no dataset {item!r}; params.yaml has {', '.join(table)}")  # pyright: ignore
-        values |= _flat(table[item], "item")
-        described = described["do"]
+    described, values = _described(stage, item, params)
     return (
         [Path(_fill(template, values)) for template in described.get("deps", [])],
         [_fill(template, values) for template in described.get("params", [])],
     )
 
 
+def outputs(stage: str, item: str, params: Mapping[str, object]) -> list[Path]:
+    """Return the paths that dvc.yaml says a stage makes: its outs, metrics and plots."""
+    described, values = _described(stage, item, params)
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in described.get(kind, [])]
+    templates = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    return [Path(_fill(template, values)) for template in templates]
+
+
+def _described(
+    stage: str, item: str, params: Mapping[str, object]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a stage's entry in dvc.yaml and the values of its templates."""
+    described = read_params(Path("dvc.yaml"))["stages"][stage]
+    values = {"key": item}
+    if "foreach" in described:
+        table = params[described["foreach"].removeprefix("${").removesuffix("}")]
+        assert isinstance(table, Mapping)
+        values |= _flat(lookup(table, item, kind=f"{stage}: dataset"), "item")
+        described = described["do"]
+    return described, values
+
+
 def _files(path: Path) -> Iterator[Path]:
-    """Yield the files that stand for `path`: of shards only the manifest, which holds their hashes."""
+    """Yield the files that stand for `path`: of shards the manifest, which has their hashes."""
     if not path.exists():
         raise ValueError(f"{path}: missing; run `dvc repro --pull`, which fetches or makes it")
     if path.is_file():

@@ -3,12 +3,12 @@
 Which Ray a process joins is decided by its environment, in this order: `RAY_ADDRESS` names a
 cluster of the user's; `MASKSPACE_RAY` names the unix socket of a launcher that offers one local Ray
 to every stage of its run and starts it when first asked; with neither, a local Ray is started for
-this process alone. Either local Ray is held by a process of its own (`python -m maskspace.parallel`)
-that ends it when whoever asked for it is gone, however that came about: a driver that is killed
-leaves Ray's agents behind.
+this process alone. Either local Ray is held by a process of its own that ends it when whoever asked
+for it is gone, however that came about: a driver that is killed leaves Ray's agents behind.
 """
 
 import json
+import logging
 import os
 import secrets
 import signal
@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -38,7 +38,7 @@ _QUIET = {
 
 
 class LocalRay:
-    """A local Ray that lives as long as this object's process: started once, when first asked for."""
+    """A local Ray, started once, when first asked for; it ends with this process at the latest."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -152,7 +152,7 @@ def connect() -> Iterator[None]:
         return
     own = LocalRay()
     try:
-        ray.init(address=_address(own), log_to_driver=False, logging_level="ERROR")
+        ray.init(address=_address(own), log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         place = os.environ.get("RAY_ADDRESS", "the local Ray")
         raise ValueError(f"RAY_ADDRESS={place}: no Ray answers there ({error})") from None
@@ -177,7 +177,7 @@ def map_here(
     *,
     describe: str = "units",
 ) -> Iterator[Result]:
-    """Yield `function(unit)` for each unit, in order, in this process; a `map_units` without Ray."""
+    """Yield `function(unit)` for each unit, in order, in this process: `map_units` without Ray."""
     units = list(units)
     progress = _Progress(describe, len(units))
     for unit in units:
@@ -227,17 +227,18 @@ def _map_on_ray(
             ray.cancel(left, force=True)  # pyright: ignore[reportArgumentType]
 
 
-def _result(reference: object, label: str) -> object:
+def _result(reference: object, label: str) -> Any:
     import ray
+    from ray.exceptions import RayTaskError, WorkerCrashedError
 
     try:
         return ray.get(reference)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         # Ray's own exception carries the worker's traceback in its text: not one line.
         if isinstance(error.cause, ValueError):
             raise error.cause from None
         raise
-    except ray.exceptions.WorkerCrashedError:
+    except WorkerCrashedError:
         raise RuntimeError(
             f"{label}: the worker of a task died four times; the machine may be short of memory"
         ) from None
@@ -269,13 +270,13 @@ def _hold_local_ray() -> None:
     """Start a local Ray, print its address, and end it when standard input closes."""
     import ray
 
-    context = ray.init(
+    ray.init(
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
     )
-    sys.stdout.write(f"{context.address_info['gcs_address']}\n")
+    sys.stdout.write(f"{ray.get_runtime_context().gcs_address}\n")
     sys.stdout.flush()
     sys.stdin.read()
     ray.shutdown()

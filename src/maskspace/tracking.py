@@ -1,21 +1,24 @@
 """Runs, versions, promotion: MLflow behind a few functions, imported only when they are called.
 
-The store is what `MLFLOW_TRACKING_URI` names, or `mlruns/mlflow.db` of the working folder, absolute:
-MLflow's own default depends on where a process happens to stand. Only the driver of a stage may
-write to the SQLite store; workers report to their driver.
+The store is what `MLFLOW_TRACKING_URI` names, or `mlruns/mlflow.db` of the working folder, made
+absolute: MLflow's own default depends on where a process happens to stand. Only the driver of a
+stage may write to the SQLite store; workers report to their driver.
 """
 
 import json
+import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -103,8 +106,6 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record numbers at a step; `@` is written `_at_`, as MLflow refuses it in a name."""
-        import time
-
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -162,9 +163,9 @@ def run(
     client.set_terminated(run_id, status="FINISHED")
 
 
-def register_model(
+def log_model(
     run_id: str,
-    folder: Path,
+    weights: Path,
     *,
     name: str,
     loader: Path,
@@ -172,42 +173,62 @@ def register_model(
     example: tuple[np.ndarray, Mapping[str, object]],
     answer: np.ndarray,
     requirements: Sequence[str],
-    value: float,
-    content: str,
-) -> Version:
-    """Return the new version of model `name`: `folder`'s weights, served by the file `loader`.
+) -> str:
+    """Return the address of the folder `weights` logged as a model that the file `loader` serves.
 
-    `code` is the package that `loader` imports, stored beside it; `example` is an input with its
-    params and `answer` what the model says to it, from which the signature is taken. `value` and
-    `content` (a hash of what is registered) become tags of the version. The requirements are given,
-    not inferred: inferring starts the model in a process of its own and takes minutes.
+    `code` is the package that `loader` imports, stored beside it without bundled weights. `example`
+    is an input with its params and `answer` what the model says to it; the signature is theirs,
+    with the batch and the image's size left free. The requirements are given, not inferred:
+    inferring starts the model in another process and takes minutes.
     """
     _client()
     import mlflow
-    from mlflow.models import infer_signature
 
-    with _fluent_run(run_id):
-        logged = mlflow.pyfunc.log_model(
-            name=name,
-            python_model=str(loader),
-            artifacts={"model": str(folder)},
-            code_paths=[str(code)],
-            signature=infer_signature(example[0], answer, params=dict(example[1])),
-            pip_requirements=list(requirements),
-        )
+    with tempfile.TemporaryDirectory() as scratch:
+        bare = Path(scratch, code.name)
+        shutil.copytree(code, bare, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+        mlflow.start_run(run_id=run_id, nested=True)
+        try:
+            logged = mlflow.pyfunc.log_model(  # pyright: ignore[reportPrivateImportUsage]
+                name=name,
+                python_model=str(loader),
+                artifacts={"model": str(weights)},
+                code_paths=[str(bare)],
+                signature=_signature(example[0], answer, example[1]),
+                pip_requirements=list(requirements),
+            )
+        finally:
+            mlflow.end_run()
+    return logged.model_uri
+
+
+def _signature(images: np.ndarray, answer: np.ndarray, params: Mapping[str, object]) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.models.signature import infer_signature
+    from mlflow.types import Schema, TensorSpec
+
+    inputs = Schema([TensorSpec(images.dtype, (-1, -1, -1, *images.shape[3:]))])
+    outputs = Schema([TensorSpec(answer.dtype, (-1,) * answer.ndim)])
+    inferred = infer_signature(images, answer, params=dict(params))
+    return ModelSignature(inputs=inputs, outputs=outputs, params=inferred.params)
+
+
+def register_version(uri: str, *, name: str, run_id: str, value: float, content: str) -> Version:
+    """Return the new version of the registered model `name` made from the logged model `uri`.
+
+    `value` decides on promotion; `content` is a hash of what it was made from.
+    """
     client = _client()
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
     created = client.create_model_version(
         name,
-        source=f"models:/{logged.model_id}",
+        source=uri,
         run_id=run_id,
-        model_id=logged.model_id,
+        model_id=uri.rpartition("/")[2],
         tags={"value": repr(value), "content": content},
     )
-    return Version(
-        name=name, version=str(created.version), run_id=run_id, value=value, content=content
-    )
+    return _version(created)
 
 
 def predict_in_clean_process(
@@ -266,13 +287,13 @@ def download_model(uri: str) -> Path:
     there is no such model or its files are gone.
     """
     _client()
-    import mlflow
+    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     if not uri.startswith("models:/"):
         raise ValueError(f"{uri}: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION")
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(uri))
+        folder = Path(download_artifacts(uri))
     except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{uri}: not in the registry {tracking_uri()} ({reason})") from None
@@ -329,14 +350,12 @@ def _files_exist(location: str | None) -> bool:
 
 
 def _client() -> "MlflowClient":
-    """Return a client of the store, made if it is SQLite and not there; ValueError if unreachable."""
+    """Return a client of the store; an SQLite store that is not there is made."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     uri = tracking_uri()
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    import logging
-
     logging.getLogger("alembic").setLevel(logging.ERROR)
     import mlflow
 
@@ -358,7 +377,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
     return client.create_experiment(name, artifact_location=location)
 
 
-def _find_run(client: "MlflowClient", run_id: str):  # noqa: ANN202
+def _find_run(client: "MlflowClient", run_id: str) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -367,16 +386,7 @@ def _find_run(client: "MlflowClient", run_id: str):  # noqa: ANN202
         return None
 
 
-@contextmanager
-def _fluent_run(run_id: str) -> Iterator[None]:
-    """Make a run the current one for MLflow's module functions, without ending it."""
-    import mlflow
-
-    with mlflow.start_run(run_id=run_id, nested=True):
-        yield
-
-
-def _version(found) -> Version:  # noqa: ANN001
+def _version(found: Any) -> Version:
     value = found.tags.get("value")
     return Version(
         name=found.name,

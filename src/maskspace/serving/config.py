@@ -1,0 +1,27 @@
+"""What the register stage reads from params.yaml."""
+
+from maskspace.config import section
+
+#: Regions of a served answer when the caller does not say.
+REGIONS = 24
+
+
+@section
+class PromotionMetric:
+    """What versions are compared by: metric `name`, its mean over `datasets`; larger is better."""
+
+    datasets: tuple[str, ...]
+    name: str
+
+    def __post_init__(self) -> None:
+        """Refuse a mean over nothing."""
+        if not self.datasets:
+            raise ValueError("datasets: name one or more; the mean is over them")
+
+
+@section
+class RegisterConfig:
+    """Section `register`: the registered model's name and what decides on its promotion."""
+
+    model_name: str
+    metric: PromotionMetric

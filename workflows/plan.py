@@ -1,0 +1,186 @@
+"""What a run would read and do, known before its first stage: checked parameters, a dry run."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from maskspace.config import Choice, choose, load_section, lookup, read_params
+from workflows.frame import WORK, dependencies, outputs
+
+#: Metrics of the table at the end of a run: key in metrics.json -> column title.
+SUMMARY_METRICS = {
+    "miou_at_1_center": "mIoU@1",
+    "mean_best_iou_50": "best IoU @50",
+    "ar_100": "AR@100",
+}
+
+
+def check_params(path: Path) -> None:
+    """Raise ValueError, with the path of the key, for anything in params.yaml that cannot run.
+
+    A typo in the last stage's section is told in the first second. What has been checked is
+    remembered by a hash of the parameters and the code, so that a run with nothing to do imports
+    no reader and no network.
+    """
+    checked = WORK / "checked-params"
+    digest = _digest(path)
+    if checked.is_file() and checked.read_text() == digest:
+        return
+    _check_sections(path)
+    checked.parent.mkdir(exist_ok=True)
+    checked.write_text(digest)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in [path, *sorted(Path("src").rglob("*.py")), *sorted(Path("workflows").glob("*.py"))]:
+        if file.is_file():
+            digest.update(f"{file}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _check_sections(path: Path) -> None:
+    # Imported here: together they import torch, and most runs need none of them.
+    from maskspace.data.config import ShardsConfig, ValidateConfig
+    from maskspace.evaluation.config import EvaluateConfig, SelectConfig
+    from maskspace.serving.config import RegisterConfig
+    from maskspace.training.config import (
+        ClickerConfig,
+        DistillConfig,
+        OverfitConfig,
+        SweepConfig,
+    )
+    from workflows.proposals import ProposalsConfig
+
+    kinds = {
+        "validate": ValidateConfig,
+        "clicker": ClickerConfig,
+        "proposals": ProposalsConfig,
+        "sweep": SweepConfig,
+        "select": SelectConfig,
+        "distill": DistillConfig,
+        "evaluate": EvaluateConfig,
+        "register": RegisterConfig,
+        "overfit": OverfitConfig,
+    }
+    params = read_params(path)
+    for name in params:
+        if name not in (*kinds, "shards"):
+            raise ValueError(
+                f"{path}: {name}: unknown section; the sections are {', '.join(kinds)}"
+            )
+    shards = params.get("shards")
+    if not isinstance(shards, Mapping) or not shards:
+        raise ValueError(f"{path}: shards: expected a mapping of datasets, got {shards!r}")
+    sections: dict[str, Any] = {
+        f"shards.{key}": load_section(ShardsConfig, "shards", key, path=path) for key in shards
+    }
+    sections |= {name: load_section(kind, name, path=path) for name, kind in kinds.items()}
+    for name, section in sections.items():
+        try:
+            _check_names(name, section, shards)
+        except ValueError as error:
+            raise ValueError(f"{path}: {name}: {error}") from None
+
+
+def _check_names(name: str, section: Any, datasets: Mapping[str, object]) -> None:
+    """Look up what a section chooses by name: datasets, readers, models, objectives."""
+    from maskspace.data import READERS
+    from maskspace.models import MODELS
+    from maskspace.objectives import MASK_LOSSES, OBJECTIVES
+
+    tables: dict[str, tuple[Mapping[str, Any], str]] = {
+        "reader": (READERS, "reader"),
+        "model": (MODELS, "model"),
+        "objective": (OBJECTIVES, "objective"),
+    }
+    for field, (table, kind) in tables.items():
+        if isinstance(getattr(section, field, None), Choice):
+            choose(table, getattr(section, field), kind=kind)
+    for dataset in _datasets(section):
+        lookup(datasets, dataset, kind="dataset")
+    for loss in getattr(section, "losses", {}):
+        lookup(MASK_LOSSES, loss, kind="loss")
+    for objective, options in getattr(section, "objectives", {}).items():
+        first = {option: values[0] for option, values in options.items()}
+        choose(OBJECTIVES, Choice(name=objective, options=first), kind="objective")
+
+
+def _datasets(section: Any) -> Iterator[str]:
+    yield from getattr(section, "data", {})
+    if hasattr(section, "dataset"):
+        yield section.dataset
+    yield from getattr(section, "datasets", ())
+
+
+def describe(stages: list[str]) -> str:
+    """Return what each stage would do: command, inputs, outputs, resources, its parameters."""
+    params = read_params(Path("params.yaml"))
+    made: dict[Path, str] = {}
+    lines: list[str] = []
+    for stage, item in _instances(params):
+        name = f"{stage}@{item}" if item else stage
+        if not stages or stage in stages or name in stages:
+            lines += [*_describe_one(stage, item, params, made), ""]
+        made |= dict.fromkeys(outputs(stage, item, params), name)
+    known = sorted({stage for stage, _ in _instances(params)})
+    for stage in stages:
+        if stage.partition("@")[0] not in known:
+            raise ValueError(f"stage {stage!r} is unknown; dvc.yaml has {', '.join(known)}")
+    return "\n".join(lines).rstrip()
+
+
+def _instances(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for stage, described in read_params(Path("dvc.yaml"))["stages"].items():
+        if "foreach" in described:
+            yield from ((stage, str(item)) for item in params["shards"])
+        else:
+            yield stage, ""
+
+
+def _describe_one(
+    stage: str, item: str, params: Mapping[str, Any], made: Mapping[Path, str]
+) -> list[str]:
+    deps, names = dependencies(stage, item, params)
+    raw = [path for path in deps if path.parts[0] not in ("src", "workflows")]
+    lines = [f"{stage}@{item}" if item else stage]
+    lines.append(f"  command    python -m workflows.{stage} {item}".rstrip())
+    lines += [f"  input      {path} ({_state(path, made)})" for path in raw]
+    lines += [f"  output     {path}" for path in outputs(stage, item, params)]
+    section = params[stage][item] if stage == "shards" else params.get(stage, {})
+    if isinstance(section.get("workers"), Mapping):
+        workers = section["workers"]
+        device = "one GPU each" if workers.get("gpu") else "no GPU"
+        lines.append(
+            f"  resources  {workers['number']} workers, {workers['threads']} threads and {device}"
+        )
+    for name in names:
+        value: Any = params
+        for key in name.split("."):
+            value = value[key]
+        lines += [f"  {name}.{key} = {leaf}" for key, leaf in _leaves(value)]
+    return lines
+
+
+def _state(path: Path, made: Mapping[Path, str]) -> str:
+    makers = sorted(
+        {
+            name
+            for out, name in made.items()
+            if out == path or path in out.parents or out in path.parents
+        }
+    )
+    if makers:
+        return f"made by {makers[0]}" + (f" and {len(makers) - 1} more" if len(makers) > 1 else "")
+    if path.exists():
+        return "here"
+    return "fetched by DVC" if path.parts[0] == "data" and Path("data.dvc").is_file() else "MISSING"
+
+
+def _leaves(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
