@@ -83,7 +83,7 @@ def register(config: RegisterConfig, value: float, content: str) -> tracking.Ver
             code=Path(maskspace.__file__).parent,
             example=(images, params),
             answer=answer,
-            requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
         )
         told = tracking.predict_in_clean_process(uri, images, params)
         if not np.array_equal(told, answer):

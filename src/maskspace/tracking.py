@@ -194,6 +194,7 @@ def log_model(
                 python_model=str(loader),
                 artifacts={"model": str(weights)},
                 code_paths=[str(bare)],
+                input_example=(example[0], dict(example[1])),
                 signature=_signature(example[0], answer, example[1]),
                 pip_requirements=list(requirements),
             )

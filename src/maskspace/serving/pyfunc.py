@@ -9,7 +9,7 @@ signature; over HTTP a wrong shape is status 400.
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int32
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
@@ -29,10 +29,13 @@ class PartitionModel(PythonModel):
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         context: PythonModelContext | None,
-        model_input: UInt8[np.ndarray, "b h w 3"],
+        model_input: np.ndarray,
         params: dict[str, object] | None = None,
     ) -> Int32[np.ndarray, "b h w"]:
-        """Return the partition of each image into `params["regions"]` regions."""
+        """Return the partition of each image, uint8 `b h w 3`, into `params["regions"]` regions.
+
+        The shape stays out of the annotation: MLflow reads it and knows only plain arrays.
+        """
         regions = int(str((params or {}).get("regions", REGIONS)))
         maps = [self._segmenter.partition(image, regions=regions) for image in model_input]
         return np.stack(maps).astype(np.int32)
