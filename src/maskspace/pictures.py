@@ -36,16 +36,16 @@ class Line:
     y: Sequence[float]
 
 
-def distinct_colors(count: int) -> UInt8[np.ndarray, "n 3"]:
-    """Return `count` RGB colours; colour i is the same whatever the count.
+def label_colors(labels: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
+    """Return the RGB colour of each label: always the same for the same label.
 
-    Hues advance by the golden ratio, so that any run of neighbours is spread over the circle, and
-    three lightnesses take turns where the hues come close again.
+    Hues advance by the golden ratio, so that any run of labels is spread over the circle, and three
+    lightnesses take turns where the hues come close again.
     """
-    index = np.arange(count)
-    hue = (0.05 + index * GOLDEN_RATIO) % 1
-    value = np.choose(index // 5 % 3, [0.98, 0.72, 0.86])
-    saturation = np.choose(index // 5 % 3, [0.75, 0.80, 0.45])
+    hue = (0.05 + labels * GOLDEN_RATIO) % 1
+    turn = labels // 5 % 3
+    value = np.choose(turn, [0.98, 0.72, 0.86])
+    saturation = np.choose(turn, [0.75, 0.80, 0.45])
     offsets = (hue[:, None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
     ramp = np.clip(np.minimum(offsets, 4 - offsets), 0, 1)
     rgb = value[:, None] * (1 - saturation[:, None] * ramp)
@@ -63,11 +63,10 @@ def paint_labels(
     image: UInt8[np.ndarray, "h w 3"], labels: Int[np.ndarray, "h w"], *, opacity: float = 0.6
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image with each label in its colour and white outlines; 0 stays, darkened."""
-    _, index = np.unique(np.append(labels, 0), return_inverse=True)
-    names = np.where(labels == 0, 0, index[:-1].reshape(labels.shape) + 1)
-    palette = np.concatenate([[[0, 0, 0]], distinct_colors(int(names.max()) + 1)])
+    values, index = np.unique(labels, return_inverse=True)
+    palette = np.where(values[:, None] == 0, 0, label_colors(values))
     strength = np.where(labels == 0, 0.5, opacity)[..., None]
-    painted = image * (1 - strength) + palette[names] * strength
+    painted = image * (1 - strength) + palette[index.reshape(labels.shape)] * strength
     painted[outlines(labels)] = PAPER
     return np.round(painted).astype(np.uint8)
 
@@ -192,7 +191,23 @@ def plot_curves(
         axis.set_xscale("log")
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
-        axis.legend(framealpha=0.9, edgecolor="none", fontsize=9)
+        axis.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    _save_figure(path, figure)
+
+
+def plot_histories(
+    path: Path, panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
+) -> None:
+    """Write a PNG of one panel a name, curves over a linear x, each panel with its own y."""
+    figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
+    for axis, lines in zip(axes, panels.values(), strict=True):
+        for index, line in enumerate(lines):
+            color = LINE_COLORS[index % len(LINE_COLORS)]
+            axis.plot(line.x, line.y, marker="o", markersize=3, color=color, label=line.label)
+        axis.set_ylim(auto=True)
+        axis.relim()
+        axis.autoscale_view()
+        axis.legend(framealpha=0.9, edgecolor="none", fontsize=8)
     _save_figure(path, figure)
 
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
@@ -88,16 +88,22 @@ class Reader(Protocol):
         ...
 
 
-class ClickModel(Protocol):
-    """A model that turns one click into one map of foreground logits."""
+Features = TypeVar("Features")
 
-    def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> Tensor:
+
+class ClickModel(Protocol[Features]):
+    """A model that turns one click into one map of foreground logits.
+
+    What it computes once an image is of a kind that only the model knows.
+    """
+
+    def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> Features:
         """Return the features of one image, computed once for any number of clicks."""
         ...
 
     def click_logits(
         self,
-        features: Tensor,
+        features: Features,
         size_hw: tuple[int, int],
         clicks_xy: Int[np.ndarray, "k 2"],
         positive: Bool[np.ndarray, " k"],

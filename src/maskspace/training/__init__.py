@@ -1,1 +1,1 @@
-"""training"""
+"""Training: what is trained, the loop, its workers, the sweep."""

@@ -1,0 +1,110 @@
+"""The student: an image -> colours at several strides, the same number of values at each.
+
+EfficientViT (Cai et al. 2023, arXiv 2205.14756; kornia's backbone) with a light top-down decoder of
+MBConv blocks. Level s has 3 * 4^s channels at stride 2^s. From stride 4 on, each finer level is the
+pixel shuffle (Shi et al. 2016, arXiv 1609.05158) of the coarser decoder map beside the input's own
+detail; channels beyond a level's colours stay inside as registers.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from kornia.models.efficient_vit import backbone as efficientvit
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION
+
+BACKBONES: dict[str, Callable[..., nn.Module]] = {
+    name: getattr(efficientvit, f"efficientvit_backbone_{name}")
+    for name in ("b0", "b1", "b2", "b3", "l0", "l1", "l2")
+}
+#: Levels of the colour family: stride -> channels.
+LEVELS = {1: 3, 2: 12, 4: 48}
+DEEPEST_STRIDE = 32
+
+
+class MBConv(nn.Module):
+    """Inverted residual: expand 1x1, depthwise 3x3, project 1x1 (Sandler et al. 2018)."""
+
+    def __init__(self, in_dim: int, out_dim: int, *, expand: int = 2) -> None:
+        super().__init__()
+        hidden = in_dim * expand
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_dim, hidden, 1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.Hardswish(),
+            nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.Hardswish(),
+            nn.Conv2d(hidden, out_dim, 1, bias=False),
+            nn.BatchNorm2d(out_dim),
+        )
+        self.residual = in_dim == out_dim
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """Return the transformed map, added to the input where widths agree."""
+        return x + self.layers(x) if self.residual else self.layers(x)
+
+
+class PixelEmbedding(nn.Module):
+    """RGB in [0, 1] of any size -> {stride: colours in [0, 1]}."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, backbone: str, width: int, registers: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
+        self.backbone = BACKBONES[backbone]()
+        self.backbone.eval()
+        with torch.no_grad():
+            found = self.backbone(torch.zeros(1, 3, 64, 64))
+        self.backbone.train()
+        dims = [found[f"stage{stage}"].shape[1] for stage in range(5)]
+        self.lateral = nn.ModuleList(nn.Conv2d(dim, width, 1) for dim in dims[1:])
+        self.merge = nn.ModuleList(MBConv(width, width) for _ in dims[1:-1])
+        quarter = LEVELS[4] + 16 * registers
+        self.stride4 = nn.Sequential(MBConv(width, quarter), MBConv(quarter, quarter))
+        half, full = quarter // 4, quarter // 16
+        self.stride2 = nn.Sequential(MBConv(half + dims[0], half), MBConv(half, half))
+        self.stride1 = nn.Sequential(
+            MBConv(full + 3, 2 * full), nn.Conv2d(2 * full, full, 3, padding=1)
+        )
+        self.heads = nn.ModuleDict(
+            {str(s): nn.Conv2d(d, LEVELS[s], 1) for s, d in ((1, full), (2, half), (4, quarter))}
+        )
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[int, Tensor]:
+        """Return the levels, finest first; level s has ceil(h / s) rows and ceil(w / s) columns.
+
+        The image is padded at the right and the bottom, by repeating its edge, to a multiple of 32.
+        """
+        height, width = image.shape[2:]
+        pad = (-width % DEEPEST_STRIDE, -height % DEEPEST_STRIDE)
+        padded = F.pad((image - self.mean) / self.std, (0, pad[0], 0, pad[1]), mode="replicate")
+        maps = self.backbone(padded)
+        top = self.lateral[-1](maps["stage4"])
+        for index in (2, 1, 0):
+            skip = self.lateral[index](maps[f"stage{index + 1}"])
+            top = self.merge[index](F.interpolate(top, scale_factor=2, mode="bilinear") + skip)
+        quarter = self.stride4(top)
+        half = self.stride2(torch.cat([F.pixel_shuffle(quarter, 2), maps["stage0"]], dim=1))
+        full = self.stride1(torch.cat([F.pixel_shuffle(half, 2), padded], dim=1))
+        return {
+            stride: torch.sigmoid(self.heads[str(stride)](x))[
+                ..., : -(-height // stride), : -(-width // stride)
+            ]
+            for stride, x in ((1, full), (2, half), (4, quarter))
+        }
+
+
+def build_pixel_embedding(
+    *, backbone: str = "b0", width: int = 48, registers: int = 5
+) -> PixelEmbedding:
+    """Return a student; `registers` counts the spare channels at full resolution."""
+    if backbone not in BACKBONES:
+        raise ValueError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
+    return PixelEmbedding(backbone=backbone, width=width, registers=registers)

@@ -1,0 +1,91 @@
+"""A trained model on disk: `model.safetensors` beside `model.json`, which says how to build it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from maskspace.config import lookup
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+def save_model(
+    model: nn.Module,
+    folder: Path,
+    *,
+    name: str,
+    options: Mapping[str, object],
+    provenance: Mapping[str, object],
+    half: bool = False,
+) -> None:
+    """Write a model's folder; `half` stores floats in 16 bits, for weights in a package.
+
+    `name` and `options` are the entry of MODELS and its arguments, `provenance` what the model was
+    trained on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
+        for key, value in model.state_dict().items()
+    }
+    partial = folder / f".{WEIGHTS}.partial"
+    save_file(tensors, partial)
+    os.replace(partial, folder / WEIGHTS)
+    described = {"name": name, "options": dict(options), "provenance": dict(provenance)}
+    partial = folder / f".{DESCRIPTION}.partial"
+    partial.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, folder / DESCRIPTION)
+
+
+def load_model(folder: Path) -> nn.Module:
+    """Return the model of a folder in evaluation mode; ValueError in one line for a bad one."""
+    from maskspace.models import MODELS  # the table imports this module
+
+    described = read_description(folder)
+    build = lookup(MODELS, described["name"], kind=f"{folder / DESCRIPTION}: model")
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in described["options"].items()}
+    model = build(**options)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS}: cannot be read as safetensors ({error})") from None
+    expected = model.state_dict()
+    check_state_dict(expected, tensors, place=str(folder / WEIGHTS))
+    model.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()})
+    return model.eval()
+
+
+def read_description(folder: Path) -> dict:
+    """Return model.json of a folder, checked for its keys."""
+    path = folder / DESCRIPTION
+    try:
+        described = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; a model folder holds it and {WEIGHTS}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(described, dict) or not {"name", "options"} <= set(described):
+        raise ValueError(f"{path}: expected the keys name, options and provenance")
+    return described
+
+
+def check_state_dict(
+    expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], *, place: str
+) -> None:
+    """Raise ValueError that names missing, extra and misshapen tensors, and NaN weights."""
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    wrong = [k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape]
+    if missing or extra or wrong:
+        raise ValueError(
+            f"{place}: not weights of this model; missing {missing[:5]}, extra {extra[:5]}, "
+            f"of another shape {sorted(wrong)[:5]}"
+        )
+    broken = [k for k, v in found.items() if v.is_floating_point() and not v.isfinite().all()]
+    if broken:
+        raise ValueError(f"{place}: weights that are not finite in {sorted(broken)[:5]}")

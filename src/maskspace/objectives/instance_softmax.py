@@ -1,0 +1,39 @@
+"""Classification by centre: each labelled pixel picks its own instance's mean among its image's.
+
+The separation term of UOIS-Net-3D (Xie et al. 2021, arXiv 2007.08073), with instance means in place
+of object centres, logits -|x_p - mu_k|^2 / (2 bandwidth^2), and every instance of equal weight.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.objectives.pixels import (
+    instances,
+    mean_over_instances,
+    mean_over_present,
+    squared_distances,
+)
+
+
+def instance_softmax(
+    embedding: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    bandwidth: float = 0.1,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the term `separation`: cross-entropy over the instances of the image.
+
+    `bandwidth` is the standard deviation of each instance's Gaussian, in units of the features.
+    A constant output gives log K and is a stationary point.
+    """
+    found = instances(embedding, labels)
+    if found.means.shape[1] == 0:
+        return {"separation": embedding.sum() * 0.0}
+    logits = squared_distances(found) / (-2 * bandwidth**2)
+    logits = logits.masked_fill(~found.present[:, None], float("-inf"))
+    # an image without instances would be a softmax over nothing; it takes no part in the mean
+    logits = torch.where(found.present.any(1)[:, None, None], logits, 0.0)
+    own = torch.gather(torch.log_softmax(logits, dim=-1), 2, found.slot[..., None])[..., 0]
+    own = torch.where(found.labelled, own, 0.0)
+    return {"separation": mean_over_present(mean_over_instances(-own, found), found)}

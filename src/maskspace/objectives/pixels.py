@@ -1,0 +1,119 @@
+"""What the objectives share: instances of a batch, their means, distances in comparable units.
+
+Every distance is a root mean square over channels, so that features in [0, 1] are at most 1 apart
+whatever the number of channels, and a margin means the same at every level of the student.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+#: Added under square roots: the gradient of a norm at 0 is 0 instead of NaN.
+EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The labelled pixels of a batch of images, grouped by instance.
+
+    `pixels` holds every pixel's feature in float32; `slot` is the column of `means` of a pixel's
+    own instance and `labelled` is False where it has none (its slot is then 0 and meaningless);
+    `counts` is 0 in the columns that an image does not use.
+    """
+
+    pixels: Float[Tensor, "b p c"]
+    slot: Int[Tensor, "b p"]
+    labelled: Bool[Tensor, "b p"]
+    means: Float[Tensor, "b n c"]
+    counts: Float[Tensor, "b n"]
+
+    @property
+    def present(self) -> Bool[Tensor, "b n"]:
+        """Return which columns hold an instance."""
+        return self.counts > 0
+
+
+def instances(embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"]) -> Instances:
+    """Return the instances of a batch: one for each label other than 0 in each image.
+
+    Sums are index additions in float32, also under autocast; no loop over instances.
+    """
+    pixels = embedding.flatten(2).transpose(1, 2).float()  # b p c
+    slot, columns = dense_slots(labels.flatten(1))
+    labelled = labels.flatten(1) != 0
+    batch, _, channels = pixels.shape
+    rows = torch.arange(batch, device=slot.device)[:, None] * (columns + 1)
+    # unlabelled pixels go to a spare last column, which is sliced off
+    index = (rows + torch.where(labelled, slot, columns)).flatten()
+    counts = torch.zeros(batch * (columns + 1), device=slot.device)
+    counts = counts.index_add(0, index, torch.ones_like(index, dtype=torch.float32))
+    sums = torch.zeros(len(counts), channels, device=slot.device)
+    sums = sums.index_add(0, index, pixels.flatten(0, 1))
+    counts = counts.unflatten(0, (batch, -1))[:, :columns]
+    sums = sums.unflatten(0, (batch, -1))[:, :columns]
+    return Instances(
+        pixels=pixels,
+        slot=slot,
+        labelled=labelled,
+        means=sums / counts.clamp(min=1)[..., None],
+        counts=counts,
+    )
+
+
+def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
+    """Return labels renumbered 0, 1, ... within each image, ascending, and the largest count.
+
+    Pixels of label 0 get slot 0; the caller masks them.
+    """
+    batch = len(labels)
+    rows = torch.arange(batch, device=labels.device)[:, None]
+    span = int(labels.max()) + 1 if labels.numel() else 1
+    values, inverse = torch.unique(labels + rows * span, return_inverse=True)
+    real = (values % span) != 0
+    before = torch.cumsum(real, 0) - real.long()  # instances of all images up to this value
+    per_image = torch.zeros(batch, dtype=torch.long, device=labels.device)
+    per_image = per_image.index_add(0, values // span, real.long())
+    first = torch.cumsum(per_image, 0) - per_image
+    slot = (before[inverse.view_as(labels)] - first[:, None]).clamp(min=0)
+    return torch.where(labels != 0, slot, 0), int(per_image.max()) if batch else 0
+
+
+def own_distance(found: Instances) -> Float[Tensor, "b p"]:
+    """Return the distance of every pixel to the mean of its own instance."""
+    own = torch.gather(found.means, 1, found.slot[..., None].expand_as(found.pixels))
+    return ((found.pixels - own).square().mean(-1) + EPSILON).sqrt()
+
+
+def squared_distances(found: Instances) -> Float[Tensor, "b p n"]:
+    """Return the squared distance of every pixel to every mean of its image.
+
+    Expanded into a matrix product, so that no pixel-by-instance-by-channel array exists.
+    """
+    product = found.pixels @ found.means.transpose(1, 2)
+    norms = found.pixels.square().sum(-1, keepdim=True) + found.means.square().sum(-1)[:, None]
+    return ((norms - 2 * product) / found.pixels.shape[-1]).clamp(min=0)
+
+
+def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
+    """Return the mean of a per-pixel value over each instance; 0 in unused columns."""
+    batch, columns = found.counts.shape
+    sums = (
+        torch.zeros_like(found.counts).scatter_add(
+            1, found.slot, torch.where(found.labelled, values, 0.0)
+        )
+        if columns
+        else values.new_zeros(batch, 0)
+    )
+    return sums / found.counts.clamp(min=1)
+
+
+def mean_over_present(values: Float[Tensor, "b n"], found: Instances) -> Float[Tensor, ""]:
+    """Return the mean over the batch of each image's mean over its instances.
+
+    Images without an instance take no part; 0 if no image has one.
+    """
+    number = found.present.sum(1)
+    per_image = (values * found.present).sum(1) / number.clamp(min=1)
+    return per_image.sum() / (number > 0).sum().clamp(min=1)

@@ -1,0 +1,133 @@
+"""What the training stages read from params.yaml: `clicker`, `sweep`, `distill`, `overfit`."""
+
+from dataclasses import replace
+
+from maskspace.config import Choice, section
+
+
+@section
+class Optimisation:
+    """AdamW with linear warm-up and a cosine to `final_share` of the learning rate.
+
+    `batch` counts images a step over all workers; times are in seconds, lengths in steps.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    final_share: float
+    weight_decay: float
+    warmup: int
+    clip_norm: float
+    seed: int
+    validate_every: int
+    checkpoint_seconds: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        positive = {"steps": self.steps, "batch": self.batch, "validate_every": self.validate_every}
+        for name, value in positive.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1; got {value}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0; got {self.learning_rate}")
+        if not 0 <= self.warmup < self.steps:
+            raise ValueError(f"warmup must be below steps ({self.steps}); got {self.warmup}")
+
+    def shortened(self, steps: int, validate_every: int) -> "Optimisation":
+        """Return the same recipe over another number of steps."""
+        warmup = min(self.warmup, steps - 1)
+        return replace(self, steps=steps, warmup=warmup, validate_every=validate_every)
+
+
+@section
+class Crops:
+    """Square training crops: side in pixels, least share of the shorter side, colour jitter."""
+
+    size: int
+    min_scale: float
+    colours: bool
+
+
+@section
+class Workers:
+    """Ray Train's worker processes, the threads of each, and whether each takes a GPU."""
+
+    number: int
+    threads: int
+    gpu: bool
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        if self.number < 1 or self.threads < 1:
+            raise ValueError(f"workers need number and threads of at least 1; got {self}")
+
+
+@section
+class ClickerConfig:
+    """Section `clicker`. `data` weighs the datasets against each other, an image at a time.
+
+    `centre_share` of the clicks lie at the deepest pixel of the mask, the others anywhere in it;
+    `positive_share` are positive: the truth of a lone negative click is the same object, to remove.
+    """
+
+    data: dict[str, float]
+    model: Choice
+    losses: dict[str, float]
+    crops: Crops
+    clicks_per_image: int
+    centre_share: float
+    positive_share: float
+    min_pixels: int
+    optimisation: Optimisation
+    validation_images: int
+    workers: Workers
+
+
+@section
+class DistillConfig:
+    """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
+
+    `level_weights` weighs the loss at each stride of the student's levels.
+    """
+
+    data: dict[str, float]
+    model: Choice
+    level_weights: dict[str, float]
+    crops: Crops
+    teacher_share: float
+    min_proposal_score: float
+    optimisation: Optimisation
+    validation_images: int
+    workers: Workers
+
+
+@section
+class SweepConfig:
+    """Section `sweep`: each objective with each value of its bandwidth, halved by ASHA.
+
+    `objectives` maps an objective's name to `{option: [values]}`; one trial a combination. Trials
+    are the `distill` recipe over `steps` steps, from ground truth alone.
+    """
+
+    objectives: dict[str, dict[str, tuple[float, ...]]]
+    steps: int
+    grace_steps: int
+    reduction_factor: int
+    validate_every: int
+    concurrent: int
+    threads: int
+
+
+@section
+class OverfitConfig:
+    """Section `overfit`: ten images to near-perfect partitions, by brightness alone and in full."""
+
+    dataset: str
+    images: int
+    objective: Choice
+    model: Choice
+    level_weights: dict[str, float]
+    crops: Crops
+    optimisation: Optimisation
+    floor: float

@@ -1,0 +1,70 @@
+"""What a finished training leaves behind: the model's folder, its history as curves, its run."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from maskspace import pictures, tracking
+from maskspace.config import Choice
+from maskspace.models import save_model
+from maskspace.training.checkpoint import HISTORY, Progress
+from maskspace.training.loop import Row, Task
+
+#: Columns of the history that are no losses, variances or scores.
+PACE = ("step", "seconds", "images_per_second", "learning_rate")
+
+
+def export_training(
+    task: Task, run: Path, out: Path, *, model: Choice, provenance: Mapping[str, object]
+) -> list[Row]:
+    """Write the model, the history and the pictures of the training in `run`; return the history.
+
+    ValueError if the training has not come to its first validation.
+    """
+    progress = Progress(run)
+    trained = task.build()
+    progress.restore_weights(trained)
+    history = progress.history()
+    trained_on = {**provenance, "steps": int(history[-1]["step"])}
+    save_model(trained, out, name=model.name, options=model.options, provenance=trained_on)
+    for name in (HISTORY, "pictures/validation.png"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / name, out / name)
+    draw_history(history, out / "pictures" / "history.png")
+    return history
+
+
+def draw_history(history: list[Row], path: Path) -> None:
+    """Write the curves of every column against the step: training terms, validation, spread."""
+    steps = [row["step"] for row in history]
+    names = [name for name in history[0] if name not in PACE]
+    groups = {
+        "training": [n for n in names if n.startswith("train_")],
+        "validation": [n for n in names if n.startswith("val_") and "std" not in n],
+        "spread of the output": [n for n in names if "std" in n],
+    }
+    panels = {
+        title: [pictures.Line(label=n, x=steps, y=[row[n] for row in history]) for n in members]
+        for title, members in groups.items()
+        if members
+    }
+    pictures.plot_histories(path, panels, x_label="step", y_label="value")
+
+
+def record_training(
+    experiment: str,
+    name: str,
+    out: Path,
+    history: Iterable[Row],
+    *,
+    params: Mapping[str, object],
+    parent: str | None = None,
+) -> None:
+    """Log a finished training as an MLflow run: params, every row of its history, its pictures."""
+    with tracking.run(experiment, name, parent=parent) as record:
+        record.log_params(params)
+        for row in history:
+            metrics = {key.replace("/", "_level_"): v for key, v in row.items() if key != "step"}
+            record.log_metrics(metrics, step=int(row["step"]))
+        for picture in sorted(out.glob("pictures/*.png")):
+            record.log_figure(picture)

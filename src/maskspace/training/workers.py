@@ -1,0 +1,68 @@
+"""The training loop on Ray Train: one process a worker, gradients averaged by DDP."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from maskspace.training.config import Optimisation, Workers
+from maskspace.training.loop import Task, Worker, fit
+
+
+def fit_distributed(
+    make_task: Callable[[], Task], optimisation: Optimisation, folder: Path, *, workers: Workers
+) -> None:
+    """Train on Ray's workers; `folder`, on storage that all of them see, holds the progress.
+
+    The run goes on from the last checkpoint in `folder`, also when a worker dies: Ray starts the
+    group again. Ray's own record of the run has a fresh name each time, because a name that it
+    knows would make it resume a finished run. Needs a connected Ray.
+    """
+    import ray.train
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={
+            "make_task": make_task,
+            "optimisation": optimisation,
+            "folder": folder.resolve(),
+            "threads": workers.threads,
+        },
+        scaling_config=ScalingConfig(num_workers=workers.number, use_gpu=workers.gpu),
+        run_config=RunConfig(
+            name=f"{folder.name}-{uuid.uuid4().hex[:8]}",
+            storage_path=str(folder.resolve() / "ray"),
+            failure_config=FailureConfig(max_failures=2),
+        ),
+    )
+    try:
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        cause = _root(error)
+        if isinstance(cause, ValueError):
+            raise cause from None
+        raise
+
+
+def _root(error: BaseException) -> BaseException:
+    failures = list(getattr(error, "worker_failures", {}).values())
+    inner = failures[0] if failures else error.__cause__
+    return getattr(inner, "cause", inner) or error
+
+
+def _work(config: dict) -> None:
+    import ray.train
+    from ray.train.torch import get_device, prepare_model
+
+    torch.set_num_threads(config["threads"])
+    context = ray.train.get_context()
+    worker = Worker(
+        rank=context.get_world_rank(),
+        world=context.get_world_size(),
+        device=get_device(),  # pyright: ignore[reportArgumentType]
+        wrap=lambda model: prepare_model(model, move_to_device=False),
+    )
+    fit(config["make_task"](), config["optimisation"], config["folder"], worker=worker)

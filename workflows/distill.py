@@ -1,0 +1,45 @@
+"""Stage `distill`: train the student on Ray Train, with the objective that won the sweep."""
+
+import json
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from maskspace import parallel
+from maskspace.config import Choice, build_section, load_section
+from maskspace.training.config import DistillConfig
+from maskspace.training.export import export_training, record_training
+from maskspace.training.step import make_embedding_task
+from maskspace.training.workers import fit_distributed
+from workflows.frame import publish, stage_main, work_folder
+
+WINNER = Path("build/select/winner.json")
+
+
+def main() -> None:
+    """Write `build/student`: weights, history, pictures of the last validation."""
+    config = load_section(DistillConfig, "distill")
+    winner = json.loads(WINNER.read_text())
+    objective = build_section(Choice, winner["objective"], place=f"{WINNER}: objective")
+    work = work_folder("distill")
+    make_task = partial(
+        make_embedding_task,
+        objective,
+        config=config,
+        shards=Path("build/shards").resolve(),
+        proposals=Path("build/proposals").resolve(),
+    )
+    with parallel.connect():
+        fit_distributed(make_task, config.optimisation, work / "run", workers=config.workers)
+    chosen = {"objective": asdict(objective)}
+    provenance = {"stage": "distill", "data": config.data, **chosen}
+    out = work / "out"
+    history = export_training(
+        make_task(), work / "run", out, model=config.model, provenance=provenance
+    )
+    record_training("student", "distill", out, history, params=asdict(config) | chosen)
+    publish(out, Path("build/student"))
+
+
+if __name__ == "__main__":
+    stage_main(main)

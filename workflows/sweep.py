@@ -1,0 +1,29 @@
+"""Stage `sweep`: the student's objectives and bandwidths against each other, on Ray Tune."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from maskspace import parallel
+from maskspace.config import load_section
+from maskspace.training.config import DistillConfig, SweepConfig
+from maskspace.training.step import make_embedding_task
+from maskspace.training.sweep import record_sweep, sweep, write_sweep
+from workflows.frame import publish, stage_main, work_folder
+
+
+def main() -> None:
+    """Write `build/sweep`: a model a trial, and `trials.json`."""
+    config = load_section(SweepConfig, "sweep")
+    recipe = load_section(DistillConfig, "distill")
+    work = work_folder("sweep")
+    make_task = partial(make_embedding_task, config=recipe, shards=Path("build/shards").resolve())
+    with parallel.connect():
+        rows = sweep(make_task, recipe, config, work / "run")
+    write_sweep(rows, work / "run", work / "out")
+    record_sweep(rows, work / "out", params=asdict(config))
+    publish(work / "out", Path("build/sweep"))
+
+
+if __name__ == "__main__":
+    stage_main(main)
