@@ -23,6 +23,7 @@ def evaluate_models(
     out: Path,
     *,
     config: EvaluateConfig,
+    ranking: Mapping[str, str] | None = None,
     work: Path | None = None,
     map_units: MapUnits = map,
 ) -> dict[str, dict[str, Metrics]]:
@@ -31,10 +32,10 @@ def evaluate_models(
     Writes `metrics.json`, `table.txt`, `curves.csv`, `per_image.csv`, `curve.png`, `scatter.png`
     and `gallery.png` in the folder `out`, each whole or not at all. `work` keeps the rows of
     finished images (see `measure_rows`). Models whose output is constant are named on stderr.
-    Raises ValueError, naming the image, for one that cannot be read or whose masks have another
-    size.
+    `ranking` says what a model's proposals are ranked by, where its own `ranking` does not. Raises
+    ValueError, naming the image, for one that cannot be read or whose masks have another size.
     """
-    ranking = {name: model.ranking for name, model in models.items()}
+    ranking = {name: model.ranking for name, model in models.items()} | dict(ranking or {})
     metrics: dict[str, dict[str, Metrics]] = {}
     rows: list[Row] = []
     shown: list[Truth] = []
@@ -66,5 +67,5 @@ def _write(
     curves.write_table(out / "table.txt", metrics)
     curves.plot_curves(out / "curve.png", metrics)
     curves.plot_scatter(out / "scatter.png", rows, metrics, count=config.headline_count)
-    write_gallery(out / "gallery.png", shown, models)
+    write_gallery(out / "gallery.png", shown, models, count=config.headline_count)
     curves.write_metrics(out / "metrics.json", metrics)

@@ -54,3 +54,21 @@ class SelectConfig:
     limit: int | None
     min_area: int
     proposals: int
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the metric that decides."""
+        return f"mean_best_iou_{self.proposals}"
+
+    def measured(self) -> EvaluateConfig:
+        """Return the settings that measure this metric and no other."""
+        return EvaluateConfig(
+            limit=self.limit,
+            min_area=self.min_area,
+            proposal_counts=(self.proposals,),
+            recall_counts=(),
+            click_thresholds=(),
+            click_seed=0,
+            collapse_std=0.0,
+            gallery_images=0,
+        )

@@ -12,14 +12,21 @@ from maskspace.evaluation.rows import Row
 from maskspace.evaluation.summary import Metrics, zero_shot_against_click
 
 CURVE = "mean_best_iou_"
-#: Columns of the printed table, as far as they were measured.
-COLUMNS = ("miou_at_1_center", "miou_at_1_random", "mean_best_iou_10", "mean_best_iou_50",
-           "ar_10", "ar_100", "proposals", "feature_std")  # fmt: skip
+#: Columns of the printed table, as far as they were measured: metric -> heading.
+COLUMNS = {
+    "miou_at_1_center": "mIoU@1",
+    "miou_at_1_random": "random",
+    "mean_best_iou_10": "best@10",
+    "mean_best_iou_50": "best@50",
+    "ar_10": "AR@10",
+    "ar_100": "AR@100",
+    "feature_std": "std",
+}
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
     """Write dataset -> model -> metric as JSON; ValueError for a number that is not finite."""
-    _write(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
 def write_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
@@ -54,10 +61,12 @@ def write_per_image(path: Path, rows: Iterable[Row], *, count: int) -> None:
 def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
     """Return the main numbers as a table in plain text, with what each ranking means below it.
 
-    A dash stands where a model does not answer; the reasons are in metrics.json.
+    mIoU@1 of centre and of random clicks, mean best IoU and COCO's AR of a number of proposals,
+    standard deviation of the features. A dash stands where a model does not answer; the reasons are
+    in metrics.json.
     """
     columns = [c for c in COLUMNS if any(c in v for m in metrics.values() for v in m.values())]
-    table = [["dataset", "model", "images", "masks", *columns]]
+    table = [["dataset", "model", "images", "masks", *(COLUMNS[c] for c in columns)]]
     for dataset, models in metrics.items():
         for model, values in models.items():
             numbers = [_number(values.get(column)) for column in columns]
@@ -81,7 +90,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
 
 def write_table(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
     """Write `metrics_table`."""
-    _write(path, metrics_table(metrics))
+    write_text(path, metrics_table(metrics))
 
 
 def plot_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
@@ -155,10 +164,11 @@ def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[objec
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(lines)
-    _write(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)

@@ -13,16 +13,18 @@ from maskspace.evaluation.truth import Truth
 SIDE = 192
 
 
-def write_gallery(path: Path, truths: Sequence[Truth], models: Mapping[str, Model]) -> None:
+def write_gallery(
+    path: Path, truths: Sequence[Truth], models: Mapping[str, Model], *, count: int
+) -> None:
     """Write a PNG with one row an image.
 
-    A model that partitions is shown with as many regions as the truth has, any other with as many
-    of its first proposals, small ones above large ones.
+    A model that partitions is shown with as many regions as the truth has; any other with the best
+    of its first `count` proposals for each true mask, in that mask's colour: what is measured.
     """
     columns = {"input": [pictures.fit_image(truth.image, SIDE) for truth in truths]}
     columns["truth"] = [_painted(truth.image, masks.to_label_map(truth.masks)) for truth in truths]
     for name, model in models.items():
-        columns |= _model_columns(name, model, truths)
+        columns |= _model_columns(name, model, truths, count)
     sheet = pictures.contact_sheet(
         [list(row) for row in zip(*columns.values(), strict=True)],
         titles=list(columns),
@@ -33,14 +35,14 @@ def write_gallery(path: Path, truths: Sequence[Truth], models: Mapping[str, Mode
 
 
 def _model_columns(
-    name: str, model: Model, truths: Sequence[Truth]
+    name: str, model: Model, truths: Sequence[Truth], count: int
 ) -> dict[str, list[UInt8[np.ndarray, "_ _ 3"]]]:
     """Return the columns that a model can fill."""
     columns = {}
     try:
         columns[f"{name}: partition"] = [_partition(model, truth) for truth in truths]
     except ValueError:
-        columns[f"{name}: proposals"] = [_proposals(model, truth) for truth in truths]
+        columns[f"{name}: best of {count}"] = [_best_of(model, truth, count) for truth in truths]
     try:
         columns[f"{name}: features"] = [_features(model, truth) for truth in truths]
     except ValueError:
@@ -53,9 +55,12 @@ def _partition(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
     return _painted(truth.image, model.hierarchy(truth.image).partition(len(np.unique(shown))))
 
 
-def _proposals(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
-    proposals = model.propose(truth.image, limit=max(1, len(truth.masks)))
-    return _painted(truth.image, masks.to_label_map(proposals.masks))
+def _best_of(model: Model, truth: Truth, count: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    proposed = model.propose(truth.image, limit=count).masks
+    if len(proposed) == 0 or len(truth.masks) == 0:
+        return _painted(truth.image, np.zeros(truth.ignore.shape, np.int64))
+    best = masks.pairwise_iou(proposed, truth.masks).argmax(axis=0)
+    return _painted(truth.image, masks.to_label_map(proposed[best]))
 
 
 def _features(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:

@@ -36,13 +36,30 @@ def answer_clicks(
 ) -> dict[float, Bool[np.ndarray, "k h w"]]:
     """Return the masks of each click by itself, cut where the probability exceeds a threshold.
 
-    A model that has no `click_probability` answers at 0.5 only; other thresholds are then absent.
+    A model that has no `click_probabilities` answers at 0.5 only; other thresholds are then absent.
     """
+    distinct = list(dict.fromkeys(clicks))
     if isinstance(model, ProbabilityModel):
-        maps = np.stack([model.click_probability(truth.image, click) for click in clicks])
-        return {threshold: maps > threshold for threshold in thresholds}
-    masks = np.stack([model.click(truth.image, [click]) for click in clicks])
-    return {0.5: masks} if 0.5 in thresholds else {}
+        answers = _cut_maps(model, truth, distinct, thresholds)
+    elif 0.5 in thresholds:
+        answers = {0.5: np.stack([model.click(truth.image, [click]) for click in distinct])}
+    else:
+        answers = {}
+    position = {click: index for index, click in enumerate(distinct)}
+    return {t: masks[[position[click] for click in clicks]] for t, masks in answers.items()}
+
+
+def _cut_maps(
+    model: ProbabilityModel, truth: Truth, clicks: Sequence[Click], thresholds: Sequence[float]
+) -> dict[float, Bool[np.ndarray, "k h w"]]:
+    """Return the cut maps, at most 2**26 probabilities at a time: a map is four masks in size."""
+    step = max(1, (1 << 26) // truth.ignore.size)
+    cut = {t: np.zeros((len(clicks), *truth.ignore.shape), bool) for t in thresholds}
+    for start in range(0, len(clicks), step):
+        maps = model.click_probabilities(truth.image, clicks[start : start + step])
+        for threshold, masks in cut.items():
+            masks[start : start + step] = maps > threshold
+    return cut
 
 
 def one_click_iou(

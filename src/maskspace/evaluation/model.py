@@ -46,10 +46,10 @@ class Model(Protocol):
 
 @runtime_checkable
 class ProbabilityModel(Protocol):
-    """A model that gives a map of foreground probability for a click."""
+    """A model that gives a map of foreground probability for each click."""
 
-    def click_probability(
-        self, image: UInt8[np.ndarray, "h w 3"], /, click: Click
-    ) -> Float32[np.ndarray, "h w"]:
-        """Return the probability, in [0, 1], that each pixel belongs to what the click marks."""
+    def click_probabilities(
+        self, image: UInt8[np.ndarray, "h w 3"], /, clicks: Sequence[Click]
+    ) -> Float32[np.ndarray, "k h w"]:
+        """Return for each of k distinct clicks, by itself, a map of probabilities in [0, 1]."""
         ...

@@ -1,11 +1,15 @@
 """Choose among the models of a sweep by what they are for, not by their losses."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from maskspace.config import Choice, section
-from maskspace.evaluation.config import EvaluateConfig, SelectConfig
+from maskspace.config import Choice, build_section, section
+from maskspace.evaluation.config import SelectConfig
+from maskspace.evaluation.curves import write_text
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import MapUnits, measure_rows
 from maskspace.evaluation.summary import summarize
@@ -20,6 +24,7 @@ class Trial:
     objective: Choice
     validation_loss: float
     finished: bool
+    collapsed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,25 @@ class Score:
     by_dataset: Mapping[str, float]
 
 
+def read_trials(path: Path) -> list[Trial]:
+    """Return the trials that a sweep lists in trials.json, whatever else it says of them."""
+    try:
+        listed = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; run the stage sweep") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error}); run the stage sweep again") from None
+    if not isinstance(listed, list) or not listed:
+        raise ValueError(f"{path}: expected a list of trials; run the stage sweep again")
+    known = {field.name for field in fields(Trial)}
+    return [
+        build_section(
+            Trial, {k: v for k, v in entry.items() if k in known}, place=f"{path}: trial {index}"
+        )
+        for index, entry in enumerate(listed)
+    ]
+
+
 def rank_trials(
     trials: Iterable[Trial],
     models: Mapping[str, Model],
@@ -40,20 +64,12 @@ def rank_trials(
     work: Path | None = None,
     map_units: MapUnits = map,
 ) -> list[Score]:
-    """Return the trials, best first; ties go to the smaller loss, then to the name.
+    """Return the trials, best first, those whose output collapsed after all others.
 
-    `models` holds each trial's model by its folder's name; datasets weigh the same.
+    `models` holds each trial's model by its folder's name; datasets weigh the same. Ties go to the
+    smaller loss, then to the name.
     """
-    settings = EvaluateConfig(
-        limit=config.limit,
-        min_area=config.min_area,
-        proposal_counts=(config.proposals,),
-        recall_counts=(),
-        click_thresholds=(),
-        click_seed=0,
-        collapse_std=0.0,
-        gallery_images=0,
-    )
+    settings = config.measured()
     ranking = {name: model.ranking for name, model in models.items()}
     measured = {
         name: summarize(
@@ -63,11 +79,79 @@ def rank_trials(
         )
         for name, samples in datasets.items()
     }
-    metric = f"mean_best_iou_{config.proposals}"
-    scores = []
-    for trial in trials:
-        values = {name: models[trial.trial][metric] for name, models in measured.items()}
-        by_dataset = {name: value for name, value in values.items() if isinstance(value, float)}
-        score = sum(by_dataset.values()) / len(by_dataset)
-        scores.append(Score(trial=trial, score=score, by_dataset=by_dataset))
-    return sorted(scores, key=lambda s: (-s.score, s.trial.validation_loss, s.trial.trial))
+    scores = [
+        _score(trial, {name: m[trial.trial][config.metric] for name, m in measured.items()})
+        for trial in trials
+    ]
+    return sorted(
+        scores,
+        key=lambda s: (s.trial.collapsed, -s.score, s.trial.validation_loss, s.trial.trial),
+    )
+
+
+def _score(trial: Trial, values: Mapping[str, object]) -> Score:
+    by_dataset = {name: value for name, value in values.items() if isinstance(value, float)}
+    mean = sum(by_dataset.values()) / len(by_dataset)
+    return Score(trial=trial, score=mean, by_dataset=by_dataset)
+
+
+def write_ranking(scores: Sequence[Score], out: Path, *, metric: str) -> None:
+    """Write `ranking.csv`, and `winner.json` with the objective of the first and all scores."""
+    winner = scores[0]
+    write_text(out / "ranking.csv", _ranking_csv(scores, metric))
+    described = {
+        "trial": winner.trial.trial,
+        "objective": asdict(winner.trial.objective),
+        "metric": metric,
+        "score": winner.score,
+        "collapsed": winner.trial.collapsed,
+        "trials": [
+            {**asdict(score.trial), "score": score.score, "datasets": dict(score.by_dataset)}
+            for score in scores
+        ],
+    }
+    write_text(out / "winner.json", json.dumps(described, indent=2, allow_nan=False) + "\n")
+
+
+def ranking_table(scores: Sequence[Score]) -> str:
+    """Return the ranking in plain text, one line a trial, the winner first."""
+    width = max(len(score.trial.trial) for score in scores)
+    return "".join(
+        f"{score.trial.trial.ljust(width)}  {score.score:.4f}"
+        f"{'' if score.trial.finished else '  stopped early'}"
+        f"{'  constant output' if score.trial.collapsed else ''}\n"
+        for score in scores
+    )
+
+
+def _ranking_csv(scores: Sequence[Score], metric: str) -> str:
+    datasets = list(scores[0].by_dataset)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [
+            "trial",
+            "objective",
+            "options",
+            metric,
+            *datasets,
+            "validation_loss",
+            "finished",
+            "collapsed",
+        ]
+    )
+    for score in scores:
+        trial = score.trial
+        writer.writerow(
+            [
+                trial.trial,
+                trial.objective.name,
+                json.dumps(trial.objective.options, sort_keys=True),
+                score.score,
+                *(score.by_dataset[name] for name in datasets),
+                trial.validation_loss,
+                str(trial.finished).lower(),
+                str(trial.collapsed).lower(),
+            ]
+        )
+    return text.getvalue()

@@ -1,0 +1,42 @@
+"""Stage `evaluate`: teacher, student and a classical peer on the held-out images of a dataset."""
+
+from pathlib import Path
+from typing import cast
+
+from maskspace import parallel
+from maskspace.config import load_section
+from maskspace.data.shards import open_shards
+from maskspace.evaluation import evaluate_models
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.curves import metrics_table
+from maskspace.models import load_model
+from maskspace.segmenter import ClickSegmenter, load
+from maskspace.types import ClickModel
+from workflows.frame import publish, stage_main, work_folder
+
+
+def main(dataset: str) -> None:
+    """Write `build/evaluate/DATASET`: metrics.json, tables and plots."""
+    config = load_section(EvaluateConfig, "evaluate")
+    per_side = load_section(int, "proposals", "clicks_per_side")
+    work = work_folder("evaluate", dataset)
+    teacher = cast("ClickModel", load_model(Path("build/clicker")))
+    models = {
+        "clicker": ClickSegmenter("clicker", teacher, per_side=per_side),
+        "student": load("build/student"),
+        "felzenszwalb": load("felzenszwalb"),
+    }
+    metrics = evaluate_models(
+        {dataset: open_shards(Path("build/shards") / dataset, "test")},
+        models,
+        work / "out",
+        config=config,
+        work=work / "rows",
+        map_units=parallel.map_units,
+    )
+    print(metrics_table(metrics), end="")
+    publish(work / "out", Path("build/evaluate") / dataset)
+
+
+if __name__ == "__main__":
+    stage_main(main)

@@ -1,0 +1,36 @@
+"""Stage `select`: the sweep's models, scored by what the student is for; the best one's setting."""
+
+from pathlib import Path
+
+from maskspace import parallel
+from maskspace.config import load_section
+from maskspace.data.shards import open_shards
+from maskspace.evaluation.config import SelectConfig
+from maskspace.evaluation.selection import rank_trials, ranking_table, read_trials, write_ranking
+from maskspace.segmenter import load
+from workflows.frame import publish, stage_main, work_folder
+
+SHARDS, SWEEP = Path("build/shards"), Path("build/sweep")
+
+
+def main() -> None:
+    """Write `build/select`: winner.json and ranking.csv."""
+    config = load_section(SelectConfig, "select")
+    work = work_folder("select")
+    trials = read_trials(SWEEP / "trials.json")
+    folders = sorted(path.parent for path in SHARDS.glob("*/manifest.json"))
+    scores = rank_trials(
+        trials,
+        {trial.trial: load(str(SWEEP / trial.trial)) for trial in trials},
+        {folder.name: open_shards(folder, "val") for folder in folders},
+        config=config,
+        work=work / "rows",
+        map_units=parallel.map_units,
+    )
+    write_ranking(scores, work / "out", metric=config.metric)
+    print(ranking_table(scores), end="")
+    publish(work / "out", Path("build/select"))
+
+
+if __name__ == "__main__":
+    stage_main(main)
