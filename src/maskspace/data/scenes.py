@@ -233,7 +233,7 @@ def _paint(
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
         inside = mask[box]
         kind = TEXTURES[sorted(TEXTURES)[int(rng.integers(len(TEXTURES)))]]
-        extent = (len(inside), inside[0].size)
+        extent = (inside.shape[0], inside.size // inside.shape[0])
         pattern = kind(rng, extent) * rng.uniform(0.2, 1.0) * texture
         image[box][inside] = colour + pattern[inside][:, None]
     image *= light_field(rng, (image.shape[0], image.shape[1]), 0.12)[..., None]

@@ -1,0 +1,1 @@
+"""The raw sample data and how it is made."""
