@@ -1,6 +1,6 @@
 """Crops, flips and label maps: a dense sample -> the square arrays that training reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -18,6 +18,13 @@ class Crop:
     masks: Bool[np.ndarray, "n s s"]
     depths: Int64[np.ndarray, " n"]
     scores: Float32[np.ndarray, " n"]
+
+    def scored(self, least: float) -> "Crop":
+        """Return the crop with the masks of at least this score."""
+        kept = self.scores >= least
+        return replace(
+            self, masks=self.masks[kept], depths=self.depths[kept], scores=self.scores[kept]
+        )
 
 
 def random_crop(

@@ -1,9 +1,10 @@
 """The student: an image -> colours at several strides, the same number of values at each.
 
 EfficientViT (Cai et al. 2023, arXiv 2205.14756; kornia's backbone) with a light top-down decoder of
-MBConv blocks. Level s has 3 * 4^s channels at stride 2^s. From stride 4 on, each finer level is the
-pixel shuffle (Shi et al. 2016, arXiv 1609.05158) of the coarser decoder map beside the input's own
-detail; channels beyond a level's colours stay inside as registers.
+MBConv blocks. Level s has 3 * 4^s channels at stride 2^s, or 4^s where one colour is asked for.
+From stride 4 on, each finer level is the pixel shuffle (Shi et al. 2016, arXiv 1609.05158) of the
+coarser decoder map beside the input's own detail; channels beyond a level's colours stay inside as
+registers.
 """
 
 from collections.abc import Callable
@@ -20,8 +21,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(efficientvit, f"efficientvit_backbone_{name}")
     for name in ("b0", "b1", "b2", "b3", "l0", "l1", "l2")
 }
-#: Levels of the colour family: stride -> channels.
-LEVELS = {1: 3, 2: 12, 4: 48}
+STRIDES = (1, 2, 4)
 DEEPEST_STRIDE = 32
 
 
@@ -54,7 +54,7 @@ class PixelEmbedding(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, backbone: str, width: int, registers: int) -> None:
+    def __init__(self, *, backbone: str, width: int, registers: int, colours: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
@@ -66,7 +66,7 @@ class PixelEmbedding(nn.Module):
         dims = [found[f"stage{stage}"].shape[1] for stage in range(5)]
         self.lateral = nn.ModuleList(nn.Conv2d(dim, width, 1) for dim in dims[1:])
         self.merge = nn.ModuleList(MBConv(width, width) for _ in dims[1:-1])
-        quarter = LEVELS[4] + 16 * registers
+        quarter = 16 * (colours + registers)
         self.stride4 = nn.Sequential(MBConv(width, quarter), MBConv(quarter, quarter))
         half, full = quarter // 4, quarter // 16
         self.stride2 = nn.Sequential(MBConv(half + dims[0], half), MBConv(half, half))
@@ -74,7 +74,10 @@ class PixelEmbedding(nn.Module):
             MBConv(full + 3, 2 * full), nn.Conv2d(2 * full, full, 3, padding=1)
         )
         self.heads = nn.ModuleDict(
-            {str(s): nn.Conv2d(d, LEVELS[s], 1) for s, d in ((1, full), (2, half), (4, quarter))}
+            {
+                str(stride): nn.Conv2d(dim, colours * stride**2, 1)
+                for stride, dim in zip(STRIDES, (full, half, quarter), strict=True)
+            }
         )
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[int, Tensor]:
@@ -97,14 +100,14 @@ class PixelEmbedding(nn.Module):
             stride: torch.sigmoid(self.heads[str(stride)](x))[
                 ..., : -(-height // stride), : -(-width // stride)
             ]
-            for stride, x in ((1, full), (2, half), (4, quarter))
+            for stride, x in zip(STRIDES, (full, half, quarter), strict=True)
         }
 
 
 def build_pixel_embedding(
-    *, backbone: str = "b0", width: int = 48, registers: int = 5
+    *, backbone: str = "b0", width: int = 48, registers: int = 5, colours: int = 3
 ) -> PixelEmbedding:
-    """Return a student; `registers` counts the spare channels at full resolution."""
+    """Return a student; `colours` and `registers` count channels at full resolution."""
     if backbone not in BACKBONES:
         raise ValueError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
-    return PixelEmbedding(backbone=backbone, width=width, registers=registers)
+    return PixelEmbedding(backbone=backbone, width=width, registers=registers, colours=colours)

@@ -33,10 +33,12 @@ def balls(
     A constant output is a stationary point: its pull is 0 and its push has no direction.
     """
     found = instances(embedding, labels)
+    if found.means.shape[1] == 0:
+        return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     pull = mean_over_instances((own_distance(found) - radius).clamp(min=0), found)
     distance = (squared_distances(found) + EPSILON).sqrt()  # b p n
     own = torch.nn.functional.one_hot(found.slot, distance.shape[-1]) * found.labelled[..., None]
-    outside = 1 - own if distance.shape[-1] else distance
+    outside = 1 - own
     shortfall = (push_ratio * radius - distance).clamp(min=0) * outside
     push = shortfall.sum(1) / outside.sum(1).clamp(min=1)
     return {

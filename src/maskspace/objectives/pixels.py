@@ -98,14 +98,8 @@ def squared_distances(found: Instances) -> Float[Tensor, "b p n"]:
 
 def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
     """Return the mean of a per-pixel value over each instance; 0 in unused columns."""
-    batch, columns = found.counts.shape
-    sums = (
-        torch.zeros_like(found.counts).scatter_add(
-            1, found.slot, torch.where(found.labelled, values, 0.0)
-        )
-        if columns
-        else values.new_zeros(batch, 0)
-    )
+    own = torch.where(found.labelled, values, 0.0)
+    sums = torch.zeros_like(found.counts).scatter_add(1, found.slot, own)
     return sums / found.counts.clamp(min=1)
 
 

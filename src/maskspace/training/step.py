@@ -169,6 +169,7 @@ class EmbeddingTask:
         if self.proposals is not None and generator.random() < self.config.teacher_share:
             source = self.proposals
         crop = draw_crop(source, self.config.crops, generator)
+        crop = crop.scored(self.config.min_proposal_score) if source is self.proposals else crop
         return to_float(crop.image), random_label_map(crop, generator)
 
     def terms(self, model: nn.Module, batch: EmbeddingBatch) -> dict[str, Tensor]:

@@ -1,0 +1,98 @@
+"""The first check of the research notes: a student that cannot learn ten images cannot learn.
+
+Twice: with one colour, the brightness feature, and with the full three. Scored by the partition
+into as many regions as the truth has.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from maskspace import pictures
+from maskspace.config import Choice
+from maskspace.data.loader import Mixture, dense
+from maskspace.data.shards import open_shards
+from maskspace.masks import areas, from_label_map, split_components, to_label_map
+from maskspace.metrics.best_iou import mean_best_iou
+from maskspace.partition import PARTITIONERS
+from maskspace.training.config import DistillConfig, OverfitConfig
+from maskspace.training.loop import fit
+from maskspace.training.step import EmbeddingBatch, EmbeddingTask, to_float
+from maskspace.types import Sample
+
+#: Regions smaller than this are left out of the score: one wrong pixel would decide.
+MIN_PIXELS = 16
+
+
+@dataclass(frozen=True)
+class OverfitTask(EmbeddingTask):
+    """The student's task with the same whole images, unchanged, in every batch."""
+
+    def batch(self, step: int, rows: range) -> EmbeddingBatch:
+        """Return the images themselves, as many as there are."""
+        del step
+        (images,) = self.train.datasets.values()
+        shown = [dense(images[row % len(images)]) for row in rows]
+        return EmbeddingBatch(
+            torch.from_numpy(np.stack([to_float(one.image) for one in shown])),
+            torch.from_numpy(np.stack([to_label_map(one.masks) for one in shown])),
+        )
+
+
+def overfit(config: OverfitConfig, shards: Path, folder: Path) -> dict[str, float]:
+    """Return the mean best IoU of each variant, 0 to 1; pictures go to `folder/VARIANT`."""
+    samples = open_shards(shards / config.dataset, "train")[: config.images]
+    variants = {"brightness": 1, "colours": 3}
+    return {
+        name: _score(samples, _trained(config, samples, colours, folder / name), folder / name)
+        for name, colours in variants.items()
+    }
+
+
+def _trained(config: OverfitConfig, samples: list[Sample], colours: int, folder: Path) -> nn.Module:
+    mixture = Mixture(datasets={config.dataset: samples}, weights={config.dataset: 1.0})
+    model = Choice(name=config.model.name, options={**config.model.options, "colours": colours})
+    recipe = DistillConfig(
+        data={config.dataset: 1.0},
+        model=model,
+        level_weights=config.level_weights,
+        crops=config.crops,
+        teacher_share=0.0,
+        min_proposal_score=0.0,
+        optimisation=replace(config.optimisation, batch=len(samples)),
+        validation_images=len(samples),
+        workers=config.workers,
+    )
+    task = OverfitTask(config=recipe, objective=config.objective, train=mixture, held_out=mixture)
+    torch.set_num_threads(config.workers.threads)
+    return fit(task, recipe.optimisation, folder)
+
+
+@torch.inference_mode()
+def _score(samples: list[Sample], model: nn.Module, folder: Path) -> float:
+    rows, scores = [], []
+    for sample in samples:
+        arrays = dense(sample)
+        levels = model(torch.from_numpy(to_float(arrays.image))[None])
+        finest = levels[min(levels)][0].numpy()
+        truth = to_label_map(arrays.masks)
+        pieces = int(split_components(truth + 1).max())
+        regions = PARTITIONERS["merge_tree"](finest, regions=pieces)
+        _, true = from_label_map(truth)
+        _, predicted = from_label_map(regions)
+        scores.append(mean_best_iou(predicted, true[areas(true) >= MIN_PIXELS]))
+        rows.append(
+            [
+                arrays.image,
+                pictures.paint_labels(arrays.image, truth),
+                pictures.feature_colors(finest),
+                pictures.paint_labels(arrays.image, regions),
+            ]
+        )
+    titles = ["input", "truth", "features", "partition"]
+    sheet = pictures.contact_sheet(rows, titles=titles, side=128)
+    pictures.save_image(folder / "pictures" / "overfit.png", sheet)
+    return float(np.mean(scores))

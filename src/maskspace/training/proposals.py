@@ -1,0 +1,95 @@
+"""The teacher's answers as training data: a grid of clicks on each image, kept as shards."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from maskspace.data.annotations import annotate
+from maskspace.data.shards import ShardFacts, open_shards, shard_facts, write_manifest, write_shard
+from maskspace.models import load_model
+from maskspace.partition.grid_clicks import propose_from_clicks
+from maskspace.training.config import ProposalsConfig
+from maskspace.types import Sample, read_rgb
+
+MapUnits = Callable[..., Iterator[ShardFacts]]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Some images of a dataset's training split, and the shard that their proposals become."""
+
+    source: Path
+    images: range
+    path: Path
+
+
+def write_proposals(
+    shards: Path,
+    names: Iterable[str],
+    clicker: Path,
+    folder: Path,
+    config: ProposalsConfig,
+    *,
+    map_units: MapUnits,
+) -> dict[str, int]:
+    """Write `folder/NAME` with proposals in place of annotations; return masks by dataset.
+
+    The unit of work is a shard: those already in `folder` are kept.
+    """
+    units = [unit for name in names for unit in _units(shards / name, folder / name, config)]
+    propose = partial(_write_unit, clicker=clicker.resolve(), config=config)
+    by_folder: dict[Path, list[ShardFacts]] = {}
+    for unit, facts in zip(units, map_units(propose, units, describe="shards"), strict=True):
+        by_folder.setdefault(unit.path.parent, []).append(facts)
+    for target, facts in by_folder.items():
+        write_manifest(target, facts, dataset=target.name, details={"proposals": asdict(config)})
+    return {target.name: sum(f.masks for f in facts) for target, facts in by_folder.items()}
+
+
+def _units(source: Path, target: Path, config: ProposalsConfig) -> list[_Unit]:
+    target.mkdir(parents=True, exist_ok=True)
+    total = len(open_shards(source, "train"))
+    total = min(total, config.images_per_dataset or total)
+    step = config.images_per_shard
+    return [
+        _Unit(
+            source=source.resolve(),
+            images=range(start, min(start + step, total)),
+            path=target.resolve() / f"train-{start // step:06d}.tar",
+        )
+        for start in range(0, total, step)
+    ]
+
+
+def _write_unit(unit: _Unit, *, clicker: Path, config: ProposalsConfig) -> ShardFacts:
+    if not unit.path.exists():
+        torch.set_num_threads(1)
+        opened = open_shards(unit.source, "train")
+        model = _loaded(clicker)
+        write_shard(unit.path, (_proposed(opened[i], model, config) for i in unit.images))
+    return shard_facts(unit.path)
+
+
+@cache
+def _loaded(folder: Path) -> nn.Module:
+    return load_model(folder)
+
+
+def _proposed(sample: Sample, model: nn.Module, config: ProposalsConfig) -> Sample:
+    found = propose_from_clicks(
+        model,  # pyright: ignore[reportArgumentType]
+        read_rgb(sample.image),
+        limit=config.limit,
+        per_side=config.clicks_per_side,
+        overlap=config.overlap,
+    )
+    return replace(sample, annotations=annotate(found.masks, scores=found.scores.tolist()))
+
+
+def summary(masks: Mapping[str, int]) -> str:
+    """Return one line of how many proposals each dataset has."""
+    return ", ".join(f"{name} {count} proposals" for name, count in masks.items())

@@ -1,0 +1,49 @@
+import torch
+
+from maskspace.objectives.pixels import (
+    dense_slots,
+    instances,
+    mean_over_instances,
+    own_distance,
+    squared_distances,
+)
+
+
+def test_statistics_equal_the_loop_over_instances():
+    torch.manual_seed(0)
+    embedding, labels = torch.rand(3, 4, 5, 6), torch.randint(0, 6, (3, 5, 6))
+    found = instances(embedding, labels)
+    for image in range(3):
+        for column, label in enumerate(sorted(set(labels[image].flatten().tolist()) - {0})):
+            pixels = embedding[image].flatten(1).T[labels[image].flatten() == label]
+            assert found.counts[image, column] == len(pixels)
+            torch.testing.assert_close(found.means[image, column], pixels.mean(0))
+
+
+def test_distances_are_root_mean_squares_over_channels():
+    torch.manual_seed(0)
+    embedding, labels = torch.rand(2, 4, 5, 6), torch.randint(0, 4, (2, 5, 6))
+    found = instances(embedding, labels)
+    expected = (found.pixels[:, :, None] - found.means[:, None]).square().mean(-1)
+    torch.testing.assert_close(squared_distances(found), expected, atol=1e-6, rtol=1e-4)
+    own = torch.gather(expected, 2, found.slot[..., None])[..., 0].sqrt()
+    torch.testing.assert_close(own_distance(found), own, atol=1e-5, rtol=1e-4)
+
+
+def test_means_over_instances_equal_the_loop():
+    torch.manual_seed(0)
+    labels, values = torch.randint(0, 4, (2, 5, 6)), torch.rand(2, 30)
+    found = instances(torch.rand(2, 1, 5, 6), labels)
+    result = mean_over_instances(values, found)
+    for image in range(2):
+        present = sorted(set(labels[image].flatten().tolist()) - {0})
+        for column, label in enumerate(present):
+            expected = values[image][labels[image].flatten() == label].mean()
+            torch.testing.assert_close(result[image, column], expected)
+
+
+def test_slots_are_dense_in_every_image():
+    labels = torch.tensor([[0, 9, 9, 4], [0, 0, 0, 0], [2, 5, 7, 5]])
+    slots, columns = dense_slots(labels)
+    assert columns == 3
+    assert slots.tolist() == [[0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 2, 1]]
