@@ -68,11 +68,8 @@ class LocalRay:
             return
         assert self._process.stdin is not None
         self._process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._process = None
 
 
 @contextmanager
@@ -268,6 +265,7 @@ class _Progress:
 
 def _hold_local_ray() -> None:
     """Start a local Ray, print its address, and end it when standard input closes."""
+    threading.Thread(target=_end_with_input, daemon=True).start()
     import ray
 
     ray.init(
@@ -278,9 +276,16 @@ def _hold_local_ray() -> None:
     )
     sys.stdout.write(f"{ray.get_runtime_context().gcs_address}\n")
     sys.stdout.flush()
-    sys.stdin.read()
-    ray.shutdown()
-    # Ray leaves the agents of the node running when they are slow to notice; they are of our group.
+    threading.Event().wait()
+
+
+def _end_with_input() -> None:
+    """End Ray's processes, which are of this one's group, at any point of its life.
+
+    An orderly shutdown takes seconds and leaves the node's agents, slow to notice, behind; nothing
+    of a local Ray outlives its run, so nothing is lost. Workers end with their raylet.
+    """
+    sys.stdin.buffer.read()
     os.killpg(0, signal.SIGKILL)
 
 
