@@ -233,8 +233,8 @@ def _paint(
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
         inside = mask[box]
         kind = TEXTURES[sorted(TEXTURES)[int(rng.integers(len(TEXTURES)))]]
-        extent = (inside.shape[0], inside.size // inside.shape[0])
-        pattern = kind(rng, extent) * rng.uniform(0.2, 1.0) * texture
+        height, width = (side.stop - side.start for side in box)
+        pattern = kind(rng, (height, width)) * rng.uniform(0.2, 1.0) * texture
         image[box][inside] = colour + pattern[inside][:, None]
     image *= light_field(rng, (image.shape[0], image.shape[1]), 0.12)[..., None]
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -144,7 +144,7 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> None:
 
 def shard_facts(path: Path) -> ShardFacts:
     """Return the counts, size and hash of a shard, from reading all of it."""
-    samples = [read_sample(path, *pair) for pair in _pairs(path)]
+    samples = [read_sample(path, *pair) for pair in sample_places(path)]
     content = path.read_bytes()
     return ShardFacts(
         name=path.name,
@@ -182,8 +182,13 @@ def _sum(split: str, facts: list[ShardFacts]) -> dict[str, Any]:
 
 def write_json(path: Path, value: object) -> Path:
     """Write JSON that appears whole or not at all, and return its path."""
+    return write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file that appears whole or not at all, and return its path."""
     partial_path = path.with_name(f"{path.name}.partial")
-    partial_path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    partial_path.write_text(text)
     partial_path.replace(path)
     return path
 
@@ -238,7 +243,7 @@ class Shards(Sequence[Sample]):
         return read_sample(self.paths[shard], *self._pairs[shard][index - start])
 
     def _scan(self, shard: int) -> list[tuple[Member, Member]]:
-        pairs = _pairs(self.paths[shard])
+        pairs = sample_places(self.paths[shard])
         said = self._ends[shard] - (self._ends[shard - 1] if shard else 0)
         if len(pairs) != said:
             raise ValueError(
@@ -248,7 +253,7 @@ class Shards(Sequence[Sample]):
         return pairs
 
 
-def _pairs(path: Path) -> list[tuple[Member, Member]]:
+def sample_places(path: Path) -> list[tuple[Member, Member]]:
     """Return the image and the JSON of each sample in a shard, in order."""
     grouped: dict[str, list[Member]] = {}
     for member in members(path):
