@@ -32,8 +32,8 @@ class Line:
     """One named curve or cloud of points of a plot."""
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[int | float]
+    y: Sequence[int | float]
 
 
 def label_colors(labels: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
@@ -80,6 +80,7 @@ class Embedding:
     levels: Mapping[int, Float32[np.ndarray, "c h w"]]
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Give a dataset as a lazy sequence, in an order that the file system does not decide."""
 
@@ -91,6 +92,7 @@ class Reader(Protocol):
 Features = TypeVar("Features")
 
 
+@runtime_checkable
 class ClickModel(Protocol[Features]):
     """A model that turns one click into one map of foreground logits.
 
@@ -112,6 +114,7 @@ class ClickModel(Protocol[Features]):
         ...
 
 
+@runtime_checkable
 class Proposer(Protocol):
     """A method that turns an image into ranked masks."""
 
@@ -120,6 +123,7 @@ class Proposer(Protocol):
         ...
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Turn embeddings and label maps into named loss terms; the terms' sum is minimised."""
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from maskspace.types import Click, Embedding, Proposals
 
 
+@runtime_checkable
 class Tree(Protocol):
     """Nested partitions of one image."""
 
@@ -17,6 +18,7 @@ class Tree(Protocol):
         ...
 
 
+@runtime_checkable
 class Model(Protocol):
     """A loaded model or peer, as `maskspace.load` returns it."""
 

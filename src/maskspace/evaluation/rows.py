@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -53,6 +53,7 @@ class Row:
     not_answered: Mapping[str, str] = field(default_factory=dict)
 
 
+@runtime_checkable
 class MapUnits(Protocol):
     """Apply a function to units of work, here or elsewhere; `map` is one."""
 

@@ -1,0 +1,109 @@
+"""Images with exact truth, and models whose answers are known beforehand."""
+
+import numpy as np
+import pytest
+
+from maskspace import masks
+from maskspace.data.loader import dense
+from maskspace.data.rectangles import read_rectangles
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.types import Embedding, Proposals
+
+
+class Oracle:
+    """Knows the truth of its samples: every question that it answers, it answers perfectly."""
+
+    ranking = "the truth's own order"
+
+    def __init__(self, samples):
+        arrays = [dense(sample) for sample in samples]
+        self.known = {a.image.tobytes(): a for a in arrays}
+        self.asked = 0
+
+    def truth(self, image):
+        return self.known[image.tobytes()].masks
+
+    def embed(self, image):
+        labels = masks.to_label_map(self.truth(image)).astype(np.float32)
+        return Embedding({1: np.stack([labels, labels**2, 0 * labels]) / 100})
+
+    def hierarchy(self, image):
+        raise ValueError("oracle cannot answer hierarchy")
+
+    def propose(self, image, limit):
+        self.asked += 1
+        truth = self.truth(image)[:limit]
+        return Proposals(truth, np.ones(len(truth), np.float32))
+
+    def click(self, image, clicks):
+        truth = self.truth(image)
+        (click,) = clicks
+        hit = truth[truth[:, click.y, click.x]]
+        return hit[masks.areas(hit).argmin()]
+
+
+class ProbabilityOracle(Oracle):
+    """The same, with maps of probability that are sure by the given margin."""
+
+    margin = 0.4
+
+    def click_probabilities(self, image, clicks):
+        answers = np.stack([self.click(image, [click]) for click in clicks])
+        return np.where(answers, 0.5 + self.margin, 0.5 - self.margin).astype(np.float32)
+
+
+class Constant(Oracle):
+    """A student that collapsed: one feature vector, one region."""
+
+    ranking = "nothing"
+
+    def embed(self, image):
+        return Embedding({1: np.full((3, *image.shape[:2]), 0.5, np.float32)})
+
+    def propose(self, image, limit):
+        return Proposals(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+
+    def click(self, image, clicks):
+        return np.ones(image.shape[:2], bool)
+
+
+class Silent(Oracle):
+    """Answers proposals only, and none at that."""
+
+    def embed(self, image):
+        raise ValueError("silent cannot answer embed")
+
+    def propose(self, image, limit):
+        return Proposals(np.zeros((0, *image.shape[:2]), bool), np.zeros(0, np.float32))
+
+    def click(self, image, clicks):
+        raise ValueError("silent cannot answer click")
+
+
+MODELS = {"oracle": Oracle, "probability": ProbabilityOracle, "constant": Constant,
+          "silent": Silent}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def samples():
+    return list(read_rectangles("", seed=0, limit=6))
+
+
+@pytest.fixture
+def models(samples):
+    """Return a function that makes a model by name."""
+    return lambda *names: {name: MODELS[name](samples) for name in names}
+
+
+@pytest.fixture
+def config():
+    return EvaluateConfig(
+        limit=None,
+        min_area=100,
+        proposal_counts=(1, 5, 50),
+        recall_counts=(1, 10, 100),
+        click_thresholds=(0.5, 0.49),
+        click_seed=0,
+        collapse_std=1e-3,
+        gallery_images=2,
+    )

@@ -1,0 +1,221 @@
+"""The whole harness: what is written, and what may not change it."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskspace import masks
+from maskspace.evaluation import evaluate_models
+
+FILES = {"metrics.json", "table.txt", "curves.csv", "per_image.csv", "curve.png", "scatter.png",
+         "gallery.png"}  # fmt: skip
+
+
+def read_csv(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_perfect_model_scores_one_and_every_file_is_written(samples, models, config, tmp_path):
+    chosen = models("probability", "silent")
+    metrics = evaluate_models({"rectangles": samples}, chosen, tmp_path, config=config)
+    perfect, silent = metrics["rectangles"]["probability"], metrics["rectangles"]["silent"]
+    for name in ("miou_at_1_center", "miou_at_1_random_049", "mean_best_iou_50", "ar_100"):
+        assert perfect[name] == 1, name
+    assert silent["mean_best_iou_50"] == silent["ar_100"] == silent["proposals"] == 0
+    assert not any(name.startswith("miou") for name in silent)
+    assert silent["not_answered"]["click"] == "silent cannot answer click"
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+
+
+def test_every_number_in_metrics_is_finite(samples, models, config, tmp_path):
+    chosen = models("oracle", "constant", "silent")
+    evaluate_models({"rectangles": samples}, chosen, tmp_path, config=config)
+
+    def refuse(token):
+        raise AssertionError(token)
+
+    text = (tmp_path / "metrics.json").read_text()
+    found = json.loads(text, parse_constant=refuse)
+    for values in found["rectangles"].values():
+        numbers = [v for v in values.values() if not isinstance(v, str | dict)]
+        assert all(math.isfinite(number) for number in numbers)
+        assert None not in values.values()
+
+
+def test_tables_agree_with_the_metrics(samples, models, config, tmp_path):
+    chosen = models("oracle", "constant")
+    metrics = evaluate_models({"rectangles": samples}, chosen, tmp_path, config=config)
+    for line in read_csv(tmp_path / "curves.csv"):
+        value = metrics["rectangles"][line["model"]][f"mean_best_iou_{line['proposals']}"]
+        assert float(line["mean_best_iou"]) == value
+    lines = read_csv(tmp_path / "per_image.csv")
+    assert len(lines) == 2 * len(samples)
+    for model, values in metrics["rectangles"].items():
+        rows = [line for line in lines if line["model"] == model]
+        weights = np.array([int(line["masks"]) for line in rows])
+        assert weights.sum() == values["masks"]
+        for column, metric in (
+            ("iou_at_1_center", "miou_at_1_center"),
+            ("mean_best_iou_50", "mean_best_iou_50"),
+        ):
+            per_image = np.array([float(line[column]) for line in rows])
+            assert (weights * per_image).sum() / weights.sum() == pytest.approx(values[metric])
+
+
+def test_the_ranking_is_told_in_the_table_and_in_the_metrics(samples, models, config, tmp_path):
+    told = {"oracle": "area, largest first"}
+    chosen = models("oracle", "silent")
+    metrics = evaluate_models({"a": samples}, chosen, tmp_path, config=config, ranking=told)
+    assert metrics["a"]["oracle"]["ranking"] == "area, largest first"
+    assert metrics["a"]["silent"]["ranking"] == "the truth's own order"
+    table = (tmp_path / "table.txt").read_text()
+    assert "oracle: proposals ranked by area, largest first" in table
+
+
+def test_a_constant_output_is_said_and_marked(samples, models, config, tmp_path, capsys):
+    chosen = models("oracle", "constant")
+    metrics = evaluate_models({"rectangles": samples}, chosen, tmp_path, config=config)
+    assert metrics["rectangles"]["constant"]["collapsed"] is True
+    assert metrics["rectangles"]["oracle"]["collapsed"] is False
+    complaints = capsys.readouterr().err.splitlines()
+    assert len(complaints) == 1
+    assert complaints[0].startswith("constant: the output is constant (std 0 on rectangles)")
+
+
+def test_order_of_images_and_of_workers_changes_nothing(samples, models, config, tmp_path):
+    def scattered(function, units):
+        units = list(units)
+        order = np.random.default_rng(0).permutation(len(units))
+        done = {int(i): function(units[i]) for i in order}
+        return [done[int(i)] for i in order[::-1]]
+
+    chosen = models("oracle", "constant")
+    one = evaluate_models({"r": samples}, chosen, tmp_path / "1", config=config)
+    two = evaluate_models(
+        {"r": samples[::-1]}, chosen, tmp_path / "2", config=config, map_units=scattered
+    )
+    assert one == two
+    for name in ("metrics.json", "curves.csv", "scatter.png", "curve.png"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_a_killed_run_goes_on_where_it_stopped(samples, models, config, tmp_path):
+    def killed(function, units):
+        for count, unit in enumerate(units):
+            if count == 4:
+                raise KeyboardInterrupt
+            yield function(unit)
+
+    work = tmp_path / "work"
+    before = models("oracle")
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_models(
+            {"r": samples}, before, tmp_path / "1", config=config, work=work, map_units=killed
+        )
+    assert not (tmp_path / "1").exists()
+    (journal,) = work.iterdir()
+    journal.write_text(journal.read_text()[:-7])
+    after = models("oracle")
+    resumed = evaluate_models({"r": samples}, after, tmp_path / "1", config=config, work=work)
+    shown = config.gallery_images
+    assert after["oracle"].asked == len(samples) - 3 + shown
+    whole = evaluate_models({"r": samples}, models("oracle"), tmp_path / "2", config=config)
+    assert resumed == whole
+    again = models("oracle")
+    assert whole == evaluate_models({"r": samples}, again, tmp_path / "1", config=config, work=work)
+    assert again["oracle"].asked == shown
+
+
+def test_another_question_does_not_reuse_the_answers(samples, models, config, tmp_path):
+    work = tmp_path / "work"
+    evaluate_models({"r": samples}, models("oracle"), tmp_path, config=config, work=work)
+    chosen = models("oracle")
+    other = replace(config, min_area=256, gallery_images=0)
+    evaluate_models({"r": samples}, chosen, tmp_path, config=other, work=work)
+    assert chosen["oracle"].asked > 0
+
+
+def test_images_without_a_large_mask_are_counted_and_not_shown(samples, models, config, tmp_path):
+    empty = replace(samples[0], key="empty", annotations=())
+    chosen = models("oracle")
+    metrics = evaluate_models({"r": [*samples, empty]}, chosen, tmp_path, config=config)["r"]
+    assert metrics["oracle"]["images"] == len(samples)
+    assert metrics["oracle"]["images_without_truth"] == 1
+    with pytest.raises(ValueError, match="none of 1 images has a mask of at least 100 pixels"):
+        evaluate_models({"r": [empty]}, chosen, tmp_path, config=config)
+
+
+def test_a_mask_of_another_size_is_refused_with_its_key(samples, models, config, tmp_path):
+    wrong = replace(samples[0], size_hw=(32, 128))
+    with pytest.raises(ValueError, match="rectangles-000000"):
+        evaluate_models({"r": [wrong]}, models("oracle"), tmp_path / "out", config=config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_images_of_one_key_are_refused(samples, models, config, tmp_path):
+    twice = [samples[0], samples[0]]
+    with pytest.raises(ValueError, match="two images have this key"):
+        evaluate_models({"r": twice}, models("oracle"), tmp_path, config=config)
+
+
+def test_a_model_that_answers_some_images_only_is_refused(samples, models, config, tmp_path):
+    chosen = models("oracle")
+    chosen["oracle"].known.popitem()
+    chosen["oracle"].propose = lambda image, limit: _refuse_unknown(chosen["oracle"], image, limit)
+    chosen["oracle"].embed = chosen["oracle"].click = lambda *_: _refuse()
+    with pytest.raises(ValueError, match="rectangles-000005: oracle does not answer 'propose'"):
+        evaluate_models({"r": samples}, chosen, tmp_path, config=config)
+
+
+def _refuse():
+    raise ValueError("not this one")
+
+
+def _refuse_unknown(model, image, limit):
+    return type(model).propose(model, image, limit) if image.tobytes() in model.known else _refuse()
+
+
+def test_proposals_of_another_size_are_refused(samples, models, config, tmp_path):
+    chosen = models("silent")
+    propose = chosen["silent"].propose
+    chosen["silent"].propose = lambda image, limit: propose(image[:-1], limit)
+    with pytest.raises(ValueError, match="rectangles-000000: silent proposes masks of"):
+        evaluate_models({"r": samples}, chosen, tmp_path, config=config)
+
+
+def test_ignored_pixels_count_neither_for_nor_against(samples, models, config, tmp_path):
+    """Ignoring what one model gets wrong makes it perfect."""
+    chosen = models("oracle")
+    sample = samples[0]
+    corner = np.zeros((1, *sample.size_hw), bool)
+    corner[0, :16, :16] = True
+    annotation = sample.annotations[0]
+    ignored = replace(annotation, id=99, counts=masks.encode(corner)[0], area=256, ignore=True)
+    propose, click = chosen["oracle"].propose, chosen["oracle"].click
+    chosen["oracle"].propose = lambda image, limit: replace(
+        propose(image, limit), masks=propose(image, limit).masks ^ corner
+    )
+    chosen["oracle"].click = lambda image, clicks: click(image, clicks) ^ corner[0]
+    wrong = evaluate_models({"r": [sample]}, chosen, tmp_path, config=config)["r"]["oracle"]
+    marked = replace(sample, annotations=(*sample.annotations, ignored))
+    right = evaluate_models({"r": [marked]}, chosen, tmp_path, config=config)["r"]["oracle"]
+    for name in ("miou_at_1_center", "mean_best_iou_50"):
+        assert wrong[name] < 1
+        assert right[name] == 1
+
+
+def test_several_datasets_share_the_files(samples, models, config, tmp_path):
+    datasets = {"first": samples[:3], "second": samples[3:]}
+    metrics = evaluate_models(datasets, models("oracle", "silent"), tmp_path, config=config)
+    assert list(metrics) == ["first", "second"]
+    assert {line["dataset"] for line in read_csv(tmp_path / "curves.csv")} == {"first", "second"}
+    for name in ("curve.png", "scatter.png", "gallery.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 200
