@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import nn
 
 from maskspace.models import load_model
 from maskspace.partition.editing import combine_clicks
-from maskspace.partition.grid_clicks import propose_from_clicks
+from maskspace.partition.grid_clicks import decode_clicks, propose_from_clicks
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import resize_maps, stack_levels
 from maskspace.peers import PEERS, Peer
@@ -36,6 +36,7 @@ MIN_SIDE = 16
 MAX_PIXELS = 4032 * 3024
 
 
+@runtime_checkable
 class Segmenter(Protocol):
     """A loaded model; `name` is for tables and errors, `ranking` what decides proposals' order.
 
@@ -100,8 +101,8 @@ def bundled_models() -> list[str]:
 
 def wrap(module: nn.Module, *, name: str) -> "Segmenter":
     """Return a network as a Segmenter: one that answers clicks as such, any other as embedding."""
-    if hasattr(module, "click_logits") and hasattr(module, "encode"):
-        return ClickSegmenter(name, module)  # pyright: ignore[reportArgumentType]
+    if isinstance(module, ClickModel):
+        return ClickSegmenter(name, module)
     return EmbeddingSegmenter(name, module)
 
 
@@ -119,7 +120,7 @@ class EmbeddingSegmenter:
     levels: tuple[int, ...] = (1,)
     max_side: int = 1024
     regions: int = 1024
-    ranking: str = "persistence in the merge tree"
+    ranking: str = "persistence in the merge tree, times the root of the area"
     _last: "_LastImage[MergeTree]" = field(default_factory=lambda: _LastImage(), compare=False)
 
     def embed(self, image: ImageLike) -> Embedding:
@@ -224,15 +225,18 @@ class ClickSegmenter:
         if start is not None and start.shape != rgb.shape[:2]:
             raise ValueError(f"the start mask is {start.shape}, the image {rgb.shape[:2]}")
         checked = checked_clicks(clicks, (rgb.shape[0], rgb.shape[1]))
+        checked = list(dict.fromkeys(checked))
         logits = self._logits(rgb, checked) - np.float32(np.log(level / (1 - level)))
         positive = np.array([click.positive for click in checked])
         return combine_clicks(logits, positive, start=start, rule=self.rule)
 
-    def click_probability(self, image: ImageLike, click: ClickLike) -> Float32[np.ndarray, "h w"]:
-        """Return one click's map of the probability that a pixel belongs to what it stands for."""
+    def click_probabilities(
+        self, image: ImageLike, clicks: Sequence[ClickLike]
+    ) -> Float32[np.ndarray, "k h w"]:
+        """Return each click's own map of the probability that a pixel is of what it stands for."""
         rgb = checked_image(image)
-        checked = checked_clicks([click], (rgb.shape[0], rgb.shape[1]))
-        return torch.from_numpy(self._logits(rgb, checked)[0]).sigmoid().numpy()
+        checked = checked_clicks(clicks, (rgb.shape[0], rgb.shape[1]))
+        return torch.from_numpy(self._logits(rgb, checked)).sigmoid().numpy()
 
     def _logits(
         self, image: UInt8[np.ndarray, "h w 3"], clicks: list[Click]
@@ -241,10 +245,12 @@ class ClickSegmenter:
         features = self._last.get(image, self.model.encode)
         clicks_xy = np.array([(click.x, click.y) for click in clicks])
         positive = np.array([click.positive for click in clicks])
-        return resize_maps(self.model.click_logits(features, size_hw, clicks_xy, positive), size_hw)
+        chunk = min(self.chunk, len(clicks))
+        maps = decode_clicks(self.model, features, size_hw, clicks_xy, positive, chunk=chunk)
+        return resize_maps(maps, size_hw)
 
     def _cannot(self, method: str) -> ValueError:
-        return cannot_answer(self.name, method, answers="click, click_probability and propose")
+        return cannot_answer(self.name, method, answers="click, click_probabilities and propose")
 
 
 @dataclass(frozen=True)
@@ -308,11 +314,11 @@ def checked_image(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def checked_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[Click]:
-    """Return distinct clicks in the order given; ValueError for none and for one outside."""
+    """Return the clicks as records; ValueError for none and for one outside the image."""
     height, width = size_hw
     if len(clicks) == 0:
         raise ValueError("no clicks; give at least one (x, y, positive)")
-    checked: dict[Click, None] = {}
+    checked = []
     for click in clicks:
         if not isinstance(click, Click):
             click = Click(int(click[0]), int(click[1]), bool(click[2]))
@@ -321,8 +327,8 @@ def checked_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> lis
                 f"click ({click.x}, {click.y}) is outside the image: x is in 0..{width - 1} and "
                 f"y in 0..{height - 1}"
             )
-        checked[click] = None
-    return list(checked)
+        checked.append(click)
+    return checked
 
 
 class _LastImage(Generic[Value]):

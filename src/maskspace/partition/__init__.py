@@ -11,14 +11,14 @@ from maskspace.partition.superpixels import superpixels
 __all__ = ["PARTITIONERS"]
 
 
-def merge_tree(
-    embedding: Float[np.ndarray, "c h w"], *, regions: int = 24, border: float = 0.3
+def merge_tree_partition(
+    embedding: Float[np.ndarray, "c h w"], *, regions: int = 24
 ) -> Int32[np.ndarray, "h w"]:
     """Return the merge tree's partition into exactly `regions` connected regions."""
-    return build_tree(embedding, border=border).partition(regions)
+    return build_tree(embedding).partition(regions)
 
 
 PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
-    "merge_tree": merge_tree,
+    "merge_tree": merge_tree_partition,
     "superpixels": superpixels,
 }

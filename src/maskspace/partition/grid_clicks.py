@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
-from torch import Tensor
 
 from maskspace.partition.nms import iou_nms
 from maskspace.partition.resample import resize_maps
 from maskspace.partition.superpixels import equal_components
-from maskspace.types import ClickModel, Proposals
+from maskspace.types import ClickModel, Features, Proposals
 
 
 def propose_from_clicks(
@@ -60,8 +59,8 @@ def click_grid(size_hw: tuple[int, int], *, per_side: int) -> Int64[np.ndarray, 
 
 
 def decode_clicks(
-    model: ClickModel,
-    features: Tensor,
+    model: ClickModel[Features],
+    features: Features,
     size_hw: tuple[int, int],
     clicks_xy: Int64[np.ndarray, "k 2"],
     positive: Bool[np.ndarray, " k"],

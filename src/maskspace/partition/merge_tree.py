@@ -3,14 +3,17 @@
 Superpixels are merged two at a time, the cheapest adjacent pair first (hierarchical agglomeration
 on the region adjacency graph). The cost of a pair is
 
-    sqrt(m / (m + g)) · ((1 - b) · d + b · e),    1/m = 1/|A| + 1/|B|,
+    sqrt(m / (m + g)) · d,    1/m = 1/|A| + 1/|B|,
 
-d the root-mean-square difference of the two mean features, e that of the pixels along their common
-border, b a mixing weight, g the mean superpixel's area. The factor is Ward's (1963,
-doi:10.1080/01621459.1963.10500845) for regions that are small against g, so that specks join early
-whatever their colour, and tends to 1 for larger ones, so that a large and faint region does not
-outlive a small and distinct one. Hence costs lie in [0, 1] for features in [0, 1], and mean the
-same in every image: how far apart in feature space two regions are.
+d the root-mean-square difference of the two mean features and g a fixed share of the image. The
+factor is Ward's (1963, doi:10.1080/01621459.1963.10500845) for regions that are small against g, so
+that specks join early whatever their colour, and tends to 1 for larger ones, so that a large and
+faint region does not outlive a small and distinct one. Hence costs lie in [0, 1] for features in
+[0, 1] and mean the same in every image: how far apart in feature space two regions are.
+
+Measured on colours of rectangles, nested scenes and BSDS500: g between 1/1024 (0.39 mean best IoU
+at 50 proposals on BSDS500) and 1/16 of the image (0.43) trades many regions for proposals; contrast
+along the common border, as a part of d, made proposals worse everywhere and is left out.
 """
 
 import heapq
@@ -22,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
 
 from maskspace.masks import enlarge, nearest_index
-from maskspace.partition.superpixels import neighbour_differences, superpixels
+from maskspace.partition.superpixels import superpixels
 from maskspace.types import Proposals
 
 
@@ -73,22 +76,23 @@ class MergeTree:
         return self.partition(self._regions_at(height))
 
     def proposals(self, limit: int = 100, *, min_area: int = 16) -> Proposals:
-        """Return up to `limit` nodes of the tree, longest-lived first; no two are equal.
+        """Return up to `limit` nodes of the tree, best first; no two are equal.
 
-        A node's score is its persistence: the height at which it is merged into something else
-        minus the height at which it came to be (0 for a superpixel). The whole image is never
-        merged, scores 0 and comes last. Ties go to the larger area. Nodes of fewer than `min_area`
-        pixels of the working resolution are left out.
+        A node's score is its persistence, the height at which it is merged into something else
+        minus the height at which it came to be (0 for a superpixel), times the root of its share
+        of the image. The whole image, never merged, scores 0. Ties go to the larger area. Nodes of
+        fewer than `min_area` pixels of the working resolution are left out.
         """
         if limit < 1:
             raise ValueError(f"proposals: limit is at least 1; got {limit}")
         enough = np.flatnonzero((self._areas >= min_area) | (self._areas == self._areas[-1]))
-        scores, areas = self._persistence[enough], self._areas[enough]
-        ranked = enough[np.lexsort((enough, -areas, -scores))][:limit]
-        masks = np.empty((len(ranked), *self.size_hw), bool)
-        for mask, node in zip(masks, ranked, strict=True):
+        areas = self._areas[enough]
+        scores = self._persistence[enough] * np.sqrt(areas / areas[-1]).astype(np.float32)
+        best = np.lexsort((enough, -areas, -scores))[:limit]
+        masks = np.empty((len(best), *self.size_hw), bool)
+        for mask, node in zip(masks, enough[best], strict=True):
             mask[:] = self._node_mask(int(node))
-        return Proposals(masks, self._persistence[ranked])
+        return Proposals(masks, scores[best])
 
     def region_at(
         self,
@@ -105,8 +109,8 @@ class MergeTree:
         region in `cut(height)`.
         """
         if height is not None:
+            self._leaf_at(x, y)  # refuses a pixel outside the image
             labels = self.cut(height)
-            self._leaf_at(x, y)
             return labels == labels[y, x]
         avoided = {node for other in avoid_xy for node in self._ancestors(self._leaf_at(*other))}
         line = [node for node in self._ancestors(self._leaf_at(x, y)) if node not in avoided]
@@ -210,13 +214,12 @@ def build_tree(
     size_hw: tuple[int, int] | None = None,
     regions: int = 1024,
     compactness: float = 0.02,
-    border: float = 0.3,
+    grain: float = 1 / 64,
 ) -> MergeTree:
     """Return the merge tree of an embedding with features in [0, 1].
 
     `size_hw` is the image's size where the embedding has fewer rows and columns than it. `regions`
-    and `compactness` are those of `superpixels`; `border` in [0, 1] is how much of the cost is
-    measured along the common border and not between mean features.
+    and `compactness` are those of `superpixels`; `grain` is the share g of the image, above 0.
     """
     size_hw = size_hw or embedding.shape[1:]
     if (
@@ -231,24 +234,18 @@ def build_tree(
         raise ValueError("the embedding holds values that are not finite; was the model trained?")
     labels = superpixels(embedding, regions=regions, compactness=compactness)
     graph = region_adjacency(labels, embedding)
-    merges, costs = _agglomerate(graph, grain=labels.size / len(graph.areas), border=border)
+    merges, costs = _agglomerate(graph, grain=grain * labels.size)
     heights = np.minimum(np.maximum.accumulate(costs), 1).astype(np.float32)
     return MergeTree(superpixels=labels, merges=merges, heights=heights, size_hw=size_hw)
 
 
 @dataclass(frozen=True)
 class RegionGraph:
-    """The adjacency of a partition: regions by index, pairs of regions with a common border.
-
-    `borders` are the numbers of neighbouring pixel pairs across, `contrasts` the sums of their
-    root-mean-square feature differences.
-    """
+    """The adjacency of a partition: regions by index, pairs that share a border, lower first."""
 
     areas: Int64[np.ndarray, " k"]
     means: Float64[np.ndarray, "k c"]
     pairs: Int64[np.ndarray, "e 2"]
-    borders: Int64[np.ndarray, " e"]
-    contrasts: Float64[np.ndarray, " e"]
 
 
 def region_adjacency(
@@ -258,25 +255,17 @@ def region_adjacency(
     index = labels.astype(np.int64) - 1
     areas = np.bincount(index.ravel())
     sums = [np.bincount(index.ravel(), weights=channel.ravel()) for channel in embedding]
-    right, down = neighbour_differences(embedding)
     first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
     second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
     across = first != second
     first, second = first[across], second[across]
-    code = np.minimum(first, second) * len(areas) + np.maximum(first, second)
-    code, pair = np.unique(code, return_inverse=True)
-    differences = np.concatenate([right.ravel(), down.ravel()])[across]
-    return RegionGraph(
-        areas=areas,
-        means=np.stack(sums, axis=1) / areas[:, None],
-        pairs=np.stack([code // len(areas), code % len(areas)], axis=1),
-        borders=np.bincount(pair, minlength=len(code)),
-        contrasts=np.bincount(pair, weights=differences, minlength=len(code)),
-    )
+    code = np.unique(np.minimum(first, second) * len(areas) + np.maximum(first, second))
+    pairs = np.stack([code // len(areas), code % len(areas)], axis=1)
+    return RegionGraph(areas=areas, means=np.stack(sums, axis=1) / areas[:, None], pairs=pairs)
 
 
 def _agglomerate(
-    graph: RegionGraph, *, grain: float, border: float
+    graph: RegionGraph, *, grain: float
 ) -> tuple[Int64[np.ndarray, "m 2"], Float64[np.ndarray, " m"]]:
     """Return the merges in order and the cost of each; equal costs go to the lower node numbers.
 
@@ -287,34 +276,24 @@ def _agglomerate(
     num_leaves = len(graph.areas)
     areas = np.concatenate([graph.areas.astype(float), np.zeros(num_leaves - 1)])
     means = np.concatenate([graph.means, np.zeros((num_leaves - 1, graph.means.shape[1]))])
-    links = _links(graph)
+    neighbours = _neighbours(graph)
     first, second = graph.pairs.T
-    costs = _costs(
-        means[first] - means[second], areas[first], areas[second], graph.contrasts / graph.borders,
-        grain=grain, border=border,
-    )  # fmt: skip
+    costs = _costs(means[first] - means[second], areas[first], areas[second], grain=grain)
     heap = list(zip(costs.tolist(), first.tolist(), second.tolist(), strict=True))
     heapq.heapify(heap)
     merges, heights = [], []
     while len(merges) < num_leaves - 1:
         cost, left, right = heapq.heappop(heap)
-        if left not in links or right not in links:
+        if left not in neighbours or right not in neighbours:
             continue
         node = num_leaves + len(merges)
         merges.append((left, right))
         heights.append(cost)
         areas[node] = areas[left] + areas[right]
         means[node] = (areas[left] * means[left] + areas[right] * means[right]) / areas[node]
-        merged = _join_links(links, left, right, node)
-        if not merged:
-            continue
-        others = np.fromiter(merged, np.int64, len(merged))
-        lines = np.array(list(merged.values()))
-        costs = _costs(
-            means[others] - means[node], areas[others], areas[node], lines[:, 0] / lines[:, 1],
-            grain=grain, border=border,
-        )  # fmt: skip
-        for other, cost in zip(merged, costs.tolist(), strict=True):
+        around = _replace(neighbours, left, right, node)
+        costs = _costs(means[around] - means[node], areas[around], areas[node], grain=grain)
+        for other, cost in zip(around, costs.tolist(), strict=True):
             heapq.heappush(heap, (cost, other, node))
     return np.array(merges, np.int64).reshape(-1, 2), np.array(heights)
 
@@ -323,43 +302,27 @@ def _costs(
     differences: Float64[np.ndarray, "e c"],
     areas: Float64[np.ndarray, " e"],
     other_areas: Float64[np.ndarray, " e"] | np.float64,
-    contrasts: Float64[np.ndarray, " e"],
     *,
     grain: float,
-    border: float,
 ) -> Float32[np.ndarray, " e"]:
     """Return the cost of each pair, the equation at the head of this file."""
-    between = np.sqrt((differences**2).mean(axis=1))
     ward = areas * other_areas / (areas + other_areas)
-    size = np.sqrt(ward / (ward + grain))
-    return (size * ((1 - border) * between + border * contrasts)).astype(np.float32)
+    return np.sqrt(ward / (ward + grain) * (differences**2).mean(axis=1)).astype(np.float32)
 
 
-def _links(graph: RegionGraph) -> dict[int, dict[int, tuple[float, float]]]:
-    """Return for each region its neighbours with the contrast and length of the common border."""
-    links: dict[int, dict[int, tuple[float, float]]] = {i: {} for i in range(len(graph.areas))}
-    lines = zip(graph.contrasts.tolist(), graph.borders.tolist(), strict=True)
-    for (left, right), line in zip(graph.pairs.tolist(), lines, strict=True):
-        links[left][right] = links[right][left] = line
-    return links
+def _neighbours(graph: RegionGraph) -> dict[int, set[int]]:
+    neighbours: dict[int, set[int]] = {i: set() for i in range(len(graph.areas))}
+    for left, right in graph.pairs.tolist():
+        neighbours[left].add(right)
+        neighbours[right].add(left)
+    return neighbours
 
 
-def _join_links(
-    links: dict[int, dict[int, tuple[float, float]]], left: int, right: int, node: int
-) -> dict[int, tuple[float, float]]:
-    """Let `node` take the place of `left` and `right`; return its neighbours, in order of number.
-
-    The order makes sums of borders the same whichever of the two came first.
-    """
-    merged = links.pop(left)
-    for other, (contrast, length) in links.pop(right).items():
-        known = merged.get(other, (0.0, 0.0))
-        merged[other] = (known[0] + contrast, known[1] + length)
-    del merged[left], merged[right]
-    for other, line in merged.items():
-        neighbours = links[other]
-        neighbours.pop(left, None)
-        neighbours.pop(right, None)
-        neighbours[node] = line
-    links[node] = merged
-    return merged
+def _replace(neighbours: dict[int, set[int]], left: int, right: int, node: int) -> list[int]:
+    """Let `node` take the place of `left` and `right`; return its neighbours."""
+    around = (neighbours.pop(left) | neighbours.pop(right)) - {left, right}
+    for other in around:
+        neighbours[other] -= {left, right}
+        neighbours[other].add(node)
+    neighbours[node] = around
+    return list(around)

@@ -22,7 +22,7 @@ def resize_maps(
 
 
 def stack_levels(
-    levels: Mapping[int, Float32[np.ndarray, "c h w"]], strides: tuple[int, ...]
+    levels: Mapping[int, Float32[np.ndarray, "_ _ _"]], strides: tuple[int, ...]
 ) -> Float32[np.ndarray, "c h w"]:
     """Return the levels at `strides` as one embedding, at the resolution of the finest of them.
 
