@@ -42,16 +42,17 @@ def _digest(path: Path) -> str:
 
 def _check_sections(path: Path) -> None:
     # Imported here: together they import torch, and most runs need none of them.
-    from maskspace.data.config import ShardsConfig, ValidateConfig
+    from maskspace.data.config import ShardsConfig
+    from maskspace.data.expectations import ValidateConfig
     from maskspace.evaluation.config import EvaluateConfig, SelectConfig
     from maskspace.serving.config import RegisterConfig
     from maskspace.training.config import (
         ClickerConfig,
         DistillConfig,
         OverfitConfig,
+        ProposalsConfig,
         SweepConfig,
     )
-    from workflows.proposals import ProposalsConfig
 
     kinds = {
         "validate": ValidateConfig,
