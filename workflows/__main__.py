@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
         if options.dry_run:
             print(plan.describe(options.stages))
             return 0
+        plan.check_inputs()
         with _alone():
             return _run(options.stages, workspace, start)
     except ValueError as error:

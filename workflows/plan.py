@@ -115,6 +115,18 @@ def _datasets(section: Any) -> Iterator[str]:
     yield from getattr(section, "datasets", ())
 
 
+def check_inputs() -> None:
+    """Raise ValueError for a raw dataset that is neither here nor DVC's to fetch."""
+    params = read_params(Path("params.yaml"))
+    for key in params["shards"]:
+        root = Path(params["shards"][key]["root"])
+        if _state(root, {}) == "MISSING":
+            raise ValueError(
+                f"params.yaml: shards.{key}.root: {root}: no such file or folder; put the dataset "
+                "there, or say where it is (profiles: MASKSPACE_ASSETS, MASKSPACE_DATASETS)"
+            )
+
+
 def describe(stages: list[str]) -> str:
     """Return what each stage would do: command, inputs, outputs, resources, its parameters."""
     params = read_params(Path("params.yaml"))

@@ -20,6 +20,10 @@ PROFILES = Path("profiles")
 WORKSPACES = Path(".profiles")
 
 _COPIED = ("dvc.yaml", "data.dvc", ".dvcignore", "src", "workflows")
+_FOLDERS = {
+    "assets": ("MASKSPACE_ASSETS", "../shared/assets"),
+    "datasets": ("MASKSPACE_DATASETS", "../datasets"),
+}
 
 
 def merge_patch(target: object, patch: object) -> object:
@@ -36,13 +40,20 @@ def merge_patch(target: object, patch: object) -> object:
 
 
 def profile_params(name: str) -> dict[str, object]:
-    """Return params.yaml with the profile applied and `${assets}` filled in."""
-    path = PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml"))) or "none"
-        raise ValueError(f"profile {name!r} is unknown; profiles/ has {known}")
-    merged = merge_patch(read_params(Path("params.yaml")), read_params(path))
-    filled = _fill(merged, {"${assets}": str(_assets())})
+    """Return params.yaml with the profile applied; `a+b` applies a, then b.
+
+    `${assets}` and `${datasets}` in it become the folders that `MASKSPACE_ASSETS` and
+    `MASKSPACE_DATASETS` name, by default beside this repository.
+    """
+    merged: object = read_params(Path("params.yaml"))
+    for part in name.split("+"):
+        path = PROFILES / f"{part}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml"))) or "none"
+            raise ValueError(f"profile {part!r} is unknown; profiles/ has {known}")
+        merged = merge_patch(merged, read_params(path))
+    folders = {f"${{{key}}}": str(_folder(*place)) for key, place in _FOLDERS.items()}
+    filled = _fill(merged, folders)
     assert isinstance(filled, dict)
     return filled
 
@@ -59,9 +70,7 @@ def prepare(name: str) -> Path:
     with partial.open("w") as file:
         YAML(typ="safe", pure=True).dump(params, file)
     if read_params(partial) != params:
-        raise ValueError(
-            f"profiles/{name}.yaml: does not survive writing as YAML; quote its strings"
-        )
+        raise ValueError(f"profile {name}: does not survive writing as YAML; quote its strings")
     partial.replace(workspace / "params.yaml")
     return workspace
 
@@ -104,15 +113,15 @@ def _configure_dvc(workspace: Path) -> None:
             settings.add_section(section)
         settings[section][key] = value
     (workspace / ".dvc").mkdir(exist_ok=True)
+    mirror(here / "plots", workspace / ".dvc" / "plots")
     partial = workspace / ".dvc" / ".config.partial"
     with partial.open("w") as file:
         settings.write(file)
     partial.replace(workspace / ".dvc" / "config")
 
 
-def _assets() -> Path:
-    given = os.environ.get("MASKSPACE_ASSETS")
-    return Path(os.path.abspath(given or Path("../shared/assets")))
+def _folder(variable: str, default: str) -> Path:
+    return Path(os.path.abspath(os.environ.get(variable, default)))
 
 
 def _fill(value: object, values: Mapping[str, str]) -> object:
