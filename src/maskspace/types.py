@@ -188,4 +188,6 @@ def _array_to_rgb(array: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     if array.dtype != np.uint8:
         raise ValueError(f"an image array is uint8 or uint16; got {array.dtype}")
     array = array[..., :3] if array.shape[2] == 4 else array
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+    array = np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
+    # torch warns of arrays that cannot be written to, such as PIL's
+    return np.require(array, requirements=["C", "W"])

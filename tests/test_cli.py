@@ -1,0 +1,207 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskspace.cli import main
+from maskspace.masks import decode, split_components
+from maskspace.models.pixel_embedding import build_pixel_embedding
+from maskspace.models.weights import save_model
+
+OPTIONS = {"backbone": "b0", "width": 16, "registers": 1}
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> str:
+    """The folder of an untrained student: every answer is of the right kind, none is good."""
+    folder = tmp_path_factory.mktemp("models") / "untrained"
+    model = build_pixel_embedding(**OPTIONS)
+    save_model(model, folder, name="pixel_embedding", options=OPTIONS, provenance={})
+    return str(folder)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A PNG of noise in blocks, 40 rows and 60 columns."""
+    blocks = np.random.default_rng(0).integers(0, 256, (4, 6, 3)).astype(np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.kron(blocks, np.ones((10, 10, 1), np.uint8))).save(path)
+    return path
+
+
+def complaint(capsys) -> str:
+    """Return what was said on standard error, which is one line."""
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.endswith("\n")
+    assert "Traceback" not in error
+    return error
+
+
+def test_regions_are_written_as_a_label_map_and_an_overlay(photo, tmp_path, student, capsys):
+    out = tmp_path / "new" / "out"
+    assert (
+        main(["segment", str(photo), "--regions", "7", "--model", student, "--out", str(out)]) == 0
+    )
+    assert sorted(path.name for path in out.iterdir()) == ["photo.labels.png", "photo.overlay.png"]
+    labels = np.asarray(Image.open(out / "photo.labels.png"))
+    assert labels.dtype == np.uint8 and labels.shape == (40, 60)
+    assert labels.min() == 1 and split_components(labels.astype(int)).max() == 7
+    assert np.asarray(Image.open(out / "photo.overlay.png")).shape == (40, 60, 3)
+    assert capsys.readouterr().out.split() == [str(out / n) for n in
+                                               ("photo.labels.png", "photo.overlay.png")]  # fmt: skip
+
+
+def test_more_than_255_labels_take_16_bits(photo, tmp_path, student):
+    main(["segment", str(photo), "--regions", "700", "--model", student, "--out", str(tmp_path)])
+    labels = np.asarray(Image.open(tmp_path / "photo.labels.png"))
+    np.testing.assert_array_equal(np.unique(labels), np.arange(1, 701))
+
+
+def test_the_default_is_24_regions_and_npz_holds_the_same_labels(photo, tmp_path, student):
+    main(["segment", str(photo), "--model", student, "--out", str(tmp_path)])
+    main(["segment", str(photo), "--model", student, "--out", str(tmp_path), "--format", "npz"])
+    labels = np.load(tmp_path / "photo.npz")["labels"]
+    assert labels.max() == 24 and labels.dtype == np.int32
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "photo.labels.png")), labels)
+
+
+@pytest.mark.parametrize("number", [["--regions", "6"], ["--proposals", "6"]])
+def test_coco_holds_the_masks_of_npz(photo, tmp_path, student, number):
+    for form in ("coco", "npz"):
+        command = ["segment", str(photo), "--model", student, "--out", str(tmp_path), *number]
+        assert main([*command, "--format", form]) == 0
+    written = np.load(tmp_path / "photo.npz")
+    masks = (
+        written["masks"]
+        if "masks" in written
+        else written["labels"][None] == np.arange(1, 7)[:, None, None]
+    )
+    document = json.loads((tmp_path / "photo.json").read_text())
+    assert document["images"][0] == {"id": 1, "file_name": "photo.png", "height": 40, "width": 60}
+    found = document["annotations"]
+    assert all(a["segmentation"]["size"] == [40, 60] for a in found)
+    np.testing.assert_array_equal(
+        decode([a["segmentation"]["counts"] for a in found], (40, 60)), masks
+    )
+    assert [a["area"] for a in found] == masks.sum(axis=(1, 2)).tolist()
+    if "scores" in written:
+        np.testing.assert_allclose([a["score"] for a in found], written["scores"])
+
+
+def test_a_peer_gives_proposals_and_no_regions(photo, tmp_path, capsys):
+    command = ["segment", str(photo), "--model", "felzenszwalb", "--out", str(tmp_path / "out")]
+    assert main([*command, "--proposals", "5"]) == 0
+    capsys.readouterr()
+    assert main([*command, "--regions", "5"]) == 2
+    error = complaint(capsys)
+    assert "photo.png" in error and "felzenszwalb cannot answer partition" in error
+
+
+def test_a_bad_image_does_not_lose_the_others(photo, tmp_path, student, capsys):
+    broken, tiny = tmp_path / "broken.jpg", tmp_path / "tiny.png"
+    broken.write_bytes(b"\xff\xd8 no jpeg")
+    Image.new("RGB", (8, 8)).save(tiny)
+    images = [str(path) for path in (broken, photo, tiny, tmp_path / "missing.png")]
+    out = tmp_path / "out"
+    assert main(["segment", *images, "--regions", "3", "--model", student, "--out", str(out)]) == 2
+    assert sorted(path.name for path in out.iterdir()) == ["photo.labels.png", "photo.overlay.png"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    for line, name in zip(lines, ("broken.jpg", "tiny.png", "missing.png"), strict=True):
+        assert name in line
+
+
+def test_two_images_of_one_name_are_not_written_over_each_other(photo, tmp_path, student, capsys):
+    other = tmp_path / "photo.jpg"
+    Image.open(photo).save(other)
+    out = tmp_path / "out"
+    images = [str(photo), str(other)]
+    assert main(["segment", *images, "--model", student, "--out", str(out)]) == 2
+    assert not out.exists()
+    assert all("rename" in line for line in capsys.readouterr().err.splitlines())
+
+
+def test_too_many_regions_name_the_image_and_the_range(photo, tmp_path, student, capsys):
+    command = ["segment", str(photo), "--regions", "99999", "--model", student]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    error = complaint(capsys)
+    assert "photo.png" in error and "1..1" in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["nonsense", "models:/nothing@champion", "."])
+def test_a_model_that_is_not_there_is_told_in_one_line(photo, tmp_path, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert main(["segment", str(photo), "--model", name, "--out", "out"]) == 2
+    complaint(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_is_a_file_is_named(photo, student, capsys):
+    assert main(["segment", str(photo), "--model", student, "--out", str(photo)]) == 2
+    assert "photo.png" in complaint(capsys)
+
+
+def test_click_writes_a_mask_that_holds_the_click(photo, tmp_path, student, capsys):
+    out = tmp_path / "mask.png"
+    command = ["click", str(photo), "--at", "12,34", "--model", student, "--out", str(out)]
+    assert main(command) == 0
+    mask = np.asarray(Image.open(out))
+    assert mask.shape == (40, 60) and set(np.unique(mask)) <= {0, 255} and mask[34, 12] == 255
+    capsys.readouterr()
+    assert main([*command[:4], "--not", "12,34", *command[4:]]) == 0
+    assert not np.asarray(Image.open(out)).any()
+
+
+def test_a_click_outside_writes_nothing_and_names_image_and_range(photo, tmp_path, student, capsys):
+    out = tmp_path / "mask.png"
+    assert main(["click", str(photo), "--at", "60,0", "--model", student, "--out", str(out)]) == 2
+    error = complaint(capsys)
+    assert "photo.png" in error and "0..59" in error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["segment"],
+        ["segment", "x.png", "--out", "o", "--regions", "0"],
+        ["segment", "x.png", "--out", "o", "--regions", "2", "--proposals", "2"],
+        ["segment", "x.png", "--out", "o", "--format", "gif"],
+        ["click", "x.png", "--at", "3;4", "--out", "m.png"],
+        ["click", "x.png", "--out", "m.png"],
+        ["evaluate", "--data", "bsds500", "--model", "student", "--out", "o"],
+        ["evaluate", "--data", "a:b", "--model", "m", "--out", "o", "--split", "all"],
+    ],
+)
+def test_wrong_arguments_are_one_line_and_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "--help" in complaint(capsys)
+
+
+@pytest.mark.parametrize("command", ["segment", "click", "evaluate"])
+def test_help_says_defaults_and_units(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "default" in text and ("pixel" in text or "megapixel" in text)
+
+
+def test_help_does_not_wait_for_torch():
+    code = (
+        "import sys\nfrom maskspace.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'numpy', 'mlflow'} & set(sys.modules), 'slow imports'"
+    )
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert time.perf_counter() - started < 5

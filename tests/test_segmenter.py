@@ -1,0 +1,249 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import maskspace
+from maskspace.masks import split_components
+from maskspace.models import MODELS
+from maskspace.models.weights import save_model
+from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, load, wrap
+from maskspace.types import Click
+
+
+class Colors(nn.Module):
+    """A student that passes colours on, at strides 1 and 2; counts its passes."""
+
+    passes = 0
+
+    def forward(self, image):
+        self.passes += 1
+        half = nn.functional.avg_pool2d(image, 2, ceil_mode=True)
+        return {1: image, 2: half.repeat(1, 4, 1, 1)}
+
+
+class SameColor:
+    """A teacher whose clicks stand for the pixels of exactly their colour; counts encodings."""
+
+    encodings = 0
+
+    def encode(self, image):
+        self.encodings += 1
+        return torch.from_numpy(image.astype(np.int64) @ np.array([1, 256, 65536]))
+
+    def click_logits(self, features, size_hw, clicks_xy, positive):
+        colors = features.numpy()
+        clicked = colors[clicks_xy[:, 1], clicks_xy[:, 0]]
+        same = colors[None] == clicked[:, None, None]
+        return np.where(same & (clicked != 0)[:, None, None], 4, -4).astype(np.float32)
+
+
+@pytest.fixture
+def student() -> EmbeddingSegmenter:
+    return EmbeddingSegmenter("student", Colors())
+
+
+@pytest.fixture
+def teacher() -> ClickSegmenter:
+    return ClickSegmenter("teacher", SameColor())
+
+
+@pytest.fixture
+def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return an image, its red object and its green one."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    red, green = np.zeros((2, 48, 64), bool)
+    red[8:40, 6:30], green[8:40, 36:60] = True, True
+    image[red], image[green] = (220, 20, 20), (20, 220, 20)
+    return image, red, green
+
+
+def test_all_kinds_are_segmenters(student, teacher):
+    for model in (student, teacher, load("felzenszwalb")):
+        assert isinstance(model, Segmenter)
+        assert model.ranking
+
+
+def test_the_student_answers_everything(student, scene):
+    image, red, green = scene
+    assert set(student.embed(image).levels) == {1, 2}
+    assert student.hierarchy(image).max_regions >= 1024
+    labels = student.partition(image, regions=3)
+    assert (labels == labels[10, 10]).tolist() == red.tolist()
+    masks = student.propose(image, limit=5).masks
+    assert any((mask == red).all() for mask in masks)
+    clicked = student.click(image, clicks=[(10, 10, True)])
+    np.testing.assert_array_equal(clicked, red)
+    both = student.click(image, clicks=[(10, 10, True), Click(40, 10), (0, 0, False)])
+    np.testing.assert_array_equal(both, red | green)
+
+
+def test_one_pass_answers_every_question_on_an_image(student, scene):
+    image, *_ = scene
+    student.click(image, clicks=[(10, 10, True)])
+    student.propose(image.copy())
+    student.partition(Image.fromarray(image), regions=5)
+    assert student.module.passes == 1
+    student.partition(255 - image, regions=5)
+    assert student.module.passes == 2
+
+
+def test_the_teacher_answers_clicks_and_proposals(teacher, scene):
+    image, red, green = scene
+    np.testing.assert_array_equal(teacher.click(image, clicks=[(10, 10, True)]), red)
+    clicks = [(10, 10, True), (40, 10, True)]
+    np.testing.assert_array_equal(teacher.click(image, clicks=clicks), red | green)
+    clicks = [(10, 10, True), (40, 10, False)]
+    kept = teacher.click(image, clicks=clicks, start=green | red)
+    np.testing.assert_array_equal(kept, red)
+    assert teacher.model.encodings == 1
+    masks = teacher.propose(image).masks
+    assert sorted(mask.tobytes() for mask in masks) == sorted([red.tobytes(), green.tobytes()])
+
+
+def test_probabilities_are_maps_of_each_click_by_itself(teacher, scene):
+    image, red, green = scene
+    maps = teacher.click_probabilities(image, [Click(10, 10), Click(40, 10), Click(10, 10)])
+    np.testing.assert_array_equal(maps > 0.5, np.stack([red, green, red]))
+    assert maps.min() > 0 and maps.max() < 1
+
+
+def test_a_click_cut_at_a_level_is_the_map_above_it(teacher, scene):
+    image, red, _ = scene
+    everything = teacher.click(image, clicks=[(10, 10, True)], level=0.01)
+    assert everything.all()
+    np.testing.assert_array_equal(teacher.click(image, clicks=[(10, 10, True)], level=0.9), red)
+    assert not teacher.click(image, clicks=[(10, 10, True)], level=0.99).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        *[("teacher", method) for method in ("embed", "hierarchy", "partition")],
+        *[("felzenszwalb", method) for method in ("embed", "hierarchy", "partition", "click")],
+    ],
+)
+def test_what_a_model_cannot_answer_is_an_error_with_model_and_method(kind, method, teacher, scene):
+    model = teacher if kind == "teacher" else load(kind)
+    more = {"partition": {"regions": 4}, "click": {"clicks": [(1, 1, True)]}}.get(method, {})
+    with pytest.raises(ValueError, match=f"{kind} cannot answer {method}"):
+        getattr(model, method)(scene[0], **more)
+
+
+@pytest.mark.parametrize("size_hw", [(16, 16), (16, 700), (33, 17), (1, 40), (15, 400)])
+def test_sizes_from_16_a_side_work_and_smaller_are_refused(student, size_hw):
+    image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3)).astype(np.uint8)
+    if min(size_hw) < 16:
+        with pytest.raises(ValueError, match="at least 16 a side"):
+            student.hierarchy(image)
+        return
+    tree = student.hierarchy(image)
+    assert tree.max_regions >= min(image.size // 3, 1024)
+    labels = tree.partition(24)
+    assert labels.shape == size_hw and split_components(labels).max() == 24
+
+
+def test_a_large_image_is_worked_on_small_and_answered_large(scene):
+    image, red, _ = scene
+    large = np.kron(image, np.ones((4, 4, 1), np.uint8))
+    student = EmbeddingSegmenter("student", Colors(), max_side=64)
+    assert student.embed(large).levels[1].shape == (3, 48, 64)
+    mask = student.click(large, clicks=[(60, 60, True)])
+    np.testing.assert_array_equal(mask, np.kron(red, np.ones((4, 4), bool)))
+
+
+def test_above_12_megapixels_is_refused_with_the_mend(student):
+    with pytest.raises(ValueError, match="downscale"):
+        student.hierarchy(np.zeros((4000, 4000, 3), np.uint8))
+
+
+def test_coarser_levels_can_join_the_tree(scene):
+    image, red, _ = scene
+    student = EmbeddingSegmenter("student", Colors(), levels=(1, 2))
+    labels = student.partition(image, regions=3)
+    assert (labels == labels[10, 10]).tolist() == red.tolist()
+
+
+def encoded(image: Image.Image, extension: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, extension, **options)
+    return file.getvalue()
+
+
+def test_grey_rgba_16_bit_and_rotated_images_are_read(student, tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
+    rgb = np.repeat(grey[..., None], 3, axis=2)
+    expected = student.partition(rgb, regions=7)
+    rgba = np.concatenate([rgb, np.full((20, 30, 1), 9, np.uint8)], axis=2)
+    wide = Image.fromarray(grey.astype(np.uint16) * 257)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held so that rows run from right to left
+    path = tmp_path / "grey.png"
+    path.write_bytes(encoded(Image.fromarray(grey), "PNG"))
+    for image in (
+        grey,
+        rgba,
+        grey.astype(np.uint16) * 257,
+        Image.fromarray(grey),
+        encoded(wide, "PNG"),
+        encoded(Image.fromarray(rgba), "PNG"),
+        encoded(Image.fromarray(np.rot90(grey)), "PNG", exif=turned),
+        path,
+        str(path),
+    ):
+        np.testing.assert_array_equal(student.partition(image, regions=7), expected)
+
+
+@pytest.mark.parametrize("click", [(64, 0, True), (-1, 3, True), (0, 48, False)])
+def test_clicks_outside_the_image_are_refused_with_its_range(student, teacher, scene, click):
+    for model in (student, teacher):
+        with pytest.raises(ValueError, match=r"x is in 0\.\.63 and y in 0\.\.47"):
+            model.click(scene[0], clicks=[(1, 1, True), click])
+        with pytest.raises(ValueError, match="at least one"):
+            model.click(scene[0], clicks=[])
+
+
+def test_a_file_that_is_no_image_is_named(student, tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        student.partition(path, regions=3)
+
+
+def test_an_unknown_name_lists_what_there_is():
+    with pytest.raises(ValueError, match=r"felzenszwalb, a folder with model\.json"):
+        maskspace.load("no-such-model")
+
+
+def test_networks_become_the_kind_they_are(scene):
+    module = nn.Module()
+    for name in ("encode", "click_logits"):
+        setattr(module, name, getattr(SameColor(), name))
+    assert isinstance(wrap(module, name="a"), ClickSegmenter)
+    assert isinstance(wrap(Colors(), name="b"), EmbeddingSegmenter)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        ("pixel_embedding", {"backbone": "b0", "width": 16, "registers": 1}, EmbeddingSegmenter),
+        (
+            "click_vit",
+            {"size": 64, "patch": 8, "dim": 32, "depth": 1, "heads": 2, "global_every": 1,
+             "fusion_depth": 1, "neck_dims": (8, 8, 8, 8), "head_dim": 8},
+            ClickSegmenter,
+        ),
+    ],
+)  # fmt: skip
+def test_a_folder_is_loaded_and_answers(tmp_path, name, options, kind, scene):
+    module = MODELS[name](**options)
+    save_model(module, tmp_path / "mine", name=name, options=options, provenance={})
+    assert json.loads((tmp_path / "mine" / "model.json").read_text())["name"] == name
+    model = load(str(tmp_path / "mine"))
+    assert isinstance(model, kind) and model.name == "mine"
+    assert model.click(scene[0], clicks=[(10, 10, True)]).shape == (48, 64)
+    assert model.propose(scene[0], limit=3).masks.shape[1:] == (48, 64)
