@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class Worker:
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model
 
 
+@runtime_checkable
 class Task(Protocol[Batch]):
     """What is trained: a model, its batches, its loss terms, its validation."""
 
@@ -97,7 +98,6 @@ def fit(
             progress.append(row)
             progress.save(done, bare, optimiser)
             saved = clock
-            print(_line(row, optimisation), flush=True)  # noqa: T201
             report(row)
         elif time.monotonic() - saved > optimisation.checkpoint_seconds:
             progress.save(done, bare, optimiser)
@@ -172,17 +172,8 @@ def _validated(task: Task, model: nn.Module, seen: list[dict[str, Tensor]], pict
 
 def _pace(done: int, steps: int, seconds: float, optimisation: Optimisation) -> Row:
     return {
-        "step": done,
+        "step": float(done),
         "learning_rate": learning_rate(optimisation, done - 1),
         "images_per_second": steps * optimisation.batch / max(seconds, 1e-9),
         "seconds": seconds,
     }
-
-
-def _line(row: Row, optimisation: Optimisation) -> str:
-    left = (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
-    shown = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if "val" in name)
-    return (
-        f"step {row['step']:.0f}/{optimisation.steps}, {row['images_per_second']:.0f} images/s, "
-        f"{left:.0f} s left, {shown}"
-    )

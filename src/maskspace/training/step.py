@@ -210,8 +210,6 @@ class EmbeddingTask:
         spread = {f"std/{stride}": float(feature_std(level)) for stride, level in joined.items()}
         self._draw(joined, folder)
         verdict = collapse_verdict(min(spread.values()))
-        if verdict:
-            print(verdict, flush=True)  # noqa: T201
         figures = {f"val_{name}": value for name, value in (terms | spread).items()}
         return figures | {
             "val_loss": sum(terms.values()),
@@ -280,8 +278,8 @@ def pure_cells(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"
     """Return the label of each stride x stride cell, 0 where a cell holds more than one."""
     if stride == 1:
         return labels
-    least = -F.max_pool2d(-labels[:, None].float(), stride)[:, 0]
-    most = F.max_pool2d(labels[:, None].float(), stride)[:, 0]
+    least = -F.max_pool2d(-labels[:, None].float(), stride, ceil_mode=True)[:, 0]
+    most = F.max_pool2d(labels[:, None].float(), stride, ceil_mode=True)[:, 0]
     return torch.where(least == most, most, 0).long()
 
 

@@ -22,6 +22,7 @@ from maskspace.training.checkpoint import HISTORY, Progress
 from maskspace.training.config import DistillConfig, Optimisation, SweepConfig
 from maskspace.training.export import record_training
 from maskspace.training.loop import Row, Task, fit
+from maskspace.training.progress import followed
 
 MakeTask = Callable[[Choice], Task]
 
@@ -89,7 +90,9 @@ def sweep(
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
-    for outcome in tuner.fit():
+    with followed({trial.name: folder / trial.name for trial in space}, optimisation):
+        outcomes = tuner.fit()
+    for outcome in outcomes:
         if isinstance(outcome.error, Exception):
             raise ValueError(f"sweep: a trial failed: {str(outcome.error).splitlines()[-1]}")
     return [

@@ -8,6 +8,7 @@ import torch
 
 from maskspace.training.config import Optimisation, Workers
 from maskspace.training.loop import Task, Worker, fit
+from maskspace.training.progress import followed
 
 
 def fit_distributed(
@@ -39,7 +40,8 @@ def fit_distributed(
         ),
     )
     try:
-        trainer.fit()
+        with followed({folder.parent.name.split("-")[0]: folder}, optimisation):
+            trainer.fit()
     except ray.train.TrainingFailedError as error:
         cause = _root(error)
         if isinstance(cause, ValueError):

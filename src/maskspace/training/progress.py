@@ -1,0 +1,57 @@
+"""Lines that tell how trainings go: their workers' output is elsewhere, their histories are files."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from maskspace.training.checkpoint import Progress
+from maskspace.training.config import Optimisation
+from maskspace.training.loop import Row
+from maskspace.training.monitors import collapse_verdict
+
+
+@contextmanager
+def followed(
+    runs: Mapping[str, Path], optimisation: Optimisation, *, every_s: float = 2.0
+) -> Iterator[None]:
+    """Print a line for each row that the histories in these folders gain, while inside."""
+    stop = threading.Event()
+    told = dict.fromkeys(runs, 0)
+
+    def tell() -> None:
+        for name, folder in runs.items():
+            history = Progress(folder).history()
+            for row in history[told[name] :]:
+                print(f"{name}: {line(row, optimisation)}", flush=True)  # noqa: T201
+            told[name] = len(history)
+
+    def follow() -> None:
+        while not stop.wait(every_s):
+            tell()
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        tell()
+
+
+def line(row: Row, optimisation: Optimisation) -> str:
+    """Return one line: step, rate, remaining time, the validation's figures, a collapse."""
+    left = (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
+    shown = [f"{k[4:]} {v:.3f}" for k, v in row.items() if k.startswith("val_")]
+    spread = [value for key, value in row.items() if key.startswith("val_std")]
+    verdict = collapse_verdict(min(spread)) if spread else None
+    return ", ".join(
+        [
+            f"step {row['step']:.0f}/{optimisation.steps}",
+            f"{row['images_per_second']:.0f} images/s",
+            f"{left:.0f} s left",
+            *shown,
+            *([verdict] if verdict else []),
+        ]
+    )

@@ -1,0 +1,105 @@
+"""A small world to train in: a few generated rectangles and a clicker of a few thousand weights."""
+
+from pathlib import Path
+
+import pytest
+
+from maskspace.config import Choice
+from maskspace.data import READERS
+from maskspace.data.loader import Mixture
+from maskspace.training.config import (
+    ClickerConfig,
+    Crops,
+    DistillConfig,
+    Optimisation,
+    Workers,
+)
+from maskspace.training.step import ClickTask, EmbeddingTask
+
+SMALL_CLICKER = {
+    "size": 32,
+    "patch": 8,
+    "dim": 16,
+    "depth": 1,
+    "heads": 2,
+    "global_every": 1,
+    "stem": "convolutional",
+    "fusion_depth": 1,
+    "neck_dims": (8, 8, 8, 8),
+    "head_dim": 8,
+    "click_radius": 2.0,
+}
+
+
+@pytest.fixture
+def optimisation():
+    return Optimisation(
+        steps=6,
+        batch=4,
+        learning_rate=1e-3,
+        final_share=0.1,
+        weight_decay=0.01,
+        warmup=2,
+        clip_norm=1.0,
+        seed=0,
+        validate_every=2,
+        checkpoint_seconds=1e9,
+    )
+
+
+@pytest.fixture(scope="session")
+def rectangles():
+    source = READERS["rectangles"]("", seed=0, limit=8)
+    return Mixture(datasets={"rectangles": source}, weights={"rectangles": 1.0})
+
+
+@pytest.fixture
+def click_config(optimisation):
+    return ClickerConfig(
+        data={"rectangles": 1.0},
+        model=Choice(name="click_vit", options=SMALL_CLICKER),
+        losses={"normalised_focal": 1.0, "soft_iou": 1.0},
+        crops=Crops(size=32, min_scale=0.6, colours=True),
+        clicks_per_image=2,
+        centre_share=0.5,
+        positive_share=0.5,
+        min_pixels=8,
+        optimisation=optimisation,
+        validation_images=3,
+        workers=Workers(number=1, threads=1, gpu=False),
+    )
+
+
+@pytest.fixture
+def click_task(click_config, rectangles):
+    return ClickTask(config=click_config, train=rectangles, held_out=rectangles)
+
+
+@pytest.fixture
+def distill_config(optimisation):
+    return DistillConfig(
+        data={"rectangles": 1.0},
+        model=Choice(name="pixel_embedding", options={"width": 16, "registers": 1}),
+        level_weights={"1": 1.0, "4": 2.0},
+        crops=Crops(size=64, min_scale=0.6, colours=True),
+        teacher_share=0.5,
+        min_proposal_score=0.5,
+        optimisation=optimisation,
+        validation_images=3,
+        workers=Workers(number=1, threads=1, gpu=False),
+    )
+
+
+@pytest.fixture
+def embedding_task(distill_config, rectangles):
+    return EmbeddingTask(
+        config=distill_config,
+        objective=Choice(name="balls", options={"radius": 0.1}),
+        train=rectangles,
+        held_out=rectangles,
+    )
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    return tmp_path / "run"

@@ -1,0 +1,32 @@
+from dataclasses import asdict
+
+import pytest
+
+from maskspace.config import build_section
+from maskspace.training.config import ClickerConfig, Optimisation, ProposalsConfig
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("steps", 0), ("batch", 0), ("learning_rate", 0.0), ("warmup", 6)]
+)
+def test_impossible_recipes_are_refused_with_their_key(optimisation, key, value):
+    with pytest.raises(ValueError, match=key):
+        build_section(Optimisation, asdict(optimisation) | {key: value}, place="params.yaml: x")
+
+
+def test_a_wrong_type_deep_inside_is_told_with_its_path(click_config):
+    broken = asdict(click_config)
+    broken["optimisation"]["steps"] = "many"
+    with pytest.raises(ValueError, match=r"params.yaml: clicker.optimisation.steps: .*'many'"):
+        build_section(ClickerConfig, broken, place="params.yaml: clicker")
+
+
+def test_a_recipe_can_be_shortened_below_its_warmup(optimisation):
+    assert optimisation.shortened(1, 1).warmup == 0
+
+
+def test_proposals_need_an_overlap():
+    with pytest.raises(ValueError, match="overlap"):
+        ProposalsConfig(
+            images_per_dataset=None, images_per_shard=1, clicks_per_side=1, overlap=0.0, limit=1
+        )
