@@ -42,6 +42,7 @@ def read_mosaics(
         raise ValueError("mosaics: size_hw is at least 32 a side, regions in 2..12")
     if not (0 <= real <= 1 and 0 <= contrast[0] <= contrast[1] and mean_jitter >= 0):
         raise ValueError("mosaics: real is in [0, 1], contrast ascends from 0, mean_jitter >= 0")
+    real_textures(root)
     draw = partial(
         _sample,
         root=root,

@@ -165,7 +165,7 @@ def _number(record: object, key: str, place: str, inside: str) -> float:
     value = record.get(key) if isinstance(record, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{place}: {_NOT_SA1B}: {inside} has no number `{key}`; add it")
-    return value
+    return float(value)
 
 
 def _counts(annotation: object, size_hw: tuple[int, int], place: str, number: int) -> str:

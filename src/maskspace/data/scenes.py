@@ -226,15 +226,15 @@ def _paint(
     texture: float,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Paint the background and then every region, parts over their objects, under one light."""
-    everywhere = np.ones(masks.shape[1:], bool)
-    image = np.zeros((*masks.shape[1:], 3))
+    _, height, width = masks.shape
+    image = np.zeros((height, width, 3))
     colours = [background, *(region.colour for region in regions)]
-    for colour, mask in zip(colours, [everywhere, *masks], strict=True):
+    for colour, mask in zip(colours, [np.ones((height, width), bool), *masks], strict=True):
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
         inside = mask[box]
         kind = TEXTURES[sorted(TEXTURES)[int(rng.integers(len(TEXTURES)))]]
-        height, width = (side.stop - side.start for side in box)
-        pattern = kind(rng, (height, width)) * rng.uniform(0.2, 1.0) * texture
+        rows, columns = (side.stop - side.start for side in box)
+        pattern = kind(rng, (rows, columns)) * rng.uniform(0.2, 1.0) * texture
         image[box][inside] = colour + pattern[inside][:, None]
-    image *= light_field(rng, (image.shape[0], image.shape[1]), 0.12)[..., None]
+    image *= light_field(rng, (height, width), 0.12)[..., None]
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

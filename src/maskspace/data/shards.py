@@ -9,7 +9,7 @@ import bisect
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -211,7 +211,7 @@ def open_shards(folder: Path, split: str) -> "Shards":
     return Shards([folder / one["name"] for one in listed], [one["samples"] for one in listed])
 
 
-class Shards(Sequence[Sample]):
+class Shards(Sequence):  # of samples; a checked parameter would make beartype read one
     """Samples in the order of their shards; any one is read on its own, by tar and offset.
 
     The headers of a shard are scanned once, when a sample of it is first asked for. Files are
@@ -226,6 +226,10 @@ class Shards(Sequence[Sample]):
     def __len__(self) -> int:
         """Return the number of samples."""
         return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples in order."""
+        return (self[index] for index in range(len(self)))
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -10,7 +10,7 @@ from maskspace.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(Sequence[Sample]):
+class Source(Sequence):  # of samples; a checked parameter would make beartype read one
     """What a reader returns: `len`, `[index]` and iteration in an order that is always the same.
 
     `read(index)` is picklable, so that other processes can make single samples. `splits` holds the
@@ -32,6 +32,10 @@ class Source(Sequence[Sample]):
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.keys)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples in order."""
+        return (self[index] for index in range(len(self)))
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...

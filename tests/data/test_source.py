@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskspace.config import Choice, choose
+from maskspace.data import GENERATED, READERS
+from maskspace.data.loader import dense
+from maskspace.data.source import Source, generated
+
+ROOTS = {"hypersim": "hypersim", "mosaics": "textures", "sa1b": "sa1b"}
+
+
+@pytest.fixture(scope="session")
+def sources(raw: Path, assets: Path) -> dict[str, Source]:
+    roots = {name: str(raw / folder) for name, folder in ROOTS.items()}
+    roots["bsds500"] = str(assets / "bsds500")
+    return {name: READERS[name](roots.get(name, ""), seed=3, limit=4) for name in READERS}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_gives_whole_samples(sources: dict[str, Source], name: str) -> None:
+    for index, sample in enumerate(sources[name]):
+        arrays = dense(sample)
+        assert sample.key == sources[name].keys[index]
+        assert sample.split == sources[name].splits[index]
+        assert sample.dataset == name and sample.licence != "unknown"
+        assert arrays.image.shape[:2] == sample.size_hw
+        assert arrays.masks.any(axis=(1, 2)).all() and len(arrays.masks)
+        assert list(arrays.ids) == list(range(1, len(arrays.ids) + 1))
+        assert ((arrays.scores >= 0) & (arrays.scores <= 1)).all()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_parent_contains_its_child_and_is_larger(
+    sources: dict[str, Source], name: str
+) -> None:
+    arrays = dense(sources[name][0])
+    for mask, parent in zip(arrays.masks, arrays.parents, strict=True):
+        if parent:
+            whole = arrays.masks[list(arrays.ids).index(parent)]
+            assert (mask & whole).sum() >= 0.95 * mask.sum()
+            assert mask.sum() < whole.sum()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reading_again_or_alone_gives_the_same_sample(
+    sources: dict[str, Source], name: str
+) -> None:
+    source = sources[name]
+    last = source[len(source) - 1]
+    assert last == source[-1] == list(source)[-1]
+
+
+@pytest.mark.parametrize("name", sorted(GENERATED))
+def test_a_generated_sample_depends_on_seed_and_index_alone(raw: Path, name: str) -> None:
+    root = str(raw / "textures")
+    short, long = (READERS[name](root, seed=5, limit=limit) for limit in (3, 9))
+    other = READERS[name](root, seed=6, limit=3)
+    assert short[2] == long[2]
+    assert short[2].image != other[2].image
+    assert short[1].image != short[2].image
+
+
+def test_a_generated_dataset_needs_a_limit() -> None:
+    with pytest.raises(ValueError, match="no end"):
+        READERS["rectangles"]("", seed=0, limit=None)
+
+
+def test_an_option_of_a_wrong_type_is_one_line() -> None:
+    choice = Choice(name="rectangles", options={"noise": "high"})
+    with pytest.raises(ValueError, match=r"rectangles: option noise: .*got 'high'"):
+        choose(READERS, choice, kind="reader")
+
+
+def test_a_source_refuses_keys_that_clash_or_cannot_be_names() -> None:
+    with pytest.raises(ValueError, match="2 images share"):
+        Source(keys=("a", "a"), splits=(None, None), read=lambda index: None)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ValueError, match="cannot be a key"):
+        Source(keys=("a/b",), splits=(None,), read=lambda index: None)  # type: ignore[arg-type, return-value]
+
+
+def test_a_source_is_indexed_as_a_sequence(raw: Path) -> None:
+    source = READERS["rectangles"]("", seed=0, limit=3)
+    assert source[1:] == [source[1], source[2]]
+    with pytest.raises(IndexError):
+        source[3]
+    assert generated("x", limit=0, read=lambda index: source[0]).keys == ()
+    assert np.shape(source.keys) == (3,)
