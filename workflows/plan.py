@@ -1,6 +1,7 @@
 """What a run would read and do, known before its first stage: checked parameters, a dry run."""
 
 import hashlib
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,9 @@ def _describe_one(
         value: Any = params
         for key in name.split("."):
             value = value[key]
-        lines += [f"  {name}.{key} = {leaf}" for key, leaf in _leaves(value)]
+        told = " ".join(f"{key}={leaf}".replace(" ", "") for key, leaf in _leaves(value))
+        lines.append(f"  {name}")
+        lines += textwrap.wrap(told, 92, initial_indent="    ", subsequent_indent="    ")
     return lines
 
 

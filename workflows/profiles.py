@@ -68,7 +68,9 @@ def prepare(name: str) -> Path:
     _configure_dvc(workspace)
     partial = workspace / ".params.yaml.partial"
     with partial.open("w") as file:
-        YAML(typ="safe", pure=True).dump(params, file)
+        writer = YAML(typ="safe", pure=True)
+        writer.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
+        writer.dump(params, file)
     if read_params(partial) != params:
         raise ValueError(f"profile {name}: does not survive writing as YAML; quote its strings")
     partial.replace(workspace / "params.yaml")

@@ -208,7 +208,8 @@ def _map_on_ray(
 ) -> Iterator[Result]:
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=3)(function)
+    task = ray.remote(num_cpus=1, max_retries=3)(_apply)
+    shared = ray.put(function)  # once, however much is bound to it
     window = 4 * max(1, int(ray.cluster_resources().get("CPU", 1)))
     progress = _Progress(label, len(units))
     waiting = deque(units)
@@ -216,12 +217,16 @@ def _map_on_ray(
     try:
         while waiting or flying:
             while waiting and len(flying) < window:
-                flying.append(task.remote(waiting.popleft()))
+                flying.append(task.remote(shared, waiting.popleft()))
             yield _result(flying.popleft(), label)
             progress.step()
     finally:
         for left in flying:
             ray.cancel(left, force=True)  # pyright: ignore[reportArgumentType]
+
+
+def _apply(function: Callable[[Unit], Result], unit: Unit) -> Result:
+    return function(unit)
 
 
 def _result(reference: object, label: str) -> Any:
