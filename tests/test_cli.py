@@ -51,8 +51,8 @@ def test_regions_are_written_as_a_label_map_and_an_overlay(photo, tmp_path, stud
     assert labels.dtype == np.uint8 and labels.shape == (40, 60)
     assert labels.min() == 1 and split_components(labels.astype(int)).max() == 7
     assert np.asarray(Image.open(out / "photo.overlay.png")).shape == (40, 60, 3)
-    assert capsys.readouterr().out.split() == [str(out / n) for n in
-                                               ("photo.labels.png", "photo.overlay.png")]  # fmt: skip
+    written = [str(out / name) for name in ("photo.labels.png", "photo.overlay.png")]
+    assert capsys.readouterr().out.split() == written
 
 
 def test_more_than_255_labels_take_16_bits(photo, tmp_path, student):
@@ -133,7 +133,7 @@ def test_too_many_regions_name_the_image_and_the_range(photo, tmp_path, student,
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["nonsense", "models:/nothing@champion", "."])
+@pytest.mark.parametrize("name", ["nonsense", "."])
 def test_a_model_that_is_not_there_is_told_in_one_line(photo, tmp_path, capsys, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     assert main(["segment", str(photo), "--model", name, "--out", "out"]) == 2
@@ -163,6 +163,26 @@ def test_a_click_outside_writes_nothing_and_names_image_and_range(photo, tmp_pat
     error = complaint(capsys)
     assert "photo.png" in error and "0..59" in error
     assert not out.exists()
+
+
+def test_evaluate_measures_a_split_of_real_photos(assets, tmp_path, capsys):
+    data = f"bsds500:{assets / 'bsds500'}"
+    command = ["evaluate", "--data", data, "--model", "felzenszwalb", "--limit", "1"]
+    assert main([*command, "--split", "val", "--out", str(tmp_path / "out")]) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert "felzenszwalb" in json.dumps(metrics)
+    assert (tmp_path / "out" / "per_image.csv").read_text().count("\n") == 2
+    assert "felzenszwalb" in capsys.readouterr().out
+    assert main([*command, "--split", "test", "--out", str(tmp_path / "none")]) == 2
+    assert "train, val" in complaint(capsys)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_kind_and_a_missing_folder_are_told(tmp_path, capsys):
+    for data, told in (("nothing:x", "bsds500"), (f"bsds500:{tmp_path}", str(tmp_path))):
+        command = ["evaluate", "--data", data, "--model", "felzenszwalb", "--limit", "2"]
+        assert main([*command, "--out", str(tmp_path / "out")]) == 2
+        assert told in complaint(capsys)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ file and the mend. Heavy imports wait until a command runs, so that `--help` is 
 """
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -130,8 +131,8 @@ def _add_click(command: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Evaluate models on datasets; writes metrics.json, curves.csv, per_image.csv and plots. "
-        "All metrics are in [0, 1]; masks of fewer than 256 pixels are ignored."
+        "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, per_image.csv "
+        "and plots. IoU and recall are in [0, 1]; masks of fewer than 256 pixels are ignored."
     )
     command.add_argument(
         "--data",
@@ -155,7 +156,9 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{MODEL_HELP}; may be repeated",
     )
-    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    command.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
+    )
     command.add_argument(
         "--limit",
         type=_count,
@@ -226,7 +229,8 @@ def write_files(contents: dict[Path, bytes]) -> list[Path]:
             os.replace(partial, path)
     except OSError as error:
         for partial in partials.values():
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
     return list(contents)
 
@@ -351,8 +355,11 @@ def _evaluate(options: argparse.Namespace) -> int:
         collapse_std=1e-3,
         gallery_images=6,
     )
-    ranking = {name: model.ranking for name, model in models.items()}
-    evaluate_models(datasets, models, options.out, config=config, ranking=ranking)
+    try:
+        evaluate_models(datasets, models, options.out, config=config)
+        print((options.out / "table.txt").read_text(), end="")
+    except OSError as error:
+        raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
     return 0
 
 
