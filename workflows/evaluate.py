@@ -1,5 +1,6 @@
 """Stage `evaluate`: teacher, student and a classical peer on the held-out images of a dataset."""
 
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -32,7 +33,7 @@ def main(dataset: str) -> None:
         work / "out",
         config=config,
         work=work / "rows",
-        map_units=parallel.map_units,
+        map_units=partial(parallel.map_units, describe=f"evaluate {dataset}: images"),
     )
     print(metrics_table(metrics), end="")
     publish(work / "out", Path("build/evaluate") / dataset)

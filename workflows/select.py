@@ -1,5 +1,6 @@
 """Stage `select`: the sweep's models, scored by what the student is for; the best one's setting."""
 
+from functools import partial
 from pathlib import Path
 
 from maskspace import parallel
@@ -25,7 +26,7 @@ def main() -> None:
         {folder.name: open_shards(folder, "val") for folder in folders},
         config=config,
         work=work / "rows",
-        map_units=parallel.map_units,
+        map_units=partial(parallel.map_units, describe="select: images"),
     )
     write_ranking(scores, work / "out", metric=config.metric)
     print(ranking_table(scores), end="")

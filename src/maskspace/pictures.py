@@ -6,6 +6,7 @@ draws the plots without a display. The same input gives the same picture, and a 
 
 import io
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,8 +185,10 @@ def plot_curves(
     colors = _line_colors(panels)
     for axis, lines in zip(axes, panels.values(), strict=True):
         for line in lines:
+            # A legend wider than the figure leaves the axes no room.
+            label = textwrap.fill(line.label, 48)
             axis.plot(
-                line.x, line.y, marker="o", markersize=4, color=colors[line.label], label=line.label
+                line.x, line.y, marker="o", markersize=4, color=colors[line.label], label=label
             )
         ticks = sorted({value for line in lines for value in line.x})
         axis.set_xscale("log")

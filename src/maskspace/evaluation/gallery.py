@@ -11,6 +11,8 @@ from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth
 
 SIDE = 192
+#: Characters of a model's name over its columns: of a folder's path, the end tells most.
+LONGEST_NAME = 16
 
 
 def write_gallery(
@@ -39,6 +41,7 @@ def _model_columns(
 ) -> dict[str, list[UInt8[np.ndarray, "_ _ 3"]]]:
     """Return the columns that a model can fill."""
     columns = {}
+    name = name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
     try:
         columns[f"{name}: partition"] = [_partition(model, truth) for truth in truths]
     except ValueError:
