@@ -44,7 +44,9 @@ def test_gradients_reach_every_parameter():
 
 def test_one_colour_gives_a_brightness(student):
     del student
-    levels = build_pixel_embedding(width=16, registers=2, colours=1).eval()(torch.rand(1, 3, 32, 32))
+    levels = build_pixel_embedding(width=16, registers=2, colours=1).eval()(
+        torch.rand(1, 3, 32, 32)
+    )
     assert [levels[s].shape[1] for s in (1, 2, 4)] == [1, 4, 16]
 
 

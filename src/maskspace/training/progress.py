@@ -1,4 +1,4 @@
-"""Lines that tell how trainings go: their workers' output is elsewhere, their histories are files."""
+"""Lines that tell how trainings go: workers print elsewhere, their histories are files."""
 
 import threading
 from collections.abc import Iterator, Mapping
