@@ -66,7 +66,7 @@ def click_config(optimisation):
         min_pixels=8,
         optimisation=optimisation,
         validation_images=3,
-        workers=Workers(number=1, threads=1, gpu=False),
+        workers=Workers(number=1, threads=1, loaders=0, gpu=False),
     )
 
 
@@ -86,7 +86,7 @@ def distill_config(optimisation):
         min_proposal_score=0.5,
         optimisation=optimisation,
         validation_images=3,
-        workers=Workers(number=1, threads=1, gpu=False),
+        workers=Workers(number=1, threads=1, loaders=0, gpu=False),
     )
 
 

@@ -51,16 +51,20 @@ class Crops:
 
 @section
 class Workers:
-    """Ray Train's worker processes, the threads of each, and whether each takes a GPU."""
+    """Ray Train's worker processes, the threads of each, and whether each takes a GPU.
+
+    `loaders` processes prepare the batches of each worker; 0 leaves that to the worker itself.
+    """
 
     number: int
     threads: int
+    loaders: int
     gpu: bool
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        if self.number < 1 or self.threads < 1:
-            raise ValueError(f"workers need number and threads of at least 1; got {self}")
+        if self.number < 1 or self.threads < 1 or self.loaders < 0:
+            raise ValueError(f"workers: number and threads are at least 1, loaders 0; got {self}")
 
 
 @section

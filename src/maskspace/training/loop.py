@@ -20,17 +20,23 @@ Batch = TypeVar("Batch")
 Row = dict[str, float]
 
 
+def _alone(model: nn.Module) -> nn.Module:
+    return model
+
+
 @dataclass(frozen=True)
 class Worker:
     """One process among the `world` that train together.
 
-    `wrap` makes a model average its gradients with the others'.
+    `wrap` makes a model average its gradients with the others'; `loaders` processes prepare its
+    batches, or itself if 0.
     """
 
     rank: int = 0
     world: int = 1
+    loaders: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    wrap: Callable[[nn.Module], nn.Module] = lambda model: model
+    wrap: Callable[[nn.Module], nn.Module] = _alone
 
 
 @runtime_checkable
@@ -123,9 +129,19 @@ def _batches(
 ) -> Iterator[tuple[int, object]]:
     steps = range(start, optimisation.steps)
     dataset = _Steps(task, optimisation, worker)
-    loader = DataLoader(dataset, batch_size=None, sampler=list(steps))
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=steps,
+        num_workers=worker.loaders,
+        pin_memory=_on_gpu(worker),
+    )
     for step, batch in zip(steps, loader, strict=True):
         yield step, _to(batch, worker.device)
+
+
+def _on_gpu(worker: Worker) -> bool:
+    return worker.device.type == "cuda"
 
 
 def _to(batch: object, device: torch.device) -> object:

@@ -19,7 +19,7 @@ from maskspace.masks import areas, from_label_map, split_components, to_label_ma
 from maskspace.metrics.best_iou import mean_best_iou
 from maskspace.partition import PARTITIONERS
 from maskspace.training.config import DistillConfig, OverfitConfig
-from maskspace.training.loop import fit
+from maskspace.training.loop import Worker, fit
 from maskspace.training.step import EmbeddingBatch, EmbeddingTask, to_float
 from maskspace.types import Sample
 
@@ -68,7 +68,8 @@ def _trained(config: OverfitConfig, samples: list[Sample], colours: int, folder:
     )
     task = OverfitTask(config=recipe, objective=config.objective, train=mixture, held_out=mixture)
     torch.set_num_threads(config.workers.threads)
-    return fit(task, recipe.optimisation, folder)
+    device = torch.device("cuda" if config.workers.gpu else "cpu")
+    return fit(task, recipe.optimisation, folder, worker=Worker(device=device)).cpu()
 
 
 @torch.inference_mode()

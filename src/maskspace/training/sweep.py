@@ -19,9 +19,9 @@ from maskspace.config import Choice
 from maskspace.models import save_model
 from maskspace.models.weights import DESCRIPTION, WEIGHTS
 from maskspace.training.checkpoint import HISTORY, Progress
-from maskspace.training.config import DistillConfig, Optimisation, SweepConfig
+from maskspace.training.config import DistillConfig, Optimisation, SweepConfig, Workers
 from maskspace.training.export import record_training
-from maskspace.training.loop import Row, Task, fit
+from maskspace.training.loop import Row, Task, Worker, fit
 from maskspace.training.progress import followed
 
 MakeTask = Callable[[Choice], Task]
@@ -62,12 +62,13 @@ def sweep(
 
     space = trials(config)
     optimisation = recipe.optimisation.shortened(config.steps, config.validate_every)
-    resources: dict[str, float] = {"CPU": config.threads}
+    resources: dict[str, float] = {"CPU": config.threads, "GPU": int(recipe.workers.gpu)}
     work = {
         "make_task": make_task,
         "optimisation": optimisation,
         "folder": folder.resolve(),
         "threads": config.threads,
+        "worker": _worker(recipe.workers),
     }
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_train, work=work), resources),
@@ -101,6 +102,11 @@ def sweep(
     ]
 
 
+def _worker(workers: Workers) -> Worker:
+    device = torch.device("cuda" if workers.gpu else "cpu")
+    return Worker(loaders=workers.loaders, device=device)
+
+
 def _train(config: Mapping[str, str], *, work: Mapping) -> None:
     from ray import tune
 
@@ -115,7 +121,8 @@ def _train(config: Mapping[str, str], *, work: Mapping) -> None:
         ratio = row["val_loss"] / max(first[0], 1e-12)
         tune.report({"step": int(row["step"]), "val_loss": row["val_loss"], "loss_ratio": ratio})
 
-    fit(work["make_task"](objective), work["optimisation"], folder, report=report)
+    task = work["make_task"](objective)
+    fit(task, work["optimisation"], folder, worker=work["worker"], report=report)
 
 
 def _result(

@@ -31,6 +31,7 @@ def fit_distributed(
             "optimisation": optimisation,
             "folder": folder.resolve(),
             "threads": workers.threads,
+            "loaders": workers.loaders,
         },
         scaling_config=ScalingConfig(num_workers=workers.number, use_gpu=workers.gpu),
         run_config=RunConfig(
@@ -64,6 +65,7 @@ def _work(config: dict) -> None:
     worker = Worker(
         rank=context.get_world_rank(),
         world=context.get_world_size(),
+        loaders=config["loaders"],
         device=get_device(),  # pyright: ignore[reportArgumentType]
         wrap=lambda model: prepare_model(model, move_to_device=False),
     )
