@@ -1,7 +1,9 @@
 """Stage `validate`: every expectation on a dataset's shards; a broken one stops the pipeline."""
 
+import os
 from pathlib import Path
 
+from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data.expectations import (
     ValidateConfig,
@@ -14,9 +16,11 @@ from workflows.frame import publish, stage_main, work_folder
 
 def main(dataset: str) -> None:
     """Write `build/validate/DATASET`: the report on the dataset's shards, as JSON and as a page."""
+    # a Ray of our own takes longer to start than these units take; a cluster is there already
+    map_units = parallel.map_units if "RAY_ADDRESS" in os.environ else parallel.map_here
     config = load_section(ValidateConfig, "validate")
     work = work_folder("validate", dataset)
-    report = validate_shards(Path("build/shards") / dataset, config)
+    report = validate_shards(Path("build/shards") / dataset, config, map_units=map_units)
     write_report(work, report)
     require_valid(report, details=work / "report.html")
     print(f"{dataset}: {len(report.outcomes)} expectations hold")

