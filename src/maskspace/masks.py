@@ -135,7 +135,7 @@ def to_label_map(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "h w"]:
     The finest mask of a nest is kept, ties going to the lower index; 0 where there is no mask.
     """
     labels = np.zeros(masks.shape[1:], np.int64)
-    for index in np.argsort(-areas(masks), kind="stable")[::1]:
+    for index in np.lexsort((-np.arange(len(masks)), -areas(masks))):
         labels[masks[index]] = index + 1
     return labels
 

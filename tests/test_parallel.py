@@ -1,0 +1,136 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from maskspace import parallel
+
+DRIVER = """
+import os, sys, time
+from pathlib import Path
+from maskspace.parallel import connect, map_here, map_units
+
+def square(x):
+    return x * x
+
+def refuse(x):
+    raise ValueError(f"{x}.tar: cut; fetch it again")
+
+def die_once(unit):
+    number, mark = unit
+    if number == 3 and not Path(mark).exists():
+        Path(mark).touch()
+        os._exit(1)
+    return number
+
+def nap(x):
+    time.sleep(1)
+
+if __name__ == "__main__":
+    scratch = Path(sys.argv[1])
+    with connect():
+        assert list(map_units(square, range(50))) == list(map_here(square, range(50)))
+        units = [(number, str(scratch / "died")) for number in range(6)]
+        assert list(map_units(die_once, units)) == list(range(6))
+        assert (scratch / "died").exists()
+        try:
+            list(map_units(refuse, range(4)))
+        except ValueError as error:
+            assert str(error) == "0.tar: cut; fetch it again"
+    print("done", flush=True)
+    if len(sys.argv) > 2:
+        list(map_units(nap, range(600)))
+"""
+
+
+def start_driver(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    path = tmp_path / "driver.py"
+    path.write_text(DRIVER)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    return subprocess.Popen(
+        [sys.executable, str(path), str(tmp_path), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def test_here_results_come_in_order_and_lazily():
+    asked = []
+
+    def remember(unit: int) -> int:
+        asked.append(unit)
+        return unit
+
+    results = parallel.map_here(remember, [3, 1, 2])
+    assert asked == []
+    assert next(results) == 3
+    assert asked == [3]
+    assert list(results) == [1, 2]
+
+
+def test_no_unit_and_one_unit_start_no_ray():
+    assert list(parallel.map_units(abs, [])) == []
+    assert list(parallel.map_units(abs, [-2])) == [2]
+    assert "ray" not in sys.modules
+
+
+def test_a_launcher_that_is_gone_is_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("MASKSPACE_RAY", str(tmp_path / "ray"))
+    with pytest.raises(ValueError, match=r"MASKSPACE_RAY=.*no launcher"), parallel.connect():
+        pass
+
+
+@pytest.mark.fault
+def test_ray_maps_as_here_survives_a_dead_worker_and_tells_errors_as_they_are(tmp_path):
+    told, complaint = start_driver(tmp_path).communicate(timeout=120)
+    assert told.endswith("done\n"), complaint
+
+
+@pytest.mark.fault
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_killed_driver_leaves_no_ray_behind(tmp_path):
+    driver = start_driver(tmp_path, "nap")
+    assert driver.stdout is not None
+    assert any(line == "done\n" for line in driver.stdout)
+    time.sleep(3)
+    holders = [int(pid) for pid in _children(driver.pid)]
+    assert holders
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    deadline = time.monotonic() + 20
+    while _alive(holders) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _alive(holders)
+
+
+def test_a_local_ray_is_only_started_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with parallel.offer_local_ray(tmp_path / "ray"):
+        assert os.environ["MASKSPACE_RAY"] == str(tmp_path / "ray")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "ray").encode())
+    assert "MASKSPACE_RAY" not in os.environ
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def _alive(groups: list[int]) -> bool:
+    """Whether a process of any of the groups still runs."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) in groups and fields[0] != "Z":
+            return True
+    return False
