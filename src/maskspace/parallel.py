@@ -23,6 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
@@ -285,12 +287,16 @@ def _hold_local_ray() -> None:
 
 
 def _end_with_input() -> None:
-    """End Ray's processes, which are of this one's group, at any point of its life.
+    """End Ray, all that descends from this process or is of its group, at any point of its life.
 
     An orderly shutdown takes seconds and leaves the node's agents, slow to notice, behind; nothing
-    of a local Ray outlives its run, so nothing is lost. Workers end with their raylet.
+    of a local Ray outlives its run, so nothing is lost. Workers, in groups of their own, notice
+    within a minute that their raylet is gone, and are not waited for.
     """
     sys.stdin.buffer.read()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            process.kill()
     os.killpg(0, signal.SIGKILL)
 
 
