@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from maskspace.models.click_vit import build_click_vit, click_disks
+from maskspace.models.click_vit import Head, build_click_vit, click_disks
 
 SMALL = {
     "size": 32,
@@ -83,3 +84,15 @@ def test_default_sizes_are_those_of_the_published_models(fusion_depth, size, pub
         model = build_click_vit(fusion_depth=fusion_depth, size=size)
     dead = 768 + 2 * 768  # the class token's position and a norm that no forward pass uses
     assert sum(p.numel() for p in model.parameters()) == published - dead
+
+
+def test_the_head_equals_fusing_what_was_concatenated():
+    torch.manual_seed(0)
+    head = Head((4, 5, 6, 7), 8).eval()
+    levels = [torch.rand(2, c, s, s) for c, s in ((4, 16), (5, 8), (6, 4), (7, 2))]
+    resized = [
+        functional.interpolate(functional.relu(layer(x)), (16, 16), mode="bilinear")
+        for layer, x in zip(head.levels, levels, strict=True)
+    ]
+    expected = head.out(functional.relu(head.fuse(torch.cat(resized, dim=1))))
+    torch.testing.assert_close(head(levels), expected)

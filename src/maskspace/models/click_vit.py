@@ -9,7 +9,7 @@ on large patches has no room in its tokens for where exactly a border runs.
 The image is stretched to a square, as SegNext's evaluation does.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -230,13 +230,23 @@ class Head(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, levels: list[Tensor]) -> Float[Tensor, "b 1 h w"]:
-        """Return logits from the levels, finest first."""
-        size = levels[0].shape[2:]
-        resized = [
-            F.interpolate(F.relu(layer(x)), size, mode="bilinear")
-            for layer, x in zip(self.levels, levels, strict=True)
-        ]
-        return self.out(self.dropout(F.relu(self.fuse(torch.cat(resized, dim=1)))))
+        """Return logits from the levels, finest first.
+
+        The fusing convolution of the levels brought to one size and concatenated is the sum of its
+        slices, and a 1x1 convolution commutes with interpolation: each slice is applied at its own
+        level's resolution, a quarter of the work at a quarter of the memory.
+        """
+        size, dim = levels[0].shape[2:], self.fuse.out_channels
+        fused = cast(Tensor, self.fuse.bias)[:, None, None]
+        slices = self.fuse.weight.split(dim, dim=1)
+        for layer, level, weight in zip(self.levels, levels, slices, strict=True):
+            part = F.conv2d(F.relu(layer(level)), weight)
+            fused = fused + (part if part.shape[2:] == size else _resize(part, size))
+        return self.out(self.dropout(F.relu(fused)))
+
+
+def _resize(x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
+    return F.interpolate(x, size_hw, mode="bilinear")
 
 
 @torch.no_grad()
