@@ -113,7 +113,7 @@ def _datasets(section: Any) -> Iterator[str]:
     yield from getattr(section, "data", {})
     if hasattr(section, "dataset"):
         yield section.dataset
-    yield from getattr(section, "datasets", ())
+    yield from getattr(getattr(section, "metric", None), "datasets", ())
 
 
 def check_inputs() -> None:

@@ -66,15 +66,20 @@ def prepare(name: str) -> Path:
     for copied in map(Path, _COPIED):
         mirror(copied, workspace / copied)
     _configure_dvc(workspace)
-    partial = workspace / ".params.yaml.partial"
+    write_params(params, workspace / "params.yaml")
+    return workspace
+
+
+def write_params(params: Mapping[str, object], path: Path) -> None:
+    """Write parameters as YAML; ValueError if reading does not give them back."""
+    writer = YAML(typ="safe", pure=True)
+    writer.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
+    partial = path.with_name(f".{path.name}.partial")
     with partial.open("w") as file:
-        writer = YAML(typ="safe", pure=True)
-        writer.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
         writer.dump(params, file)
     if read_params(partial) != params:
-        raise ValueError(f"profile {name}: does not survive writing as YAML; quote its strings")
-    partial.replace(workspace / "params.yaml")
-    return workspace
+        raise ValueError(f"{path}: does not survive writing as YAML; quote the profile's strings")
+    partial.replace(path)
 
 
 def mirror(source: Path, target: Path) -> None:

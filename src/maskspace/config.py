@@ -65,7 +65,9 @@ def build_section(kind: type[Section], value: object, *, place: str) -> Section:
         # JSON's strict mode takes a mapping for a section and a list for a tuple, Python's does not
         return TypeAdapter(kind).validate_json(json.dumps(value))
     except ValidationError as error:
-        first = error.errors()[0]
+        # a misspelt key is also a missing one; what stands in the file says more
+        misspelt = [e for e in error.errors() if e["type"] == "unexpected_keyword_argument"]
+        first = (misspelt or error.errors())[0]
         key = ".".join([place, *map(str, first["loc"])])
         message = {
             "unexpected_keyword_argument": "unknown key; remove it or correct its spelling",
