@@ -17,10 +17,9 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_two_runs_in_one_workspace_are_refused(workspace):
-    with launcher._alone():
-        with pytest.raises(ValueError, match=rf"another run .*process {os.getpid()}"):  # noqa: SIM117
-            with launcher._alone():
-                pass
+    message = rf"another run .*process {os.getpid()}"
+    with launcher._alone(), pytest.raises(ValueError, match=message), launcher._alone():
+        pass
     with launcher._alone():
         pass
 
