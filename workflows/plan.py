@@ -1,6 +1,8 @@
 """What a run would read and do, known before its first stage: checked parameters, a dry run."""
 
+import configparser
 import hashlib
+import os
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -126,6 +128,28 @@ def check_inputs() -> None:
                 f"params.yaml: shards.{key}.root: {root}: no such file or folder; put the dataset "
                 "there, or say where it is (profiles: MASKSPACE_ASSETS, MASKSPACE_DATASETS)"
             )
+        if root.parts[0] == "data" and not root.exists():
+            _check_remote()
+
+
+def _check_remote() -> None:
+    """Raise ValueError if neither the cache nor the remote can give the raw data."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read([".dvc/config", ".dvc/config.local"])
+    cache = Path(settings.get("cache", "dir", fallback=".dvc/cache"))
+    digest = read_params(Path("data.dvc"))["outs"][0]["md5"]
+    if (cache / "files" / "md5" / digest[:2] / digest[2:]).exists():
+        return
+    name = settings.get("core", "remote", fallback="")
+    url = settings.get(f"'remote \"{name}\"'", "url", fallback="")
+    mend = "name one that has the data with `dvc remote add -d NAME URL`"
+    if not url:
+        raise ValueError(f".dvc/config: no default remote, and data/ is not here; {mend}")
+    place = Path(os.path.normpath(Path(".dvc", url)))
+    if "://" not in url and not place.is_dir():
+        raise ValueError(
+            f".dvc/config: remote {name!r}: {place}: no such folder; restore it, or {mend}"
+        )
 
 
 def describe(stages: list[str]) -> str:

@@ -96,3 +96,27 @@ def test_a_dry_run_names_every_stage_and_its_inputs():
     assert plan.describe(["register"]).startswith("register\n")
     with pytest.raises(ValueError, match=r"stage 'nope' is unknown; dvc\.yaml has clicker"):
         plan.describe(["nope"])
+
+
+def test_a_remote_that_is_missing_is_told_before_dvc_is_started(tmp_path, monkeypatch):
+    for name in ("params.yaml", "data.dvc"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no default remote, and data/ is not here"):
+        plan.check_inputs()
+    (tmp_path / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text())
+    with pytest.raises(ValueError, match=r"'store': samples/dvc-store: no such folder; restore it"):
+        plan.check_inputs()
+    (tmp_path / "samples" / "dvc-store").mkdir(parents=True)
+    plan.check_inputs()
+
+
+def test_a_dataset_that_is_nowhere_is_told_with_its_key(tmp_path, monkeypatch):
+    params = read_params(Path("params.yaml"))
+    params["shards"] = {"scenes": {"root": "/absent/scenes"}}
+    profiles.write_params(params, tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"shards\.scenes\.root: /absent/scenes: no such file"):
+        plan.check_inputs()
