@@ -150,10 +150,24 @@ def _is_dvc(pid: int) -> bool:
 
 
 def _check_receipt() -> None:
-    """Remove a receipt that the registry does not honour, so that DVC registers again."""
-    if RECEIPT.is_file() and not tracking.holds(tracking.read_receipt(RECEIPT)):
+    """Spoil a receipt that is missing or not honoured by the registry, so that DVC registers again.
+
+    Removing it would not do: `dvc repro --pull` passes over an output that is missing and not in
+    the cache, but runs a stage again whose output has changed.
+    """
+    receipt = _receipt()
+    if receipt is not None and tracking.holds(receipt):
+        return
+    if receipt is not None:
         print(f"maskspace: the registry no longer holds what {RECEIPT} says; registering again")
-        RECEIPT.unlink()
+    RECEIPT.parent.mkdir(parents=True, exist_ok=True)
+    RECEIPT.write_text("{}\n")
+
+
+def _receipt() -> tracking.Receipt | None:
+    with suppress(FileNotFoundError, ValueError):
+        return tracking.read_receipt(RECEIPT)
+    return None
 
 
 def _summary(workspace: Path, seconds: float) -> str:
@@ -164,8 +178,8 @@ def _summary(workspace: Path, seconds: float) -> str:
         titles = ("dataset", "model", *plan.SUMMARY_METRICS.values())
         lines += ["", *_table([titles, *rows])]
         lines.append(f"pictures: {workspace / 'build/evaluate'}/*/*.png")
-    if RECEIPT.is_file():
-        receipt = tracking.read_receipt(RECEIPT)
+    receipt = _receipt()
+    if receipt is not None:
         standing = "champion" if receipt.champion else "not better than the champion"
         lines.append(
             f"registered: models:/{receipt.name}/{receipt.version} "

@@ -66,5 +66,23 @@ def test_the_end_of_a_run_says_metrics_pictures_version_and_time(workspace):
         "registered: models:/s/3 (champion; m on a 0.250)",
         "done in 61 s",
     ]
+
+
+def test_a_receipt_that_the_registry_does_not_honour_is_spoilt(workspace, capsys):
     launcher._check_receipt()
-    assert not launcher.RECEIPT.exists()
+    assert launcher._receipt() is None
+    assert capsys.readouterr().out == ""
+    receipt = tracking.Receipt(
+        name="s",
+        version="3",
+        run_id="r",
+        champion=True,
+        previous="2",
+        metric="m on a",
+        value=0.25,
+        tracking_uri=tracking.tracking_uri(),
+    )
+    tracking.write_receipt(receipt, launcher.RECEIPT)
+    launcher._check_receipt()
+    assert launcher._receipt() is None
+    assert "no longer holds" in capsys.readouterr().out
