@@ -20,6 +20,7 @@ from maskspace.metrics.best_iou import mean_best_iou
 from maskspace.partition import PARTITIONERS
 from maskspace.training.config import DistillConfig, OverfitConfig
 from maskspace.training.loop import Worker, fit
+from maskspace.training.progress import followed
 from maskspace.training.step import EmbeddingBatch, EmbeddingTask, to_float
 from maskspace.types import Sample
 
@@ -69,7 +70,8 @@ def _trained(config: OverfitConfig, samples: list[Sample], colours: int, folder:
     task = OverfitTask(config=recipe, objective=config.objective, train=mixture, held_out=mixture)
     torch.set_num_threads(config.workers.threads)
     device = torch.device("cuda" if config.workers.gpu else "cpu")
-    return fit(task, recipe.optimisation, folder, worker=Worker(device=device)).cpu()
+    with followed({f"overfit {folder.name}": folder}, recipe.optimisation):
+        return fit(task, recipe.optimisation, folder, worker=Worker(device=device)).cpu()
 
 
 @torch.inference_mode()

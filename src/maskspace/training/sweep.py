@@ -97,7 +97,9 @@ def sweep(
         if isinstance(outcome.error, Exception):
             raise ValueError(f"sweep: a trial failed: {str(outcome.error).splitlines()[-1]}")
     return [
-        _result(trial, make_task(trial.objective), optimisation, folder / trial.name, recipe.model)
+        finish_trial(
+            trial, make_task(trial.objective), optimisation, folder / trial.name, recipe.model
+        )
         for trial in space
     ]
 
@@ -125,7 +127,7 @@ def _train(config: Mapping[str, str], *, work: Mapping) -> None:
     fit(task, work["optimisation"], folder, worker=work["worker"], report=report)
 
 
-def _result(
+def finish_trial(
     trial: Trial, task: Task, optimisation: Optimisation, folder: Path, model: Choice
 ) -> dict[str, object]:
     """Save the last weights of a trial beside its history, and return its row of the table."""

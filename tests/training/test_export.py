@@ -1,0 +1,18 @@
+import torch
+
+from maskspace.models import load_model
+from maskspace.training.export import export_training
+from maskspace.training.loop import fit
+
+
+def test_what_is_exported_answers_as_what_was_trained(embedding_task, optimisation, run, tmp_path):
+    trained = fit(embedding_task, optimisation, run)
+    out = tmp_path / "out"
+    model = embedding_task.config.model
+    history = export_training(embedding_task, run, out, model=model, provenance={"data": "x"})
+    image = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(load_model(out)(image)[1], trained(image)[1])
+    assert [row["step"] for row in history] == [2, 4, 6]
+    assert (out / "pictures" / "history.png").stat().st_size > 0
+    assert (out / "pictures" / "validation.png").stat().st_size > 0

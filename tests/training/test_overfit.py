@@ -1,0 +1,24 @@
+from maskspace.config import Choice
+from maskspace.training.config import Crops, OverfitConfig, Workers
+from maskspace.training.overfit import overfit
+from tests.training.test_proposals import made
+
+__all__ = ["made"]
+
+
+def test_both_variants_are_scored_and_drawn(made, optimisation, tmp_path):
+    config = OverfitConfig(
+        dataset="rectangles",
+        images=2,
+        objective=Choice(name="balls", options={}),
+        model=Choice(name="pixel_embedding", options={"width": 8, "registers": 1}),
+        level_weights={"1": 1.0},
+        crops=Crops(size=64, min_scale=1.0, colours=False),
+        optimisation=optimisation,
+        workers=Workers(number=1, threads=1, loaders=0, gpu=False),
+        floor=0.0,
+    )
+    scores = overfit(config, made / "shards", tmp_path / "work")
+    assert set(scores) == {"brightness", "colours"}
+    assert all(0 <= score <= 1 for score in scores.values())
+    assert (tmp_path / "work" / "brightness" / "pictures" / "overfit.png").exists()
