@@ -1,10 +1,9 @@
 """Stage `overfit`: can the student learn ten images by heart? If not, nothing after it can work."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from maskspace.config import load_section
+from maskspace.data.shards import write_json
 from maskspace.training.config import OverfitConfig
 from maskspace.training.overfit import overfit
 from workflows.frame import publish, stage_main, work_folder
@@ -14,17 +13,17 @@ def main() -> None:
     """Write `build/overfit`: the score of each variant and its pictures; fail below the floor."""
     config = load_section(OverfitConfig, "overfit")
     work = work_folder("overfit")
-    scores = overfit(config, Path("build/shards"), work)
+    scores = overfit(config, Path("build/shards"), work / "run", work / "out")
     for name, score in scores.items():
         print(f"overfit: {name}: mean best IoU {score:.4f} (floor {config.floor})")
     failed = [name for name, score in scores.items() if score < config.floor]
     if failed:
         raise ValueError(
             f"{', '.join(failed)}: the student cannot learn {config.images} images by heart "
-            f"(mean best IoU below {config.floor}); look at {work}/*/pictures"
+            f"(mean best IoU below {config.floor}); look at {work / 'out'}"
         )
-    (work / "scores.json").write_text(json.dumps({**scores, "params": asdict(config)}, indent=2))
-    publish(work, Path("build/overfit"))
+    write_json(work / "out" / "scores.json", scores)
+    publish(work / "out", Path("build/overfit"))
 
 
 if __name__ == "__main__":

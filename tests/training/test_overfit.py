@@ -18,7 +18,7 @@ def test_both_variants_are_scored_and_drawn(made, optimisation, tmp_path):
         workers=Workers(number=1, threads=1, loaders=0, gpu=False),
         floor=0.0,
     )
-    scores = overfit(config, made / "shards", tmp_path / "work")
+    scores = overfit(config, made / "shards", tmp_path / "run", tmp_path / "out")
     assert set(scores) == {"brightness", "colours"}
     assert all(0 <= score <= 1 for score in scores.values())
-    assert (tmp_path / "work" / "brightness" / "pictures" / "overfit.png").exists()
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == set(scores)

@@ -43,14 +43,17 @@ class OverfitTask(EmbeddingTask):
         )
 
 
-def overfit(config: OverfitConfig, shards: Path, folder: Path) -> dict[str, float]:
-    """Return the mean best IoU of each variant, 0 to 1; pictures go to `folder/VARIANT`."""
+def overfit(config: OverfitConfig, shards: Path, run: Path, out: Path) -> dict[str, float]:
+    """Return the mean best IoU of each variant, 0 to 1; `out/VARIANT.png` shows its partitions.
+
+    Progress is kept in `run/VARIANT`.
+    """
     samples = open_shards(shards / config.dataset, "train")[: config.images]
-    variants = {"brightness": 1, "colours": 3}
-    return {
-        name: _score(samples, _trained(config, samples, colours, folder / name), folder / name)
-        for name, colours in variants.items()
-    }
+    scores = {}
+    for name, colours in (("brightness", 1), ("colours", 3)):
+        model = _trained(config, samples, colours, run / name)
+        scores[name] = _score(samples, model, out / f"{name}.png")
+    return scores
 
 
 def _trained(config: OverfitConfig, samples: list[Sample], colours: int, folder: Path) -> nn.Module:
@@ -75,7 +78,7 @@ def _trained(config: OverfitConfig, samples: list[Sample], colours: int, folder:
 
 
 @torch.inference_mode()
-def _score(samples: list[Sample], model: nn.Module, folder: Path) -> float:
+def _score(samples: list[Sample], model: nn.Module, picture: Path) -> float:
     rows, scores = [], []
     for sample in samples:
         arrays = dense(sample)
@@ -97,5 +100,5 @@ def _score(samples: list[Sample], model: nn.Module, folder: Path) -> float:
         )
     titles = ["input", "truth", "features", "partition"]
     sheet = pictures.contact_sheet(rows, titles=titles, side=128)
-    pictures.save_image(folder / "pictures" / "overfit.png", sheet)
+    pictures.save_image(picture, sheet)
     return float(np.mean(scores))
