@@ -4,7 +4,6 @@ The simplest hinge on distances to means; pixels that belong to no instance are 
 Distances are root mean squares over channels (see `pixels.py`).
 """
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -35,12 +34,14 @@ def balls(
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
-    pull = mean_over_instances((own_distance(found) - radius).clamp(min=0), found)
-    distance = (squared_distances(found) + EPSILON).sqrt()  # b p n
-    own = torch.nn.functional.one_hot(found.slot, distance.shape[-1]) * found.labelled[..., None]
-    outside = 1 - own
-    shortfall = (push_ratio * radius - distance).clamp(min=0) * outside
-    push = shortfall.sum(1) / outside.sum(1).clamp(min=1)
+    near = own_distance(found)
+    pull = mean_over_instances((near - radius).clamp(min=0), found)
+    reach = push_ratio * radius
+    distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
+    # the sum over the others is the sum over all less the instance's own
+    own = mean_over_instances((reach - near).clamp(min=0), found) * found.counts
+    others = (found.pixels.shape[1] - found.counts).clamp(min=1)
+    push = ((reach - distance).clamp(min=0).sum(1) - own).clamp(min=0) / others
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": mean_over_present(push, found),

@@ -9,10 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.objectives.pixels import (
+    distance_factors,
     instances,
     mean_over_instances,
     mean_over_present,
-    squared_distances,
+    own_squared_distance,
 )
 
 
@@ -30,10 +31,12 @@ def instance_softmax(
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
         return {"separation": embedding.sum() * 0.0}
-    logits = squared_distances(found) / (-2 * bandwidth**2)
-    logits = logits.masked_fill(~found.present[:, None], float("-inf"))
-    # an image without instances would be a softmax over nothing; it takes no part in the mean
-    logits = torch.where(found.present.any(1)[:, None, None], logits, 0.0)
-    own = torch.gather(torch.log_softmax(logits, dim=-1), 2, found.slot[..., None])[..., 0]
-    own = torch.where(found.labelled, own, 0.0)
-    return {"separation": mean_over_present(mean_over_instances(-own, found), found)}
+    scale = -1 / (2 * bandwidth**2)
+    # an absent instance is infinitely far; an image without any takes no part in the mean
+    absent = torch.zeros_like(found.counts).masked_fill(~found.present, -1e9)
+    total = torch.logsumexp(
+        torch.baddbmm(absent[:, None], *distance_factors(found), alpha=scale), 2
+    )
+    own = own_squared_distance(found) * scale
+    cost = torch.where(found.labelled, total - own, 0.0)
+    return {"separation": mean_over_present(mean_over_instances(cost, found), found)}

@@ -82,18 +82,36 @@ def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
 
 def own_distance(found: Instances) -> Float[Tensor, "b p"]:
     """Return the distance of every pixel to the mean of its own instance."""
+    return (own_squared_distance(found) + EPSILON).sqrt()
+
+
+def own_squared_distance(found: Instances) -> Float[Tensor, "b p"]:
+    """Return the squared distance of every pixel to the mean of its own instance."""
     own = torch.gather(found.means, 1, found.slot[..., None].expand_as(found.pixels))
-    return ((found.pixels - own).square().mean(-1) + EPSILON).sqrt()
+    return (found.pixels - own).square().mean(-1)
 
 
 def squared_distances(found: Instances) -> Float[Tensor, "b p n"]:
     """Return the squared distance of every pixel to every mean of its image.
 
-    Expanded into a matrix product, so that no pixel-by-instance-by-channel array exists.
+    Rounding may leave values of about -1e-7.
     """
-    product = found.pixels @ found.means.transpose(1, 2)
-    norms = found.pixels.square().sum(-1, keepdim=True) + found.means.square().sum(-1)[:, None]
-    return ((norms - 2 * product) / found.pixels.shape[-1]).clamp(min=0)
+    left, right = distance_factors(found)
+    return left @ right
+
+
+def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b d n"]]:
+    """Return two matrices whose product holds the squared distances of pixels to means.
+
+    |x - m|^2 = |x|^2 - 2 x.m + |m|^2 with two channels more than the features, so that no
+    pixel-by-instance-by-channel array exists and the large one is written once.
+    """
+    channels = found.pixels.shape[-1]
+    pixel_norms = found.pixels.square().sum(-1, keepdim=True)
+    mean_norms = found.means.square().sum(-1, keepdim=True)
+    left = torch.cat([found.pixels, pixel_norms, torch.ones_like(pixel_norms)], dim=-1)
+    right = torch.cat([-2 * found.means, torch.ones_like(mean_norms), mean_norms], dim=-1)
+    return left, (right / channels).transpose(1, 2)
 
 
 def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
