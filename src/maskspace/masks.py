@@ -3,6 +3,8 @@
 Run lengths are COCO's compressed strings (pycocotools); everything else is numpy and scipy.
 """
 
+from typing import cast
+
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64, Shaped
 from pycocotools import mask as coco
@@ -14,7 +16,8 @@ def encode(masks: Bool[np.ndarray, "n h w"]) -> list[str]:
     if len(masks) == 0:
         return []
     stacked = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8))
-    return [rle["counts"].decode("ascii") for rle in coco.encode(stacked)]
+    encoded = cast("list[dict[str, bytes]]", coco.encode(stacked))
+    return [rle["counts"].decode("ascii") for rle in encoded]
 
 
 def decode(counts: list[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"]:
@@ -30,7 +33,11 @@ def decode(counts: list[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h
                 f"the image has {height}×{width} = {height * width}"  # noqa: RUF001
             )
     rles = [{"size": [height, width], "counts": string.encode("ascii")} for string in counts]
-    return np.ascontiguousarray(coco.decode(rles).transpose(2, 0, 1).astype(bool))
+    return np.ascontiguousarray(
+        coco.decode(rles)  # pyright: ignore[reportArgumentType]
+        .transpose(2, 0, 1)
+        .astype(bool)
+    )
 
 
 def run_lengths(counts: str) -> list[int]:
@@ -67,7 +74,8 @@ def boxes_xywh(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "n 4"]:
 
     An empty mask has the box 0, 0, 0, 0.
     """
-    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    columns = np.asarray(masks.any(axis=1))  # n w
+    rows = np.asarray(masks.any(axis=2))  # n h
     boxes = np.zeros((len(masks), 4), np.int64)
     for axis, present in enumerate((columns, rows)):
         first = present.argmax(axis=1)
@@ -150,7 +158,8 @@ def split_components(
     result = np.zeros(labels.shape, np.int64)
     offset = 0
     for value in np.unique(labels[labels != 0]):
-        components, count = ndimage.label(labels == value)
+        components = np.zeros(labels.shape, np.int32)
+        count = cast("int", ndimage.label(labels == value, output=components))
         result[components > 0] = components[components > 0] + offset
         offset += count
     present, first = np.unique(result, return_index=True)

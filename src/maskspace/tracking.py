@@ -260,9 +260,14 @@ def predict_in_clean_process(
 
 
 def find_version(name: str, content: str) -> Version | None:
-    """Return the latest version of `name` that was made from the same content, or None."""
-    versions = _client().search_model_versions(f"name = '{name}'")
-    same = [found for found in versions if found.tags.get("content") == content]
+    """Return the latest version of `name` made from the same content whose files are there."""
+    client = _client()
+    same = [
+        found
+        for found in client.search_model_versions(f"name = '{name}'")
+        if found.tags.get("content") == content
+        and _files_exist(client.get_model_version_download_uri(name, found.version))
+    ]
     return _version(max(same, key=lambda found: int(found.version))) if same else None
 
 

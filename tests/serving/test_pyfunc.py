@@ -86,3 +86,14 @@ def test_versions_are_found_promoted_and_downloaded(served, student):
 def test_a_model_that_does_not_load_is_told(served):
     with pytest.raises(RuntimeError, match=r"models:/s/9: does not load and predict"):
         tracking.predict_in_clean_process("models:/s/9", served[1][None], {})
+
+
+def test_a_version_without_its_files_is_not_found(served):
+    version = served[0]
+    source = tracking._client().get_model_version(version.name, version.version).source
+    again = tracking.register_version(
+        source or "", name="t", run_id=version.run_id, value=0.5, content="c"
+    )
+    assert tracking.find_version("t", "c") == again
+    Path(tracking.download_model(again.uri)).parents[1].joinpath("MLmodel").unlink()
+    assert tracking.find_version("t", "c") is None
