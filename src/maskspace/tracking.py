@@ -69,6 +69,11 @@ class Receipt:
     value: float
     tracking_uri: str
 
+    @property
+    def alias_on(self) -> str | None:
+        """Return the version that the alias `champion` stood on when the receipt was written."""
+        return self.version if self.champion else self.previous
+
 
 def read_receipt(path: Path) -> Receipt:
     """Return the receipt in a JSON file; ValueError if it is not one."""
@@ -325,7 +330,7 @@ def holds(receipt: Receipt) -> bool:
     except MlflowException:
         return False
     present = champion(receipt.name)
-    return not receipt.champion or (present is not None and present.version == receipt.version)
+    return (present.version if present is not None else None) == receipt.alias_on
 
 
 def _sqlite_holds(receipt: Receipt, database: Path) -> bool:
@@ -345,7 +350,7 @@ def _sqlite_holds(receipt: Receipt, database: Path) -> bool:
         return False
     if found is None or not _files_exist(found[0]):
         return False
-    return not receipt.champion or (stands is not None and int(stands[0]) == key[1])
+    return (str(stands[0]) if stands is not None else None) == receipt.alias_on
 
 
 def _files_exist(location: str | None) -> bool:
