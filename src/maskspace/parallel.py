@@ -216,15 +216,13 @@ def _map_on_ray(
     progress = _Progress(label, len(units))
     waiting = deque(units)
     flying: deque[object] = deque()
-    try:
-        while waiting or flying:
-            while waiting and len(flying) < window:
-                flying.append(task.remote(shared, waiting.popleft()))
-            yield _result(flying.popleft(), label)
-            progress.step()
-    finally:
-        for left in flying:
-            ray.cancel(left, force=True)  # pyright: ignore[reportArgumentType]
+    # What is in flight when an error leaves ends by itself or with this process: cancelling a task
+    # that completes meanwhile fails a check in Ray and would end this process without a word.
+    while waiting or flying:
+        while waiting and len(flying) < window:
+            flying.append(task.remote(shared, waiting.popleft()))
+        yield _result(flying.popleft(), label)
+        progress.step()
 
 
 def _apply(function: Callable[[Unit], Result], unit: Unit) -> Result:

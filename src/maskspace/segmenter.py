@@ -117,7 +117,7 @@ class EmbeddingSegmenter:
 
     name: str
     module: nn.Module
-    levels: tuple[int, ...] = (1,)
+    levels: tuple[int, ...] = (1, 2)
     max_side: int = 1024
     regions: int = 1024
     ranking: str = "persistence in the merge tree, times the root of the area"
