@@ -43,7 +43,7 @@ def test_a_constant_student_is_reported_as_collapsed(embedding_task, optimisatio
     with torch.inference_mode():
         for head in model.heads.values():
             head.weight.zero_()
-        row = embedding_task.validate(model, tmp_path)
+        row = embedding_task.validate(model, tmp_path / "picture.png")
     assert row["val_collapsed"] == 1
     pace = {"step": 1.0, "images_per_second": 1.0}
     assert "constant output" in line(row | pace, optimisation)

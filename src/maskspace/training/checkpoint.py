@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-CHECKPOINT, HISTORY = "checkpoint.pt", "history.jsonl"
+CHECKPOINT, HISTORY, PICTURES = "checkpoint.pt", "history.jsonl", "pictures"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Folder of one training run, its checkpoint and its history of validations."""
+    """Folder of one training run: its checkpoint, and the history and pictures of validations."""
 
     folder: Path
 

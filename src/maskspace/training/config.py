@@ -125,11 +125,16 @@ class SweepConfig:
 
 @section
 class OverfitConfig:
-    """Section `overfit`: ten images to near-perfect partitions, by brightness alone and in full."""
+    """Section `overfit`: ten images to near-perfect partitions, by brightness alone and in full.
+
+    `brightness` and `colours` are the objectives of the two: one channel has room for fewer
+    instances, hence for a smaller radius.
+    """
 
     dataset: str
     images: int
-    objective: Choice
+    brightness: Choice
+    colours: Choice
     model: Choice
     level_weights: dict[str, float]
     crops: Crops

@@ -7,7 +7,7 @@ from pathlib import Path
 from maskspace import pictures, tracking
 from maskspace.config import Choice
 from maskspace.models import save_model
-from maskspace.training.checkpoint import HISTORY, Progress
+from maskspace.training.checkpoint import HISTORY, PICTURES, Progress
 from maskspace.training.loop import Row, Task
 
 #: Columns of the history that are no losses, variances or scores.
@@ -27,11 +27,18 @@ def export_training(
     history = progress.history()
     trained_on = {**provenance, "steps": int(history[-1]["step"])}
     save_model(trained, out, name=model.name, options=model.options, provenance=trained_on)
-    for name in (HISTORY, "pictures/validation.png"):
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run / name, out / name)
-    draw_history(history, out / "pictures" / "history.png")
+    copy_record(run, out)
+    draw_history(history, out / PICTURES / "history.png")
     return history
+
+
+def copy_record(run: Path, out: Path) -> None:
+    """Copy the history of a run and the picture of each of its validations."""
+    (out / PICTURES).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run / HISTORY, out / HISTORY)
+    for row in Progress(run).history():
+        name = f"step-{int(row['step']):07d}.png"
+        shutil.copyfile(run / PICTURES / name, out / PICTURES / name)
 
 
 def draw_history(history: list[Row], path: Path) -> None:
@@ -66,5 +73,5 @@ def record_training(
         for row in history:
             metrics = {key.replace("/", "_level_"): v for key, v in row.items() if key != "step"}
             record.log_metrics(metrics, step=int(row["step"]))
-        for picture in sorted(out.glob("pictures/*.png")):
+        for picture in sorted((out / PICTURES).glob("*.png")):
             record.log_figure(picture)

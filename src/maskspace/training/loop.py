@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from maskspace.training.checkpoint import Progress
+from maskspace.training.checkpoint import PICTURES, Progress
 from maskspace.training.config import Optimisation
 from maskspace.training.monitors import mean_terms
 from maskspace.training.schedule import learning_rate
@@ -57,8 +57,8 @@ class Task(Protocol[Batch]):
         """Return the loss terms, weighted; their sum is minimised."""
         ...
 
-    def validate(self, model: nn.Module, folder: Path) -> Row:
-        """Return figures on held-out images and leave pictures of them in `folder`."""
+    def validate(self, model: nn.Module, picture: Path) -> Row:
+        """Return figures on held-out images and draw some of them in `picture`, a PNG."""
         ...
 
 
@@ -100,7 +100,7 @@ def fit(
         if worker.rank:
             continue
         if done % optimisation.validate_every == 0 or done == optimisation.steps:
-            row = _validated(task, bare, seen, folder / "pictures")
+            row = _validated(task, bare, seen, folder / PICTURES / f"step-{done:07d}.png")
             elapsed, clock = time.monotonic() - clock, time.monotonic()
             row |= _pace(done, len(seen), elapsed, optimisation)
             seen.clear()
@@ -189,14 +189,14 @@ def _step(
     return {name: value.detach() for name, value in (terms | {"loss": loss, "norm": norm}).items()}
 
 
-def _validated(task: Task, model: nn.Module, seen: list[dict[str, Tensor]], pictures: Path) -> Row:
+def _validated(task: Task, model: nn.Module, seen: list[dict[str, Tensor]], picture: Path) -> Row:
     means = mean_terms(seen)
     broken = [name for name, value in means.items() if math.isnan(value)]
     if broken:
         raise ValueError(f"training: {', '.join(broken)} became NaN; lower learning_rate")
     model.eval()
     with torch.inference_mode():
-        figures = task.validate(model, pictures)
+        figures = task.validate(model, picture)
     return {f"train_{name}": value for name, value in means.items()} | figures
 
 

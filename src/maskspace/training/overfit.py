@@ -50,13 +50,16 @@ def overfit(config: OverfitConfig, shards: Path, run: Path, out: Path) -> dict[s
     """
     samples = open_shards(shards / config.dataset, "train")[: config.images]
     scores = {}
-    for name, colours in (("brightness", 1), ("colours", 3)):
-        model = _trained(config, samples, colours, run / name)
+    variants = {"brightness": (1, config.brightness), "colours": (3, config.colours)}
+    for name, (colours, objective) in variants.items():
+        model = _trained(config, samples, colours, objective, run / name)
         scores[name] = _score(samples, model, out / f"{name}.png")
     return scores
 
 
-def _trained(config: OverfitConfig, samples: list[Sample], colours: int, folder: Path) -> nn.Module:
+def _trained(
+    config: OverfitConfig, samples: list[Sample], colours: int, objective: Choice, folder: Path
+) -> nn.Module:
     mixture = Mixture(datasets={config.dataset: samples}, weights={config.dataset: 1.0})
     model = Choice(name=config.model.name, options={**config.model.options, "colours": colours})
     recipe = DistillConfig(
@@ -70,7 +73,7 @@ def _trained(config: OverfitConfig, samples: list[Sample], colours: int, folder:
         validation_images=len(samples),
         workers=config.workers,
     )
-    task = OverfitTask(config=recipe, objective=config.objective, train=mixture, held_out=mixture)
+    task = OverfitTask(config=recipe, objective=objective, train=mixture, held_out=mixture)
     torch.set_num_threads(config.workers.threads)
     device = torch.device("cuda" if config.workers.gpu else "cpu")
     with followed({f"overfit {folder.name}": folder}, recipe.optimisation):

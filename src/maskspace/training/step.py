@@ -92,7 +92,7 @@ class ClickTask:
         drawn = [held._example(row) for row in range(number)]
         return ClickBatch(*(torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True)))
 
-    def validate(self, model: nn.Module, folder: Path) -> dict[str, float]:
+    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
         """Return each loss and the mean IoU at one click on held-out crops."""
         device = next(model.parameters()).device
         batch = self._validation
@@ -103,7 +103,7 @@ class ClickTask:
         logits, truth = torch.cat(pieces), batch.masks
         predicted, true = logits > 0, truth > 0.5
         iou = (predicted & true).sum((2, 3)) / (predicted | true).sum((2, 3)).clamp(min=1)
-        self._draw(batch, logits, folder)
+        self._draw(batch, logits, picture)
         losses = {
             f"val_{name}": weight
             * float(MASK_LOSSES[name](logits.flatten(0, 1), truth.flatten(0, 1)))
@@ -116,7 +116,7 @@ class ClickTask:
             "val_std": std,
         }
 
-    def _draw(self, batch: ClickBatch, logits: Tensor, folder: Path) -> None:
+    def _draw(self, batch: ClickBatch, logits: Tensor, picture: Path) -> None:
         rows = []
         for image, clicks, masks, maps in zip(*(t[:6] for t in (*batch, logits)), strict=True):
             shown = to_uint8(image)
@@ -132,9 +132,7 @@ class ClickTask:
                 ]
             )
         titles = ["click", "truth", "probability", "prediction"]
-        pictures.save_image(
-            folder / "validation.png", pictures.contact_sheet(rows, titles=titles, side=128)
-        )
+        pictures.save_image(picture, pictures.contact_sheet(rows, titles=titles, side=128))
 
 
 class EmbeddingBatch(NamedTuple):
@@ -197,7 +195,7 @@ class EmbeddingTask:
             examples.append((to_float(crop.image), label_map_at_depth(crop, len(crop.masks))))
         return _stack(examples)
 
-    def validate(self, model: nn.Module, folder: Path) -> dict[str, float]:
+    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
         """Return the loss terms and the spread of each level on held-out crops."""
         device = next(model.parameters()).device
         images, labels = self._validation
@@ -208,7 +206,7 @@ class EmbeddingTask:
         joined = {stride: torch.cat(pieces) for stride, pieces in levels.items()}
         terms = {k: float(v) for k, v in self._level_terms(joined, labels.to(device)).items()}
         spread = {f"std/{stride}": float(feature_std(level)) for stride, level in joined.items()}
-        self._draw(joined, folder)
+        self._draw(joined, picture)
         verdict = collapse_verdict(min(spread.values()))
         figures = {f"val_{name}": value for name, value in (terms | spread).items()}
         return figures | {
@@ -216,7 +214,7 @@ class EmbeddingTask:
             "val_collapsed": float(verdict is not None),
         }
 
-    def _draw(self, levels: dict[int, Tensor], folder: Path) -> None:
+    def _draw(self, levels: dict[int, Tensor], picture: Path) -> None:
         images, labels = self._validation
         arrays = {s: level[:6].float().cpu().numpy() for s, level in sorted(levels.items())}
         rows = []
@@ -233,9 +231,7 @@ class EmbeddingTask:
                 ]
             )
         titles = ["input", "truth", *(f"features 1/{s}" for s in arrays), "partition"]
-        pictures.save_image(
-            folder / "validation.png", pictures.contact_sheet(rows, titles=titles, side=128)
-        )
+        pictures.save_image(picture, pictures.contact_sheet(rows, titles=titles, side=128))
 
 
 def make_click_task(config: ClickerConfig, shards: Path) -> ClickTask:

@@ -18,9 +18,9 @@ from maskspace import pictures, tracking
 from maskspace.config import Choice
 from maskspace.models import save_model
 from maskspace.models.weights import DESCRIPTION, WEIGHTS
-from maskspace.training.checkpoint import HISTORY, Progress
+from maskspace.training.checkpoint import Progress
 from maskspace.training.config import DistillConfig, Optimisation, SweepConfig, Workers
-from maskspace.training.export import record_training
+from maskspace.training.export import copy_record, record_training
 from maskspace.training.loop import Row, Task, Worker, fit
 from maskspace.training.progress import followed
 
@@ -155,8 +155,8 @@ def write_sweep(rows: list[dict[str, object]], run: Path, out: Path) -> None:
     lines = []
     for row in rows:
         name = str(row["trial"])
-        (out / name / "pictures").mkdir(parents=True, exist_ok=True)
-        for file in (WEIGHTS, DESCRIPTION, HISTORY, "pictures/validation.png"):
+        copy_record(run / name, out / name)
+        for file in (WEIGHTS, DESCRIPTION):
             shutil.copyfile(run / name / file, out / name / file)
         history = Progress(run / name).history()
         losses = [point["val_loss"] / max(history[0]["val_loss"], 1e-12) for point in history]
