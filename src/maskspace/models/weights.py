@@ -36,6 +36,7 @@ def save_model(
     }
     partial = folder / f".{WEIGHTS}.partial"
     save_file(tensors, partial)
+    partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, folder / WEIGHTS)
     described = {"name": name, "options": dict(options), "provenance": dict(provenance)}
     partial = folder / f".{DESCRIPTION}.partial"
