@@ -85,13 +85,11 @@ class ClickVit(nn.Module):
 
         `clicks` holds (row, column, sign) in pixels of the image.
         """
-        height, width = images.shape[2:]
-        scale = clicks.new_tensor([self.size / height, self.size / width])
-        square = torch.floor(clicks[..., :2] * scale + 0.5).clamp(max=self.size - 1)
-        prompts = torch.cat([square, clicks[..., 2:]], dim=2).flatten(0, 1)[:, None]
+        size_hw = (images.shape[2], images.shape[3])
+        prompts = self.square_clicks(clicks.flatten(0, 1)[:, None], size_hw)
         features = self.image_features(images).repeated(clicks.shape[1])
         logits = self.logits(features, prompts).unflatten(0, clicks.shape[:2])[:, :, 0]
-        return F.interpolate(logits, (height, width), mode="bilinear")
+        return F.interpolate(logits, size_hw, mode="bilinear")
 
     def image_features(self, images: Float[Tensor, "b 3 h w"]) -> ImageFeatures:
         """Return the features of RGB images in [0, 1] of any size."""
@@ -128,17 +126,15 @@ class ClickVit(nn.Module):
         return F.interpolate(coarse, (self.size, self.size), mode="bilinear", align_corners=True)
 
     def square_clicks(
-        self, clicks_xy: Tensor, positive: Tensor, size_hw: tuple[int, int]
-    ) -> Float[Tensor, "k 1 3"]:
-        """Return clicks in pixels of an image as rows of `logits`, one click a row.
+        self, clicks: Float[Tensor, "n k 3"], size_hw: tuple[int, int]
+    ) -> Float[Tensor, "n k 3"]:
+        """Return clicks (row, column, sign) in pixels of an image as `logits` takes them.
 
         Scaling truncates coordinate * scale + 0.5, as SegNext does.
         """
-        height, width = size_hw
-        scale = torch.tensor([self.size / height, self.size / width])
-        square = torch.floor(clicks_xy.flip(1).float() * scale + 0.5).clamp(max=self.size - 1)
-        sign = positive.float() * 2 - 1
-        return torch.cat([square, sign[:, None]], dim=1)[:, None]
+        scale = clicks.new_tensor([self.size / size_hw[0], self.size / size_hw[1]])
+        square = torch.floor(clicks[..., :2] * scale + 0.5).clamp(max=self.size - 1)
+        return torch.cat([square, clicks[..., 2:]], dim=-1)
 
     @torch.inference_mode()
     def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> ImageFeatures:
@@ -155,9 +151,9 @@ class ClickVit(nn.Module):
         positive: Bool[np.ndarray, " k"],
     ) -> Float32[np.ndarray, "k r s"]:
         """Return one logit map a click (protocol ClickModel)."""
-        clicks = self.square_clicks(
-            torch.from_numpy(clicks_xy), torch.from_numpy(positive), size_hw
-        )
+        signs = np.where(positive, 1, -1)
+        rows = np.stack([clicks_xy[:, 1], clicks_xy[:, 0], signs], axis=1, dtype=np.float32)
+        clicks = self.square_clicks(torch.from_numpy(rows)[:, None], size_hw)
         logits = self.logits(features.repeated(len(clicks)), clicks.to(features.tokens.device))
         return logits[:, 0].float().cpu().numpy()
 
