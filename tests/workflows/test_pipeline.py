@@ -110,7 +110,7 @@ def test_what_the_caller_got_wrong_is_one_line_and_status_2(clone):
     assert done.returncode == 2
     assert done.stderr == (
         "maskspace: params.yaml: distill.teachers_share: unknown key; remove it or correct its "
-        "spelling; got 0.15\n"
+        "spelling; got 0.05\n"
     )
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from maskspace import pictures
 from maskspace.config import Choice
+from maskspace.data.augment import Crop, random_crop
 from maskspace.data.loader import Mixture, dense
 from maskspace.data.shards import open_shards
 from maskspace.masks import (
@@ -35,13 +36,14 @@ MIN_PIXELS = 16
 
 @dataclass(frozen=True)
 class OverfitTask(EmbeddingTask):
-    """The student's task with the same whole images, unchanged, in every batch."""
+    """The student's task with the same few pieces, unchanged, in every batch."""
+
+    pieces: tuple[Crop, ...] = ()
 
     def batch(self, step: int, rows: range) -> EmbeddingBatch:
-        """Return the images themselves, as many as there are."""
+        """Return the pieces themselves, as many as there are."""
         del step
-        (images,) = self.train.datasets.values()
-        shown = [dense(images[row % len(images)]) for row in rows]
+        shown = [self.pieces[row % len(self.pieces)] for row in rows]
         return EmbeddingBatch(
             torch.from_numpy(np.stack([to_float(one.image) for one in shown])),
             torch.from_numpy(np.stack([to_label_map(one.masks) for one in shown])),
@@ -58,8 +60,22 @@ def overfit(config: OverfitConfig, shards: Path, run: Path, out: Path) -> dict[s
     variants = {"brightness": (1, config.brightness), "colours": (3, config.colours)}
     for name, (colours, objective) in variants.items():
         model = _trained(config, samples, colours, objective, run / name)
-        scores[name] = _score(samples, model, out / f"{name}.png")
+        scores[name] = _score(_pieces(config, samples), model, out / f"{name}.png")
     return scores
+
+
+def _pieces(config: OverfitConfig, samples: list[Sample]) -> tuple[Crop, ...]:
+    """Return one square of each image, always the same."""
+    return tuple(
+        random_crop(
+            dense(sample),
+            size=config.crops.size,
+            min_scale=config.crops.min_scale,
+            colours=config.crops.colours,
+            generator=np.random.default_rng(index),
+        )
+        for index, sample in enumerate(samples)
+    )
 
 
 def _trained(
@@ -78,7 +94,13 @@ def _trained(
         validation_images=len(samples),
         workers=config.workers,
     )
-    task = OverfitTask(config=recipe, objective=objective, train=mixture, held_out=mixture)
+    task = OverfitTask(
+        config=recipe,
+        objective=objective,
+        train=mixture,
+        held_out=mixture,
+        pieces=_pieces(config, samples),
+    )
     torch.set_num_threads(config.workers.threads)
     device = torch.device("cuda" if config.workers.gpu else "cpu")
     with followed({f"overfit {folder.name}": folder}, recipe.optimisation):
@@ -86,15 +108,14 @@ def _trained(
 
 
 @torch.inference_mode()
-def _score(samples: list[Sample], model: nn.Module, picture: Path) -> float:
+def _score(pieces: tuple[Crop, ...], model: nn.Module, picture: Path) -> float:
     rows, scores = [], []
-    for sample in samples:
-        arrays = dense(sample)
-        levels = model(torch.from_numpy(to_float(arrays.image))[None])
+    for piece in pieces:
+        levels = model(torch.from_numpy(to_float(piece.image))[None])
         finest = levels[min(levels)][0].numpy()
-        truth = to_label_map(arrays.masks)
-        pieces = int(split_components(truth + 1).max())
-        regions = PARTITIONERS["merge_tree"](finest, regions=pieces)
+        truth = to_label_map(piece.masks)
+        number = int(split_components(truth + 1).max())
+        regions = PARTITIONERS["merge_tree"](finest, regions=number)
         _, true = from_label_map(truth)
         _, predicted = from_label_map(regions)
         # not the metrics package: a changed metric trains nothing again
@@ -102,10 +123,10 @@ def _score(samples: list[Sample], model: nn.Module, picture: Path) -> float:
         scores.append(iou.max(axis=0).mean())
         rows.append(
             [
-                arrays.image,
-                pictures.paint_labels(arrays.image, truth),
+                piece.image,
+                pictures.paint_labels(piece.image, truth),
                 pictures.feature_colors(finest),
-                pictures.paint_labels(arrays.image, regions),
+                pictures.paint_labels(piece.image, regions),
             ]
         )
     titles = ["input", "truth", "features", "partition"]
