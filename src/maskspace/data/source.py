@@ -14,12 +14,15 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     """What a reader returns: `len`, `[index]` and iteration in an order that is always the same.
 
     `read(index)` is picklable, so that other processes can make single samples. `splits` holds the
-    source's own split of each sample, or None where it has none.
+    source's own split of each sample, or None where it has none. `groups` names what each sample
+    shares with its like (its scene, its sequence), so that no group falls in two splits; None where
+    every sample is a group of its own.
     """
 
     keys: tuple[str, ...]
     splits: tuple[str | None, ...]
     read: Callable[[int], Sample]
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse keys that could not name a record."""
@@ -28,6 +31,8 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
                 raise ValueError(f"{key}: {times} images share this key; rename all but one")
             if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
                 raise ValueError(f"{key!r} cannot be a key; rename with letters, digits, _ and -")
+        if self.groups is not None and len(self.groups) != len(self.keys):
+            raise ValueError(f"{len(self.groups)} groups for {len(self.keys)} keys; give one each")
 
     def __len__(self) -> int:
         """Return the number of samples."""
