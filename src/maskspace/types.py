@@ -1,14 +1,35 @@
 """Records and protocols that cross packages: samples, clicks, proposals, embeddings, models."""
 
 import io
+import re
+import struct
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
+
+#: The most pixels an image may have: a square of 12 000 a side.
+MAX_PIXELS = 144_000_000
+
+#: What PIL raises for files that are no whole image.
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,21 +158,43 @@ class Objective(Protocol):
 def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarray, "h w 3"]:
     """Return any image as uint8 RGB: a path, encoded bytes, a PIL image, or an `h w [c]` array.
 
-    EXIF rotation is applied, grey is repeated, alpha is dropped, 16-bit is scaled by 1/257 with
-    rounding. Raises ValueError for what is not an image, naming the file where there is one.
+    EXIF rotation is applied, grey is repeated, alpha is dropped, 16 bits are scaled by 1/257 with
+    rounding, and of several frames the first is taken. Raises ValueError for what is not an image
+    of 8 or 16 bits and at most MAX_PIXELS, naming the file where there is one.
     """
     if isinstance(image, np.ndarray):
         return _array_to_rgb(image)
     if isinstance(image, Image.Image):
         return _pil_to_rgb(image)
     name = "image bytes" if isinstance(image, bytes) else str(image)
+    encoded = image if isinstance(image, bytes) else _file_bytes(image)
+    with open_image(encoded, name=name) as opened:
+        try:
+            return _pil_to_rgb(opened, encoded)
+        except UNREADABLE as error:
+            raise ValueError(f"{name}: cannot be read as an image ({error})") from None
+
+
+def open_image(encoded: bytes, *, name: str) -> Image.Image:
+    """Return an encoded image whose header alone is read, none of its pixels yet.
+
+    Raises ValueError that starts with `name` for what is no image of 1 to MAX_PIXELS pixels.
+    """
     try:
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            return _pil_to_rgb(opened)
-    except FileNotFoundError:
-        raise ValueError(f"{name}: no such file; give the path of an image") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name}: cannot be read as an image ({error})") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is below
+            image = Image.open(io.BytesIO(encoded))
+    except UNREADABLE as error:
+        reason = "unknown format" if "cannot identify" in str(error) else error
+        raise ValueError(
+            f"{name}: cannot be read as an image ({reason}); replace the file"
+        ) from None
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(
+            f"{name}: {height} x {width} pixels; an image has 1 to {MAX_PIXELS} pixels"
+        )
+    return image
 
 
 def shrink_image(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> UInt8[np.ndarray, "r s 3"]:
@@ -169,11 +212,51 @@ def shrink_image(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> UInt8[n
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
 
 
-def _pil_to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+def _file_bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; give the path of an image") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from None
+
+
+def _pil_to_rgb(image: Image.Image, encoded: bytes | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    deep = _deep_colour(image, encoded) if encoded is not None else None
+    if deep is not None:
+        return deep
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         return _array_to_rgb(np.asarray(image))
     return np.array(image.convert("RGB"))
+
+
+def _deep_colour(image: Image.Image, encoded: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
+    """Return colour of 16 bits, rounded, or None for other images.
+
+    PIL keeps the high bytes only. Unpacking the file a second time in the other byte order gives
+    it the low ones.
+    """
+    raw = [str(tile.args if isinstance(tile.args, str) else tile.args[0]) for tile in image.tile]
+    if not raw or not all(re.fullmatch(r"[RGBAX]+;16[BLN]", one) for one in raw):
+        return None
+    native = "L" if sys.byteorder == "little" else "B"
+    with Image.open(io.BytesIO(encoded)) as low:
+        low.tile = [
+            tile._replace(args=_other_order(tile.args, one, native))
+            for tile, one in zip(low.tile, raw, strict=True)
+        ]
+        high_low = [
+            np.asarray(ImageOps.exif_transpose(one)).astype(np.uint16)[..., :3]
+            for one in (image, low)
+        ]
+    return _array_to_rgb(256 * high_low[0] + high_low[1])
+
+
+def _other_order(args: object, raw: str, native: str) -> object:
+    order = native if raw[-1] == "N" else raw[-1]
+    other = f"{raw[:-1]}{'L' if order == 'B' else 'B'}"
+    return (other, *args[1:]) if isinstance(args, tuple) else other
 
 
 def _array_to_rgb(array: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
@@ -181,7 +264,9 @@ def _array_to_rgb(array: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         raise ValueError(f"an image array is h w, h w 1, h w 3 or h w 4; got shape {array.shape}")
-    if array.dtype in (np.dtype(np.int32), np.dtype(np.uint16)):
+    if array.dtype.kind == "f":
+        raise ValueError("floating point has no stated white; save the image with 8 or 16 bits")
+    if array.dtype.kind in "iu" and array.dtype.itemsize in (2, 4):
         if array.min(initial=0) < 0 or array.max(initial=0) > 65535:
             raise ValueError("a 16-bit image has values in 0..65535; got values outside")
         array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
