@@ -40,7 +40,8 @@ class Annotation:
     pixels with w and h the numbers of columns and rows covered (pycocotools' convention, one more
     than SA-1B's); `parent` is the id of the smallest mask that contains this one, or None;
     `score` is the source's own confidence in [0, 1], 1 for a person's annotation; an `ignore`
-    annotation marks pixels that no metric and no loss may count.
+    annotation marks pixels that no metric and no loss may count; masks of one `layer` come from one
+    person or one pass, where a source has several (BSDS500's annotators, from 0).
     """
 
     id: int
@@ -50,6 +51,7 @@ class Annotation:
     parent: int | None = None
     score: float = 1.0
     ignore: bool = False
+    layer: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def test_colour_codes_the_id_as_coco_panoptic_does() -> None:
     opaque = np.dstack([colours, np.full((5, 7), 255, np.uint8)])
     for array in (colours, opaque):
         assert (label_map(encoded(Image.fromarray(array)), name="x") == ids).all()
-    with pytest.raises(ValueError, match="^x: is transparent in places"):
+    with pytest.raises(ValueError, match=r"^x: is transparent in places"):
         label_map(encoded(Image.fromarray(np.dstack([colours, colours[..., 0]]))), name="x")
 
 

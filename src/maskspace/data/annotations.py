@@ -1,17 +1,33 @@
 """Masks to annotations: run lengths, boxes, nesting; components split; duplicates dropped."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
-from scipy import ndimage
 
-from maskspace.masks import areas, boxes_xywh, decode, encode, nesting_parents
+from maskspace.data.run_lengths import (
+    boxes_xywh,
+    component_runs,
+    decode_runs,
+    encode_runs,
+    nesting_parents,
+)
+from maskspace.masks import encode
 from maskspace.types import Annotation, Sample
 
 #: A mask lies in another when this share of its pixels does: SA-1B's masks overlap by slivers.
 CONTAINMENT = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coded:
+    """A mask on its way to an annotation: COCO's string, and what its source says of it."""
+
+    counts: str
+    score: float = 1.0
+    layer: int = 0
+    ignore: bool = False
 
 
 def annotate(
@@ -20,38 +36,53 @@ def annotate(
     scores: Sequence[float] | None = None,
     containment: float = CONTAINMENT,
 ) -> tuple[Annotation, ...]:
-    """Return annotations with ids from 1 in the order of the masks, exact duplicates dropped.
+    """Return annotations of dense masks with ids from 1, as `annotate_coded` does."""
+    coded = [
+        Coded(counts=counts, score=1.0 if scores is None else scores[index])
+        for index, counts in enumerate(encode(masks))
+    ]
+    return annotate_coded(coded, masks.shape[1:], containment=containment)
 
-    Of equal masks the first stays, with the highest of their scores. The parent of a mask is the
-    smallest larger one that holds at least `containment` of it. Raises ValueError for an empty
-    mask, which marks nothing.
+
+def annotate_coded(
+    coded: Sequence[Coded], size_hw: tuple[int, int], *, containment: float = CONTAINMENT
+) -> tuple[Annotation, ...]:
+    """Return annotations with ids from 1: the masks in their order, then those to ignore.
+
+    Of equal masks of one layer the first stays, with the highest of their scores. The parent of a
+    mask is the smallest larger one, of any layer, that holds at least `containment` of it; masks to
+    ignore have and are none. Raises ValueError for an empty mask, which marks nothing, and for
+    strings that do not fit the size.
     """
-    best: dict[str, float] = {}
-    first: list[int] = []
-    for index, counts in enumerate(encode(masks)):
-        if counts not in best:
-            first.append(index)
-        best[counts] = max(best.get(counts, 0.0), 1.0 if scores is None else scores[index])
-    kept = masks[first]
-    area, boxes = areas(kept), boxes_xywh(kept)
+    best: dict[tuple[str, int, bool], Coded] = {}
+    for one in sorted(coded, key=lambda one: one.ignore):
+        key = (one.counts, one.layer, one.ignore)
+        best[key] = max(best.get(key, one), one, key=lambda other: other.score)
+    kept = list(best.values())
+    counts = [one.counts for one in kept]
+    runs = decode_runs(counts, size_hw)
+    area, boxes = runs.areas(), boxes_xywh(runs, size_hw)
     if not area.all():
-        raise ValueError(f"mask {first[int(area.argmin())] + 1} is empty; remove it")
+        empty = counts[int(area.argmin())]
+        raise ValueError(
+            f"mask {[one.counts for one in coded].index(empty) + 1} is empty; remove it"
+        )
+    number = sum(not one.ignore for one in kept)
+    parents = nesting_parents(counts[:number], size_hw, area[:number], containment=containment)
+    parents += [None] * (len(kept) - number)
     return tuple(
         Annotation(
             id=index + 1,
-            counts=counts,
+            counts=one.counts,
             area=int(area[index]),
-            box_xywh=(
-                int(boxes[index, 0]),
-                int(boxes[index, 1]),
-                int(boxes[index, 2]),
-                int(boxes[index, 3]),
-            ),
+            box_xywh=(x, y, w, h),
             parent=None if parent is None else parent + 1,
-            score=score,
+            score=one.score,
+            ignore=one.ignore,
+            layer=one.layer,
         )
-        for index, ((counts, score), parent) in enumerate(
-            zip(best.items(), nesting_parents(kept, containment=containment), strict=True)
+        for index, (one, parent, (x, y, w, h)) in enumerate(
+            zip(kept, parents, boxes.tolist(), strict=True)
         )
     )
 
@@ -67,27 +98,24 @@ def refine(
     """
     if not split_components and containment == CONTAINMENT:
         return sample
-    counted = [a for a in sample.annotations if not a.ignore]
-    masks = decode([a.counts for a in counted], sample.size_hw)
-    scores = [a.score for a in counted]
+    coded = [
+        Coded(counts=a.counts, score=a.score, layer=a.layer, ignore=a.ignore)
+        for a in sample.annotations
+    ]
     if split_components:
-        masks, scores = _components(masks, scores, min_component_area)
-    annotations = annotate(masks, scores=scores, containment=containment)
-    ignored = (a for a in sample.annotations if a.ignore)
-    renumbered = (replace(a, id=len(annotations) + i) for i, a in enumerate(ignored, start=1))
-    return replace(sample, annotations=(*annotations, *renumbered))
+        coded = _components(coded, sample.size_hw, min_component_area)
+    return replace(
+        sample, annotations=annotate_coded(coded, sample.size_hw, containment=containment)
+    )
 
 
-def _components(
-    masks: Bool[np.ndarray, "n h w"], scores: list[float], min_area: int
-) -> tuple[Bool[np.ndarray, "m h w"], list[float]]:
-    pieces: list[np.ndarray] = []
-    kept: list[float] = []
-    for mask, score in zip(masks, scores, strict=True):
-        components = np.empty(mask.shape, np.int32)
-        ndimage.label(mask, output=components)
-        sizes = np.bincount(components.ravel())
-        large = [label for label in range(1, len(sizes)) if sizes[label] >= min_area]
-        pieces += [components == label for label in large]
-        kept += [score] * len(large)
-    return np.array(pieces, bool).reshape(-1, *masks.shape[1:]), kept
+def _components(coded: list[Coded], size_hw: tuple[int, int], min_area: int) -> list[Coded]:
+    counted = [one for one in coded if not one.ignore]
+    runs = decode_runs([one.counts for one in counted], size_hw)
+    components, owner = component_runs(runs, size_hw, min_area=min_area)
+    pieces = encode_runs(components, size_hw)
+    split = [
+        replace(counted[index], counts=counts)
+        for counts, index in zip(pieces, owner.tolist(), strict=True)
+    ]
+    return split + [one for one in coded if one.ignore]
