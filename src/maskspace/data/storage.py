@@ -1,0 +1,190 @@
+"""Files wherever they are: local paths and every URL that fsspec knows, through one small door.
+
+Reads are by offset and keep no position, so that threads and forked copies share nothing. What is
+written appears whole or not at all: locally by a rename, in an object store when the upload ends.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
+
+import fsspec
+from fsspec.core import split_protocol
+from upath import UPath
+
+#: A local path, or a URL with its options.
+AnyPath: TypeAlias = Path | UPath
+
+#: The extra of ours that brings the driver of a protocol.
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
+_LOCAL = ("", "file", "local")
+_READ_ONLY = ("http", "https")
+#: Here a file appears when its upload ends; elsewhere it is uploaded beside its name and moved.
+_OBJECT_STORES = ("abfs", "az", "gcs", "gs", "memory", "oss", "s3", "s3a")
+
+
+def locate(place: str | AnyPath) -> AnyPath:
+    """Return the path of a folder or a file that is given as a path or as a URL.
+
+    Local ones, `file:` URLs too, are plain paths. Raises ValueError for a protocol that is unknown
+    or whose driver is not installed.
+    """
+    if isinstance(place, Path):
+        return place
+    if isinstance(place, str):
+        protocol, rest = split_protocol(place)
+        if protocol is None:
+            return Path(rest)
+        place = _checked(str(protocol), place)
+    return Path(place.path) if place.protocol in _LOCAL else place
+
+
+def _checked(protocol: str, url: str) -> UPath:
+    try:
+        fsspec.get_filesystem_class(protocol)
+        return UPath(url)
+    except ImportError as error:
+        extra = _EXTRAS.get(protocol)
+        mend = f"`pip install maskspace[{extra}]`" if extra else error
+        raise ValueError(f"{url}: the driver for {protocol}:// is not installed; {mend}") from None
+    except ValueError:
+        raise ValueError(f"{url}: no driver knows {protocol}://; correct the URL") from None
+
+
+def transfer_errors() -> tuple[type[Exception], ...]:
+    """Return what reading and writing may raise for reasons of the file, the disk or the net.
+
+    Two drivers have errors that are no OSError; they are named only where they are loaded.
+    """
+    found: list[type[Exception]] = [OSError]
+    for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
+
+
+@runtime_checkable
+class RangedFile(Protocol):
+    """A file that is read by offset."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer where the file ends."""
+        ...
+
+
+class LocalFile:
+    """A local file, opened once; no position is kept. It closes when nobody holds it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer where the file ends."""
+        return os.pread(self._descriptor, size, offset)
+
+    def size(self) -> int:
+        """Return the number of bytes in the file."""
+        return os.fstat(self._descriptor).st_size
+
+
+class RemoteFile:
+    """A file at a URL; every read is one ranged request."""
+
+    def __init__(self, path: UPath) -> None:
+        # of this process and thread: a file system that was inherited through a fork does not work
+        self._files = fsspec.filesystem(path.protocol, **path.storage_options)
+        self._path = path
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer where the file ends."""
+        if size == 0:
+            return b""
+        content = self._files.cat_file(self._path.path, start=offset, end=offset + size)
+        if len(content) > size:
+            raise ValueError(f"{self._path}: its server ignores ranges; download the file")
+        return content
+
+
+def open_ranged(path: AnyPath) -> LocalFile | RemoteFile:
+    """Return the file for reads by offset; a local one has to exist."""
+    return LocalFile(path) if isinstance(path, Path) else RemoteFile(path)
+
+
+@contextmanager
+def writing(path: AnyPath) -> Iterator[BinaryIO]:
+    """Give a file to write, which appears at `path` when the block ends, never if it raises.
+
+    What is for a URL is written to a temporary file first and uploaded at the end. Raises
+    ValueError for a URL that cannot be written to.
+    """
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.partial")
+        with partial.open("wb") as file, _removed_on_error(partial):
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        return
+    if path.protocol in _READ_ONLY:
+        raise ValueError(f"{path}: {path.protocol}:// is read-only; write to a folder or s3://")
+    with tempfile.NamedTemporaryFile(suffix=".partial") as file:
+        yield file  # pyright: ignore[reportReturnType]
+        file.flush()
+        _upload(file.name, path)
+
+
+@contextmanager
+def _removed_on_error(partial: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _upload(name: str, path: UPath) -> None:
+    files = path.fs
+    if path.protocol in _OBJECT_STORES:
+        files.put_file(name, path.path)
+        return
+    partial = f"{path.path}.partial"
+    files.makedirs(path.parent.path, exist_ok=True)
+    files.put_file(name, partial)
+    with suppress(FileNotFoundError):
+        files.rm_file(path.path)
+    files.mv(partial, path.path)
+
+
+def write_bytes(path: AnyPath, content: bytes) -> None:
+    """Write a file that appears whole or not at all."""
+    with writing(path) as file:
+        file.write(content)
+
+
+def write_text(path: AnyPath, text: str) -> AnyPath:
+    """Write a text file that appears whole or not at all, and return its path."""
+    write_bytes(path, text.encode())
+    return path
+
+
+def write_json(path: AnyPath, value: object) -> AnyPath:
+    """Write JSON that appears whole or not at all, and return its path."""
+    return write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def size_of(path: AnyPath) -> int | None:
+    """Return the number of bytes of a file, or None if there is no such file."""
+    try:
+        return path.stat().st_size if isinstance(path, Path) else path.fs.size(path.path)
+    except FileNotFoundError:
+        return None
