@@ -6,18 +6,30 @@ import pytest
 from PIL import Image
 
 from maskspace.data.bsds500 import annotator_label_maps, read_bsds500
-from maskspace.data.loader import dense
-from maskspace.masks import from_label_map
+from maskspace.masks import decode, from_label_map
 
 
-def test_every_annotators_every_mask_is_there_once(assets: Path) -> None:
+def test_every_annotators_masks_are_a_layer(assets: Path) -> None:
     root = assets / "bsds500"
-    sample = read_bsds500(str(root), seed=0, limit=1, split="val")[0]
-    maps = annotator_label_maps(root / "val/images" / f"{sample.key}.jpg", sample.size_hw)
-    every = {mask.tobytes() for labels in maps for mask in from_label_map(labels)[1]}
-    found = [mask.tobytes() for mask in dense(sample).masks]
-    assert set(found) == every and len(found) == len(every)
-    assert all((labels > 0).all() for labels in maps)
+    for sample in read_bsds500(str(root), seed=0, limit=2, split="val"):
+        path = root / "val/images" / f"{sample.key}.jpg"
+        maps = annotator_label_maps(path, sample.size_hw)
+        assert len(maps) >= 4 and {a.layer for a in sample.annotations} == set(maps)
+        for layer, labels in maps.items():
+            counts = [a.counts for a in sample.annotations if a.layer == layer]
+            expected = from_label_map(labels)[1]
+            assert (decode(counts, sample.size_hw) == expected).all()
+            assert (expected.sum(axis=0) == 1).all()
+
+
+def test_counts_are_those_of_the_manifest(assets: Path) -> None:
+    root = assets / "bsds500"
+    for split, expected in {"train": 1087, "val": 546}.items():
+        source = read_bsds500(str(root), seed=0, limit=None, split=split)
+        images = [(root / split / "images" / f"{key}.jpg") for key in source.keys]
+        found = list((root / split / "groundTruth").glob("*.png"))
+        assert len(found) == expected
+        assert {p.name.rsplit("_a", 1)[0] for p in found} == {p.stem for p in images}
 
 
 def test_source_splits_are_kept(assets: Path) -> None:

@@ -1,20 +1,21 @@
 """BSDS500 (Arbelaez et al. 2011, doi:10.1109/TPAMI.2010.161): photos, each with several annotators.
 
-Layout: `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`, the label map of annotator K.
+Layout: `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`, the label map of annotator K. The
+masks of annotator K are in layer K.
 """
 
 import re
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
-from PIL import Image
 
-from maskspace.data.annotations import CONTAINMENT, annotate
+from maskspace.data.annotations import CONTAINMENT, annotate_coded
+from maskspace.data.files import check_split, dataset_root, files_by_stem, inside
 from maskspace.data.images import image_size_hw
+from maskspace.data.label_maps import coded_label_map, read_file, read_label_map
 from maskspace.data.source import Source
-from maskspace.masks import from_label_map
+from maskspace.data.storage import AnyPath
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")
@@ -28,14 +29,17 @@ def read_bsds500(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image, with the masks of all its annotators, exact duplicates dropped.
+    """Return one sample an image, with the masks of each of its annotators in a layer of its own.
 
-    Only the images of `split` if it is given. `annotator_label_maps` gives the annotators apart.
+    A mask that two annotators drew exactly alike is there twice, once in each layer; parents are of
+    any layer. Only the images of `split` if it is given.
     """
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"bsds500: split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
+    check_split("bsds500", split, SPLITS)
     chosen = [s for s in SPLITS if split in (None, s)]
-    paths = [path for s in chosen for path in sorted((Path(root) / s / "images").glob("*.jpg"))]
+    folder = dataset_root(root)
+    paths = [
+        path for s in chosen for path in files_by_stem(folder / s / "images", "*.jpg").values()
+    ]
     if not paths:
         raise ValueError(
             f"{root}: no {'|'.join(chosen)}/images/*.jpg; correct the root or the split"
@@ -44,51 +48,43 @@ def read_bsds500(
     return Source(
         keys=tuple(path.stem for path in kept),
         splits=tuple(path.parts[-3] for path in kept),
-        read=partial(_sample, paths=kept, containment=containment),
+        read=partial(_sample, root=folder, paths=kept, containment=containment),
     )
 
 
-def _sample(index: int, *, paths: tuple[Path, ...], containment: float) -> Sample:
+def _sample(index: int, *, root: AnyPath, paths: tuple[AnyPath, ...], containment: float) -> Sample:
     path = paths[index]
-    image = path.read_bytes()
+    image = read_file(path)
     size_hw = image_size_hw(image, name=str(path))
-    maps = annotator_label_maps(path, size_hw)
-    masks = np.concatenate([from_label_map(labels)[1] for labels in maps])
+    coded = [
+        one
+        for layer, labels in annotator_label_maps(path, size_hw).items()
+        for one in coded_label_map(labels, layer=layer)
+    ]
     return Sample(
         key=path.stem,
         dataset="bsds500",
         image=image,
         extension="jpg",
         size_hw=size_hw,
-        annotations=annotate(masks, containment=containment),
+        annotations=annotate_coded(coded, size_hw, containment=containment),
         split=path.parts[-3],
         licence="non-commercial research and education",
-        source=f"{path.parts[-3]}/{path.name}, {len(maps)} annotators",
+        source=inside(path, root),
     )
 
 
-def annotator_label_maps(image: Path, size_hw: tuple[int, int]) -> list[Int64[np.ndarray, "h w"]]:
-    """Return the label map of each annotator of an image, in their order."""
+def annotator_label_maps(
+    image: AnyPath, size_hw: tuple[int, int]
+) -> dict[int, Int64[np.ndarray, "h w"]]:
+    """Return the label map of each annotator of an image by the annotator's number, ascending."""
     folder = image.parent.parent / "groundTruth"
     number = re.compile(rf"{re.escape(image.stem)}_a(\d+)\.png")
-    found = [
-        (int(m[1]), p)
-        for p in folder.glob(f"{image.stem}_a*.png")
-        if (m := number.fullmatch(p.name))
-    ]
+    found = {
+        int(match[1]): path
+        for path in folder.glob(f"{image.stem}_a*.png")
+        if (match := number.fullmatch(path.name))
+    }
     if not found:
         raise ValueError(f"{folder}/{image.stem}_a0.png: missing; every image needs an annotator")
-    return [_label_map(path, size_hw) for _, path in sorted(found)]
-
-
-def _label_map(path: Path, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
-    try:
-        with Image.open(path) as opened:
-            labels = np.asarray(opened).astype(np.int64)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable PNG ({error}); replace the file") from None
-    if labels.shape != size_hw:
-        raise ValueError(
-            f"{path}: is {labels.shape}, its image is {size_hw} (h, w); pair them again"
-        )
-    return labels
+    return {layer: read_label_map(found[layer], size_hw) for layer in sorted(found)}

@@ -5,14 +5,18 @@ R + 256 G + 65536 B (COCO panoptic's). What cannot hold labels exactly (JPEG, fl
 colour, real transparency) is refused in one line.
 """
 
-from pathlib import Path
-
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int, Int64
 from PIL import Image
-from upath import UPath
 
+from maskspace.data.annotations import Coded
+from maskspace.data.files import bounded_bytes
+from maskspace.data.run_lengths import encode_runs, label_map_runs
+from maskspace.data.storage import AnyPath
 from maskspace.types import UNREADABLE, open_image
+
+#: The largest image file that is read.
+MAX_FILE_BYTES = 1 << 30
 
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 _PNG_DEPTH = 24  # where a PNG says its bits per channel
@@ -20,7 +24,7 @@ _SCALE = {2: 85, 4: 17}  # PIL stretches grey of 2 and 4 bits to 0..255
 
 
 def read_label_map(
-    path: Path | UPath, size_hw: tuple[int, int] | None = None
+    path: AnyPath, size_hw: tuple[int, int] | None = None
 ) -> Int64[np.ndarray, "h w"]:
     """Return the label of each pixel of an image file, at least 0.
 
@@ -70,14 +74,25 @@ def _check_size(values: np.ndarray, size_hw: tuple[int, int] | None, name: str) 
         )
 
 
-def read_file(path: Path | UPath) -> bytes:
-    """Return the bytes of a file; ValueError in one line if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; fetch the dataset again") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error}); check the file") from None
+def coded_label_map(
+    labels: Int[np.ndarray, "h w"], *, ignored: int | None = None, layer: int = 0
+) -> list[Coded]:
+    """Return the mask of each label above 0, ascending; that of `ignored` is one to ignore.
+
+    `ignored` may be 0 too.
+    """
+    size_hw = (labels.shape[0], labels.shape[1])
+    ids, runs = label_map_runs(labels + 1 if ignored == 0 else labels)
+    ids = ids - 1 if ignored == 0 else ids
+    return [
+        Coded(counts=counts, layer=layer, ignore=label == ignored)
+        for label, counts in zip(ids.tolist(), encode_runs(runs, size_hw), strict=True)
+    ]
+
+
+def read_file(path: AnyPath) -> bytes:
+    """Return the bytes of an image file, or ValueError in one line; at most MAX_FILE_BYTES."""
+    return bounded_bytes(path, limit=MAX_FILE_BYTES)
 
 
 def _decoded(image: Image.Image, name: str) -> np.ndarray:
