@@ -9,12 +9,19 @@ from maskspace.data.loader import dense
 from maskspace.data.source import Source, generated
 
 ROOTS = {"hypersim": "hypersim", "mosaics": "textures", "sa1b": "sa1b"}
+TREES = {"hqseg44k": "hqseg44k"}
+ASSETS = {
+    "bsds500": "bsds500",
+    "davis": "davis/DAVIS",
+    "davis_interactive": "davis_interactive",
+}
 
 
 @pytest.fixture(scope="session")
-def sources(raw: Path, assets: Path) -> dict[str, Source]:
+def sources(raw: Path, trees: Path, assets: Path) -> dict[str, Source]:
     roots = {name: str(raw / folder) for name, folder in ROOTS.items()}
-    roots["bsds500"] = str(assets / "bsds500")
+    roots |= {name: str(trees / folder) for name, folder in TREES.items()}
+    roots |= {name: str(assets / folder) for name, folder in ASSETS.items()}
     return {name: READERS[name](roots.get(name, ""), seed=3, limit=4) for name in READERS}
 
 

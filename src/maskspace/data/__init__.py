@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 
 from maskspace.data.bsds500 import read_bsds500
+from maskspace.data.davis import read_davis
+from maskspace.data.davis_interactive import read_davis_interactive
+from maskspace.data.hqseg44k import read_hqseg44k
 from maskspace.data.hypersim import read_hypersim
 from maskspace.data.mosaics import read_mosaics
 from maskspace.data.rectangles import read_rectangles
@@ -13,6 +16,9 @@ from maskspace.types import Reader
 #: Readers by the name that commands and params.yaml use.
 READERS: Mapping[str, Reader] = {
     "bsds500": read_bsds500,
+    "davis": read_davis,
+    "davis_interactive": read_davis_interactive,
+    "hqseg44k": read_hqseg44k,
     "hypersim": read_hypersim,
     "mosaics": read_mosaics,
     "rectangles": read_rectangles,
