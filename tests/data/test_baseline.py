@@ -51,6 +51,8 @@ def test_the_manifest_of_plain_rectangles_says_1(tmp_path: Path) -> None:
         "min_component_area": 1,
         "containment": 0.95,
         "samples_per_shard": 20,
+        "repack": True,
+        "store": ".",
     }
     config = build_section(ShardsConfig, value, place="x")
     write_dataset(tmp_path, "rectangles", config, READERS)

@@ -26,6 +26,8 @@ def made(tmp_path, click_task):
         "min_component_area": 8,
         "containment": 0.95,
         "samples_per_shard": 8,
+        "repack": True,
+        "store": ".",
     }
     folder = tmp_path / "shards" / "rectangles"
     folder.mkdir(parents=True)

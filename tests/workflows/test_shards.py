@@ -22,6 +22,8 @@ shards:
     min_component_area: 1
     containment: 0.95
     samples_per_shard: 20
+    repack: true
+    store: .
 validate: {min_masks: 1, max_masks: 99, min_area: 1, min_side: 16, max_side: 64}
 """
 

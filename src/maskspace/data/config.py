@@ -9,11 +9,13 @@ from maskspace.config import Choice, section
 class SplitConfig:
     """How samples are divided; `val` and `test` are shares of them, in [0, 1).
 
-    "hash" divides by a hash of the key. "source" keeps the source's own division: its train is
-    divided in train and val by the hash, its val and test are our test, and `test` is not used.
+    "hash" divides by a hash of the group of a sample, or of its key where the source has no groups.
+    "source" keeps the source's own train, val and test; a mapping from the source's splits to ours,
+    such as {train: train, val: test}, does so under other names. With either, the shares count
+    where the source has no val, or no test: then they are taken by the hash from its train.
     """
 
-    mode: Literal["hash", "source"]
+    mode: Literal["hash", "source"] | dict[str, Literal["train", "val", "test"]]
     val: float
     test: float
 
@@ -24,13 +26,31 @@ class SplitConfig:
 
 
 @section
+class ShardBytes:
+    """The size to aim at for a shard, in bytes."""
+
+    bytes: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no size."""
+        if self.bytes < 1:
+            raise ValueError("bytes is at least 1")
+
+
+@section
 class ShardsConfig:
     """One dataset: which reader reads what, and what becomes of its masks.
 
-    `root` is a folder or a file under version control, also for the generated datasets: DVC's graph
-    wants one. `limit` cuts the dataset short (null: all of it). With `split_components` each mask
-    gives one mask per 4-connected component of at least `min_component_area` pixels. `containment`
-    is the share of a mask that has to lie in its parent.
+    `root` is a folder, a file or a URL that the stage graph depends on; for the generated datasets
+    a file under version control. `limit` cuts the dataset short (null: all of it). With
+    `split_components` each mask gives one mask per 4-connected component of at least
+    `min_component_area` pixels. `containment` is the share of a mask that has to lie in its parent.
+
+    `samples_per_shard` is a number, or {bytes: N} for as many as make up N bytes: their number is
+    found once, from 32 samples spread over the source. With `repack: false` images are not copied:
+    a shard holds records, which point to the images in `root`, for readers that know where these
+    lie. `store` is where the shards are written: "." beside the manifest, else a folder or a URL in
+    which they get a folder of their own.
     """
 
     reader: Choice
@@ -41,13 +61,16 @@ class ShardsConfig:
     split_components: bool
     min_component_area: int
     containment: float
-    samples_per_shard: int
+    samples_per_shard: int | ShardBytes
+    repack: bool
+    store: str
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
         if self.seed < 0 or (self.limit is not None and self.limit < 1):
             raise ValueError("seed is at least 0 and limit at least 1, or null")
-        if self.min_component_area < 1 or self.samples_per_shard < 1:
+        samples = self.samples_per_shard
+        if self.min_component_area < 1 or (isinstance(samples, int) and samples < 1):
             raise ValueError("min_component_area and samples_per_shard are at least 1")
         if not 0.5 < self.containment <= 1:
             raise ValueError("containment is in (0.5, 1]")

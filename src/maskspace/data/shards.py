@@ -1,119 +1,115 @@
-"""Samples to webdataset shards and back: `KEY.jpg` or `KEY.png` untouched, and `KEY.json`.
+"""Samples to webdataset shards: `KEY.jpg` or another image, untouched, and `KEY.json`.
 
 A shard is the unit of work. What it holds depends on the dataset and its parameters alone, so that
-any number of workers, killed any number of times, writes the same bytes; it appears by a rename, so
-that one that exists is whole. `manifest.json` counts them and holds their hashes.
+any number of workers, killed any number of times, writes the same bytes; it appears whole or not at
+all. A run goes on where another ended: a shard whose sidecar is there and whose size is as the
+sidecar says is not read again. The hash, the counts and the places of the samples come out of the
+writing itself.
 """
 
-import bisect
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, overload
+from typing import Any, BinaryIO, cast
+
+import numpy as np
 
 from maskspace.config import Choice, choose, keyword_options, lookup
 from maskspace.data.annotations import refine
-from maskspace.data.config import ShardsConfig, SplitConfig
-from maskspace.data.source import Source
-from maskspace.data.tars import Member, members, read_member
-from maskspace.types import Annotation, Reader, Sample
+from maskspace.data.config import ShardsConfig
+from maskspace.data.counts import Tally
+from maskspace.data.manifest import (
+    MANIFEST,
+    SamplePlace,
+    ShardFacts,
+    Sidecar,
+    finished_shard,
+    read_manifest,
+    shards_folder,
+    write_manifest,
+    write_sidecar,
+)
+from maskspace.data.open_shards import Shards, open_shards
+from maskspace.data.records import encode_record, read_sample, sample_places
+from maskspace.data.source import ImagePlace, Source
+from maskspace.data.splits import SPLITS, assign_splits, require_splits
+from maskspace.data.storage import AnyPath, locate, write_json, write_text, writing
+from maskspace.data.tars import BLOCK
+from maskspace.types import Reader, Sample
 
-SPLITS = ("train", "val", "test")
-MANIFEST = "manifest.json"
+__all__ = [
+    "MANIFEST",
+    "SPLITS",
+    "MapUnits",
+    "ShardFacts",
+    "Shards",
+    "finished_shard",
+    "open_shards",
+    "read_manifest",
+    "read_sample",
+    "sample_places",
+    "shard_facts",
+    "shards_folder",
+    "write_dataset",
+    "write_json",
+    "write_manifest",
+    "write_shard",
+    "write_text",
+]
+
+PLAN = "plan.json"
+
+#: Samples that are looked at to find out how many make up a number of bytes.
+PROBED = 32
 
 #: Applies a function to every unit of work and gives the results in order, here or on a cluster.
 MapUnits = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardFacts:
-    """What the manifest says of one shard."""
-
-    name: str
-    samples: int
-    masks: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Unit:
     """A shard to write: its file and which samples of the source go in."""
 
-    path: Path
-    indices: tuple[int, ...]
-
-
-def split_of(key: str, own: str | None, config: SplitConfig) -> str:
-    """Return "train", "val" or "test" for the key, given the source's own split of it."""
-    share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
-    if config.mode == "source":
-        if own not in SPLITS:
-            raise ValueError(f"{key}: the source has no split for it; set split.mode to hash")
-        return "test" if own != "train" else "val" if share < config.val else "train"
-    return "test" if share < config.test else "val" if share < config.test + config.val else "train"
+    path: AnyPath
+    indices: np.ndarray
 
 
 def write_dataset(
-    folder: Path,
+    folder: str | AnyPath,
     name: str,
     config: ShardsConfig,
     readers: Mapping[str, Reader],
     *,
     map_units: MapUnits = map,
-) -> Path:
+) -> AnyPath:
     """Write the shards of a dataset and its manifest in `folder`, and return the manifest's path.
 
-    Shards that are already in `folder` are kept: it has to be the folder of this very dataset and
-    parameters. Raises ValueError for a split that would be empty though its share is not 0.
+    Shards of the same dataset and parameters that are already there are kept. Raises ValueError for
+    a folder with shards of others, for a reader that `repack: false` does not fit, and for a split
+    that would be empty though its share is not 0.
     """
+    folder = locate(folder)
+    stored = folder if config.store == "." else locate(config.store) / folder.name
+    locate(config.root)  # a driver that is missing is told before the reader looks for files
     read = choose(readers, config.reader, kind="reader")
     source = read(config.root, seed=config.seed, limit=config.limit)
-    units = _units(folder, source, config)
+    if not config.repack and source.image_place is None:
+        raise ValueError(f"{config.reader.name}: its images have to be copied; set repack to true")
+    split = assign_splits(source, config.split)
+    require_splits(split, config.split, root=config.root)
+    details = _details(config, readers)
+    plan = _plan(stored, source, config, details)
+    units = _units(stored, split, plan["samples_in_a_shard"])
     shard = partial(_write_unit, source=source, config=config)
     facts = list(map_units(shard, units))
-    return write_manifest(folder, facts, dataset=name, details=_details(config, readers))
-
-
-def _units(folder: Path, source: Source, config: ShardsConfig) -> list[_Unit]:
-    chosen: dict[str, list[int]] = {split: [] for split in SPLITS}
-    for index, (key, own) in enumerate(zip(source.keys, source.splits, strict=True)):
-        chosen[split_of(key, own, config.split)].append(index)
-    shares = {"train": 1.0, "val": config.split.val, "test": config.split.test}
-    for split, indices in chosen.items():
-        if not indices and shares[split] > 0:
-            raise ValueError(
-                f"{config.root}: none of its {len(source)} samples falls in the split {split}; "
-                "raise limit or the share of the split"
-            )
-    step = config.samples_per_shard
-    return [
-        _Unit(
-            path=folder / f"{split}-{number:06d}.tar",
-            indices=tuple(indices[number * step : (number + 1) * step]),
-        )
-        for split, indices in chosen.items()
-        for number in range(-(-len(indices) // step))
-    ]
-
-
-def _write_unit(unit: _Unit, *, source: Source, config: ShardsConfig) -> ShardFacts:
-    if not unit.path.exists():
-        samples = (
-            refine(
-                source[index],
-                split_components=config.split_components,
-                min_component_area=config.min_component_area,
-                containment=config.containment,
-            )
-            for index in unit.indices
-        )
-        write_shard(unit.path, samples)
-    return shard_facts(unit.path)
+    written = {**details, "plan": plan}
+    manifest = write_manifest(stored, facts, dataset=name, details=written)
+    (stored / PLAN).unlink(missing_ok=True)
+    if stored == folder:
+        return manifest
+    return write_json(folder / MANIFEST, {**read_manifest(stored), "stored_in": str(stored)})
 
 
 def _details(config: ShardsConfig, readers: Mapping[str, Reader]) -> dict[str, Any]:
@@ -124,179 +120,155 @@ def _details(config: ShardsConfig, readers: Mapping[str, Reader]) -> dict[str, A
     return {**asdict(config), "reader": asdict(reader)}
 
 
-def write_shard(path: Path, samples: Iterable[Sample]) -> None:
-    """Write a tar of samples that appears whole or not at all; same samples, same bytes."""
+def _plan(
+    stored: AnyPath, source: Source, config: ShardsConfig, details: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what decides which samples go into which shard; kept, so that it is found once.
+
+    The keys of the source and the parameters, as a hash; and how many samples a shard holds.
+    """
+    digest = hashlib.sha256(json.dumps(details, sort_keys=True).encode())
+    for key in source.keys:
+        digest.update(f"{key}\0".encode())
+    kept = _kept_plan(stored)
+    if kept is None:
+        size = config.samples_per_shard
+        number = size if isinstance(size, int) else _fitting(size.bytes, source, config)
+        kept = {"inputs_sha256": digest.hexdigest(), "samples_in_a_shard": number}
+        write_json(stored / PLAN, kept)
+    if kept["inputs_sha256"] != digest.hexdigest():
+        raise ValueError(f"{stored}: has shards of other parameters or samples; empty it")
+    return kept
+
+
+def _kept_plan(stored: AnyPath) -> dict[str, Any] | None:
+    for name in (MANIFEST, PLAN):
+        try:
+            value = json.loads((stored / name).read_bytes())
+        except (FileNotFoundError, ValueError):
+            continue
+        plan = value.get("plan") if name == MANIFEST else value
+        if plan is not None:
+            return plan
+    return None
+
+
+def _fitting(shard_bytes: int, source: Source, config: ShardsConfig) -> int:
+    """Return how many samples make up a shard of so many bytes, by some that are evenly spread."""
+    probed = min(PROBED, len(source))
+    picked = [(2 * i + 1) * len(source) // (2 * probed) for i in range(probed)]
+    sizes = 0
+    for sample, place in _samples(picked, source, config):
+        sizes += _in_tar(len(encode_record(sample, place=place)))
+        sizes += 0 if place else _in_tar(len(sample.image))
+    return max(1, shard_bytes * probed // sizes)
+
+
+def _in_tar(size: int) -> int:
+    return BLOCK + -(-size // BLOCK) * BLOCK
+
+
+def _units(stored: AnyPath, split: np.ndarray, step: int) -> list[_Unit]:
+    return [
+        _Unit(
+            path=stored / f"{name}-{number:06d}.tar",
+            indices=chosen[number * step : (number + 1) * step],
+        )
+        for chosen, name in ((np.flatnonzero(split == i), s) for i, s in enumerate(SPLITS))
+        for number in range(-(-len(chosen) // step))
+    ]
+
+
+def _write_unit(unit: _Unit, *, source: Source, config: ShardsConfig) -> ShardFacts:
+    finished = finished_shard(unit.path)
+    return finished or _write(unit.path, _samples(unit.indices.tolist(), source, config))
+
+
+def _samples(
+    indices: Iterable[int], source: Source, config: ShardsConfig
+) -> Iterator[tuple[Sample, ImagePlace | None]]:
+    """Yield samples as they are written, with the places of their images if these stay there."""
+    for index in indices:
+        sample = refine(
+            source[index],
+            split_components=config.split_components,
+            min_component_area=config.min_component_area,
+            containment=config.containment,
+        )
+        place = source.image_place
+        yield sample, None if config.repack or place is None else place(index)
+
+
+def write_shard(path: AnyPath, samples: Iterable[Sample]) -> ShardFacts:
+    """Write a tar of samples, whole or not at all, then its sidecar; same samples, same bytes."""
+    return _write(path, ((sample, None) for sample in samples))
+
+
+def _write(path: AnyPath, samples: Iterable[tuple[Sample, ImagePlace | None]]) -> ShardFacts:
     from webdataset.writer import TarWriter  # a second to import, and reading needs none of it
 
-    partial_path = path.with_name(f"{path.name}.partial")
-    with partial_path.open("wb") as file:
-        writer = TarWriter(file, user="", group="", mode=0o644, mtime=0, encoder=False)
-        for sample in samples:
-            record = json.dumps(_record(sample), sort_keys=True, separators=(",", ":"))
-            writer.write(
-                {"__key__": sample.key, sample.extension: sample.image, "json": record.encode()}
-            )
-        writer.close()
-        file.flush()
-        os.fsync(file.fileno())
-    partial_path.replace(path)
+    tally, places = Tally(), []
+    with writing(path) as file:
+        hashed = _Hashed(file)
+        tar = TarWriter(
+            cast(BinaryIO, hashed), user="", group="", mode=0o644, mtime=0, encoder=False
+        )
+        for sample, place in samples:
+            image = b"" if place else sample.image
+            places.append(_add(tar, sample, image, encode_record(sample, place=place)))
+            tally.add(sample)
+        tar.close()
+    counts = tally.counts()
+    facts = ShardFacts(
+        name=path.name,
+        samples=counts.samples,
+        masks=counts.masks,
+        bytes=hashed.size,
+        sha256=hashed.sha256.hexdigest(),
+        counts=counts,
+    )
+    write_sidecar(path, Sidecar(facts=facts, places=tuple(places)))
+    return facts
 
 
-def shard_facts(path: Path) -> ShardFacts:
-    """Return the counts, size and hash of a shard, from reading all of it."""
-    samples = [read_sample(path, *pair) for pair in sample_places(path)]
-    content = path.read_bytes()
+def shard_facts(path: AnyPath) -> ShardFacts:
+    """Return the facts of a shard from reading all of it, whatever its sidecar says."""
+    tally = Tally()
+    for image, label in sample_places(path):
+        tally.add(read_sample(path, image, label))
+    content, counts = path.read_bytes(), tally.counts()
     return ShardFacts(
         name=path.name,
-        samples=len(samples),
-        masks=sum(len(sample.annotations) for sample in samples),
+        samples=counts.samples,
+        masks=counts.masks,
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
+        counts=counts,
     )
 
 
-def write_manifest(
-    folder: Path, facts: Iterable[ShardFacts], *, dataset: str, details: Mapping[str, Any]
-) -> Path:
-    """Write `manifest.json` for the shards `SPLIT-NNNNNN.tar` in `folder`; return its path.
-
-    `details` is added as it is: the parameters that the shards were made with. Partial files that a
-    kill has left in the folder are removed.
-    """
-    for stray in folder.glob("*.partial"):
-        stray.unlink()
-    ordered = sorted(facts, key=lambda one: (SPLITS.index(one.name.split("-")[0]), one.name))
-    splits = {
-        split: _sum(split, [one for one in ordered if one.name.startswith(f"{split}-")])
-        for split in SPLITS
-    }
-    totals = {key: sum(splits[s][key] for s in SPLITS) for key in ("samples", "masks", "bytes")}
-    manifest = {"dataset": dataset, "splits": splits, "totals": totals, **details}
-    return write_json(folder / MANIFEST, manifest)
+def _add(tar: Any, sample: Sample, image: bytes, record: bytes) -> SamplePlace:
+    """Append a sample, members in the order of their names, and return where it is."""
+    begin = tar.tarstream.offset
+    image_name = f"{sample.key}.{sample.extension}"
+    contents = {"json": record, **({sample.extension: image} if image else {})}
+    places = {}
+    for extension in sorted(contents):
+        tar.write({"__key__": sample.key, extension: contents[extension]})
+        size = len(contents[extension])
+        places[extension] = (tar.tarstream.offset - _in_tar(size) + BLOCK, size)
+    label = places["json"]
+    return SamplePlace(image_name, *places.get(sample.extension, (begin, 0)), *label)
 
 
-def _sum(split: str, facts: list[ShardFacts]) -> dict[str, Any]:
-    counts = {key: sum(getattr(one, key) for one in facts) for key in ("samples", "masks", "bytes")}
-    return {**counts, "shards": [asdict(one) for one in facts]}
+class _Hashed:
+    """A file that is written to, its bytes counted and hashed as they pass."""
 
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.size, self.sha256 = file, 0, hashlib.sha256()
 
-def write_json(path: Path, value: object) -> Path:
-    """Write JSON that appears whole or not at all, and return its path."""
-    return write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file that appears whole or not at all, and return its path."""
-    partial_path = path.with_name(f"{path.name}.partial")
-    partial_path.write_text(text)
-    partial_path.replace(path)
-    return path
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a folder of shards."""
-    try:
-        return json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{folder}: no {MANIFEST}; run `dvc repro --pull` to make it") from None
-    except ValueError as error:
-        raise ValueError(f"{folder / MANIFEST}: not JSON ({error}); make it again") from None
-
-
-def open_shards(folder: Path, split: str) -> "Shards":
-    """Return the samples of "train", "val" or "test" in a folder of shards, read when asked for."""
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
-    listed = read_manifest(folder)["splits"][split]["shards"]
-    return Shards([folder / one["name"] for one in listed], [one["samples"] for one in listed])
-
-
-class Shards(Sequence):  # of samples; a checked parameter would make beartype read one
-    """Samples in the order of their shards; any one is read on its own, by tar and offset.
-
-    The headers of a shard are scanned once, when a sample of it is first asked for. Files are
-    opened for each read, so that forked and pickled copies share no position.
-    """
-
-    def __init__(self, paths: Sequence[Path], counts: Sequence[int]) -> None:
-        self.paths = tuple(paths)
-        self._ends = [sum(counts[: i + 1]) for i in range(len(counts))]
-        self._pairs: dict[int, list[tuple[Member, Member]]] = {}
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return self._ends[-1] if self._ends else 0
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Yield the samples in order."""
-        return (self[index] for index in range(len(self)))
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        """Return one sample, or the list of samples of a slice."""
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        index = range(len(self))[index]
-        shard = bisect.bisect_right(self._ends, index)
-        if shard not in self._pairs:
-            self._pairs[shard] = self._scan(shard)
-        start = self._ends[shard - 1] if shard else 0
-        return read_sample(self.paths[shard], *self._pairs[shard][index - start])
-
-    def _scan(self, shard: int) -> list[tuple[Member, Member]]:
-        pairs = sample_places(self.paths[shard])
-        said = self._ends[shard] - (self._ends[shard - 1] if shard else 0)
-        if len(pairs) != said:
-            raise ValueError(
-                f"{self.paths[shard]}: holds {len(pairs)} samples, its manifest says {said}; "
-                "make the shards again"
-            )
-        return pairs
-
-
-def sample_places(path: Path) -> list[tuple[Member, Member]]:
-    """Return the image and the JSON of each sample in a shard, in order."""
-    grouped: dict[str, list[Member]] = {}
-    for member in members(path):
-        grouped.setdefault(member.name.rsplit(".", 1)[0], []).append(member)
-    pairs = []
-    for key, group in grouped.items():
-        labels = [member for member in group if member.name.endswith(".json")]
-        images = [member for member in group if not member.name.endswith(".json")]
-        if len(labels) != 1 or len(images) != 1:
-            raise ValueError(f"{path}:{key}: not one image and one JSON; make the shard again")
-        pairs.append((images[0], labels[0]))
-    return pairs
-
-
-def read_sample(path: Path, image: Member, label: Member) -> Sample:
-    """Return the sample whose image and JSON are at these places of a shard."""
-    key, extension = image.name.rsplit(".", 1)
-    try:
-        record = json.loads(read_member(path, label))
-        annotations = tuple(_annotation(one) for one in record.pop("annotations"))
-        record["size_hw"] = tuple(record["size_hw"])
-        sample = Sample(
-            image=read_member(path, image),
-            extension=extension,
-            annotations=annotations,
-            **record,
-        )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}:{label.name}: not a record ({error}); make it again") from None
-    if sample.key != key:
-        raise ValueError(f"{path}:{label.name}: says its key is {sample.key}; make it again")
-    return sample
-
-
-def _annotation(record: dict[str, Any]) -> Annotation:
-    return Annotation(**{**record, "box_xywh": tuple(record["box_xywh"])})
-
-
-def _record(sample: Sample) -> dict[str, Any]:
-    record = asdict(sample)
-    del record["image"], record["extension"]
-    return record
+    def write(self, content: bytes) -> int:
+        """Write bytes and return their number."""
+        self.sha256.update(content)
+        self.size += len(content)
+        return self._file.write(content)

@@ -2,11 +2,57 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import overload
 
+import numpy as np
+
 from maskspace.types import Sample
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlace:
+    """Where an image's bytes are: a file, named relative to the dataset's root, and what of it."""
+
+    file: str
+    offset: int
+    size: int
+
+
+class PackedNames(Sequence):  # of str; a checked parameter would make beartype read one
+    """ASCII names in one array: 11 million names of 12 letters take 132 MB, as a tuple 670 MB.
+
+    `names` is read once and in pieces, so that it may be a generator.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        pieces, taken = [np.zeros(0, "S1")], iter(names)
+        while piece := [name for name, _ in zip(taken, range(100_000), strict=False)]:
+            pieces.append(np.array([name.encode("ascii") for name in piece]))
+        self._names = np.concatenate(pieces)
+
+    def __len__(self) -> int:
+        """Return the number of names."""
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        """Return one name, or the list of names of a slice."""
+        if isinstance(index, slice):
+            return [name.decode() for name in self._names[index].tolist()]
+        return self._names[index].decode()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names in order."""
+        step = 100_000
+        return chain.from_iterable(self[at : at + step] for at in range(0, len(self), step))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,21 +62,24 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     `read(index)` is picklable, so that other processes can make single samples. `splits` holds the
     source's own split of each sample, or None where it has none. `groups` names what each sample
     shares with its like (its scene, its sequence), so that no group falls in two splits; None where
-    every sample is a group of its own.
+    every sample is a group of its own. `image_place(index)`, where a reader has it, says where the
+    image lies, so that a shard may point to it. The sequences of a large source are compact ones:
+    `PackedNames` for keys and groups, `Repeated` for splits that are all the same.
     """
 
-    keys: tuple[str, ...]
-    splits: tuple[str | None, ...]
+    keys: Sequence[str]
+    splits: Sequence[str | None]
     read: Callable[[int], Sample]
-    groups: tuple[str, ...] | None = None
+    groups: Sequence[str] | None = None
+    image_place: Callable[[int], ImagePlace] | None = None
 
     def __post_init__(self) -> None:
         """Refuse keys that could not name a record."""
-        for key, times in Counter(self.keys).items():
-            if times > 1:
-                raise ValueError(f"{key}: {times} images share this key; rename all but one")
-            if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
+        for key in self.keys:
+            if not _KEY.fullmatch(key):
                 raise ValueError(f"{key!r} cannot be a key; rename with letters, digits, _ and -")
+        for key, times in _repeated(self.keys):
+            raise ValueError(f"{key}: {times} images share this key; rename all but one")
         if self.groups is not None and len(self.groups) != len(self.keys):
             raise ValueError(f"{len(self.groups)} groups for {len(self.keys)} keys; give one each")
 
@@ -51,6 +100,35 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
         if isinstance(index, slice):
             return [self.read(i) for i in range(len(self))[index]]
         return self.read(range(len(self))[index])
+
+
+class Repeated(Sequence):  # of one value; see Source
+    """One value for every sample, in the memory of one."""
+
+    def __init__(self, value: str | None, number: int) -> None:
+        self.value, self.number = value, number
+
+    def __len__(self) -> int:
+        """Return how many times the value is there."""
+        return self.number
+
+    @overload
+    def __getitem__(self, index: int) -> str | None: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str | None]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str | None] | None:
+        """Return the value, or a list of it for a slice."""
+        found = range(self.number)[index]
+        return self.value if isinstance(found, int) else [self.value] * len(found)
+
+
+def _repeated(keys: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the keys that come more than once and how often; 8 bytes a key are needed."""
+    hashes = np.fromiter((hash(key) for key in keys), np.int64, len(keys))
+    ordered = np.sort(hashes)
+    twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    suspects = Counter(key for key in keys if hash(key) in twice) if twice else {}
+    return [(key, times) for key, times in suspects.items() if times > 1]
 
 
 def generated(name: str, *, limit: int | None, read: Callable[[int], Sample]) -> Source:

@@ -119,6 +119,20 @@ def open_ranged(path: AnyPath) -> LocalFile | RemoteFile:
     return LocalFile(path) if isinstance(path, Path) else RemoteFile(path)
 
 
+def read_exactly(file: RangedFile, offset: int, size: int, *, name: str) -> bytes:
+    """Return `size` bytes from `offset`; ValueError that starts with `name` if they are not there.
+
+    What a driver raises becomes that ValueError, too.
+    """
+    try:
+        content = file.read_at(offset, size)
+    except transfer_errors() as error:
+        raise ValueError(f"{name}: cannot be read ({error}); check it") from None
+    if len(content) != size:
+        raise ValueError(f"{name}: truncated; fetch or write it again")
+    return content
+
+
 @contextmanager
 def writing(path: AnyPath) -> Iterator[BinaryIO]:
     """Give a file to write, which appears at `path` when the block ends, never if it raises.

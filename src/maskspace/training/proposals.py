@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from maskspace.data.annotations import annotate
-from maskspace.data.shards import ShardFacts, open_shards, shard_facts, write_manifest, write_shard
+from maskspace.data.shards import (
+    ShardFacts,
+    finished_shard,
+    open_shards,
+    write_manifest,
+    write_shard,
+)
 from maskspace.models import load_model
 from maskspace.partition.grid_clicks import propose_from_clicks
 from maskspace.training.config import ProposalsConfig
@@ -66,12 +72,13 @@ def _units(source: Path, target: Path, config: ProposalsConfig) -> list[_Unit]:
 
 
 def _write_unit(unit: _Unit, *, clicker: Path, config: ProposalsConfig) -> ShardFacts:
-    if not unit.path.exists():
-        torch.set_num_threads(1)
-        opened = open_shards(unit.source, "train")
-        model = _loaded(clicker)
-        write_shard(unit.path, (_proposed(opened[i], model, config) for i in unit.images))
-    return shard_facts(unit.path)
+    finished = finished_shard(unit.path)
+    if finished is not None:
+        return finished
+    torch.set_num_threads(1)
+    opened = open_shards(unit.source, "train")
+    model = _loaded(clicker)
+    return write_shard(unit.path, (_proposed(opened[i], model, config) for i in unit.images))
 
 
 @cache

@@ -1,0 +1,128 @@
+"""What a number of samples holds, counted from their records alone: no mask is decoded."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from maskspace.types import Annotation, Sample
+
+#: Deeper masks are counted here; SA-1B's deepest are about ten.
+DEEPEST = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Numbers and histograms of samples; those of two sets add up.
+
+    `samples`, `masks` (with those to ignore), `ignored` and `image_bytes` are totals. Bin k of
+    `areas` counts the masks of 2^k to 2^(k+1) - 1 pixels; bin k of `masks_an_image` and of `sides`
+    counts the images with 2^(k-1) to 2^k - 1 masks, and of so long a longer side (bin 0: none);
+    bin k of `depths` counts the masks with k masks around them, the last one also those with more.
+    `smallest_hw` and `largest_hw` are by number of pixels.
+    """
+
+    samples: int = 0
+    masks: int = 0
+    ignored: int = 0
+    image_bytes: int = 0
+    areas: tuple[int, ...] = ()
+    masks_an_image: tuple[int, ...] = ()
+    sides: tuple[int, ...] = ()
+    depths: tuple[int, ...] = ()
+    smallest_hw: tuple[int, int] | None = None
+    largest_hw: tuple[int, int] | None = None
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Return the counts of both sets together."""
+        sizes = [s for c in (self, other) for s in (c.smallest_hw, c.largest_hw) if s is not None]
+        return Counts(
+            samples=self.samples + other.samples,
+            masks=self.masks + other.masks,
+            ignored=self.ignored + other.ignored,
+            image_bytes=self.image_bytes + other.image_bytes,
+            areas=_added(self.areas, other.areas),
+            masks_an_image=_added(self.masks_an_image, other.masks_an_image),
+            sides=_added(self.sides, other.sides),
+            depths=_added(self.depths, other.depths),
+            smallest_hw=min(sizes, key=_by_pixels, default=None),
+            largest_hw=max(sizes, key=_by_pixels, default=None),
+        )
+
+
+class Tally:
+    """Counts samples one by one."""
+
+    def __init__(self) -> None:
+        self._image_bytes = self._ignored = 0
+        self._areas: list[int] = []
+        self._depths: list[int] = []
+        self._masks: list[int] = []
+        self._sizes: list[tuple[int, int]] = []
+
+    def add(self, sample: Sample) -> None:
+        """Count one more."""
+        self._image_bytes += len(sample.image)
+        self._ignored += sum(annotation.ignore for annotation in sample.annotations)
+        self._areas += [annotation.area for annotation in sample.annotations]
+        self._depths += depths(sample.annotations)
+        self._masks.append(len(sample.annotations))
+        self._sizes.append(sample.size_hw)
+
+    def counts(self) -> Counts:
+        """Return the counts so far."""
+        longer = [max(size) for size in self._sizes]
+        return Counts(
+            samples=len(self._masks),
+            masks=len(self._areas),
+            ignored=self._ignored,
+            image_bytes=self._image_bytes,
+            areas=_histogram([max(area.bit_length() - 1, 0) for area in self._areas]),
+            masks_an_image=_histogram([number.bit_length() for number in self._masks]),
+            sides=_histogram([side.bit_length() for side in longer]),
+            depths=_histogram(self._depths),
+            smallest_hw=min(self._sizes, key=_by_pixels, default=None),
+            largest_hw=max(self._sizes, key=_by_pixels, default=None),
+        )
+
+
+def depths(annotations: Iterable[Annotation]) -> list[int]:
+    """Return for each annotation the number of masks around it, at most DEEPEST."""
+    parents = {annotation.id: annotation.parent for annotation in annotations}
+    found = []
+    for parent in parents.values():
+        depth = 0
+        while parent is not None and depth < DEEPEST:
+            depth, parent = depth + 1, parents.get(parent)
+        found.append(depth)
+    return found
+
+
+def counts_as_json(counts: Counts) -> dict[str, Any]:
+    """Return the counts as plain values."""
+    return asdict(counts)
+
+
+def counts_from_json(value: Mapping[str, Any]) -> Counts:
+    """Return the counts that `counts_as_json` gave, read back from JSON."""
+    known: dict[str, Any] = {
+        field.name: tuple(value[field.name])
+        if isinstance(value[field.name], list)
+        else value[field.name]
+        for field in fields(Counts)
+    }
+    return Counts(**known)
+
+
+def _histogram(bins: list[int]) -> tuple[int, ...]:
+    return tuple(np.bincount(np.array(bins, np.int64)).tolist())
+
+
+def _added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    short, long = sorted((left, right), key=len)
+    return tuple(a + b for a, b in zip(short, long, strict=False)) + long[len(short) :]
+
+
+def _by_pixels(size_hw: tuple[int, int]) -> tuple[int, int]:
+    return size_hw[0] * size_hw[1], size_hw[0]

@@ -1,0 +1,143 @@
+"""What is known of shards without reading them: a manifest of all, a sidecar beside each.
+
+`manifest.json` lists the shards of each split with their counts, sizes and hashes, and says how
+they were made. `SHARD.tar.json` repeats what the manifest says of one shard and adds the places of
+its samples, so that any sample is one ranged read; it is written after its shard, which is
+therefore whole if the sidecar is there and says its size.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from maskspace.data.counts import Counts, counts_as_json, counts_from_json
+from maskspace.data.splits import SPLITS
+from maskspace.data.storage import AnyPath, locate, size_of, transfer_errors, write_json, write_text
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardFacts:
+    """What the manifest says of one shard, and the counts of its samples for the totals."""
+
+    name: str
+    samples: int
+    masks: int
+    bytes: int
+    sha256: str
+    counts: Counts = field(default_factory=Counts, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePlace:
+    """Where a sample is in its shard: `image` is its member's name, its size 0 if not there."""
+
+    image: str
+    image_offset: int
+    image_size: int
+    label_offset: int
+    label_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """What `SHARD.tar.json` holds."""
+
+    facts: ShardFacts
+    places: tuple[SamplePlace, ...]
+
+
+def sidecar_path(shard: AnyPath) -> AnyPath:
+    """Return the path of a shard's sidecar."""
+    return shard.with_name(f"{shard.name}.json")
+
+
+def write_sidecar(shard: AnyPath, sidecar: Sidecar) -> None:
+    """Write the sidecar of a shard that is complete."""
+    facts = sidecar.facts
+    value = {
+        **_said(facts),
+        "counts": counts_as_json(facts.counts),
+        "places": [
+            [p.image, p.image_offset, p.image_size, p.label_offset, p.label_size]
+            for p in sidecar.places
+        ],
+    }
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    write_text(sidecar_path(shard), text + "\n")
+
+
+def read_sidecar(shard: AnyPath) -> Sidecar | None:
+    """Return the sidecar of a shard, or None where there is none that can be read."""
+    try:
+        value = json.loads(sidecar_path(shard).read_bytes())
+        places = tuple(SamplePlace(*place) for place in value.pop("places"))
+        counts = counts_from_json(value.pop("counts"))
+        return Sidecar(facts=ShardFacts(**value, counts=counts), places=places)
+    except (ValueError, TypeError, KeyError, AttributeError, *transfer_errors()):
+        return None
+
+
+def finished_shard(shard: AnyPath) -> ShardFacts | None:
+    """Return the facts of a shard that is there and whole by its size, or None."""
+    sidecar = read_sidecar(shard)
+    return sidecar.facts if sidecar and size_of(shard) == sidecar.facts.bytes else None
+
+
+def write_manifest(
+    folder: AnyPath, facts: Iterable[ShardFacts], *, dataset: str, details: Mapping[str, Any]
+) -> AnyPath:
+    """Write `manifest.json` for the shards `SPLIT-NNNNNN.tar` in `folder`; return its path.
+
+    `details` is added as it is: the parameters that the shards were made with. Partial files that a
+    kill has left in the folder are removed.
+    """
+    if isinstance(folder, Path):
+        for stray in folder.glob("*.partial"):
+            stray.unlink()
+    ordered = sorted(facts, key=lambda one: (SPLITS.index(one.name.split("-")[0]), one.name))
+    splits = {
+        split: _sum([one for one in ordered if one.name.startswith(f"{split}-")])
+        for split in SPLITS
+    }
+    totals = {key: sum(splits[s][key] for s in SPLITS) for key in ("samples", "masks", "bytes")}
+    manifest = {"dataset": dataset, "splits": splits, "totals": totals, **details}
+    return write_json(folder / MANIFEST, manifest)
+
+
+def _sum(facts: list[ShardFacts]) -> dict[str, Any]:
+    return {
+        **{key: sum(getattr(one, key) for one in facts) for key in ("samples", "masks", "bytes")},
+        "counts": counts_as_json(sum((one.counts for one in facts), Counts())),
+        "shards": [_said(one) for one in facts],
+    }
+
+
+def _said(facts: ShardFacts) -> dict[str, Any]:
+    return {key: value for key, value in vars(facts).items() if key != "counts"}
+
+
+def read_manifest(folder: str | AnyPath) -> dict[str, Any]:
+    """Return the manifest of a folder of shards, which may be a URL."""
+    path = locate(folder) / MANIFEST
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{folder}: no {MANIFEST}; run `dvc repro --pull` to make it") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); make it again") from None
+    except transfer_errors() as error:
+        raise ValueError(f"{path}: cannot be read ({error}); check the URL") from None
+
+
+def shards_folder(folder: str | AnyPath, manifest: Mapping[str, Any]) -> AnyPath:
+    """Return where the shards of a manifest are: beside it, or where it says."""
+    return locate(manifest.get("stored_in") or folder)
+
+
+def facts_of(manifest: Mapping[str, Any], split: str) -> list[ShardFacts]:
+    """Return what a manifest says of the shards of one split, without their counts."""
+    return [ShardFacts(**one) for one in manifest["splits"][split]["shards"]]

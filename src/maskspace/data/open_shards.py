@@ -1,0 +1,224 @@
+"""The samples of shards, wherever they are: any one by its index, or in order."""
+
+import bisect
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any, overload
+
+from maskspace.data.manifest import (
+    SamplePlace,
+    ShardFacts,
+    facts_of,
+    read_manifest,
+    read_sidecar,
+    shards_folder,
+)
+from maskspace.data.records import (
+    Record,
+    image_path,
+    open_image_file,
+    parse_record,
+    read_image,
+    sample_of,
+    sample_places,
+)
+from maskspace.data.splits import SPLITS
+from maskspace.data.storage import (
+    AnyPath,
+    LocalFile,
+    RemoteFile,
+    locate,
+    open_ranged,
+    read_exactly,
+)
+from maskspace.data.tars import Member
+from maskspace.types import Sample
+
+#: Files that are kept open, with their places in memory: 128 kB for a shard of 1000 samples.
+OPEN_FILES = 256
+
+#: Bytes that are read at once when samples are asked for in order.
+SPAN_BYTES = 8 * 2**20
+
+
+def open_shards(folder: str | AnyPath, split: str) -> "Shards":
+    """Return the samples of "train", "val" or "test" in a folder of shards, read when asked for.
+
+    The folder is a path or any URL that fsspec knows; https:// can be read from, too.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
+    manifest = read_manifest(folder)
+    place, facts = shards_folder(folder, manifest), facts_of(manifest, split)
+    return Shards([place / one.name for one in facts], facts, images=images_root(manifest))
+
+
+def images_root(manifest: dict[str, Any]) -> AnyPath | None:
+    """Return where the images are that the shards of a manifest point to; None if they hold them.
+
+    Relative to the current folder if the dataset's root was given so.
+    """
+    return None if manifest.get("repack", True) else locate(manifest["root"])
+
+
+class _Opened:
+    """A shard that is open: its file and the places of its samples."""
+
+    def __init__(self, path: AnyPath, facts: ShardFacts) -> None:
+        try:
+            self.file = open_ranged(path)
+        except FileNotFoundError:
+            raise ValueError(f"{path}: missing, its manifest lists it; make it again") from None
+        if isinstance(self.file, LocalFile) and self.file.size() != facts.bytes:
+            raise ValueError(
+                f"{path}: has {self.file.size()} bytes, its manifest says {facts.bytes}; "
+                "make the shard again"
+            )
+        self.places = _places(path, facts)
+
+
+def _places(path: AnyPath, facts: ShardFacts) -> Sequence[SamplePlace]:
+    """Return the places from the sidecar of this very shard, else from the headers of the tar."""
+    sidecar = read_sidecar(path)
+    if sidecar is not None and sidecar.facts == facts and len(sidecar.places) == facts.samples:
+        return sidecar.places
+    places = [_place(image, label) for image, label in sample_places(path)]
+    if len(places) != facts.samples:
+        raise ValueError(
+            f"{path}: holds {len(places)} samples, its manifest says {facts.samples}; "
+            "make the shards again"
+        )
+    return places
+
+
+def _place(image: Member | None, label: Member) -> SamplePlace:
+    if image is None:
+        return SamplePlace(label.name, 0, 0, label.offset, label.size)
+    return SamplePlace(image.name, image.offset, image.size, label.offset, label.size)
+
+
+class Shards(Sequence):  # of samples; a checked parameter would make beartype read one
+    """Samples in the order of their shards; any one is one ranged read of its shard.
+
+    A shard is opened when a sample of it is first asked for. Reads keep no position, and a forked
+    or pickled copy opens its own files, so that copies share nothing. Iteration, and `read_range`,
+    read many samples at once.
+    """
+
+    def __init__(
+        self, paths: Sequence[AnyPath], facts: Sequence[ShardFacts], *, images: AnyPath | None
+    ) -> None:
+        self.paths, self.facts, self.images = tuple(paths), tuple(facts), images
+        self.ends = list(accumulate(one.samples for one in facts))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._shards: OrderedDict[int, _Opened] = OrderedDict()
+        self._images: OrderedDict[AnyPath, LocalFile | RemoteFile] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: no open file."""
+        kept = ("paths", "facts", "images", "ends")
+        return {key: value for key, value in vars(self).items() if key in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the copy."""
+        vars(self).update(state)
+        self._forget()
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return self.ends[-1] if self.ends else 0
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples in order."""
+        return self.read_range(0, len(self))
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        """Return one sample, or the list of samples of a slice."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        index = range(len(self))[index]
+        return next(self.read_range(index, index + 1))
+
+    def read_range(self, start: int, stop: int) -> Iterator[Sample]:
+        """Yield the samples from `start` to before `stop`, a few megabytes a read."""
+        while start < stop:
+            shard, row = self.place_of(start)
+            opened = self._shard(shard)
+            rows = range(row, min(row + stop - start, len(opened.places)))
+            for span in _spans(opened.places, rows):
+                yield from self._read_span(shard, opened, span)
+            start += len(rows)
+
+    def place_of(self, index: int) -> tuple[int, int]:
+        """Return the shard that a sample is in, and its number in there."""
+        shard = bisect.bisect_right(self.ends, index)
+        return shard, index - (self.ends[shard - 1] if shard else 0)
+
+    def _shard(self, shard: int) -> _Opened:
+        if self._process != os.getpid():
+            self._forget()
+        opened = self._shards.pop(shard, None) or _Opened(self.paths[shard], self.facts[shard])
+        self._shards[shard] = opened
+        while len(self._shards) > OPEN_FILES:
+            self._shards.popitem(last=False)
+        return opened
+
+    def _read_span(self, shard: int, opened: _Opened, span: range) -> Iterator[Sample]:
+        places = [opened.places[row] for row in span]
+        begin, end = _begin(places[0]), max(map(_end, places))
+        path = self.paths[shard]
+        content = memoryview(read_exactly(opened.file, begin, end - begin, name=str(path)))
+        for place in places:
+            where = f"{path}:{place.image}"
+            record = parse_record(
+                bytes(_slice(content, begin, place.label_offset, place.label_size)), where=where
+            )
+            key, _, extension = place.image.rpartition(".")
+            if record.key != key:
+                raise ValueError(f"{where}: its record's key is {record.key}; make it again")
+            if record.place is None:
+                image = bytes(_slice(content, begin, place.image_offset, place.image_size))
+                yield sample_of(record, image, extension, where=where)
+            else:
+                image = self._read_image(record, where)
+                yield sample_of(record, image, record.extension or "", where=where)
+
+    def _read_image(self, record: Record, where: str) -> bytes:
+        """Return an image that lies outside of the shards; it is checked, nobody else guards it."""
+        path = image_path(record, self.images, where=where)
+        file = self._images.pop(path, None) or open_image_file(path, where=where)
+        self._images[path] = file
+        while len(self._images) > OPEN_FILES:
+            self._images.popitem(last=False)
+        return read_image(record, file, where=f"{path}, for {where}")
+
+
+def _spans(places: Sequence[SamplePlace], rows: range) -> Iterator[range]:
+    """Yield the rows in runs that are read at once."""
+    first = rows.start
+    for row in rows:
+        if row > first and _end(places[row]) - _begin(places[first]) > SPAN_BYTES:
+            yield range(first, row)
+            first = row
+    yield range(first, rows.stop)
+
+
+def _begin(place: SamplePlace) -> int:
+    return min(place.image_offset, place.label_offset) if place.image_size else place.label_offset
+
+
+def _end(place: SamplePlace) -> int:
+    return max(place.image_offset + place.image_size, place.label_offset + place.label_size)
+
+
+def _slice(content: memoryview, begin: int, offset: int, size: int) -> memoryview:
+    return content[offset - begin : offset - begin + size]

@@ -1,0 +1,145 @@
+"""A sample as the record of a shard, and back.
+
+A record is JSON: every field of the sample but the image and its extension, and `sha256`, the hash
+of the image's bytes. The image is the member beside it, `KEY.EXTENSION`; where a shard only points
+to images, the record says in `image` which bytes of which file of the dataset's root they are.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from maskspace.data.source import ImagePlace
+from maskspace.data.storage import (
+    AnyPath,
+    LocalFile,
+    RangedFile,
+    RemoteFile,
+    open_ranged,
+    read_exactly,
+)
+from maskspace.data.tars import Member, members, read_member
+from maskspace.types import Annotation, Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A record as it is read: a sample but for its image."""
+
+    key: str
+    sha256: str | None
+    place: ImagePlace | None
+    extension: str | None
+    fields: Mapping[str, Any]
+
+
+def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
+    """Return the JSON of a sample, the same for the same sample; `place` points to its image."""
+    record = dict(vars(sample))
+    image, extension = record.pop("image"), record.pop("extension")
+    record["annotations"] = [vars(annotation) for annotation in sample.annotations]
+    record["sha256"] = hashlib.sha256(image).hexdigest()
+    if place is not None:
+        record["image"] = {**asdict(place), "extension": extension}
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+
+
+def parse_record(text: bytes, *, where: str) -> Record:
+    """Return the record in the bytes of a JSON member; ValueError that starts with `where`."""
+    try:
+        fields = json.loads(text)
+        image = fields.pop("image", None)
+        sha256 = fields.pop("sha256", None)
+        fields["size_hw"] = tuple(fields["size_hw"])
+        fields["annotations"] = tuple(_annotation(one) for one in fields["annotations"])
+        extension = image.pop("extension") if image else None
+        place = ImagePlace(**image) if image else None
+        return Record(
+            key=fields["key"], sha256=sha256, place=place, extension=extension, fields=fields
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{where}: not a record ({error}); make it again") from None
+
+
+def _annotation(record: dict[str, Any]) -> Annotation:
+    return Annotation(**{**record, "box_xywh": tuple(record["box_xywh"])})
+
+
+def sample_of(record: Record, image: bytes, extension: str, *, where: str) -> Sample:
+    """Return a record and the bytes of its image as a sample."""
+    try:
+        return Sample(image=image, extension=extension, **record.fields)
+    except TypeError as error:
+        raise ValueError(f"{where}: not a record ({error}); make it again") from None
+
+
+def check_image(record: Record, image: bytes, *, where: str) -> None:
+    """Raise ValueError if the image is not the one that the record was made for."""
+    if record.sha256 is not None and hashlib.sha256(image).hexdigest() != record.sha256:
+        raise ValueError(f"{where}: its image has changed since; make the shard again")
+
+
+def image_path(record: Record, images: AnyPath | None, *, where: str) -> AnyPath:
+    """Return the file that a record points to, which has to lie in the folder `images`."""
+    file = record.place.file if record.place else "/"
+    if images is None or file.startswith("/") or "://" in file or ".." in file.split("/"):
+        raise ValueError(f"{where}: points to no image of its dataset; make the shard again")
+    return images / file if file else images
+
+
+def open_image_file(path: AnyPath, *, where: str) -> LocalFile | RemoteFile:
+    """Return the file of an image outside of the shard for reads by offset."""
+    try:
+        return open_ranged(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: missing, {where} points to it; put it back") from None
+
+
+def read_image(record: Record, file: RangedFile, *, where: str) -> bytes:
+    """Return the image that a record points to, checked: no manifest has the hash of its file."""
+    assert record.place is not None
+    image = read_exactly(file, record.place.offset, record.place.size, name=where)
+    check_image(record, image, where=where)
+    return image
+
+
+def sample_places(path: AnyPath) -> list[tuple[Member | None, Member]]:
+    """Return the image and the JSON of each sample in a shard, in order, from its headers.
+
+    The image is None where the shard only points to it.
+    """
+    grouped: dict[str, list[Member]] = {}
+    for member in members(path):
+        grouped.setdefault(member.name.rsplit(".", 1)[0], []).append(member)
+    pairs = []
+    for key, group in grouped.items():
+        labels = [member for member in group if member.name.endswith(".json")]
+        images = [member for member in group if not member.name.endswith(".json")]
+        if len(labels) != 1 or len(images) > 1:
+            raise ValueError(f"{path}:{key}: not one image and one JSON; make the shard again")
+        pairs.append((images[0] if images else None, labels[0]))
+    return pairs
+
+
+def read_sample(
+    path: AnyPath, image: Member | None, label: Member, *, images: AnyPath | None = None
+) -> Sample:
+    """Return the sample whose image and JSON are at these places of a shard, both checked.
+
+    `images` is the folder of an image that the shard only points to. Raises ValueError for what is
+    no record of this key, and for an image that is not the one the record was made for.
+    """
+    where = f"{path}:{label.name}"
+    record = parse_record(read_member(path, label), where=where)
+    if record.key != label.name.rpartition(".")[0]:
+        raise ValueError(f"{where}: says its key is {record.key}; make it again")
+    if image is not None:
+        content, extension = read_member(path, image), image.name.rpartition(".")[2]
+    else:
+        file = image_path(record, images, where=where)
+        content = read_image(record, open_image_file(file, where=where), where=f"{file}, {where}")
+        extension = record.extension or ""
+    check_image(record, content, where=where)
+    return sample_of(record, content, extension, where=where)
