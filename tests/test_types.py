@@ -1,10 +1,14 @@
 import io
+import struct
+import warnings
+import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from maskspace.types import read_rgb, shrink_image
+from maskspace.types import open_image, read_rgb, shrink_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
@@ -83,6 +87,118 @@ def test_arrays_that_are_no_image_are_refused_in_one_line(bad):
     with pytest.raises(ValueError) as error:
         read_rgb(bad)
     assert "\n" not in str(error.value)
+
+
+def png16(channels: np.ndarray, colour_type: int) -> bytes:
+    """Return a 16-bit PNG with every filter, written by hand: PIL writes grey alone."""
+    height, width, number = channels.shape
+    rows = channels.astype(">u2").tobytes()
+    step, wide = 2 * number, 2 * number * width
+    lines = [
+        np.frombuffer(rows[y * wide : (y + 1) * wide], np.uint8).astype(int) for y in range(height)
+    ]
+    raw = b""
+    for y, line in enumerate(lines):
+        left = np.concatenate([np.zeros(step, int), line[:-step]])
+        up = lines[y - 1] if y else np.zeros(wide, int)
+        kind = y % 3  # none, sub, up
+        raw += bytes([kind]) + ((line - (0, left, up)[kind]) % 256).astype(np.uint8).tobytes()
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+DEEP = np.random.default_rng(1).integers(0, 65536, (6, 8, 4), dtype=np.uint16)
+ROUNDED = np.rint(DEEP / 257).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("colour_type", "channels"), [(0, [0]), (2, [0, 1, 2]), (4, [0, 3]), (6, [0, 1, 2, 3])]
+)
+def test_16_bit_png_of_any_channels_is_rounded_not_cut(colour_type, channels):
+    read = read_rgb(png16(DEEP[..., channels], colour_type))
+    expected = ROUNDED[..., channels]
+    expected = expected[..., :3] if len(channels) > 2 else np.repeat(expected[..., :1], 3, axis=2)
+    np.testing.assert_array_equal(read, expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"byteorder": ">"}, {"compression": "zlib"}, {"compression": "zlib", "predictor": True}],
+)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_tiff_is_rounded_not_cut(options, channels):
+    buffer = io.BytesIO()
+    extra = {"extrasamples": ["unassalpha"]} if channels == 4 else {}
+    tifffile.imwrite(buffer, DEEP[..., :channels], photometric="rgb", **extra, **options)
+    np.testing.assert_array_equal(read_rgb(buffer.getvalue()), ROUNDED[..., :3])
+
+
+def test_16_bit_tiff_in_planes_and_floating_point_are_refused_in_one_line():
+    planes, real = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(
+        planes, DEEP[..., :3].transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"
+    )
+    tifffile.imwrite(real, DEEP[..., 0].astype(np.float32))
+    for content, words in ((planes.getvalue(), "a plane a channel"), (real.getvalue(), "floating")):
+        with pytest.raises(ValueError, match=f"^image bytes: .*{words}") as error:
+            read_rgb(content)
+        assert "\n" not in str(error.value)
+
+
+def test_transparency_in_palettes_and_grey_is_dropped():
+    palette = Image.fromarray(RGB).quantize(8)
+    opaque = read_rgb(encoded(palette))
+    np.testing.assert_array_equal(read_rgb(encoded(palette, transparency=bytes(range(8)))), opaque)
+    both = Image.merge("LA", [Image.fromarray(RGB[..., 0]), Image.fromarray(RGB[..., 1])])
+    np.testing.assert_array_equal(read_rgb(encoded(both)), read_rgb(RGB[..., 0]))
+
+
+def test_cmyk_jpeg_whose_inks_are_inverted_is_not_a_negative():
+    smooth = np.add.outer(np.arange(32), np.arange(48))[..., None] * np.array([1, 2, 3])
+    colours = np.clip(smooth, 0, 255).astype(np.uint8)
+    read = read_rgb(encoded(Image.fromarray(colours).convert("CMYK"), "JPEG", quality=95))
+    assert np.abs(read.astype(int) - colours).mean() < 3
+
+
+def test_of_several_frames_the_first_is_read():
+    frames = [Image.fromarray(np.roll(RGB, shift, axis=0)) for shift in range(3)]
+    for kind in ("TIFF", "PNG", "WEBP"):
+        options = {"lossless": True} if kind == "WEBP" else {}
+        content = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        np.testing.assert_array_equal(read_rgb(content), RGB)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 12000), (12000, 1)])
+def test_sides_from_1_to_12000_are_read(size_hw):
+    image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(read_rgb(encoded(Image.fromarray(image))), image)
+
+
+def test_the_largest_square_is_opened_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(png_header(12000, 12000), name="x").size == (12000, 12000)
+
+
+@pytest.mark.parametrize("size", [(12001, 12000), (60000, 60000), (2**31 - 1, 2**31 - 1), (0, 5)])
+def test_bombs_are_refused_from_their_header(size):
+    for read in (lambda content: open_image(content, name="image bytes"), read_rgb):
+        with pytest.raises(ValueError, match=r"^image bytes: ") as error:
+            read(png_header(*size))
+        assert "\n" not in str(error.value)
+
+
+def png_header(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = b"IDAT" + zlib.compress(b"\0")
+    chunks = (body, pixels, b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in chunks
+    )
 
 
 def test_broken_files_are_named_in_one_line(tmp_path):

@@ -5,6 +5,7 @@ import re
 import struct
 import sys
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,17 +231,26 @@ def _pil_to_rgb(image: Image.Image, encoded: bytes | None = None) -> UInt8[np.nd
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         return _array_to_rgb(np.asarray(image))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # PIL warns of the direct way
     return np.array(image.convert("RGB"))
 
 
 def _deep_colour(image: Image.Image, encoded: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
-    """Return colour of 16 bits, rounded, or None for other images.
+    """Return colour, or grey with alpha, of 16 bits, rounded; None for other images.
 
     PIL keeps the high bytes only. Unpacking the file a second time in the other byte order gives
     it the low ones.
     """
-    raw = [str(tile.args if isinstance(tile.args, str) else tile.args[0]) for tile in image.tile]
+    tiles = getattr(image, "tile", [])  # none where it was not read from a file
+    raw = [_raw_mode(tile.args) for tile in tiles]
+    if raw == ["LA;16B"]:
+        with Image.open(io.BytesIO(_as_four_channels(encoded))) as bytewise:
+            four = np.asarray(ImageOps.exif_transpose(bytewise)).astype(np.uint16)
+        return _array_to_rgb(256 * four[..., 0] + four[..., 1])
     if not raw or not all(re.fullmatch(r"[RGBAX]+;16[BLN]", one) for one in raw):
+        if image.format == "TIFF" and image.mode == "RGB" and 16 in image.getexif().get(258, ()):
+            raise ValueError("a 16-bit TIFF with a plane a channel; save it with pixels in one")
         return None
     native = "L" if sys.byteorder == "little" else "B"
     with Image.open(io.BytesIO(encoded)) as low:
@@ -255,10 +265,21 @@ def _deep_colour(image: Image.Image, encoded: bytes) -> UInt8[np.ndarray, "h w 3
     return _array_to_rgb(256 * high_low[0] + high_low[1])
 
 
+def _raw_mode(args: object) -> str:
+    first = args[0] if isinstance(args, tuple) and args else args
+    return first if isinstance(first, str) else ""
+
+
 def _other_order(args: object, raw: str, native: str) -> object:
     order = native if raw[-1] == "N" else raw[-1]
     other = f"{raw[:-1]}{'L' if order == 'B' else 'B'}"
     return (other, *args[1:]) if isinstance(args, tuple) else other
+
+
+def _as_four_channels(png: bytes) -> bytes:
+    """Return a PNG of two 16-bit channels as one of four 8-bit channels: the same bytes a pixel."""
+    header = png[12:24] + b"\x08\x06" + png[26:29]
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
 
 
 def _array_to_rgb(array: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:

@@ -55,6 +55,22 @@ def binary_mask(
     That reads 0/1, 0/255, 0/65535 and soft edges alike. Of a format with losses, such as JPEG, it
     is above half of white, 127, whatever its largest value. Colour has to be grey.
     """
+    values, lossy = _grey(encoded, name, size_hw)
+    return values > (127 if lossy else values.max() / 2)
+
+
+def grey_values(
+    encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
+) -> Int64[np.ndarray, "h w"]:
+    """Return the grey values of an image without losses, three equal channels being one."""
+    values, lossy = _grey(encoded, name, size_hw)
+    if lossy or values.dtype.kind == "f":
+        raise ValueError(f"{name}: does not keep its values exactly; store them as grey PNG")
+    return values.astype(np.int64)
+
+
+def _grey(encoded: bytes, name: str, size_hw: tuple[int, int] | None) -> tuple[np.ndarray, bool]:
+    """Return the one channel of an image, and whether its format has losses."""
     with open_image(encoded, name=name) as image:
         values = _decoded(image, name)
         lossy = image.format in _LOSSY
@@ -64,7 +80,7 @@ def binary_mask(
             raise ValueError(f"{name}: a coloured image is no mask; store it as grey or 1 bit")
         values = colours[..., 0]
     _check_size(values, size_hw, name)
-    return values > (127 if lossy else values.max() / 2)
+    return values, lossy
 
 
 def _check_size(values: np.ndarray, size_hw: tuple[int, int] | None, name: str) -> None:
@@ -75,17 +91,21 @@ def _check_size(values: np.ndarray, size_hw: tuple[int, int] | None, name: str) 
 
 
 def coded_label_map(
-    labels: Int[np.ndarray, "h w"], *, ignored: int | None = None, layer: int = 0
+    labels: Int[np.ndarray, "h w"],
+    *,
+    background: int | None = 0,
+    ignored: int | None = None,
+    layer: int = 0,
 ) -> list[Coded]:
-    """Return the mask of each label above 0, ascending; that of `ignored` is one to ignore.
+    """Return the mask of each label but `background` (None: of every label), ascending.
 
-    `ignored` may be 0 too.
+    That of `ignored` is one to ignore.
     """
     size_hw = (labels.shape[0], labels.shape[1])
-    ids, runs = label_map_runs(labels + 1 if ignored == 0 else labels)
-    ids = ids - 1 if ignored == 0 else ids
+    offset = int(labels.min()) - 1 if background is None else background
+    ids, runs = label_map_runs(labels - offset if offset else labels)
     return [
-        Coded(counts=counts, layer=layer, ignore=label == ignored)
+        Coded(counts=counts, layer=layer, ignore=label + offset == ignored)
         for label, counts in zip(ids.tolist(), encode_runs(runs, size_hw), strict=True)
     ]
 

@@ -145,7 +145,8 @@ def nesting_parents(
     never nest, so that the relation has no cycles; ties in area go to the lower index.
     """
     order = np.argsort(area, kind="stable")
-    rles = [{"size": list(size_hw), "counts": counts[i].encode("ascii")} for i in order]
+    coded = [string.encode("ascii") for string in counts]
+    rles = [{"size": list(size_hw), "counts": coded[i]} for i in order.tolist()]
     ranked = area[order]
     parents = np.full(len(counts), -1)
     for begin in range(0, len(counts), _BLOCK):
