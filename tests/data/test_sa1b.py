@@ -126,7 +126,7 @@ def test_what_is_not_sa1b_is_one_line_with_tar_and_member(tmp_path: Path, messag
 def test_an_image_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sa_1.jpg").write_bytes(b"not an image")
     (tmp_path / "sa_1.json").write_text(json.dumps(good()))
-    with pytest.raises(ValueError, match=r"sa_1\.jpg: not a readable image"):
+    with pytest.raises(ValueError, match=r"sa_1\.jpg: cannot be read as an image"):
         read_sa1b(str(tmp_path), seed=0, limit=None)[0]
 
 

@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 
 from maskspace.data.bsds500 import read_bsds500
+from maskspace.data.camvid import read_camvid
+from maskspace.data.coco import read_coco
+from maskspace.data.coco_panoptic import read_coco_panoptic
 from maskspace.data.davis import read_davis
 from maskspace.data.davis_interactive import read_davis_interactive
+from maskspace.data.dsb2018 import read_dsb2018
+from maskspace.data.folder import read_folder
+from maskspace.data.grabcut import read_grabcut
 from maskspace.data.hqseg44k import read_hqseg44k
 from maskspace.data.hypersim import read_hypersim
 from maskspace.data.mosaics import read_mosaics
@@ -16,8 +22,14 @@ from maskspace.types import Reader
 #: Readers by the name that commands and params.yaml use.
 READERS: Mapping[str, Reader] = {
     "bsds500": read_bsds500,
+    "camvid": read_camvid,
+    "coco": read_coco,
+    "coco_panoptic": read_coco_panoptic,
     "davis": read_davis,
     "davis_interactive": read_davis_interactive,
+    "dsb2018": read_dsb2018,
+    "folder": read_folder,
+    "grabcut": read_grabcut,
     "hqseg44k": read_hqseg44k,
     "hypersim": read_hypersim,
     "mosaics": read_mosaics,
