@@ -97,7 +97,7 @@ class LocalFile:
 
 
 class RemoteFile:
-    """A file at a URL; every read is one ranged request."""
+    """A file at a URL; every read is one ranged request, which servers refuse beyond the end."""
 
     def __init__(self, path: UPath) -> None:
         # of this process and thread: a file system that was inherited through a fork does not work
