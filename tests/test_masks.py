@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,41 +10,6 @@ stacks = arrays(
     bool, st.tuples(st.integers(0, 5), st.integers(1, 9), st.integers(1, 9)), elements=st.booleans()
 )
 maps = arrays(np.int64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
-
-
-@given(stacks)
-def test_decoding_undoes_encoding(stack):
-    again = masks.decode(masks.encode(stack), stack.shape[1:])
-    np.testing.assert_array_equal(again, stack)
-
-
-@given(stacks)
-def test_run_lengths_are_the_column_major_runs_background_first(stack):
-    for mask, counts in zip(stack, masks.encode(stack), strict=True):
-        flat = mask.T.ravel()
-        borders = np.flatnonzero(np.diff(flat)) + 1
-        runs = np.diff([0, *borders, flat.size]).tolist()
-        assert masks.run_lengths(counts) == ([0, *runs] if flat[0] else runs)
-
-
-def test_run_lengths_are_pycocotools_own():
-    generator = np.random.default_rng(0)
-    counts = [int(n) for n in generator.integers(1, 100_000, 60)]
-    size = sum(counts)
-    string = coco.frPyObjects({"size": [size, 1], "counts": counts}, size, 1)["counts"]
-    assert masks.run_lengths(string.decode()) == counts
-
-
-@pytest.mark.parametrize("bad", ["\x7f", "P", "0é"])
-def test_what_is_not_cocos_coding_is_refused(bad):
-    with pytest.raises(ValueError, match="run lengths"):
-        masks.run_lengths(bad)
-
-
-def test_runs_that_do_not_fit_the_image_are_refused():
-    counts = masks.encode(np.ones((1, 4, 5), bool))
-    with pytest.raises(ValueError, match=r"mask 0: .* 20 pixels, the image has 4×6 = 24"):  # noqa: RUF001
-        masks.decode(counts, (4, 6))
 
 
 @given(stacks)

@@ -1,67 +1,14 @@
-"""Mask algebra: run lengths, boxes, areas, intersections, nesting, masks <-> label map.
-
-Run lengths are COCO's compressed strings (pycocotools); everything else is numpy and scipy.
-"""
+"""Mask algebra: run lengths, boxes, areas, intersections, nesting, masks <-> label map."""
 
 from typing import cast
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64, Shaped
-from pycocotools import mask as coco
 from scipy import ndimage
 
-
-def encode(masks: Bool[np.ndarray, "n h w"]) -> list[str]:
-    """Return COCO's compressed run-length string of each mask."""
-    if len(masks) == 0:
-        return []
-    stacked = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8))
-    encoded = cast("list[dict[str, bytes]]", coco.encode(stacked))
-    return [rle["counts"].decode("ascii") for rle in encoded]
-
-
-def decode(counts: list[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"]:
-    """Return the dense masks of COCO run-length strings; ValueError if the runs do not fit."""
-    height, width = size_hw
-    if not counts:
-        return np.zeros((0, height, width), bool)
-    for position, string in enumerate(counts):
-        runs = run_lengths(string)
-        if sum(runs) != height * width or min(runs) < 0:
-            raise ValueError(
-                f"mask {position}: its run lengths cover {sum(runs)} pixels, "
-                f"the image has {height}×{width} = {height * width}"  # noqa: RUF001
-            )
-    rles = [{"size": [height, width], "counts": string.encode("ascii")} for string in counts]
-    return np.ascontiguousarray(
-        coco.decode(rles)  # pyright: ignore[reportArgumentType]
-        .transpose(2, 0, 1)
-        .astype(bool)
-    )
-
-
-def run_lengths(counts: str) -> list[int]:
-    """Return the run lengths, background first, that a COCO compressed string stands for.
-
-    The format is pycocotools': 5 bits a character with a continuation bit, offset 48, and from
-    the fourth run on each value is the difference to the run two before.
-    """
-    runs: list[int] = []
-    value, shift = 0, 0
-    for character in counts:
-        chunk = ord(character) - 48
-        if not 0 <= chunk < 64 or shift > 60:
-            raise ValueError(f"run lengths hold the character {character!r}, not COCO's coding")
-        value |= (chunk & 0x1F) << shift
-        shift += 5
-        if not chunk & 0x20:
-            if chunk & 0x10:
-                value -= 1 << shift
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value, shift = 0, 0
-    if shift:
-        raise ValueError("run lengths end in the middle of a number")
-    return runs or [0]
+from maskspace.rle import decode as decode
+from maskspace.rle import encode as encode
+from maskspace.rle import run_lengths as run_lengths
 
 
 def areas(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n"]:

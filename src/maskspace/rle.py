@@ -1,0 +1,302 @@
+"""COCO's run lengths: strings <-> runs of pixels <-> dense masks, all of an image in one pass.
+
+The strings are pycocotools', byte for byte. Everything is checked before anything is allocated, and
+painting touches only the box of each mask: the rest of the dense array is memory that the system
+has never had to give.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+#: The most pixels a mask may have: a square of 12 000 a side.
+MAX_PIXELS = 144_000_000
+#: The most bytes of one dense array of masks.
+MAX_DENSE_BYTES = 2**35
+
+_DIGITS = 8  # characters of a number: 40 bits
+_CACHED = 2**18  # bytes of an array that is transposed in one go
+_STRIPE = 16  # else rows at a time: few enough even where the image's width is a power of two
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The runs of `number` masks, ordered by mask, then position.
+
+    Run r covers the positions `start[r]` to `start[r] + length[r] - 1` of mask `mask[r]`, where the
+    position of a pixel is its column times the height plus its row. Lengths are at least 1 and two
+    runs of a mask never touch.
+    """
+
+    number: int
+    mask: Int64[np.ndarray, " r"]
+    start: Int64[np.ndarray, " r"]
+    length: Int64[np.ndarray, " r"]
+
+    def areas(self) -> Int64[np.ndarray, " n"]:
+        """Return the pixel count of each mask."""
+        total = np.concatenate([[0], np.cumsum(self.length)])
+        return np.diff(total[np.searchsorted(self.mask, np.arange(self.number + 1))])
+
+
+def encode(masks: Bool[np.ndarray, "n h w"]) -> list[str]:
+    """Return COCO's compressed run-length string of each mask."""
+    return encode_runs(mask_runs(masks), masks.shape[1:])
+
+
+def decode(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"]:
+    """Return the dense masks of COCO's strings.
+
+    Raises ValueError for a string that is no coding or does not cover the image exactly, and for
+    more than MAX_PIXELS pixels or MAX_DENSE_BYTES bytes, before anything of that size is made.
+    """
+    return decode_crop(counts, size_hw, (0, 0, size_hw[1], size_hw[0]))
+
+
+def decode_crop(
+    counts: Sequence[str], size_hw: tuple[int, int], box_xywh: tuple[int, int, int, int]
+) -> Bool[np.ndarray, "n h w"]:
+    """Return what `decode` gives in a box of the image, without making the rest.
+
+    Raises ValueError as `decode` does, and for a box that is not inside the image.
+    """
+    height, width = size_hw
+    left, top, columns, rows = box_xywh
+    if min(left, top, columns, rows) < 0 or left + columns > width or top + rows > height:
+        raise ValueError(f"box {box_xywh} (x, y, w, h) is not inside the {height} x {width} image")
+    if len(counts) * rows * columns > MAX_DENSE_BYTES:
+        raise ValueError(
+            f"{len(counts)} dense masks of {rows} x {columns} pixels are above "
+            f"{MAX_DENSE_BYTES} bytes; decode fewer at a time, or a crop"
+        )
+    runs = decode_runs(counts, size_hw)
+    dense = np.zeros((len(counts), rows, columns), bool)
+    if columns < width:
+        runs = _between(runs, left * height, (left + columns) * height)
+    _paint(dense, runs, height=height, top=top)
+    return dense
+
+
+def _between(runs: Runs, first: int, last: int) -> Runs:
+    """Return what lies at these positions, counted from the first."""
+    start = np.maximum(runs.start, first)
+    length = np.minimum(runs.start + runs.length, last) - start
+    kept = length > 0
+    return Runs(runs.number, runs.mask[kept], start[kept] - first, length[kept])
+
+
+def _paint(dense: Bool[np.ndarray, "n h w"], runs: Runs, *, height: int, top: int) -> None:
+    """Paint runs of columns of this height, of which `dense` shows the rows from `top` on.
+
+    Each mask is painted as the transpose of its box: the runs between the first and the last row
+    that it reaches, shortened to the height of the box.
+    """
+    mask, start, length = runs.mask, runs.start, runs.length
+    borders = np.searchsorted(mask, np.arange(runs.number + 1))
+    present = np.flatnonzero(borders[1:] > borders[:-1])
+    if len(present) == 0:
+        return
+    firsts, ends = borders[present], borders[present + 1]
+    column, row = np.divmod(start, height)
+    last_column, last_row = np.divmod(start + length - 1, height)
+    wraps = last_column > column  # such a run reaches the last row and the first
+    low = np.minimum.reduceat(np.where(wraps, 0, row), firsts)
+    high = np.maximum.reduceat(np.where(wraps, height - 1, last_row), firsts) + 1
+    left = np.minimum.reduceat(column, firsts)
+    right = np.maximum.reduceat(last_column, firsts) + 1
+    tall = high - low
+    owner = np.repeat(np.arange(len(firsts)), ends - firsts)
+    begin = (column - left[owner]) * tall[owner] + row - low[owner]
+    gap = begin.copy()
+    gap[1:] -= begin[:-1] + length[:-1]
+    gap[firsts] = begin[firsts]
+    alternating = np.stack([gap, length], axis=1).ravel()
+    colours = np.arange(2 * int((ends - firsts).max()) + 1) % 2 == 1
+    tail = (right - left) * tall - begin[ends - 1] - length[ends - 1]
+    boxes = np.stack([present, left, right, low, high, 2 * firsts, 2 * ends, tail], axis=1)
+    for index, x, end_x, y, end_y, a, b, rest in boxes.tolist():
+        strip = np.repeat(colours[: b - a + 1], np.append(alternating[a:b], rest))
+        seen = strip.reshape(end_x - x, end_y - y)[:, max(top - y, 0) : top + dense.shape[1] - y]
+        y = max(y - top, 0)
+        _turn(seen, dense[index, y : y + seen.shape[1], x:end_x])
+
+
+def _turn(source: Bool[np.ndarray, "r s"], out: Bool[np.ndarray, "s r"]) -> None:
+    """Write the transpose; of large arrays by stripes, so that what it touches stays cached."""
+    stripe = len(source) if source.size <= _CACHED else _STRIPE
+    for begin in range(0, len(source), max(stripe, 1)):
+        out[:, begin : begin + stripe] = source[begin : begin + stripe].T
+
+
+def mask_runs(masks: Bool[np.ndarray, "n h w"]) -> Runs:
+    """Return the runs of dense masks."""
+    height = masks.shape[1]
+    rows = masks.any(axis=2)  # n h
+    top = rows.argmax(axis=1)
+    bottom = np.where(rows.any(axis=1), height - rows[:, ::-1].argmax(axis=1), 0)
+    pieces = [
+        _borders(masks[index, a:b], top=a, height=height)
+        for index, (a, b) in enumerate(zip(top.tolist(), bottom.tolist(), strict=True))
+    ]
+    owner = np.repeat(np.arange(len(masks)), [len(piece) // 2 for piece in pieces])
+    borders = np.concatenate([*pieces, np.zeros(0, np.int64)]).reshape(-1, 2)
+    return Runs(len(masks), owner, borders[:, 0].copy(), borders[:, 1] - borders[:, 0])
+
+
+def _borders(piece: Bool[np.ndarray, "r w"], *, top: int, height: int) -> Int64[np.ndarray, " e"]:
+    """Return where runs begin and end, given the rows of a mask that are not empty, from `top`."""
+    columns = np.flatnonzero(piece.any(axis=0))
+    if len(columns) == 0:
+        return np.zeros(0, np.int64)
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    rows = len(piece)
+    # a row of background below parts the columns, unless they follow each other in the image too
+    padded = rows if rows == height else rows + 1
+    flat = np.zeros((right - left) * padded + 2, bool)
+    _turn(piece[:, left:right], flat[1:-1].reshape(right - left, padded)[:, :rows])
+    borders = np.flatnonzero(flat[1:] != flat[:-1])
+    if padded == height:
+        return borders + (left * height + top)
+    column, row = np.divmod(borders, padded)
+    return (column + left) * height + row + top
+
+
+def run_lengths(counts: str) -> list[int]:
+    """Return the run lengths, background first, that a COCO compressed string stands for.
+
+    They may be negative or fit no image; ValueError for what is not COCO's coding.
+    """
+    values, firsts = _parse([counts])
+    return _undifferenced(values, firsts).tolist() or [0]
+
+
+def decode_runs(counts: Sequence[str], size_hw: tuple[int, int]) -> Runs:
+    """Return the runs of COCO's compressed strings; ValueError if one does not fit the size."""
+    pixels = size_hw[0] * size_hw[1]
+    if min(size_hw) < 1 or pixels > MAX_PIXELS:
+        raise ValueError(f"masks of {size_hw} (h, w); masks have 1 to {MAX_PIXELS} pixels")
+    values, firsts = _parse(counts)
+    lengths = _undifferenced(values, firsts)
+    ends = np.zeros(len(lengths) + 1, np.int64)
+    lengths.cumsum(out=ends[1:])
+    base = ends[firsts]
+    _refuse_misfits(lengths, base, firsts, size_hw)
+    odd = np.arange(len(lengths)) - np.repeat(firsts[:-1], np.diff(firsts))
+    kept = np.flatnonzero((odd & 1) & (lengths > 0))
+    owner = np.searchsorted(firsts, kept, side="right") - 1
+    return merged(len(counts), owner, ends[kept] - base[owner], lengths[kept])
+
+
+def _refuse_misfits(
+    lengths: Int64[np.ndarray, " v"],
+    base: Int64[np.ndarray, " m"],
+    firsts: Int64[np.ndarray, " m"],
+    size_hw: tuple[int, int],
+) -> None:
+    """Require lengths of 0 to the image's pixels whose sum, in each mask, is all of them."""
+    pixels = size_hw[0] * size_hw[1]
+    wrong = base[1:] - base[:-1] != pixels
+    if lengths.min(initial=0) < 0 or lengths.max(initial=0) > pixels:
+        outside = np.flatnonzero((lengths < 0) | (lengths > pixels))
+        wrong[np.searchsorted(firsts, outside, side="right") - 1] = True
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise ValueError(
+            f"mask {index}: its run lengths cover {np.diff(base)[index]} pixels, the image has "
+            f"{size_hw[0]} x {size_hw[1]} = {pixels}"
+        )
+
+
+def encode_runs(runs: Runs, size_hw: tuple[int, int]) -> list[str]:
+    """Return COCO's compressed string of each mask."""
+    pixels = size_hw[0] * size_hw[1]
+    first = np.diff(runs.mask, prepend=-1) > 0
+    ends = runs.start + runs.length
+    gaps = runs.start - np.where(first, 0, np.roll(ends, 1))
+    tails = np.full(runs.number, pixels)
+    tails[runs.mask] = pixels - ends  # the last run of a mask is written last
+    owner = np.concatenate([np.repeat(runs.mask, 2), np.arange(runs.number)])
+    values = np.concatenate([np.stack([gaps, runs.length], axis=1).ravel(), tails])
+    order = np.argsort(owner, kind="stable")
+    owner, values = owner[order], values[order]
+    is_tail = np.diff(owner, append=runs.number) > 0
+    kept = ~(is_tail & (values == 0))
+    return _write(values[kept], owner[kept], runs.number)
+
+
+def merged(
+    number: int,
+    mask: Int64[np.ndarray, " r"],
+    start: Int64[np.ndarray, " r"],
+    length: Int64[np.ndarray, " r"],
+) -> Runs:
+    """Return ordered runs with those that touch made one."""
+    new = np.ones(len(mask), bool)
+    new[1:] = (mask[1:] != mask[:-1]) | (start[1:] != start[:-1] + length[:-1])
+    if new.all():
+        return Runs(number, mask, start, length)
+    begins = np.flatnonzero(new)
+    return Runs(number, mask[begins], start[begins], np.add.reduceat(length, begins))
+
+
+def _parse(counts: Sequence[str]) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
+    """Return the numbers in the strings as they are coded, and where each string's begin and end.
+
+    The format is pycocotools': 5 bits a character with a continuation bit, offset 48, sign in the
+    highest bit of a number's last character.
+    """
+    text = "".join(counts).encode("utf-8")  # what is not ASCII has bytes above every code
+    code = np.frombuffer(text, np.uint8) - np.uint8(48)
+    if code.max(initial=0) > 63:
+        raise ValueError("run lengths hold a character that is not COCO's coding")
+    borders = np.fromiter(accumulate(map(len, counts), initial=0), np.int64)
+    last = code < 32
+    ends = np.flatnonzero(last)
+    firsts = np.searchsorted(ends, borders)
+    if not last[borders[borders > 0] - 1].all():
+        raise ValueError("run lengths end in the middle of a number")
+    digits = ends + 1
+    digits[1:] -= digits[:-1].copy()
+    most = int(digits.max(initial=1))
+    if most > _DIGITS:
+        raise ValueError(f"run lengths hold a number above 2**{5 * _DIGITS - 1}")
+    final = code[ends].astype(np.int64)
+    values = (final & 15) - (final & 16)
+    for digit in range(1, most):  # from a number's last character back
+        longer = np.flatnonzero(digits > digit)
+        values[longer] = (values[longer] << 5) | (code[ends[longer] - digit] & 31)
+    return values, firsts
+
+
+def _undifferenced(
+    values: Int64[np.ndarray, " v"], firsts: Int64[np.ndarray, " m"]
+) -> Int64[np.ndarray, " v"]:
+    """Return the run lengths: from a string's fourth number on each adds to the one two before."""
+    for first, end in pairwise(firsts.tolist()):
+        for chain in (values[first + 1 : end : 2], values[first + 2 : end : 2]):
+            chain.cumsum(out=chain)
+    return values
+
+
+def _write(
+    values: Int64[np.ndarray, " v"], owner: Int64[np.ndarray, " v"], number: int
+) -> list[str]:
+    """Return the strings of the numbers of each owner, pycocotools' coding."""
+    starts = np.searchsorted(owner, np.arange(number))
+    place = np.arange(len(values)) - starts[owner]
+    coded = values.copy()
+    far = np.flatnonzero(place > 2)
+    coded[far] -= values[far - 2]
+    limits = 1 << (5 * np.arange(1, _DIGITS + 1) - 1)
+    digits = 1 + np.searchsorted(limits, np.where(coded < 0, ~coded, coded), side="right")
+    index = np.repeat(np.arange(len(coded)), digits)
+    digit = np.arange(len(index)) - np.repeat(np.cumsum(digits) - digits, digits)
+    chunk = (coded[index] >> (5 * digit)) & 31
+    chunk |= np.where(digit < digits[index] - 1, 32, 0)
+    text = (chunk + 48).astype(np.uint8).tobytes().decode("ascii")
+    ends = np.concatenate([[0], np.cumsum(digits)])
+    ends = ends[np.append(starts, len(values))]
+    return [text[a:b] for a, b in pairwise(ends.tolist())]

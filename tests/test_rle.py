@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
+from scipy import ndimage
+
+from maskspace import rle
+
+stacks = arrays(
+    bool, st.tuples(st.integers(0, 5), st.integers(1, 9), st.integers(1, 9)), elements=st.booleans()
+)
+run_lists = st.lists(st.integers(0, 2**24), min_size=1, max_size=20).filter(any)
+
+
+def coco_strings(masks: np.ndarray) -> list[str]:
+    encoded = [coco.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
+    return [one["counts"].decode() for one in encoded]
+
+
+def coco_masks(counts: list[str], size_hw: tuple[int, int]) -> np.ndarray:
+    found = [coco.decode([{"size": list(size_hw), "counts": one.encode()}]) for one in counts]
+    return np.array(found, bool).reshape(-1, *size_hw)
+
+
+def string_of(runs: list[int]) -> str:
+    """COCO's string of any whole numbers, digit by digit as rleToString writes them."""
+    text = ""
+    for index, run in enumerate(runs):
+        number, more = run - (runs[index - 2] if index > 2 else 0), True
+        while more:
+            chunk, number = number & 31, number >> 5
+            more = number != (-1 if chunk & 16 else 0)
+            text += chr(48 + (chunk | 32 * more))
+    return text
+
+
+@given(stacks)
+def test_strings_and_masks_are_pycocotools_own(stack):
+    counts = rle.encode(stack)
+    assert counts == coco_strings(stack)
+    np.testing.assert_array_equal(rle.decode(counts, stack.shape[1:]), stack)
+
+
+@pytest.mark.parametrize("size_hw", [(700, 900), (1024, 512), (1, 5000), (5000, 1)])
+def test_large_masks_too(size_hw):
+    noise = np.random.default_rng(0).standard_normal((6, *size_hw))
+    stack = ndimage.gaussian_filter(noise, (0, 5, 5)) > 0.03
+    stack[0], stack[1] = True, False
+    stack[2, size_hw[0] // 2 :] = False
+    counts = rle.encode(stack)
+    assert counts == coco_strings(stack)
+    np.testing.assert_array_equal(rle.decode(counts, size_hw), stack)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=12).filter(any), st.integers(1, 4))
+def test_empty_runs_inside_decode_as_pycocotools_does(runs, height):
+    runs[-1] += -sum(runs) % height
+    size_hw = (height, sum(runs) // height)
+    counts = [string_of(runs)]
+    np.testing.assert_array_equal(rle.decode(counts, size_hw), coco_masks(counts, size_hw))
+
+
+@given(stacks, st.data())
+def test_a_decoded_crop_is_the_crop_of_the_decoded(stack, data):
+    height, width = stack.shape[1:]
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    rows, columns = data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left))
+    found = rle.decode_crop(rle.encode(stack), (height, width), (left, top, columns, rows))
+    np.testing.assert_array_equal(found, stack[:, top : top + rows, left : left + columns])
+
+
+@given(stacks)
+def test_run_lengths_are_the_column_major_runs_background_first(stack):
+    for mask, counts in zip(stack, rle.encode(stack), strict=True):
+        flat = mask.T.ravel()
+        borders = np.flatnonzero(np.diff(flat)) + 1
+        runs = np.diff([0, *borders, flat.size]).tolist()
+        assert rle.run_lengths(counts) == ([0, *runs] if flat[0] else runs)
+
+
+@given(run_lists)
+def test_run_lengths_of_many_digits_are_pycocotools_own(runs):
+    assert rle.run_lengths(string_of(runs)) == runs
+    size = sum(runs)
+    string = coco.frPyObjects({"size": [size, 1], "counts": runs}, size, 1)["counts"]
+    assert string.decode() == string_of(runs)
+
+
+@pytest.mark.parametrize("bad", ["\x7f", "P", "0é", "/", "\x00"])
+def test_what_is_not_cocos_coding_is_refused(bad):
+    with pytest.raises(ValueError, match="run lengths"):
+        rle.run_lengths(bad)
+    with pytest.raises(ValueError, match="run lengths"):
+        rle.decode(["4", bad], (2, 2))
+
+
+def test_runs_that_do_not_fit_the_image_are_refused():
+    counts = rle.encode(np.ones((1, 4, 5), bool))
+    with pytest.raises(ValueError, match=r"mask 0: .* 20 pixels, the image has 4 x 6 = 24"):
+        rle.decode(counts, (4, 6))
+    with pytest.raises(ValueError, match="mask 1: its run lengths cover 0 pixels"):
+        rle.decode([*counts, ""], (4, 5))
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [[-1, 5], [6, -2], [0, 4, -1, 1], [2**33, -(2**33) + 4], [2**38] * 40, [0, 2**38, 0, 4]],
+)
+def test_negative_and_huge_runs_are_refused_whatever_they_add_up_to(runs):
+    with pytest.raises(ValueError, match="mask 1: its run lengths"):
+        rle.decode([string_of([4]), string_of(runs)], (2, 2))
+
+
+def test_runs_whose_sum_overflows_are_refused():
+    # 2**26 runs of 2**38 add up to 2**64, that is 0; so do their differences, all 0
+    with pytest.raises(ValueError, match="mask 0: its run lengths"):
+        rle.decode([string_of([4, 2**38, 2**38]) + "0" * 2**16], (2, 2))
+    with pytest.raises(ValueError, match="number above"):
+        rle.decode([string_of([2**41])], (2, 2))
+
+
+@pytest.mark.parametrize("size_hw", [(10**6, 10**6), (0, 4), (-2, -2)])
+def test_impossible_sizes_are_refused_before_anything_is_allocated(size_hw):
+    with pytest.raises(ValueError, match=r"pixels|not inside"):
+        rle.decode([string_of([abs(size_hw[0] * size_hw[1])])], size_hw)
+
+
+def test_more_bytes_than_the_limit_are_refused():
+    counts = [string_of([12_000**2])] * 300
+    with pytest.raises(ValueError, match="decode fewer at a time"):
+        rle.decode(counts, (12_000, 12_000))
+    assert not rle.decode_crop(counts, (12_000, 12_000), (11_990, 5, 3, 4)).any()
+
+
+def test_a_box_outside_the_image_is_refused():
+    with pytest.raises(ValueError, match="not inside"):
+        rle.decode_crop(["4"], (2, 2), (1, 0, 2, 1))
