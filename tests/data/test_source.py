@@ -12,8 +12,14 @@ ROOTS = {"hypersim": "hypersim", "mosaics": "textures", "sa1b": "sa1b"}
 TREES = {"hqseg44k": "hqseg44k"}
 ASSETS = {
     "bsds500": "bsds500",
+    "camvid": "camvid",
+    "coco": "coco_format/coco_tiny",
+    "coco_panoptic": "coco_format/coco_panoptic",
     "davis": "davis/DAVIS",
     "davis_interactive": "davis_interactive",
+    "dsb2018": "dsb2018",
+    "folder": "dsb2018",
+    "grabcut": "grabcut_bsds_subset",
 }
 
 

@@ -10,12 +10,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from maskspace.data.files import bounded_bytes
 from maskspace.data.storage import AnyPath, open_ranged
 
 #: The largest JSON that is read by default; COCO's largest, instances_train2017, has 448 MB.
 MAX_JSON_BYTES = 600_000_000
+
+#: The licence of an image of which the file says nothing.
+UNSTATED = "not stated"
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
@@ -114,7 +118,7 @@ def _indexed(text: str, place: str) -> list[CocoImage]:
         if key == "images":
             images.append(value)
         else:
-            licences[str(value.get("id"))] = str(value.get("name") or "unknown")
+            licences[str(value.get("id"))] = str(value.get("name") or UNSTATED)
     for key in ("images", "annotations"):
         if key not in keys:
             raise ValueError(f"{place}: not COCO's JSON: no list `{key}`; check the dataset's kind")
@@ -127,7 +131,7 @@ def _indexed(text: str, place: str) -> list[CocoImage]:
         CocoImage(
             names=_names(one, place),
             size_hw=(_side(one, "height", place), _side(one, "width", place)),
-            licence=licences.get(str(one.get("license")), "unknown"),
+            licence=licences.get(str(one.get("license")), UNSTATED),
             spans=tuple(spans.get(identity, ())),
         )
         for identity, one in found.items()
@@ -143,21 +147,30 @@ def _entries(
     """
     position = _expect(text, _skip(text, 0), "{")
     while text[position : position + 1] != "}":
-        key, position = _DECODER.raw_decode(text, position)
+        key, position = _value(text, position)
         position = _expect(text, _skip(text, position), ":")
         if key in lists and text[position : position + 1] == "[":
             yield key, None, None, None
             position = _skip(text, position + 1)
             while text[position : position + 1] != "]":
-                value, end = _DECODER.raw_decode(text, position)
+                value, end = _value(text, position)
                 yield key, position, end, value
                 position = _next(text, end, "]")
             position += 1
         else:
-            _, position = _DECODER.raw_decode(text, position)
+            _, position = _value(text, position)
         position = _next(text, position, "}")
     if _skip(text, position + 1) != len(text):
         raise json.JSONDecodeError("Extra data", text[:0], position + 1)
+
+
+def _value(text: str, position: int) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, position)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # Python takes no whole number of more than 4300 digits
+        raise json.JSONDecodeError("Number too long", text[:0], position) from None
 
 
 def _next(text: str, position: int, closing: str) -> int:

@@ -90,7 +90,7 @@ def _sample(
         size_hw=size_hw,
         annotations=annotate_coded(coded, size_hw),
         split=split,
-        licence=entry.licence,
+        licence=f"annotations CC BY 4.0; image {entry.licence}",
         source=inside(path, root),
     )
 

@@ -71,7 +71,7 @@ def read_folder(
     suffix: str | None = None,
     background: int | None = 0,
     ignored: int | None = None,
-    licence: str = "unknown",
+    licence: str = "not stated",
     containment: float = CONTAINMENT,
 ) -> Source:
     """Return the images of a folder, in natural order, with their masks.

@@ -4,12 +4,13 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 from numpy.lib import format as npy
 
 from maskspace.masks import encode
@@ -40,28 +41,46 @@ def holds_masks(encoded: bytes, *, name: str) -> bool:
 
 def npz_labels(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
     """Return the whole numbers `labels` of an NPZ; ValueError if they are not `size_hw`."""
-    with _member(encoded, "labels", name) as (file, shape, dtype, fortran):
-        if dtype.kind not in "iu" or shape != tuple(size_hw):
-            raise ValueError(f"labels are {dtype} {shape}, the image is {tuple(size_hw)} (h, w)")
-        values = _read(file, size_hw[0] * size_hw[1], dtype)
-    return values.reshape(shape, order="F" if fortran else "C").astype(np.int64)
+    with _array(encoded, "labels", name) as array:
+        if array.dtype.kind not in "iu" or array.shape != tuple(size_hw):
+            raise ValueError(
+                f"labels are {array.dtype} {array.shape}, the image is {tuple(size_hw)} (h, w)"
+            )
+        values = array.take(size_hw[0] * size_hw[1])
+    return values.reshape(size_hw, order=array.order).astype(np.int64)
 
 
 def npz_counts(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> list[str]:
     """Return COCO's string of each of the boolean `masks` of an NPZ, one in memory at a time."""
-    with _member(encoded, "masks", name) as (file, shape, dtype, fortran):
-        if dtype != np.bool_ or len(shape) != 3 or shape[1:] != tuple(size_hw):
+    with _array(encoded, "masks", name) as array:
+        number, *rest = array.shape or (0,)
+        if array.dtype != np.bool_ or rest != list(size_hw):
             raise ValueError(
-                f"masks are {dtype} {shape}, expected bool (n, {size_hw[0]}, {size_hw[1]})"
+                f"masks are {array.dtype} {array.shape}, expected bool (n, {size_hw[0]}, "
+                f"{size_hw[1]})"
             )
-        if (fortran and shape[0] > 1) or shape[0] > MAX_MASKS:
-            raise ValueError(f"masks are stored mask by mask (C order), at most {MAX_MASKS}")
+        if (array.order == "F" and number > 1) or number > MAX_MASKS:
+            raise ValueError(f"masks are stored one by one (C order), at most {MAX_MASKS}")
         pixels = size_hw[0] * size_hw[1]
-        order = "F" if fortran else "C"
-        return [
-            encode(_read(file, pixels, dtype).reshape(1, *size_hw, order=order))[0]
-            for _ in range(shape[0])
-        ]
+        dense = (array.take(pixels).reshape(1, *size_hw, order=array.order) for _ in range(number))
+        return [encode(mask)[0] for mask in dense]
+
+
+@dataclass(frozen=True)
+class _Array:
+    """An array in an archive: what its header says, and how to read on in its values."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    order: Literal["C", "F"]
+    read: Callable[[int], bytes]
+
+    def take(self, number: int) -> Shaped[np.ndarray, " n"]:
+        """Return the next values; ValueError if there are fewer."""
+        content = self.read(number * self.dtype.itemsize)
+        if len(content) != number * self.dtype.itemsize:
+            raise ValueError("the array ends early")
+        return np.frombuffer(content, self.dtype)
 
 
 @contextmanager
@@ -70,14 +89,13 @@ def _archive(encoded: bytes, name: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(io.BytesIO(encoded)) as archive:
             yield archive
     except _BROKEN as error:
-        raise ValueError(f"{name}: {error}; save it again with numpy.savez") from None
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{name}: {reason}; save it again with numpy.savez") from None
 
 
 @contextmanager
-def _member(
-    encoded: bytes, key: str, name: str
-) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype, bool]]:
-    """Give an array's bytes, and the shape, type and order that its header says."""
+def _array(encoded: bytes, key: str, name: str) -> Iterator[_Array]:
+    """Give an array of an archive; at the end, require that nothing follows it."""
     with _archive(encoded, name) as archive:
         if f"{key}.npy" not in archive.namelist():
             raise ValueError(f"no array `{key}`")
@@ -89,11 +107,6 @@ def _member(
             shape, fortran, dtype = read[version](file)
             if dtype.hasobject:
                 raise ValueError(f"`{key}` holds Python objects, which are never loaded")
-            yield file, shape, dtype, fortran
-
-
-def _read(file: IO[bytes], number: int, dtype: np.dtype) -> np.ndarray:
-    content = file.read(number * dtype.itemsize)
-    if len(content) != number * dtype.itemsize:
-        raise ValueError("the array ends early")
-    return np.frombuffer(content, dtype)
+            yield _Array(shape, dtype, "F" if fortran else "C", file.read)
+            if file.read(1):  # at the end the archive's own checksum is compared
+                raise ValueError(f"`{key}` holds more than its header says")
