@@ -6,7 +6,7 @@ import pytest
 
 from maskspace.data.sa1b import box_from_sa1b, parse_sa1b
 from maskspace.data.tars import members, read_member
-from maskspace.masks import boxes_xywh
+from maskspace.masks import boxes_xywh, decode
 from samples.make_samples import make_samples, sa1b_record
 from samples.room import ROOM, Box, camera_rays, render
 
@@ -55,7 +55,8 @@ def test_records_are_in_sa1bs_schema() -> None:
     masks[1, 2:4, 3:5] = True
     record = sa1b_record(7, masks)
     text = json.dumps(record).encode()
-    assert (parse_sa1b(text, (6, 9), place="x")[0] == masks).all()
+    coded = parse_sa1b(text, (6, 9), place="x")
+    assert (decode([one.counts for one in coded], (6, 9)) == masks).all()
     boxes = [box_from_sa1b(a["bbox"]) for a in json.loads(text)["annotations"]]
     assert boxes == [tuple(box) for box in boxes_xywh(masks).tolist()]
 

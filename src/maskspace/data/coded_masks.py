@@ -1,7 +1,7 @@
 """Masks as other people's files code them, checked before anything is made of them."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import numpy as np
@@ -9,7 +9,9 @@ from jaxtyping import Int
 from pycocotools import mask as coco
 
 from maskspace.data.annotations import Coded
-from maskspace.data.run_lengths import decode_runs, encode_runs, label_map_runs
+from maskspace.data.run_lengths import boxes_xywh, label_map_runs
+from maskspace.rle import Runs, decode_runs, encode_runs
+from maskspace.types import Annotation
 
 
 def coded_label_map(labels: Int[np.ndarray, "h w"], *, ignored: int | None = None) -> list[Coded]:
@@ -22,21 +24,65 @@ def coded_label_map(labels: Int[np.ndarray, "h w"], *, ignored: int | None = Non
     ]
 
 
-def canonical_counts(strings: Sequence[str], size_hw: tuple[int, int]) -> list[str]:
-    """Return COCO's strings as pycocotools would write them: no empty run inside, none at the end.
+def annotate_tree(
+    counts: Sequence[str],
+    parents: Sequence[int | None],
+    size_hw: tuple[int, int],
+    *,
+    ignored: Sequence[str] = (),
+) -> tuple[Annotation, ...]:
+    """Return an annotation for each string, ids from 1, with the parents that are given as indices.
 
-    Raises ValueError `mask N: ...`, N from 0, for one that does not cover the image exactly.
+    No mask is dropped, equal ones neither; those to ignore follow. Raises ValueError for an empty
+    mask.
     """
+    strings = [*counts, *ignored]
+    runs = decode_runs(strings, size_hw)
+    boxes = boxes_xywh(runs, size_hw).tolist()
+    for index in np.flatnonzero(runs.areas() == 0).tolist():
+        raise ValueError(f"mask {index + 1} is empty; remove it")
+    given = [None if parent is None else parent + 1 for parent in parents]
+    return tuple(
+        Annotation(
+            id=index + 1,
+            counts=string,
+            area=area,
+            box_xywh=(x, y, w, h),
+            parent=parent,
+            ignore=index >= len(counts),
+        )
+        for index, (string, area, (x, y, w, h), parent) in enumerate(
+            zip(strings, runs.areas().tolist(), boxes, given + [None] * len(ignored), strict=True)
+        )
+    )
+
+
+def runs_of_objects(
+    coded: Sequence[object], size_hw: tuple[int, int], *, label: str, first: int = 0
+) -> Runs:
+    """Return the runs of COCO's run-length objects `{size, counts}`, all checked.
+
+    Raises ValueError `LABEL N: ...`, N from `first`, for the first that is not as it has to be.
+    """
+    strings = []
+    for number, one in enumerate(coded, start=first):
+        with _named(f"{label} {number}"):
+            strings.append(run_length_string(one, size_hw))
     try:
-        return encode_runs(decode_runs(strings, size_hw), size_hw)
+        return decode_runs(strings, size_hw)
     except ValueError:
-        for index, one in enumerate(strings):
-            try:
+        for number, one in enumerate(strings, start=first):
+            with _named(f"{label} {number}", mend="; fetch the file again"):
                 decode_runs([one], size_hw)
-            except ValueError as error:
-                reason = str(error).removeprefix("mask 0: ")
-                raise ValueError(f"mask {index}: {reason}; fetch the file again") from None
         raise
+
+
+@contextmanager
+def _named(mask: str, *, mend: str = "") -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{mask}: {str(error).removeprefix('mask 0: ')}{mend}") from None
 
 
 def run_length_string(coded: object, size_hw: tuple[int, int]) -> str:
@@ -73,27 +119,6 @@ def _compressed(runs: list[object], size_hw: tuple[int, int]) -> str:
     coded = {"size": list(size_hw), "counts": runs}
     filled = coco.frPyObjects(coded, *size_hw)  # pyright: ignore[reportArgumentType, reportCallIssue]
     return _string(filled)
-
-
-def polygons_string(polygons: object, size_hw: tuple[int, int]) -> str:
-    """Return the string of the union of COCO's polygons `[[x, y, x, y, ...], ...]`, in pixels.
-
-    pycocotools fills them; its border pixels differ a little from OpenCV's. Raises ValueError for
-    what is no polygon of three corners or more, each within the image or its own size beside it.
-    """
-    if not isinstance(polygons, list) or not polygons:
-        raise ValueError("has no polygons; convert it")
-    reach = np.array([2.0 * size_hw[1], 2.0 * size_hw[0]])
-    for polygon in polygons:
-        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-            raise ValueError("has a polygon that is not three or more pairs of x and y; correct it")
-        if not all(isinstance(x, int | float) and math.isfinite(x) for x in polygon):
-            raise ValueError("has a polygon whose corners are not all numbers; correct it")
-        corners = np.array(polygon, np.float64).reshape(-1, 2)
-        if (np.abs(corners) > reach).any():
-            raise ValueError("has a polygon far outside the image; correct it")
-    filled = coco.frPyObjects(polygons, *size_hw)
-    return _string(coco.merge(cast("list[dict]", filled)))  # pyright: ignore[reportArgumentType]
 
 
 def _string(coded: object) -> str:
