@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     import numpy as np
 
+    from maskspace.data.download import Request
     from maskspace.segmenter import Segmenter
     from maskspace.types import Proposals, Sample
 
@@ -61,6 +63,7 @@ def parser() -> OneLineParser:
     _add_segment(commands.add_parser("segment", help="images -> regions or ranked proposals"))
     _add_click(commands.add_parser("click", help="clicks on one image -> one mask"))
     _add_evaluate(commands.add_parser("evaluate", help="models x datasets -> metrics and plots"))
+    _add_download(commands.add_parser("download", help="a published dataset -> a folder"))
     return top
 
 
@@ -166,6 +169,55 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         help="the first N images of each dataset (default all; generated datasets need it)",
     )
     command.set_defaults(run=_evaluate)
+
+
+def _add_download(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Download a dataset from where it is published, after showing its licence. A run that was "
+        "broken off goes on where it was; nothing that is not whole and checked has its final "
+        "name. See docs/download.md for sizes and for steps that are done by hand."
+    )
+    command.add_argument(
+        "dataset", nargs="?", metavar="DATASET", help="its name; --list alone says which there are"
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder to write to")
+    command.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="the first N frames of hypersim and davis, the first N files of others (default all)",
+    )
+    command.add_argument(
+        "--contains",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="WORD",
+        help="only what has every WORD in its name: members of hypersim's and davis' zips, files "
+        "of others; A,B as a WORD stands for A or B (default: what the reader of it reads)",
+    )
+    command.add_argument(
+        "--links", type=Path, metavar="FILE", help="the file of links that a licence gives (sa1b)"
+    )
+    command.add_argument(
+        "--jobs", type=_count, default=4, metavar="N", help="transfers at once (default 4)"
+    )
+    command.add_argument(
+        "--bandwidth",
+        type=_count,
+        metavar="BYTES_PER_S",
+        help="at most so many bytes a second, all transfers together (default no limit)",
+    )
+    command.add_argument(
+        "--mirror",
+        default=os.environ.get("MASKSPACE_MIRROR"),
+        metavar="URL",
+        help="a folder on the web with the files under their own names (default: MASKSPACE_MIRROR, "
+        "or where they are published)",
+    )
+    command.add_argument("--list", action="store_true", help="say what would be fetched, and stop")
+    command.add_argument("--yes", action="store_true", help="do not ask whether the terms are met")
+    command.set_defaults(run=_download)
 
 
 def _count(text: str) -> int:
@@ -361,6 +413,59 @@ def _evaluate(options: argparse.Namespace) -> int:
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
     return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    from maskspace.data.download import Request, overview, terms
+
+    if options.dataset is None:
+        if not options.list:
+            raise ValueError("no DATASET; --list says which there are")
+        print(overview())
+        return 0
+    if options.out is None and not options.list:
+        raise ValueError(f"{options.dataset}: no --out DIR; give the folder to write to")
+    with tempfile.TemporaryDirectory() as scratch:
+        request = Request(
+            dataset=options.dataset,
+            out=Path(scratch if options.list else options.out),
+            limit=options.limit,
+            contains=tuple(options.contains),
+            links=options.links,
+            mirror=options.mirror,
+        )
+        print(terms(request), flush=True)
+        if not (options.list or options.yes) and sys.stdin.isatty():
+            answer = input("Download it under these terms? [y/N] ")
+            if answer.strip().lower() not in ("y", "yes"):
+                raise ValueError(f"{options.dataset}: not downloaded; answer y, or give --yes")
+        return _transfer(request, options)
+
+
+def _transfer(request: "Request", options: argparse.Namespace) -> int:
+    """Download, or list what would be, and say what came of it."""
+    from maskspace.data.download import download, tasks
+    from maskspace.data.transport import Transport
+
+    try:
+        with Transport(jobs=options.jobs, bandwidth=options.bandwidth) as transport:
+            if options.list:
+                for task in tasks(request, transport, jobs=options.jobs):
+                    for name, size in task.files.items():
+                        print(name, "" if size is None else f" {size} bytes")
+                return 0
+            report = download(request, transport, jobs=options.jobs)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(f"{error.filename or request.out}: {reason}; correct --out") from None
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on where it was")
+        return 130
+    for failure in report.failures:
+        complain(failure)
+    kept = f"{report.files} files, {report.received} bytes received"
+    print(f"{request.out}: {kept}; read it with --data {request.official.kind}:{request.out}")
+    return 2 if report.failures else 0
 
 
 def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Sequence[Sample]":

@@ -1,0 +1,270 @@
+"""Where the datasets are published, and under which terms: one frozen record a dataset.
+
+Sizes and hashes of COCO and LVIS are those of TensorFlow Datasets' checksum files; the MD5 of DAVIS
+2016 is in its authors' script (fperazzi/davis). Where none is certain none is given.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Licence:
+    """The terms of a dataset in one line, and the page that has them in full."""
+
+    name: str
+    terms: str
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialFile:
+    """A published file: its `size` in bytes, where it is certain, and a hash of the whole.
+
+    An archive is unpacked into the folder `into` of the dataset, without the leading folder `strip`
+    of its members; `nested` are archives in it, each unpacked beside itself. `records` finds the
+    record that a member belongs to, so that some records can be fetched alone; what it does not
+    find always comes along.
+    """
+
+    url: str
+    size: int | None = None
+    hash: str | None = None
+    into: str = ""
+    strip: str = ""
+    nested: tuple[str, ...] = ()
+    records: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return urlsplit(self.url).path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes:
+    """Archives whose names a CSV lists, of which only wanted members are read.
+
+    `members` matches those that the reader needs; its groups tell the record that one belongs to,
+    and so do those of `records` for every other member.
+    """
+
+    listing: OfficialFile
+    column: str
+    base: str
+    members: str
+    records: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialDataset:
+    """A dataset to download: the reader that it is for, its terms, its size in words, its files.
+
+    Exactly one of `files`, `scenes` and `links` says where it is: `links` is how to come by the
+    file of links that the licence gives. `note` is what is left to do by hand.
+    """
+
+    kind: str
+    licence: Licence
+    size: str
+    files: tuple[OfficialFile, ...] = ()
+    scenes: Scenes | None = None
+    links: str | None = None
+    note: str = ""
+
+
+_COCO = "http://images.cocodataset.org"
+_COCO_LICENCE = Licence(
+    name="annotations CC BY 4.0, images under Flickr's terms",
+    terms="attribution; COCO does not own the copyright of the images, each has its own licence",
+    link="https://cocodataset.org/#termsofuse",
+)
+_COCO_IMAGES = (
+    OfficialFile(
+        url=f"{_COCO}/zips/val2017.zip",
+        size=815585330,
+        hash="sha256:4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+    ),
+    OfficialFile(
+        url=f"{_COCO}/zips/train2017.zip",
+        size=19336861798,
+        hash="sha256:69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+    ),
+)
+_DAVIS_LICENCE = Licence(
+    name="no licence is stated for the data",
+    terms="made for research: treat it as non-commercial, and cite the two papers",
+    link="https://davischallenge.org",
+)
+_DAVIS_FRAME = r"(?:JPEGImages|Annotations)/[^/]+/([^/]+)/([^/]+)\.(?:jpg|png)$"
+_HQSEG = "https://huggingface.co/sam-hq-team/sam-hq-training/resolve/main/data"
+_HYPERSIM_FRAME = r"(ai_\d+_\d+)/images/scene_(cam_\d+)_{}/frame\.(\d+)\.{}"
+
+#: The datasets by the name that `maskspace download` takes.
+OFFICIAL: Mapping[str, OfficialDataset] = {
+    "bsds500": OfficialDataset(
+        kind="bsds500",
+        licence=Licence(
+            name="no licence file",
+            terms="non-commercial research and education; cite Arbelaez et al. 2011",
+            link="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/resources.html",
+        ),
+        size="70.8 MB",
+        files=(
+            OfficialFile(
+                url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/"
+                "BSR_bsds500.tgz",
+                strip="BSR/BSDS500/data",
+            ),
+        ),
+        note="the server is often down: fetch BSR_bsds500.tgz elsewhere and give --mirror",
+    ),
+    "coco": OfficialDataset(
+        kind="coco",
+        licence=_COCO_LICENCE,
+        size="20.4 GB",
+        files=(
+            OfficialFile(
+                url=f"{_COCO}/annotations/annotations_trainval2017.zip",
+                size=252907541,
+                hash="sha256:113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
+            ),
+            *_COCO_IMAGES,
+        ),
+    ),
+    "coco_panoptic": OfficialDataset(
+        kind="coco_panoptic",
+        licence=_COCO_LICENCE,
+        size="21.0 GB",
+        files=(
+            OfficialFile(
+                url=f"{_COCO}/annotations/panoptic_annotations_trainval2017.zip",
+                size=860725834,
+                hash="sha256:c05f76d2129b6b561eb70efe16e7006df62f73fb92889132d373b9d90e31a370",
+                nested=(
+                    "annotations/panoptic_train2017.zip",
+                    "annotations/panoptic_val2017.zip",
+                ),
+            ),
+            *_COCO_IMAGES,
+        ),
+    ),
+    "davis": OfficialDataset(
+        kind="davis",
+        licence=_DAVIS_LICENCE,
+        size="0.8 GB",
+        files=(
+            OfficialFile(
+                url="https://data.vision.ee.ethz.ch/csergi/share/davis/DAVIS-2017-trainval-480p.zip",
+                strip="DAVIS",
+                records=_DAVIS_FRAME,
+            ),
+        ),
+        note="DAVIS 2017, train and val at 480p; the sequences of 2016 are among them",
+    ),
+    "davis2016": OfficialDataset(
+        kind="davis",
+        licence=_DAVIS_LICENCE,
+        size="1.9 GB",
+        files=(
+            OfficialFile(
+                url="https://graphics.ethz.ch/Downloads/Data/Davis/DAVIS-data.zip",
+                hash="md5:0cb3cf9c5617209fa3cc4794e52a2ffa",
+                strip="DAVIS",
+                records=_DAVIS_FRAME,
+            ),
+        ),
+    ),
+    "davis_interactive": OfficialDataset(
+        kind="davis_interactive",
+        licence=_DAVIS_LICENCE,
+        size="43 MB",
+        files=(
+            OfficialFile(
+                url="https://github.com/saic-vul/fbrs_interactive_segmentation/releases/download/"
+                "v1.0/DAVIS.zip",
+                strip="DAVIS",
+            ),
+        ),
+    ),
+    "hqseg44k": OfficialDataset(
+        kind="hqseg44k",
+        licence=Licence(
+            name="each of its sources has its own",
+            terms="research: DIS5K, ThinObject-5K, FSS-1000, DUTS, ECSSD, MSRA-10K, COIFT, HRSOD",
+            link="https://huggingface.co/sam-hq-team/sam-hq-training/tree/main/data",
+        ),
+        size="not stated",
+        files=tuple(
+            OfficialFile(url=f"{_HQSEG}/{name}.zip", into=name, strip=name)
+            for name in ("DIS5K", "thin_object_detection", "cascade_psp")
+        ),
+        note="if Hugging Face refuses, fetch the three zips in a browser and give --mirror",
+    ),
+    "hypersim": OfficialDataset(
+        kind="hypersim",
+        licence=Licence(
+            name="CC BY-SA 3.0",
+            terms="share and adapt with attribution, under the same licence",
+            link="https://creativecommons.org/licenses/by-sa/3.0/",
+        ),
+        size="1.9 TB in 457 scenes, of which a reader needs a few per cent",
+        scenes=Scenes(
+            listing=OfficialFile(
+                url="https://raw.githubusercontent.com/apple/ml-hypersim/"
+                "c85b2879c8da8ded2f4c24d2630c1ab4451999b2/evermotion_dataset/analysis/"
+                "metadata_images_split_scene_v1.csv"
+            ),
+            column="scene_name",
+            base="https://docs-assets.developer.apple.com/ml-research/datasets/hypersim/v1/scenes",
+            members=f"{_HYPERSIM_FRAME.format('final_preview', 'color')}\\.jpg$|"
+            f"{_HYPERSIM_FRAME.format('geometry_hdf5', 'render_entity_id')}\\.hdf5$",
+            records=_HYPERSIM_FRAME.format(r"\w+?", ""),
+        ),
+    ),
+    "lvis": OfficialDataset(
+        kind="coco",
+        licence=Licence(
+            name="annotations CC BY 4.0, images as COCO's",
+            terms="attribution; the images are COCO's, each with its own licence",
+            link="https://www.lvisdataset.org/dataset",
+        ),
+        size="20.6 GB",
+        files=(
+            *(
+                OfficialFile(
+                    url=f"https://s3-us-west-2.amazonaws.com/dl.fbaipublicfiles.com/LVIS/"
+                    f"lvis_v1_{split}.json.zip",
+                    size=size,
+                    hash=digest,
+                    into="annotations",
+                )
+                for split, size, digest in (
+                    (
+                        "val",
+                        64026968,
+                        "sha256:5cae9a3c79aadb667550c2b5dcf7f4d86e059a41ec91ef690225b667e28e9ba5",
+                    ),
+                    (
+                        "train",
+                        350264821,
+                        "sha256:334a4caa374030a7817cf050364525e910f7960f9b6968cef47cffbf3893f8ba",
+                    ),
+                )
+            ),
+            *_COCO_IMAGES,
+        ),
+    ),
+    "sa1b": OfficialDataset(
+        kind="sa1b",
+        licence=Licence(
+            name="SA-1B Dataset Research License",
+            terms="research only; accepted on the page that gives the links",
+            link="https://ai.meta.com/datasets/segment-anything-downloads/",
+        ),
+        size="about 11 TB in 1000 tars",
+        links="accept the licence at https://ai.meta.com/datasets/segment-anything-downloads/, "
+        "save the text file with file_name and cdn_link, and give it with --links FILE",
+    ),
+}

@@ -1,0 +1,165 @@
+"""Requests over HTTP with pauses before each retry, one limit of bandwidth and a way to stop."""
+
+import re
+import threading
+import time
+from types import TracebackType
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from tqdm import tqdm
+from urllib3.util import Retry
+
+CHUNK = 2**16
+#: Longest pause that a server may ask for, in seconds; one that asks for more is not waited for.
+LONGEST_PAUSE = 300.0
+#: What a connection may break with.
+DROPS = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError)
+
+
+class StoppedError(Exception):
+    """The transfer was asked to stop."""
+
+
+class WrongAnswerError(Exception):
+    """An answer that a second request may mend."""
+
+
+class Throttle:
+    """A bucket of tokens that all threads share: `rate` bytes a second, a tenth of it at once."""
+
+    def __init__(self, rate: float | None, *, stopping: threading.Event) -> None:
+        self.chunk = CHUNK if rate is None else max(1, min(CHUNK, int(rate / 10)))
+        self._rate, self._stopping = rate, stopping
+        self._lock, self._paid_until = threading.Lock(), 0.0
+
+    def take(self, count: int) -> None:
+        """Wait until `count` bytes may pass; raises StoppedError when it is time to stop."""
+        pause = 0.0
+        if self._rate is not None:
+            with self._lock:
+                now = time.monotonic()
+                self._paid_until = max(self._paid_until, now) + count / self._rate
+                pause = self._paid_until - now
+        if self._stopping.wait(pause) if pause else self._stopping.is_set():
+            raise StoppedError
+
+
+class Progress:
+    """The bar on standard error: bytes, rate and time left; silent where that is no terminal."""
+
+    def __init__(self, *, show: bool = True) -> None:
+        disable = None if show else True
+        self._bar = tqdm(total=0, unit="B", unit_scale=True, unit_divisor=1000, disable=disable)
+        self._lock = threading.Lock()
+        self.received = 0
+
+    def expect(self, count: int) -> None:
+        """Add bytes to the total."""
+        with self._lock:
+            self._bar.total = (self._bar.total or 0) + count
+            self._bar.refresh()
+
+    def advance(self, count: int, *, received: bool = True) -> None:
+        """Count bytes as done: `received` just now, or found on the disk."""
+        with self._lock:
+            self.received += count if received else 0
+            self._bar.update(count)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+class Transport:
+    """Requests with retries, a bandwidth limit and a way to stop, shared by all threads.
+
+    `bandwidth` is in bytes a second, `backoff` and `timeout` in seconds. `attempts` are those in a
+    row that bring no new byte.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: int = 4,
+        bandwidth: float | None = None,
+        attempts: int = 6,
+        backoff: float = 0.5,
+        timeout: float = 30.0,
+        show: bool = True,
+    ) -> None:
+        self.stopping = threading.Event()
+        self.throttle = Throttle(bandwidth, stopping=self.stopping)
+        self.progress = Progress(show=show)
+        self.patience = Retry(
+            total=attempts - 1,
+            backoff_factor=backoff,
+            backoff_jitter=backoff,
+            backoff_max=60,
+        )
+        self._timeout = timeout
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=jobs, max_retries=0))
+
+    def __enter__(self) -> "Transport":
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop every thread that still transfers."""
+        self.stopping.set()
+        self.progress.close()
+        self._session.close()
+
+    def request(self, url: str, headers: dict[str, str]) -> requests.Response:
+        """Return an answer whose body is not read yet."""
+        if self.stopping.is_set():
+            raise StoppedError
+        # a body that is compressed on the way has other offsets than the file
+        headers = {"Accept-Encoding": "identity", "User-Agent": "maskspace"} | headers
+        return self._session.get(url, headers=headers, stream=True, timeout=self._timeout)
+
+    def pause(self, retry: Retry, url: str, failure: "Exception | requests.Response") -> Retry:
+        """Wait before the next attempt; raises ValueError when there have been enough."""
+        raw = failure.raw if isinstance(failure, requests.Response) else None
+        error = failure if isinstance(failure, Exception) else None
+        try:
+            retry = retry.increment("GET", url, response=raw, error=error)
+            asked = (raw is not None and retry.get_retry_after(raw)) or 0.0
+        except (urllib3.exceptions.MaxRetryError, urllib3.exceptions.InvalidHeader):
+            raise ValueError(
+                f"{shown(url)}: {reason(failure)}; check the network and run again, it goes on "
+                "where it is"
+            ) from None
+        if asked > LONGEST_PAUSE:
+            raise ValueError(f"{shown(url)}: asks to come back in {asked:.0f} s; run again then")
+        if self.stopping.wait(max(asked, retry.get_backoff_time())):
+            raise StoppedError
+        return retry
+
+
+def shown(url: str) -> str:
+    """Return a URL without its query, in which links carry their keys, and without a password."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path, "", ""))
+
+
+def reason(failure: Exception | requests.Response) -> str:
+    """Return what failed in a few words."""
+    if isinstance(failure, requests.Response):
+        return f"answers {failure.status_code} {failure.reason}"
+    if isinstance(failure, WrongAnswerError):
+        return str(failure)
+    cause: BaseException = failure
+    while cause.args and isinstance(cause.args[0], BaseException):
+        cause = cause.args[0]
+    said = str(getattr(cause, "reason", None) or cause)
+    return f"cannot be read ({re.sub(r'<[^>]*>:? ?', '', said)[:200]})"
