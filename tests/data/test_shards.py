@@ -1,9 +1,11 @@
 import hashlib
 import json
 import multiprocessing
-import pickle
+import random
+import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import webdataset
 
 from maskspace.config import build_section
 from maskspace.data import READERS
+from maskspace.data import shards as module
 from maskspace.data.config import ShardsConfig
 from maskspace.data.shards import (
     SPLITS,
@@ -23,23 +26,24 @@ from maskspace.data.shards import (
     write_dataset,
 )
 
+VALUE: dict[str, Any] = {
+    "reader": {"name": "rectangles", "options": {"size_hw": [32, 32], "noise": 3.0}},
+    "root": "",
+    "seed": 1,
+    "limit": 40,
+    "split": {"mode": "hash", "val": 0.2, "test": 0.2},
+    "split_components": True,
+    "min_component_area": 4,
+    "containment": 0.9,
+    "samples_per_shard": 7,
+    "repack": True,
+    "store": ".",
+}
+WHOLE = {"mode": "hash", "val": 0.0, "test": 0.0}
+
 
 def config(**changes: object) -> ShardsConfig:
-    value = {
-        "reader": {"name": "rectangles", "options": {"size_hw": [32, 32], "noise": 3.0}},
-        "root": "",
-        "seed": 1,
-        "limit": 40,
-        "split": {"mode": "hash", "val": 0.2, "test": 0.2},
-        "split_components": True,
-        "min_component_area": 4,
-        "containment": 0.9,
-        "samples_per_shard": 7,
-        "repack": True,
-        "store": ".",
-        **changes,
-    }
-    return build_section(ShardsConfig, value, place="params.yaml: shards.x")
+    return build_section(ShardsConfig, {**VALUE, **changes}, place="params.yaml: shards.x")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -123,54 +127,91 @@ def test_webdataset_reads_the_shards(written: Path) -> None:
     assert [json.loads(r["json"])["key"] for r in seen] == [sample.key for sample in ours]
 
 
-def test_any_index_is_read_directly_also_in_copies(written: Path) -> None:
-    shards = open_shards(written, "train")
-    every = list(shards)
-    assert [shards[i] for i in (5, 0, -1)] == [every[5], every[0], every[-1]]
-    assert shards[3:6] == every[3:6]
-    assert list(pickle.loads(pickle.dumps(shards))) == every
-    with pytest.raises(IndexError):
-        shards[len(shards)]
+def test_a_number_of_bytes_decides_how_many_samples_make_a_shard(tmp_path: Path) -> None:
+    target, folder, other = 40_000, tmp_path / "a", tmp_path / "b"
+    sized = config(samples_per_shard={"bytes": target}, split=WHOLE)
+    write_dataset(folder, "rectangles", sized, READERS)
+    sizes = [one["bytes"] for one in read_manifest(folder)["splits"]["train"]["shards"]]
+    assert len(sizes) > 2
+    # a tar is filled up to a multiple of 10 240 bytes
+    assert all(target / 1.3 < size < target * 1.3 + 10_240 for size in sizes[:-1])
+    write_dataset(other, "rectangles", sized, READERS, map_units=backwards)
+    assert contents(other) == contents(folder)
 
 
-def read_keys(shards: Sequence[Any], indices: list[int], queue: Any) -> None:
-    queue.put([shards[i].key for i in indices])
+def test_the_number_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(function: Callable[[Any], Any], units: Sequence[Any]) -> Iterable[Any]:
+        function(units[0])
+        raise KeyboardInterrupt
+
+    sized = config(samples_per_shard={"bytes": 20_000})
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path / "a", "rectangles", sized, READERS, map_units=killed)
+    write_dataset(tmp_path / "b", "rectangles", sized, READERS)
+    monkeypatch.setattr(module, "PROBED", 0)
+    write_dataset(tmp_path / "a", "rectangles", sized, READERS)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_forked_workers_share_no_position(written: Path) -> None:
-    shards = open_shards(written, "train")
-    keys = [sample.key for sample in shards]
+def test_shards_of_other_parameters_are_never_taken_for_ours(written: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "copy"))
+    write_dataset(folder, "rectangles", config(), READERS)
+    assert contents(folder) == contents(written)
+    for other in ({"seed": 2}, {"containment": 0.8}, {"limit": 41}):
+        with pytest.raises(ValueError, match="copy: has shards of other parameters"):
+            write_dataset(folder, "rectangles", config(**other), READERS)
+    assert contents(folder) == contents(written)
+
+
+def test_a_shard_cut_short_after_its_run_is_written_again(written: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "copy"))
+    cut, lost, whole = sorted(folder.glob("train-*.tar"))[:3]
+    cut.write_bytes(cut.read_bytes()[:-600])
+    lost.with_name(f"{lost.name}.json").write_text("")
+    then = whole.stat().st_mtime_ns
+    write_dataset(folder, "rectangles", config(), READERS)
+    assert contents(folder) == contents(written)
+    assert whole.stat().st_mtime_ns == then
+
+
+def processes(number: int) -> Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]:
+    def mapped(function: Callable[[Any], Any], units: Sequence[Any]) -> Iterable[Any]:
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(number, mp_context=context) as pool:
+            return list(pool.map(function, units))
+
+    return mapped
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_other_processes_write_the_same_bytes(written: Path, tmp_path: Path, number: int) -> None:
+    write_dataset(tmp_path, "rectangles", config(), READERS, map_units=processes(number))
+    assert contents(tmp_path) == contents(written)
+
+
+@pytest.mark.fault
+def test_killed_at_any_moment_the_same_bytes_come_out(tmp_path: Path) -> None:
+    value = {**VALUE, "limit": 80, "samples_per_shard": {"bytes": 40_000}}
+    begin = time.monotonic()
+    write_dataset(tmp_path / "whole", "rectangles", config(**value), READERS)
+    longest = time.monotonic() - begin
+    expected, rng = contents(tmp_path / "whole"), random.Random(0)
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        for _ in range(2):
+            start_and_kill(value, folder, rng.uniform(0, longest))
+        write_dataset(folder, "rectangles", config(**value), READERS)
+        assert contents(folder) == expected
+
+
+def start_and_kill(value: dict[str, Any], folder: Path, seconds: float) -> None:
     context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-    orders = [list(range(len(keys))), list(range(len(keys)))[::-1]]
-    workers = [context.Process(target=read_keys, args=(shards, o, queue)) for o in orders]
-    for worker in workers:
-        worker.start()
-    answers = [queue.get() for _ in workers]
-    for worker in workers:
-        worker.join()
-    assert sorted(answers) == sorted([[keys[i] for i in order] for order in orders])
-
-
-def test_a_truncated_or_altered_shard_is_one_line(written: Path, tmp_path: Path) -> None:
-    for name, content in contents(written).items():
-        (tmp_path / name).write_bytes(content)
-    tar = tmp_path / "train-000000.tar"
-    tar.write_bytes(tar.read_bytes()[:3000])
-    with pytest.raises(ValueError, match=r"train-000000\.tar: .*again"):
-        open_shards(tmp_path, "train")[0]
-    said = [one for part in read_manifest(written)["splits"].values() for one in part["shards"]]
-    short = next(one for one in said if one["samples"] < 7)
-    tar.write_bytes((written / short["name"]).read_bytes())
-    with pytest.raises(ValueError, match="its manifest says"):
-        open_shards(tmp_path, "train")[0]
-
-
-def test_unknown_splits_and_missing_manifests_are_one_line(written: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="split 'dev' is unknown"):
-        open_shards(written, "dev")
-    with pytest.raises(ValueError, match=r"no manifest\.json"):
-        open_shards(tmp_path, "train")
+    arguments = (folder, "rectangles", config(**value), READERS)
+    process = context.Process(target=write_dataset, args=arguments)
+    process.start()
+    process.join(seconds)
+    process.kill()
+    process.join()
 
 
 def test_a_split_that_would_be_empty_is_refused(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ class _Headers:
                 sparse = any(key.startswith("GNU.sparse") for key in extended)
                 yield _Header(name, kind, sparse, start, size)
                 extended = {}
+                size = 0 if kind == b"5" else size
             place = start + -(-size // BLOCK) * BLOCK
 
     def _read(self, offset: int, size: int) -> bytes:
