@@ -40,19 +40,6 @@ def test_intersections_do_not_depend_on_the_block_they_are_summed_in():
     np.testing.assert_array_equal(masks.pairwise_intersections(stack, stack), expected)
 
 
-@given(stacks, st.sampled_from([0.6, 0.95, 1.0]))
-def test_parents_are_the_smallest_larger_masks_that_contain(stack, containment):
-    area = [int(mask.sum()) for mask in stack]
-    for index, parent in enumerate(masks.nesting_parents(stack, containment=containment)):
-        around = [
-            (area[other], other)
-            for other in range(len(stack))
-            if area[other] > area[index] > 0
-            and np.count_nonzero(stack[index] & stack[other]) >= containment * area[index]
-        ]
-        assert parent == (min(around)[1] if around else None)
-
-
 @given(maps)
 def test_a_label_map_is_its_masks(labels):
     ids, stack = masks.from_label_map(labels)

@@ -60,21 +60,6 @@ def pairwise_iou(
     return shared / np.maximum(union, 1)
 
 
-def nesting_parents(masks: Bool[np.ndarray, "n h w"], *, containment: float) -> list[int | None]:
-    """Return for each mask the index of the smallest strictly larger mask that contains it.
-
-    A mask is contained when at least `containment` of its pixels lie in the other. Equal areas
-    never nest, so that the relation has no cycles; ties in area go to the lower index.
-    """
-    area = areas(masks)
-    shared = pairwise_intersections(masks, masks)
-    inside = (shared >= containment * area[:, None]) & (area[:, None] < area[None, :])
-    inside &= area[:, None] > 0
-    candidate = np.where(inside, area[None, :], np.iinfo(np.int64).max)
-    smallest = candidate.argmin(axis=1) if len(masks) else np.zeros(0, np.int64)
-    return [int(p) if inside[i, p] else None for i, p in enumerate(smallest)]
-
-
 def from_label_map(
     labels: Int[np.ndarray, "h w"],
 ) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, "n h w"]]:

@@ -9,11 +9,10 @@ from maskspace import masks
 from maskspace.data.run_lengths import (
     boxes_xywh,
     component_runs,
-    decode_runs,
-    encode_runs,
     label_map_runs,
     nesting_parents,
 )
+from maskspace.rle import decode_runs, encode_runs
 
 stacks = arrays(
     bool, st.tuples(st.integers(0, 6), st.integers(1, 9), st.integers(1, 9)), elements=st.booleans()

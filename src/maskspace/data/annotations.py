@@ -6,14 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool
 
-from maskspace.data.run_lengths import (
-    boxes_xywh,
-    component_runs,
-    decode_runs,
-    encode_runs,
-    nesting_parents,
-)
-from maskspace.masks import encode
+from maskspace.data.run_lengths import boxes_xywh, component_runs, nesting_parents
+from maskspace.rle import decode_runs, encode, encode_runs
 from maskspace.types import Annotation, Sample
 
 #: A mask lies in another when this share of its pixels does: SA-1B's masks overlap by slivers.

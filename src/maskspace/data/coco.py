@@ -26,9 +26,9 @@ from maskspace.data.coded_masks import run_length_string
 from maskspace.data.files import check_split, dataset_root, inside, safe_key
 from maskspace.data.images import image_size_hw
 from maskspace.data.label_maps import read_file
-from maskspace.data.run_lengths import Runs, decode_runs, encode_runs
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
+from maskspace.rle import Runs, decode_runs, encode_runs
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")

@@ -23,9 +23,10 @@ from maskspace.data.coco_json import (
 from maskspace.data.files import check_split, dataset_root, inside, safe_key
 from maskspace.data.images import image_size_hw
 from maskspace.data.label_maps import read_file, read_label_map
-from maskspace.data.run_lengths import encode_runs, label_map_runs
+from maskspace.data.run_lengths import label_map_runs
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
+from maskspace.rle import encode_runs
 from maskspace.types import Sample
 
 JSON_FILES = ("annotations/panoptic*.json", "panoptic*.json")

@@ -11,8 +11,9 @@ from PIL import Image
 
 from maskspace.data.annotations import Coded
 from maskspace.data.files import bounded_bytes
-from maskspace.data.run_lengths import encode_runs, label_map_runs
+from maskspace.data.run_lengths import label_map_runs
 from maskspace.data.storage import AnyPath
+from maskspace.rle import encode_runs
 from maskspace.types import UNREADABLE, open_image
 
 #: The largest image file that is read.

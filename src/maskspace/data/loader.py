@@ -16,8 +16,9 @@ from maskspace.types import Sample, read_rgb
 class Dense:
     """The image of a sample and its masks in their order, those to ignore apart.
 
-    `parents` holds the id of each mask's parent, 0 where it has none; `ignore` is the union of the
-    masks whose pixels count neither for nor against anything.
+    `parents` holds the id of each mask's parent, 0 where it has none; masks of equal `layers` come
+    from one person; `ignore` is the union of the masks whose pixels count neither for nor against
+    anything.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -25,6 +26,7 @@ class Dense:
     ids: Int64[np.ndarray, " n"]
     parents: Int64[np.ndarray, " n"]
     scores: Float32[np.ndarray, " n"]
+    layers: Int64[np.ndarray, " n"]
     ignore: Bool[np.ndarray, "h w"]
 
 
@@ -48,6 +50,7 @@ def dense(sample: Sample) -> Dense:
         ids=np.array([annotation.id for annotation in kept], np.int64),
         parents=np.array([annotation.parent or 0 for annotation in kept], np.int64),
         scores=np.array([annotation.score for annotation in kept], np.float32),
+        layers=np.array([annotation.layer for annotation in kept], np.int64),
         ignore=np.logical_or.reduce(masks[~counted], axis=0),
     )
 
