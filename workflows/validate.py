@@ -9,21 +9,30 @@ from maskspace.data.expectations import (
     ValidateConfig,
     require_valid,
     validate_shards,
+    write_gallery,
+    write_quarantine,
     write_report,
 )
 from workflows.frame import publish, stage_main, work_folder
 
 
 def main(dataset: str) -> None:
-    """Write `build/validate/DATASET`: the report on the dataset's shards, as JSON and as a page."""
+    """Write `build/validate/DATASET`: what was found, which records to leave out, and why."""
     # a Ray of our own takes longer to start than these units take; a cluster is there already
     map_units = parallel.map_units if "RAY_ADDRESS" in os.environ else parallel.map_here
     config = load_section(ValidateConfig, "validate")
+    shards = Path("build/shards") / dataset
     work = work_folder("validate", dataset)
-    report = validate_shards(Path("build/shards") / dataset, config, map_units=map_units)
+    report = validate_shards(shards, config, map_units=map_units)
     write_report(work, report)
-    require_valid(report, details=work / "report.html")
-    print(f"{dataset}: {len(report.outcomes)} expectations hold")
+    write_gallery(work / "gallery.png", shards, report)
+    write_quarantine(work, shards, report, map_units=map_units)
+    if config.quarantine is None:
+        require_valid(report, details=work / "report.html")
+    print(
+        f"{dataset}: {len(report.outcomes)} expectations, {len(report.bad)} records in quarantine, "
+        f"{len(report.warnings)} warnings; see build/validate/{dataset}/report.html"
+    )
     publish(work, Path("build/validate") / dataset)
 
 

@@ -24,7 +24,22 @@ shards:
     samples_per_shard: 20
     repack: true
     store: .
-validate: {min_masks: 1, max_masks: 99, min_area: 1, min_side: 16, max_side: 64}
+validate:
+  min_masks: 1
+  max_masks: 99
+  min_area: 1
+  min_side: 16
+  max_side: 64
+  max_record_bytes: 1000000
+  max_depth: 8
+  min_contrast: 1.0
+  near_iou: 0.95
+  near_bits: 3
+  outlier_z: 6.0
+  min_coverage: {}
+  severities: {}
+  quarantine: null
+  rows_per_check: 1000
 """
 
 

@@ -1,0 +1,135 @@
+"""What a validation found, as JSON, as metrics and as a page."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from maskspace.data.expectations.suites import EXPECTATIONS, Severity
+from maskspace.data.storage import write_json, write_text
+
+
+@dataclass(frozen=True)
+class Where:
+    """A row by name, and where it is: number of the shard, position in it, id of the mask.
+
+    The position is -1 for a whole shard, `mask` is -1 for what is no mask.
+    """
+
+    name: str
+    shard: int
+    position: int
+    mask: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One expectation on one table: how many rows were checked, how many broke it, the first."""
+
+    table: str
+    name: str
+    severity: Severity
+    checked: int
+    failures: int
+    first: tuple[Where, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The outcomes of all expectations on a dataset's shards.
+
+    `shards` names the files that places count from 0. `bad` gives, by shard and position, the
+    records that break an expectation of severity "error", with the names of those; it is empty
+    where no quarantine was asked for.
+    """
+
+    dataset: str
+    kind: str
+    shards: tuple[str, ...]
+    records: int
+    outcomes: tuple[Outcome, ...]
+    bad: Mapping[tuple[int, int], tuple[str, ...]]
+
+    @property
+    def broken(self) -> tuple[Outcome, ...]:
+        """The outcomes with failures whose severity is "error"."""
+        return tuple(o for o in self.outcomes if o.failures and o.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Outcome, ...]:
+        """The outcomes with failures whose severity is "warning"."""
+        return tuple(o for o in self.outcomes if o.failures and o.severity == "warning")
+
+
+def metrics(report: Report) -> dict[str, object]:
+    """Return the numbers of a report, nested as `dvc metrics show` reads them."""
+    checked = {outcome.table: outcome.checked for outcome in report.outcomes}
+    return {
+        "checked": dict(sorted(checked.items())),
+        "errors": sum(o.failures for o in report.broken),
+        "warnings": sum(o.failures for o in report.warnings),
+        "quarantined": len(report.bad),
+        "failures": {o.name: o.failures for o in report.outcomes},
+    }
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write `metrics.json`, `report.json` and `report.html`: the same bytes for the same report."""
+    outcomes = [
+        {**asdict(one), "first": [row.name for row in one.first], "success": not one.failures}
+        for one in report.outcomes
+    ]
+    value = {
+        "dataset": report.dataset,
+        "kind": report.kind,
+        "success": not report.broken,
+        "expectations": outcomes,
+    }
+    write_json(folder / "report.json", value)
+    write_json(folder / "metrics.json", metrics(report))
+    write_text(folder / "report.html", _page(report))
+
+
+def require_valid(report: Report, *, details: Path) -> None:
+    """Raise ValueError that names a record and the expectation it breaks, if any is broken."""
+    for outcome in report.broken:
+        others = len(report.broken) - 1
+        more = f", and {outcome.failures - 1} more" if outcome.failures > 1 else ""
+        rest = f"; {others} more expectations are broken" if others else ""
+        raise ValueError(
+            f"{outcome.first[0].name}: breaks {outcome.name!r}{more}{rest}; see {details}, "
+            "mend the data and make the shards again"
+        )
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
+    "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #8884;padding:.3rem "
+    ".6rem;text-align:left;vertical-align:top}td.n{text-align:right}"
+    ".error{color:#b00020;font-weight:600}.warning{color:#8a5a00}img{max-width:100%}"
+)
+
+
+def _page(report: Report) -> str:
+    verdict = f"{len(report.broken)} broken" if report.broken else "all hold"
+    told = f"{len(report.warnings)} warnings" if report.warnings else "no warning"
+    name = html.escape(report.dataset)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_STYLE}</style><h1>{name}: {len(report.outcomes)} expectations, {verdict}, "
+        f"{told}</h1><p>The suite of {html.escape(report.kind)}; {len(EXPECTATIONS)} expectations "
+        "are known. Each looks at the rows of one table.</p>"
+        "<table><tr><th>table<th>expectation<th>severity<th>rows<th>broken<th>first</tr>\n"
+        + "\n".join(map(_row, report.outcomes))
+        + '\n</table><p><img src="gallery.png" alt="The first records of each broken expectation">'
+        "</p></html>\n"
+    )
+
+
+def _row(outcome: Outcome) -> str:
+    first = html.escape("; ".join(row.name for row in outcome.first))
+    mark = f' class="{outcome.severity}"' if outcome.failures else ""
+    return (
+        f"<tr{mark}><td>{outcome.table}<td>{html.escape(outcome.name)}<td>{outcome.severity}"
+        f'<td class="n">{outcome.checked}<td class="n">{outcome.failures}<td>{first}</tr>'
+    )

@@ -1,0 +1,80 @@
+"""Copies among many records: a perceptual hash of images, and near pairs of hashes.
+
+The hash is the sign pattern of the low frequencies of a thumbnail (C. Zauner, "Implementation and
+benchmarking of perceptual image hash functions", 2010: pHash), about the median. Near pairs are
+found by tables of bands (G. Manku, A. Jain, A. Das Sarma, "Detecting near-duplicates for web
+crawling", 2007): time and memory grow as the number of hashes, not as its square.
+"""
+
+from itertools import combinations, pairwise
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64, UInt64
+from PIL import Image
+from scipy.fft import dct
+
+#: Side of the thumbnail that is hashed, in pixels.
+THUMBNAIL = 32
+#: Two hashes this far apart share at least three of `distance + 3` bands.
+_SHARED_BANDS = 3
+#: Members of one bucket that each hash is compared with: a crowd of look-alikes stays linear.
+_NEIGHBOURS = 512
+_BASIS = np.asarray(dct(np.eye(THUMBNAIL), axis=0, norm="ortho"))[1:9]
+
+
+def thumbnail(image: Image.Image) -> Float64[np.ndarray, "32 32"]:
+    """Return the luminance of an image, 0 to 255, averaged over the cells of a 32 x 32 grid."""
+    grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(grey, np.float64)
+
+
+def perceptual_hashes(thumbnails: Float[np.ndarray, "n 32 32"]) -> UInt64[np.ndarray, " n"]:
+    """Return 64 bits an image: which of its 8 x 8 lowest frequencies are above their median.
+
+    Constant rows and columns are left out, so that brightness and contrast change no bit. The hash
+    of an image of one colour is noise: look at its contrast first.
+    """
+    low = (_BASIS @ thumbnails @ _BASIS.T).reshape(len(thumbnails), 64)
+    bits = low > np.median(low, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(len(thumbnails))
+
+
+def near_pairs(
+    hashes: UInt64[np.ndarray, " n"], *, distance: int
+) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
+    """Return the index pairs, first < second, of distinct hashes at most `distance` bits apart.
+
+    `hashes` are distinct. In a crowd of more than 512 hashes that agree on three bands, each is
+    compared with the 512 that follow it, and pairs further on may be missed.
+    """
+    pairs = [np.zeros((2, 0), np.int64)]
+    bands = _bands(distance + _SHARED_BANDS) if distance else []
+    for chosen in combinations(bands, _SHARED_BANDS):
+        pairs.append(_pairs_in_table(hashes, np.bitwise_or.reduce(np.array(chosen)), distance))
+    first, second = np.unique(np.sort(np.concatenate(pairs, axis=1), axis=0), axis=1)
+    return first, second
+
+
+def _bands(number: int) -> list[np.uint64]:
+    """Return masks that divide 64 bits in `number` bands of nearly equal width."""
+    ends = np.linspace(0, 64, number + 1).astype(int).tolist()
+    return [np.uint64((1 << end) - (1 << start)) for start, end in pairwise(ends)]
+
+
+def _pairs_in_table(
+    hashes: UInt64[np.ndarray, " n"], band: np.uint64, distance: int
+) -> Int64[np.ndarray, "2 p"]:
+    """Return the near pairs among the hashes that agree on a mask of bits."""
+    key = hashes & band
+    order = np.argsort(key)
+    key, ordered = key[order], hashes[order]
+    found = [np.zeros((2, 0), np.int64)]
+    here = np.arange(len(order))
+    for step in range(1, _NEIGHBOURS + 1):
+        here = here[: np.searchsorted(here, len(order) - step)]
+        here = here[key[here] == key[here + step]]
+        if not len(here):
+            break
+        near = here[np.bitwise_count(ordered[here] ^ ordered[here + step]) <= distance]
+        found.append(np.stack([order[near], order[near + step]]))
+    return np.concatenate(found, axis=1)

@@ -1,0 +1,224 @@
+"""The expectations by name, and the suite of each dataset kind: which of them hold there.
+
+An expectation looks at one table: `shards`, `records` (all, readable or not), `images` (readable
+records), `masks`, or `dataset` (readable records against all others).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from great_expectations.expectations.expectation import Expectation
+
+Severity = Literal["error", "warning"]
+TABLES = ("shards", "records", "images", "masks", "dataset")
+
+#: Numbers that expectations are bounded by, under their names in params.yaml and the manifest.
+Bounds = Mapping[str, Any]
+
+Build: TypeAlias = "Callable[[Any, Bounds], Expectation]"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What Great Expectations checks in one table; `build(gx.expectations, bounds)` makes it."""
+
+    table: str
+    severity: Severity
+    columns: tuple[str, ...]
+    build: "Build"
+
+
+def _true(column: str) -> "tuple[tuple[str, ...], Build]":
+    return (column,), lambda gx, _: gx.ExpectColumnValuesToBeInSet(column=column, value_set=[True])
+
+
+def _equal(first: str, second: str) -> "tuple[tuple[str, ...], Build]":
+    return (first, second), lambda gx, _: gx.ExpectColumnPairValuesToBeEqual(
+        column_A=first, column_B=second
+    )
+
+
+def _within(
+    column: str, low: str | int | None = None, high: str | int | None = None
+) -> "tuple[tuple[str, ...], Build]":
+    """Return what builds "the column is in [low, high]"; strings are names of bounds."""
+
+    def build(gx: Any, bounds: Bounds) -> "Expectation":
+        ends = (bounds[end] if isinstance(end, str) else end for end in (low, high))
+        return gx.ExpectColumnValuesToBeBetween(
+            column=column, **dict(zip(("min_value", "max_value"), ends, strict=True))
+        )
+
+    return (column,), build
+
+
+def _alone(column: str) -> "tuple[tuple[str, ...], Build]":
+    """Return what builds "no other record or mask is named in this column"."""
+    return _within(column, high=-1)
+
+
+#: Every expectation by its name in reports and in `validate.severities`.
+EXPECTATIONS: Mapping[str, Expected] = {
+    "the tar is whole and safe": Expected("shards", "error", *_true("whole")),
+    "samples as the manifest says": Expected("shards", "error", *_equal("samples", "said_samples")),
+    "masks as the manifest says": Expected("shards", "error", *_equal("masks", "said_masks")),
+    "bytes as the manifest says": Expected("shards", "error", *_equal("bytes", "said_bytes")),
+    "sha256 as the manifest says": Expected("shards", "error", *_equal("sha256", "said_sha256")),
+    "the sidecar is that of the shard": Expected("shards", "error", *_true("sidecar")),
+    "the record has the schema": Expected("records", "error", *_true("readable")),
+    "the key can name a file": Expected("images", "error", *_true("key_is_safe")),
+    "the record is of this dataset": Expected("images", "error", *_true("of_this_dataset")),
+    "the licence is present": Expected("images", "error", *_true("has_licence")),
+    "the source is present": Expected("images", "error", *_true("has_source")),
+    "the image is the record's": Expected("images", "error", *_true("unchanged")),
+    "the image decodes": Expected("images", "error", *_true("decodes")),
+    "the extension is the image's format": Expected("images", "error", *_true("format_as_named")),
+    "the image has the masks' height": Expected(
+        "images", "error", *_equal("image_height", "height")
+    ),
+    "the image has the masks' width": Expected("images", "error", *_equal("image_width", "width")),
+    "height within bounds": Expected("images", "error", *_within("height", "min_side", "max_side")),
+    "width within bounds": Expected("images", "error", *_within("width", "min_side", "max_side")),
+    "the image is not of one colour": Expected(
+        "images", "warning", *_within("contrast", "min_contrast")
+    ),
+    "number of masks within bounds": Expected(
+        "images", "error", *_within("masks", "min_masks", "max_masks")
+    ),
+    "ids run from 1 to n": Expected("images", "error", *_true("ids_run")),
+    "parents make no circle": Expected("images", "error", *_true("nest_ends")),
+    "the nest is shallow enough": Expected(
+        "images", "warning", *_within("depth", high="max_depth")
+    ),
+    "masks of a layer are disjoint": Expected("images", "error", *_within("overlap", high=0)),
+    "masks cover the image": Expected("images", "error", *_within("coverage", "least_coverage")),
+    "exactly one mask is counted": Expected("images", "error", *_within("counted", 1, 1)),
+    "scores are the source's own": Expected("images", "warning", *_true("scores_vary")),
+    "ids are unique in a record": Expected("masks", "error", *_true("id_is_unique")),
+    "ids start at 1": Expected("masks", "error", *_within("id", 1)),
+    "scores are in [0, 1]": Expected("masks", "error", *_within("score", 0, 1)),
+    "run lengths fit the image": Expected("masks", "error", *_true("fits")),
+    "run lengths are canonical": Expected("masks", "error", *_true("canonical")),
+    "area is that of the run lengths": Expected("masks", "error", *_equal("area", "counted_area")),
+    "the mask is not empty": Expected("masks", "error", *_within("counted_area", 1)),
+    "the mask is large enough": Expected("masks", "error", *_within("area", "min_area")),
+    "the mask is not the whole image": Expected("masks", "warning", *_true("has_outside")),
+    **{
+        f"the box is tight: {side}": Expected(
+            "masks", "error", *_equal(f"box_{side}", f"tight_{side}")
+        )
+        for side in ("x", "y", "columns", "rows")
+    },
+    "the box counts pixels, not corners": Expected("masks", "error", *_true("counts_pixels")),
+    "the parent exists": Expected("masks", "error", *_true("parent_known")),
+    "the parent contains it": Expected("masks", "error", *_within("inside_parent", "containment")),
+    "the parent is larger": Expected("masks", "error", *_true("parent_is_larger")),
+    "the mask is in its layer once": Expected("masks", "error", *_alone("copy_of")),
+    "the mask has no near copy": Expected("masks", "warning", *_alone("near_copy_of")),
+    "the key is in one record": Expected("dataset", "error", *_alone("same_key")),
+    "the image is in one split": Expected("dataset", "error", *_alone("image_in_later_split")),
+    "the image is in its split once": Expected("dataset", "warning", *_alone("image_in_split")),
+    "no near copy of the image in another split": Expected(
+        "dataset", "warning", *_alone("near_in_later_split")
+    ),
+    "no near copy of the image in its split": Expected(
+        "dataset", "warning", *_alone("near_in_split")
+    ),
+    "the group is in one split": Expected("dataset", "error", *_alone("group_in_later_split")),
+    "not unusually few masks": Expected("dataset", "warning", *_within("z_masks", low="lowest_z")),
+    "not unusually many masks": Expected(
+        "dataset", "warning", *_within("z_masks", high="highest_z")
+    ),
+    "no mask is unusually small": Expected(
+        "dataset", "warning", *_within("z_smallest", low="lowest_z")
+    ),
+    "no mask is unusually large": Expected(
+        "dataset", "warning", *_within("z_largest", high="highest_z")
+    ),
+    "the image is not unusually small": Expected(
+        "dataset", "warning", *_within("z_pixels", low="lowest_z")
+    ),
+    "the image is not unusually large": Expected(
+        "dataset", "warning", *_within("z_pixels", high="highest_z")
+    ),
+}
+
+_DISJOINT = ("masks of a layer are disjoint",)
+_COVERING = (*_DISJOINT, "masks cover the image")
+_SINGLE = ("exactly one mask is counted",)
+
+#: What each dataset kind is held to beside what holds everywhere.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "bsds500": _COVERING,
+    "camvid": _DISJOINT,
+    "coco": (),
+    "coco_lvis": (),
+    "coco_panoptic": _COVERING,
+    "davis": _DISJOINT,
+    "davis_interactive": _SINGLE,
+    "dsb2018": _DISJOINT,
+    "folder": (),
+    "grabcut": _SINGLE,
+    "hqseg44k": _SINGLE,
+    "hypersim": _COVERING,
+    "mosaics": _COVERING,
+    "rectangles": _DISJOINT,
+    "sa1b": ("the box counts pixels, not corners", "scores are the source's own"),
+    "sav": (),
+    "scenes": (),
+}
+
+#: What does not hold of a kind though it holds of the others, and why.
+EXEMPT: Mapping[str, tuple[str, ...]] = {
+    # successive frames of one camera look alike
+    **dict.fromkeys(
+        ("camvid", "davis", "davis_interactive", "hypersim", "sav"),
+        ("no near copy of the image in its split",),
+    ),
+    # annotators that agree, and whose regions may be the whole photo
+    "bsds500": ("the mask is not the whole image",),
+}
+
+#: What is only told for a kind: sources that may leave it to the user.
+TOLD: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    ("coco", "coco_panoptic", "folder"), ("the licence is present",)
+)
+
+#: What the keys of the samples of one group begin with: one scene, one sequence, one video.
+GROUPS: Mapping[str, re.Pattern[str]] = {
+    "davis": re.compile(r"(.+)-\d+"),
+    "hypersim": re.compile(r"(ai_\d+_\d+)-"),
+    "sav": re.compile(r"(.+)-\d+"),
+}
+
+_SPECIAL = frozenset(name for names in KINDS.values() for name in names)
+
+
+def suite(
+    kind: str,
+    severities: Mapping[str, str],
+    *,
+    min_coverage: Mapping[str, float],
+    split_components: bool,
+) -> dict[str, tuple[Expected, Severity]]:
+    """Return the expectations on a dataset kind with their severities, in the table's order.
+
+    A kind that is not in KINDS is held to what holds everywhere; coverage is only expected where
+    `min_coverage` says how much, and a single mask only where it was not split in components.
+    """
+    special = {*KINDS.get(kind, ())} - {*(_SINGLE if split_components else ())}
+    if kind in min_coverage:
+        special.add("masks cover the image")
+    else:
+        special.discard("masks cover the image")
+    chosen: dict[str, tuple[Expected, Severity]] = {}
+    for name, expected in EXPECTATIONS.items():
+        usual = "warning" if name in TOLD.get(kind, ()) else expected.severity
+        severity = severities.get(name, usual)
+        held = name in special if name in _SPECIAL else name not in EXEMPT.get(kind, ())
+        if held and severity != "off":
+            chosen[name] = (expected, "error" if severity == "error" else "warning")
+    return chosen
