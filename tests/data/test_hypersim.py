@@ -1,24 +1,82 @@
+import shutil
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from maskspace.data.config import SplitConfig
 from maskspace.data.hypersim import read_entities, read_hypersim
 from maskspace.data.loader import dense
+from maskspace.data.splits import assign_splits
 from samples.make_samples import write_entities
 
 
 def test_real_frames_give_a_mask_for_every_entity(assets: Path) -> None:
     source = read_hypersim(str(assets / "hypersim"), seed=0, limit=None)
     assert source.keys == ("ai_001_001-cam_00-0000",)
-    assert source.splits == ("train",)
+    assert source.splits == ("train",) and source.groups == ("ai_001_001",)
     arrays = dense(source[0])
     folder = assets / "hypersim/ai_001_001/images/scene_cam_00_geometry_hdf5"
     with h5py.File(folder / "frame.0000.render_entity_id.hdf5") as file:
         ids = np.asarray(file["dataset"])
     assert len(arrays.masks) == len(np.unique(ids[ids > 0]))
     assert (arrays.masks.sum(axis=0) == (ids > 0)).all()
+
+
+def test_instances_that_people_named_are_an_option(assets: Path) -> None:
+    root = str(assets / "hypersim")
+    arrays = dense(read_hypersim(root, seed=0, limit=None, ids="semantic_instance")[0])
+    folder = assets / "hypersim/ai_001_001/images/scene_cam_00_geometry_hdf5"
+    with h5py.File(folder / "frame.0000.semantic_instance.hdf5") as file:
+        ids = np.asarray(file["dataset"])
+    assert len(arrays.masks) == len(np.unique(ids[ids > 0]))
+    assert (arrays.masks.sum(axis=0) == (ids > 0)).all()
+    tonemap = read_hypersim(root, seed=0, limit=None, preview="tonemap")
+    assert tonemap[0].source.endswith("frame.0000.tonemap.jpg")
+
+
+SPLIT_TEXT = """scene_name,camera_name,frame_id,exclude_reason,split_partition_name
+ai_001_001,cam_00,0,,val
+ai_001_001,cam_00,1,no,
+"""
+
+
+def test_the_split_file_may_lie_elsewhere(raw: Path, tmp_path: Path) -> None:
+    path = tmp_path / "splits.csv"
+    path.write_text(SPLIT_TEXT)
+    root = str(raw / "hypersim")
+    source = read_hypersim(root, seed=0, limit=None, split_file=str(path))
+    assert source.keys == ("ai_001_001-cam_00-0000",) and source.splits == ("val",)
+    assert source[0].split == "val"
+    for split, number in (("val", 1), ("train", 0)):
+        source = read_hypersim(root, seed=0, limit=None, split_file=str(path), split=split)
+        assert len(source) == number
+    for text, message in (
+        ("a,b\n", "has no columns scene_name"),
+        (SPLIT_TEXT.replace("cam_00,1", "cam_00,-1"), "line 3 is no frame"),
+        (SPLIT_TEXT.replace("val", "dev"), "line 2 is no frame"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=rf"splits\.csv: {message}"):
+            read_hypersim(root, seed=0, limit=None, split_file=str(path))
+    with pytest.raises(ValueError, match=r"none\.csv: no such file"):
+        read_hypersim(root, seed=0, limit=None, split_file=str(tmp_path / "none.csv"))
+    with pytest.raises(ValueError, match="so no split val; fetch it"):
+        read_hypersim(root, seed=0, limit=None, split="val")
+
+
+def test_frames_of_a_scene_fall_in_one_split_unless_it_is_the_only_one(
+    raw: Path, tmp_path: Path
+) -> None:
+    for number in range(1, 13):
+        shutil.copytree(raw / "hypersim/ai_001_001", tmp_path / f"ai_001_{number:03d}")
+    halves = SplitConfig(mode="hash", val=0.3, test=0.3)
+    source = read_hypersim(str(tmp_path), seed=0, limit=None)
+    splits = assign_splits(source, halves)
+    assert (splits[::2] == splits[1::2]).all() and len(set(splits.tolist())) > 1
+    one = read_hypersim(str(raw / "hypersim"), seed=0, limit=None)
+    assert one.groups == ("ai_001_001",) * 2
 
 
 def test_masks_are_disjoint_and_leave_the_window_out(raw: Path) -> None:

@@ -2,24 +2,34 @@
 
 A scene is `ai_VVV_NNN/images/`; `scene_cam_XX_final_preview/frame.IIII.color.jpg` pairs with
 `scene_cam_XX_geometry_hdf5/frame.IIII.render_entity_id.hdf5`: int16 ids, -1 where no entity is.
+The official division of the frames is a CSV of Apple's repository, apple/ml-hypersim.
 """
 
 import csv
 import re
 from functools import partial
-from pathlib import Path
+from typing import Literal
 
-import h5py
 import numpy as np
 from jaxtyping import Int64
 
-from maskspace.data.annotations import CONTAINMENT, annotate
+from maskspace.data.annotations import CONTAINMENT, annotate_coded
+from maskspace.data.coded_masks import coded_label_map
+from maskspace.data.files import bounded_bytes, check_split, dataset_root, inside
+from maskspace.data.hdf5 import read_array
 from maskspace.data.images import image_size_hw
+from maskspace.data.label_maps import read_file
 from maskspace.data.source import Source
-from maskspace.masks import from_label_map
+from maskspace.data.storage import AnyPath, locate
 from maskspace.types import Sample
 
-SPLITS = "metadata_images_split_scene_v1.csv"
+SPLITS = ("train", "val", "test")
+SPLIT_FILE = "metadata_images_split_scene_v1.csv"
+
+Ids = Literal["render_entity_id", "semantic_instance"]
+
+_COLUMNS = ("scene_name", "camera_name", "frame_id", "split_partition_name")
+_MAX_BYTES = 64_000_000
 
 
 def read_hypersim(
@@ -27,89 +37,113 @@ def read_hypersim(
     *,
     seed: int,
     limit: int | None,
-    preview: str = "color",
+    split: str | None = None,
+    ids: Ids = "render_entity_id",
+    preview: Literal["color", "tonemap"] = "color",
+    split_file: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
     """Return the frames of every scene under `root`, in the order of their paths.
 
-    `preview` is the kind of preview image, "color" or "tonemap". Where `root` holds the official
-    split file, frames have its split and frames that it leaves out of the release are left out.
+    `ids` chooses what a mask is: an entity of the renderer, which covers nearly the whole image
+    with one or more per object, or an instance that people named, which half of the pixels have.
+    `preview` is the kind of the preview image. With the official split file, at `root` or at the
+    path or URL `split_file`, frames have its split, those it leaves out of the release are left
+    out, and `split` keeps one of "train", "val", "test". Scenes are the groups.
     """
-    folder = Path(root)
+    check_split("hypersim", split, SPLITS)
+    folder = dataset_root(root)
     paths = sorted(folder.glob(f"ai_*/images/scene_cam_*_final_preview/frame.*.{preview}.jpg"))
     if not paths:
         raise ValueError(
             f"{root}: no ai_VVV_NNN/images/scene_cam_XX_final_preview/frame.IIII.{preview}.jpg; "
             "correct the root"
         )
-    official = _official_splits(folder / SPLITS) if (folder / SPLITS).is_file() else None
+    official = _official(folder, split_file)
+    if official is None and split is not None:
+        raise ValueError(f"{root}: no {SPLIT_FILE}, so no split {split}; fetch it from Apple")
     if official is not None:
-        paths = [path for path in paths if official.get(_key(path))]
-    paths = tuple(paths[:limit])
-    splits = tuple(official[_key(path)] if official else None for path in paths)
-    read = partial(_sample, paths=paths, splits=splits, containment=containment)
-    return Source(keys=tuple(map(_key, paths)), splits=splits, read=read)
+        paths = [
+            path for path in paths if (own := official.get(_key(path))) and split in (None, own)
+        ]
+    kept = tuple(paths[:limit])
+    splits = tuple(official[_key(path)] if official else None for path in kept)
+    read = partial(
+        _sample, paths=kept, splits=splits, root=folder, ids=ids, containment=containment
+    )
+    return Source(
+        keys=tuple(map(_key, kept)),
+        splits=splits,
+        groups=tuple(path.parts[-4] for path in kept),
+        read=read,
+    )
 
 
-def _key(path: Path) -> str:
+def _key(path: AnyPath) -> str:
     scene, camera = path.parts[-4], re.sub(r"^scene_|_final_preview$", "", path.parts[-2])
     return f"{scene}-{camera}-{path.name.split('.')[1]}"
 
 
-def _official_splits(path: Path) -> dict[str, str | None]:
-    with path.open(newline="") as file:
-        return {
-            f"{row['scene_name']}-{row['camera_name']}-{int(row['frame_id']):04d}": (
-                row["split_partition_name"] or None
-            )
-            for row in csv.DictReader(file)
-        }
+def _official(root: AnyPath, given: str | None) -> dict[str, str | None] | None:
+    """Return the split of each frame by its key, None of an unreleased one; None without a file."""
+    path = locate(given) if given is not None else root / SPLIT_FILE
+    if given is None and not path.is_file():
+        return None
+    rows = csv.DictReader(
+        bounded_bytes(path, limit=_MAX_BYTES).decode("utf-8", "replace").splitlines()
+    )
+    if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+        raise ValueError(f"{path}: has no columns {', '.join(_COLUMNS)}; fetch it from Apple again")
+    splits: dict[str, str | None] = {}
+    for number, row in enumerate(rows, start=2):
+        scene, camera, frame, split = (row[column] for column in _COLUMNS)
+        if not str(frame).isascii() or not str(frame).isdecimal() or split not in ("", *SPLITS):
+            raise ValueError(f"{path}: line {number} is no frame with its split; fetch it again")
+        splits[f"{scene}-{camera}-{int(frame):04d}"] = split or None
+    return splits
 
 
 def _sample(
-    index: int, *, paths: tuple[Path, ...], splits: tuple[str | None, ...], containment: float
+    index: int,
+    *,
+    paths: tuple[AnyPath, ...],
+    splits: tuple[str | None, ...],
+    root: AnyPath,
+    ids: Ids,
+    containment: float,
 ) -> Sample:
     path = paths[index]
-    image = path.read_bytes()
+    image = read_file(path)
     size_hw = image_size_hw(image, name=str(path))
-    _, masks = from_label_map(read_entities(_entities_path(path), size_hw))
+    labels = read_entities(_ids_path(path, ids), size_hw)
     return Sample(
         key=_key(path),
         dataset="hypersim",
         image=image,
         extension="jpg",
         size_hw=size_hw,
-        annotations=annotate(masks, containment=containment),
+        annotations=annotate_coded(coded_label_map(labels), size_hw, containment=containment),
         split=splits[index],
         licence="CC-BY-SA-3.0",
-        source="/".join(path.parts[-4:]),
+        source=inside(path, root),
     )
 
 
-def _entities_path(preview: Path) -> Path:
+def _ids_path(preview: AnyPath, ids: Ids) -> AnyPath:
     folder = preview.parent.name.replace("_final_preview", "_geometry_hdf5")
     frame = ".".join(preview.name.split(".")[:2])
-    return preview.parent.parent / folder / f"{frame}.render_entity_id.hdf5"
+    return preview.parent.parent / folder / f"{frame}.{ids}.hdf5"
 
 
-def read_entities(path: Path, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
-    """Return the entity ids of a frame, 0 where the file says -1; ValueError if it does not fit."""
+def read_entities(path: AnyPath, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
+    """Return the ids of a frame, 0 where the file says -1; ValueError if it does not fit."""
     try:
-        with h5py.File(path, "r") as file:
-            dataset = file["dataset"]
-            ids = np.asarray(dataset)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: missing beside its preview; fetch the scene again") from None
-    except KeyError:
-        raise ValueError(f"{path}: has no dataset named 'dataset'; fetch the scene again") from None
-    except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable HDF5 file ({error}); fetch it again") from None
-    if ids.dtype != np.int16:
-        raise ValueError(f"{path}: holds {ids.dtype}, entity ids are int16; check which file it is")
-    if ids.shape != size_hw:
-        raise ValueError(
-            f"{path}: is {ids.shape}, its preview is {size_hw} (h, w); pair them again"
-        )
+        content = bounded_bytes(path, limit=_MAX_BYTES)
+    except ValueError as error:
+        if "no such file" in str(error):
+            raise ValueError(f"{path}: missing beside its preview; fetch the scene again") from None
+        raise
+    ids = read_array(content, dataset="dataset", dtype=np.int16, size_hw=size_hw, name=str(path))
     if ids.min() < -1:
         raise ValueError(f"{path}: holds the entity id {ids.min()}; ids are -1 or above")
     return np.maximum(ids.astype(np.int64), 0)
