@@ -134,9 +134,9 @@ def _turn(source: Bool[np.ndarray, "r s"], out: Bool[np.ndarray, "s r"]) -> None
 def mask_runs(masks: Bool[np.ndarray, "n h w"]) -> Runs:
     """Return the runs of dense masks."""
     height = masks.shape[1]
-    rows = masks.any(axis=2)  # n h
+    rows = np.asarray(masks.any(axis=2))  # n h
     top = rows.argmax(axis=1)
-    bottom = np.where(rows.any(axis=1), height - rows[:, ::-1].argmax(axis=1), 0)
+    bottom = np.where(rows.any(axis=-1), height - rows[:, ::-1].argmax(axis=1), 0)
     pieces = [
         _borders(masks[index, a:b], top=a, height=height)
         for index, (a, b) in enumerate(zip(top.tolist(), bottom.tolist(), strict=True))

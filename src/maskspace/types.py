@@ -16,8 +16,12 @@ from jaxtyping import Bool, Float32, Int, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from maskspace.jpeg import decode_jpeg, turned
+
 #: The most pixels an image may have: a square of 12 000 a side.
 MAX_PIXELS = 144_000_000
+
+_ORIENTATION = 0x0112  # of EXIF
 
 #: What PIL raises for files that are no whole image.
 UNREADABLE = (
@@ -173,6 +177,9 @@ def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarra
     encoded = image if isinstance(image, bytes) else _file_bytes(image)
     with open_image(encoded, name=name) as opened:
         try:
+            quick = decode_jpeg(encoded) if opened.format == "JPEG" else None
+            if quick is not None:
+                return turned(quick, opened.getexif().get(_ORIENTATION, 1))
             return _pil_to_rgb(opened, encoded)
         except UNREADABLE as error:
             raise ValueError(f"{name}: cannot be read as an image ({error})") from None
