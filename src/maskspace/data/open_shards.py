@@ -3,7 +3,7 @@
 import bisect
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, overload
 
@@ -43,16 +43,20 @@ OPEN_FILES = 256
 SPAN_BYTES = 8 * 2**20
 
 
-def open_shards(folder: str | AnyPath, split: str) -> "Shards":
+def open_shards(
+    folder: str | AnyPath, split: str, *, excluded: Mapping[str, Sequence[int]] | None = None
+) -> "Shards":
     """Return the samples of "train", "val" or "test" in a folder of shards, read when asked for.
 
-    The folder is a path or any URL that fsspec knows; https:// can be read from, too.
+    The folder is a path or any URL that fsspec knows; https:// can be read from, too. `excluded`
+    holds the positions to leave out by the name of their shard (`read_excluded`).
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
     manifest = read_manifest(folder)
     place, facts = shards_folder(folder, manifest), facts_of(manifest, split)
-    return Shards([place / one.name for one in facts], facts, images=images_root(manifest))
+    paths = [place / one.name for one in facts]
+    return Shards(paths, facts, images=images_root(manifest), excluded=excluded)
 
 
 def images_root(manifest: dict[str, Any]) -> AnyPath | None:
@@ -66,7 +70,7 @@ def images_root(manifest: dict[str, Any]) -> AnyPath | None:
 class _Opened:
     """A shard that is open: its file and the places of its samples."""
 
-    def __init__(self, path: AnyPath, facts: ShardFacts) -> None:
+    def __init__(self, path: AnyPath, facts: ShardFacts, excluded: Sequence[int]) -> None:
         try:
             self.file = open_ranged(path)
         except FileNotFoundError:
@@ -77,6 +81,9 @@ class _Opened:
                 "make the shard again"
             )
         self.places = _places(path, facts)
+        if excluded:
+            left_out = frozenset(excluded)
+            self.places = [p for row, p in enumerate(self.places) if row not in left_out]
 
 
 def _places(path: AnyPath, facts: ShardFacts) -> Sequence[SamplePlace]:
@@ -108,10 +115,18 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
     """
 
     def __init__(
-        self, paths: Sequence[AnyPath], facts: Sequence[ShardFacts], *, images: AnyPath | None
+        self,
+        paths: Sequence[AnyPath],
+        facts: Sequence[ShardFacts],
+        *,
+        images: AnyPath | None,
+        excluded: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.paths, self.facts, self.images = tuple(paths), tuple(facts), images
-        self.ends = list(accumulate(one.samples for one in facts))
+        self.excluded = dict(excluded or {})
+        self.ends = list(
+            accumulate(one.samples - len(set(self.excluded.get(one.name, ()))) for one in facts)
+        )
         self._forget()
 
     def _forget(self) -> None:
@@ -121,7 +136,7 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs: no open file."""
-        kept = ("paths", "facts", "images", "ends")
+        kept = ("paths", "facts", "images", "excluded", "ends")
         return {key: value for key, value in vars(self).items() if key in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -166,7 +181,10 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
     def _shard(self, shard: int) -> _Opened:
         if self._process != os.getpid():
             self._forget()
-        opened = self._shards.pop(shard, None) or _Opened(self.paths[shard], self.facts[shard])
+        facts = self.facts[shard]
+        opened = self._shards.pop(shard, None) or _Opened(
+            self.paths[shard], facts, self.excluded.get(facts.name, ())
+        )
         self._shards[shard] = opened
         while len(self._shards) > OPEN_FILES:
             self._shards.popitem(last=False)

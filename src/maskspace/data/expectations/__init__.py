@@ -7,7 +7,7 @@ held against `suites`, in pieces of bounded size (`check`) and every record agai
 
 from maskspace.data.expectations.config import QuarantineConfig, ValidateConfig
 from maskspace.data.expectations.gallery import write_gallery
-from maskspace.data.expectations.quarantine import read_excluded, write_quarantine
+from maskspace.data.expectations.quarantine import write_quarantine
 from maskspace.data.expectations.report import (
     Outcome,
     Report,
@@ -28,7 +28,6 @@ __all__ = [
     "ValidateConfig",
     "Where",
     "metrics",
-    "read_excluded",
     "require_valid",
     "validate_shards",
     "write_gallery",

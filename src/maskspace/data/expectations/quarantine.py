@@ -13,6 +13,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from maskspace.data.excluded import EXCLUDED
 from maskspace.data.expectations.report import Report
 from maskspace.data.manifest import read_manifest, shards_folder
 from maskspace.data.records import sample_places
@@ -20,7 +21,6 @@ from maskspace.data.shards import MapUnits
 from maskspace.data.storage import AnyPath, write_json, write_text
 from maskspace.data.tars import Member, read_member
 
-EXCLUDED = "excluded.json"
 FOLDER = "quarantine"
 
 
@@ -70,14 +70,3 @@ def _write_tar(path: Path, members: Iterable[tuple[Member, bytes]]) -> None:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     partial_path.replace(path)
-
-
-def read_excluded(folder: Path) -> dict[str, list[int]]:
-    """Return the positions to leave out of each shard, as validation wrote them in `folder`."""
-    path = folder / EXCLUDED
-    try:
-        return json.loads(path.read_text())["positions"]
-    except FileNotFoundError:
-        raise ValueError(f"{path}: missing; run the stage `validate`") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a list of positions ({error}); validate again") from None
