@@ -7,7 +7,7 @@ them in connected components where `split_components` says so.
 
 from functools import partial
 
-from maskspace.data.annotations import annotate_coded
+from maskspace.data.annotations import CONTAINMENT, annotate_coded
 from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
 from maskspace.data.label_maps import coded_label_map, read_file, read_label_map
@@ -19,7 +19,14 @@ SPLITS = ("train", "val", "test")
 VOID = 11
 
 
-def read_camvid(root: str, *, seed: int, limit: int | None, split: str | None = None) -> Source:
+def read_camvid(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
     """Return the frames of every split, or of one, with a mask for each class that they show.
 
     The splits are the published ones, in which frames of one drive are on both sides.
@@ -37,12 +44,16 @@ def read_camvid(root: str, *, seed: int, limit: int | None, split: str | None = 
     return Source(
         keys=tuple(safe_key(image.stem) for _, image, _ in pairs),
         splits=tuple(own for own, _, _ in pairs),
-        read=partial(_sample, root=folder, pairs=tuple(pairs)),
+        read=partial(_sample, root=folder, pairs=tuple(pairs), containment=containment),
     )
 
 
 def _sample(
-    index: int, *, root: AnyPath, pairs: tuple[tuple[str, AnyPath, AnyPath], ...]
+    index: int,
+    *,
+    root: AnyPath,
+    pairs: tuple[tuple[str, AnyPath, AnyPath], ...],
+    containment: float,
 ) -> Sample:
     split, path, label_path = pairs[index]
     image = read_file(path)

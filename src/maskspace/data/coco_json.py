@@ -40,8 +40,13 @@ def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoIm
 
     Raises ValueError in one line that names the file: above `max_bytes`, not JSON, not COCO's.
     """
+    try:
+        content = bounded_bytes(path, limit=max_bytes)
+    except ValueError as error:
+        mend = "; set max_json_bytes if memory allows" if "the limit" in str(error) else ""
+        raise ValueError(f"{error}{mend}") from None
     # as latin-1 a character is a byte: places in the text are places in the file
-    text = bounded_bytes(path, limit=max_bytes).decode("latin-1")
+    text = content.decode("latin-1")
     try:
         return _indexed(text, str(path))
     except json.JSONDecodeError as error:

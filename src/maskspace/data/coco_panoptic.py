@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Int64
 
-from maskspace.data.annotations import Coded, annotate_coded
+from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
 from maskspace.data.coco import SPLITS, image_folders
 from maskspace.data.coco_json import (
     MAX_JSON_BYTES,
@@ -41,6 +41,7 @@ def read_coco_panoptic(
     annotations: str | None = None,
     images: str | None = None,
     max_json_bytes: int = MAX_JSON_BYTES,
+    containment: float = CONTAINMENT,
 ) -> Source:
     """Return the images of one or more panoptic JSON files in their order, of `split` if given.
 
@@ -63,7 +64,9 @@ def read_coco_panoptic(
     return Source(
         keys=tuple(safe_key(image.names[0].rsplit(".", 1)[0]) for _, _, image in listed),
         splits=tuple(own for _, own, _ in listed),
-        read=partial(_sample, root=folder, listed=tuple(listed), folders=folders),
+        read=partial(
+            _sample, root=folder, listed=tuple(listed), folders=folders, containment=containment
+        ),
     )
 
 
@@ -73,6 +76,7 @@ def _sample(
     root: AnyPath,
     listed: tuple[tuple[AnyPath, str | None, CocoImage], ...],
     folders: tuple[str, ...],
+    containment: float,
 ) -> Sample:
     label_path, split, entry = listed[index]
     path = find_image(entry, root, folders)
@@ -89,7 +93,7 @@ def _sample(
         image=encoded,
         extension=path.suffix[1:].lower(),
         size_hw=size_hw,
-        annotations=annotate_coded(coded, size_hw),
+        annotations=annotate_coded(coded, size_hw, containment=containment),
         split=split,
         licence=f"annotations CC BY 4.0; image {entry.licence}",
         source=inside(path, root),

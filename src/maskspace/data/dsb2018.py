@@ -7,7 +7,7 @@ Kaggle's `stage1_train/ID/images/ID.png` beside one binary mask a nucleus in `ID
 from dataclasses import dataclass
 from functools import partial
 
-from maskspace.data.annotations import Coded, annotate_coded
+from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
 from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
 from maskspace.data.label_maps import (
@@ -34,7 +34,14 @@ class _Field:
     labels: AnyPath
 
 
-def read_dsb2018(root: str, *, seed: int, limit: int | None, split: str | None = None) -> Source:
+def read_dsb2018(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
     """Return the images of every split, or of one, with a mask a nucleus.
 
     Splits are by image: two fields of one experiment may be on both sides. Kaggle's images without
@@ -52,7 +59,7 @@ def read_dsb2018(root: str, *, seed: int, limit: int | None, split: str | None =
     return Source(
         keys=tuple(safe_key(field.image.stem) for field in fields),
         splits=tuple(field.split for field in fields),
-        read=partial(_sample, root=folder, fields=fields),
+        read=partial(_sample, root=folder, fields=fields, containment=containment),
     )
 
 
@@ -66,7 +73,7 @@ def _fields(root: AnyPath, split: str) -> list[_Field]:
     return [_Field(split, path, masks) for path, masks in folders if masks.is_dir()]
 
 
-def _sample(index: int, *, root: AnyPath, fields: tuple[_Field, ...]) -> Sample:
+def _sample(index: int, *, root: AnyPath, fields: tuple[_Field, ...], containment: float) -> Sample:
     field = fields[index]
     image = read_file(field.image)
     size_hw = image_size_hw(image, name=str(field.image))
@@ -76,7 +83,7 @@ def _sample(index: int, *, root: AnyPath, fields: tuple[_Field, ...]) -> Sample:
         image=image,
         extension="png",
         size_hw=size_hw,
-        annotations=annotate_coded(_nuclei(field, size_hw), size_hw),
+        annotations=annotate_coded(_nuclei(field, size_hw), size_hw, containment=containment),
         split=field.split,
         licence="CC0 1.0",
         source=inside(field.image, root),

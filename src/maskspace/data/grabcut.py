@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from maskspace.data.annotations import Coded, annotate_coded
-from maskspace.data.files import dataset_root, files_by_stem, inside, safe_key
+from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
+from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
 from maskspace.data.label_maps import grey_values, read_file
 from maskspace.data.source import Source
@@ -20,8 +20,19 @@ from maskspace.types import Sample
 UNKNOWN, OBJECT = 128, 255
 
 
-def read_grabcut(root: str, *, seed: int, limit: int | None) -> Source:
-    """Return the photos with the mask of their object, and their unknown band as one to ignore."""
+def read_grabcut(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return the photos with the mask of their object, and their unknown band as one to ignore.
+
+    The set is for testing only: `split` is "test" or None.
+    """
+    check_split("grabcut", split, ("test",))
     folder = dataset_root(root)
     images = files_by_stem(folder / "data_GT", "*.*")
     masks = files_by_stem(folder / "boundary_GT", "*.*")
@@ -33,12 +44,18 @@ def read_grabcut(root: str, *, seed: int, limit: int | None) -> Source:
     pairs = tuple((images[stem], masks[stem]) for stem in images)[:limit]
     return Source(
         keys=tuple(safe_key(image.stem) for image, _ in pairs),
-        splits=(None,) * len(pairs),
-        read=partial(_sample, root=folder, pairs=pairs),
+        splits=("test",) * len(pairs),
+        read=partial(_sample, root=folder, pairs=pairs, containment=containment),
     )
 
 
-def _sample(index: int, *, root: AnyPath, pairs: tuple[tuple[AnyPath, AnyPath], ...]) -> Sample:
+def _sample(
+    index: int,
+    *,
+    root: AnyPath,
+    pairs: tuple[tuple[AnyPath, AnyPath], ...],
+    containment: float,
+) -> Sample:
     path, mask_path = pairs[index]
     image = read_file(path)
     size_hw = image_size_hw(image, name=str(path))
@@ -56,7 +73,8 @@ def _sample(index: int, *, root: AnyPath, pairs: tuple[tuple[AnyPath, AnyPath], 
         image=image,
         extension=path.suffix[1:].lower(),
         size_hw=size_hw,
-        annotations=annotate_coded(coded, size_hw),
+        annotations=annotate_coded(coded, size_hw, containment=containment),
+        split="test",
         licence="unknown; made for research (Rother et al. 2004)",
         source=inside(path, root),
     )

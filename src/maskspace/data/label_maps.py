@@ -134,7 +134,8 @@ def _labels(
     if labels.min() < 0:
         raise ValueError(f"{name}: holds the label {labels.min()}; labels are at least 0")
     is_grey_png = image.format == "PNG" and image.mode == "L"
-    return labels // _SCALE.get(encoded[_PNG_DEPTH], 1) if is_grey_png else labels
+    scale = _SCALE.get(encoded[_PNG_DEPTH], 1) if is_grey_png else 1
+    return labels // scale if scale > 1 else labels
 
 
 def _coded(values: np.ndarray, encoded: bytes, name: str) -> Int64[np.ndarray, "h w"]:
