@@ -64,6 +64,7 @@ def parser() -> OneLineParser:
     _add_click(commands.add_parser("click", help="clicks on one image -> one mask"))
     _add_evaluate(commands.add_parser("evaluate", help="models x datasets -> metrics and plots"))
     _add_download(commands.add_parser("download", help="a published dataset -> a folder"))
+    _add_shards(commands.add_parser("shards", help="look into folders of shards"))
     return top
 
 
@@ -218,6 +219,29 @@ def _add_download(command: argparse.ArgumentParser) -> None:
     command.add_argument("--list", action="store_true", help="say what would be fetched, and stop")
     command.add_argument("--yes", action="store_true", help="do not ask whether the terms are met")
     command.set_defaults(run=_download)
+
+
+def _add_shards(command: argparse.ArgumentParser) -> None:
+    command.description = "Look into folders of shards."
+    commands = command.add_subparsers(metavar="COMMAND", required=True)
+    info = commands.add_parser("info", help="what is inside: counts, histograms, a contact sheet")
+    info.description = (
+        "Print the counts of each split: samples, masks, megabytes, image sizes, and histograms of "
+        "mask areas in pixels, masks of an image, nesting and image sides, in percent. With --out "
+        "it also writes histograms.png and contact_sheet.png in DIR."
+    )
+    info.add_argument(
+        "path", metavar="PATH", help="a folder with manifest.json, or its URL, such as s3://b/coco"
+    )
+    info.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the pictures, made if missing"
+    )
+    info.add_argument(
+        "--recount",
+        action="store_true",
+        help="count the records themselves, on all cores, not what the manifest says of them",
+    )
+    info.set_defaults(run=_shards_info)
 
 
 def _count(text: str) -> int:
@@ -428,7 +452,7 @@ def _download(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         request = Request(
             dataset=options.dataset,
-            out=Path(scratch if options.list else options.out),
+            out=Path(scratch if options.list else str(options.out)),
             limit=options.limit,
             contains=tuple(options.contains),
             links=options.links,
@@ -490,3 +514,19 @@ def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Seque
         splits=tuple(found.splits[i] for i in chosen),
         read=lambda index: found.read(chosen[index]),
     )
+
+
+def _shards_info(options: argparse.Namespace) -> int:
+    from maskspace.data.summary import counts_by_split, summary_text, write_pictures
+    from maskspace.parallel import map_units
+
+    counts = counts_by_split(options.path, recount=options.recount, map_units=map_units)
+    print(summary_text(options.path, counts), end="")
+    if options.out is None:
+        return 0
+    try:
+        written = write_pictures(options.path, counts, options.out)
+    except OSError as error:
+        raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
+    print(*written, sep="\n")
+    return 0

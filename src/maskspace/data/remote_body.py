@@ -107,9 +107,9 @@ class Body:
                 self._try_to_open()
                 continue
             try:
-                content = self._raw.read(
-                    min(size, self._transport.throttle.chunk), decode_content=False
-                )
+                # read1 gives what has come, so that a slow server does not keep from stopping
+                limit = min(size, self._transport.throttle.chunk)
+                content = self._raw.read1(limit, decode_content=False)
             except DROPS as error:
                 self._fail(error)
                 continue

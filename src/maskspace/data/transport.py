@@ -30,7 +30,7 @@ class WrongAnswerError(Exception):
 class Throttle:
     """A bucket of tokens that all threads share: `rate` bytes a second, a tenth of it at once."""
 
-    def __init__(self, rate: float | None, *, stopping: threading.Event) -> None:
+    def __init__(self, rate: int | None, *, stopping: threading.Event) -> None:
         self.chunk = CHUNK if rate is None else max(1, min(CHUNK, int(rate / 10)))
         self._rate, self._stopping = rate, stopping
         self._lock, self._paid_until = threading.Lock(), 0.0
@@ -84,7 +84,7 @@ class Transport:
         self,
         *,
         jobs: int = 4,
-        bandwidth: float | None = None,
+        bandwidth: int | None = None,
         attempts: int = 6,
         backoff: float = 0.5,
         timeout: float = 30.0,
