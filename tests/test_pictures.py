@@ -95,8 +95,10 @@ def test_files_appear_whole_and_repeat_byte_for_byte(tmp_path):
         pictures.plot_curves(folder / "c.png", {"p": lines}, x_label="x", y_label="y")
         pictures.plot_scatter(folder / "s.png", {"p": lines, "q": []}, x_label="x", y_label="y")
         pictures.plot_histories(folder / "h.png", {"p": lines}, x_label="x", y_label="y")
+        bars = pictures.Histogram(bins=["0", "1"], counts={"a": [1, 3], "b": [0, 0]})
+        pictures.plot_histograms(folder / "b.png", {"p": bars}, y_label="share")
         pictures.save_image(folder / "i.png", np.zeros((4, 4, 3), np.uint8))
-        assert {p.name for p in folder.iterdir()} == {"c.png", "s.png", "h.png", "i.png"}
+        assert {p.name for p in folder.iterdir()} == {"c.png", "s.png", "h.png", "b.png", "i.png"}
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
         with Image.open(path) as picture:
@@ -105,6 +107,8 @@ def test_files_appear_whole_and_repeat_byte_for_byte(tmp_path):
 
 def test_a_plot_of_nothing_is_still_a_picture(tmp_path):
     pictures.plot_scatter(tmp_path / "s.png", {}, x_label="x", y_label="y")
+    empty = pictures.Histogram(bins=[], counts={})
+    pictures.plot_histograms(tmp_path / "h.png", {"p": empty}, y_label="share")
     with Image.open(tmp_path / "s.png") as picture:
         assert picture.size[0] > 100
 

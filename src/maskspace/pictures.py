@@ -37,6 +37,14 @@ class Line:
     y: Sequence[int | float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """Counts of the same bins for several sets: `counts[set][k]` is how many are in `bins[k]`."""
+
+    bins: Sequence[str]
+    counts: Mapping[str, Sequence[int]]
+
+
 def label_colors(labels: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
     """Return the RGB colour of each label: always the same for the same label.
 
@@ -229,8 +237,27 @@ def plot_scatter(
     _save_figure(path, figure)
 
 
+def plot_histograms(path: Path, panels: Mapping[str, Histogram], *, y_label: str) -> None:
+    """Write a PNG of one panel a name: bars of each set's shares of the bins, which sum to 1."""
+    figure, axes = _panels(panels, x_label="", y_label=y_label)
+    for axis, histogram in zip(axes, panels.values(), strict=True):
+        width, places = 0.8 / max(len(histogram.counts), 1), np.arange(len(histogram.bins))
+        for index, (label, counts) in enumerate(histogram.counts.items()):
+            share = np.array(counts) / max(sum(counts), 1)
+            left = places + (index - (len(histogram.counts) - 1) / 2) * width
+            color = LINE_COLORS[index % len(LINE_COLORS)]
+            axis.bar(left, share, width, color=color, label=label)
+        axis.set_xticks(places, list(histogram.bins), rotation=60, ha="right", fontsize=8)
+        axis.set_xlim(-0.6, max(len(histogram.bins), 6) - 0.4)
+        axis.set_ylim(auto=True)
+        axis.autoscale_view(scalex=False)
+        if histogram.counts:
+            axis.legend(framealpha=0.9, edgecolor="none", fontsize=9)
+    _save_figure(path, figure)
+
+
 def _panels(
-    panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
+    panels: Mapping[str, object], *, x_label: str, y_label: str
 ) -> "tuple[Figure, list[Axes]]":
     """Return a figure and one titled axis a panel, at most three side by side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

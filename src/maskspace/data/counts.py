@@ -1,6 +1,6 @@
 """What a number of samples holds, counted from their records alone: no mask is decoded."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -63,12 +63,18 @@ class Tally:
 
     def add(self, sample: Sample) -> None:
         """Count one more."""
-        self._image_bytes += len(sample.image)
-        self._ignored += sum(annotation.ignore for annotation in sample.annotations)
-        self._areas += [annotation.area for annotation in sample.annotations]
-        self._depths += depths(sample.annotations)
-        self._masks.append(len(sample.annotations))
-        self._sizes.append(sample.size_hw)
+        self.add_record(sample.annotations, sample.size_hw, len(sample.image))
+
+    def add_record(
+        self, annotations: Sequence[Annotation], size_hw: tuple[int, int], image_bytes: int
+    ) -> None:
+        """Count a sample whose image has not been read."""
+        self._image_bytes += image_bytes
+        self._ignored += sum(annotation.ignore for annotation in annotations)
+        self._areas += [annotation.area for annotation in annotations]
+        self._depths += depths(annotations)
+        self._masks.append(len(annotations))
+        self._sizes.append(size_hw)
 
     def counts(self) -> Counts:
         """Return the counts so far."""
