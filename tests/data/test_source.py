@@ -9,7 +9,7 @@ from maskspace.data.loader import dense
 from maskspace.data.source import Source, generated
 
 ROOTS = {"hypersim": "hypersim", "mosaics": "textures", "sa1b": "sa1b"}
-TREES = {"hqseg44k": "hqseg44k"}
+TREES = {"coco_lvis": "coco_lvis", "hqseg44k": "hqseg44k", "sav": "sav"}
 ASSETS = {
     "bsds500": "bsds500",
     "camvid": "camvid",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from maskspace.data.bsds500 import read_bsds500
 from maskspace.data.camvid import read_camvid
 from maskspace.data.coco import read_coco
+from maskspace.data.coco_lvis import read_coco_lvis
 from maskspace.data.coco_panoptic import read_coco_panoptic
 from maskspace.data.davis import read_davis
 from maskspace.data.davis_interactive import read_davis_interactive
@@ -16,6 +17,7 @@ from maskspace.data.hypersim import read_hypersim
 from maskspace.data.mosaics import read_mosaics
 from maskspace.data.rectangles import read_rectangles
 from maskspace.data.sa1b import read_sa1b
+from maskspace.data.sav import read_sav
 from maskspace.data.scenes import read_scenes
 from maskspace.types import Reader
 
@@ -24,6 +26,7 @@ READERS: Mapping[str, Reader] = {
     "bsds500": read_bsds500,
     "camvid": read_camvid,
     "coco": read_coco,
+    "coco_lvis": read_coco_lvis,
     "coco_panoptic": read_coco_panoptic,
     "davis": read_davis,
     "davis_interactive": read_davis_interactive,
@@ -35,6 +38,7 @@ READERS: Mapping[str, Reader] = {
     "mosaics": read_mosaics,
     "rectangles": read_rectangles,
     "sa1b": read_sa1b,
+    "sav": read_sav,
     "scenes": read_scenes,
 }
 
