@@ -15,8 +15,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import TypeAlias
 
 from maskspace.data.fetching import room_for
 from maskspace.data.tars import members as tar_members
@@ -29,6 +30,10 @@ RATIO, SLACK = 100, 16 * 2**20
 #: What zipfile, gzip and zlib raise for bytes that are no archive of theirs.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$)")
+
+
+#: A file to read from its position on.
+Bytes: TypeAlias = io.BufferedIOBase | io.RawIOBase
 
 
 class DamagedError(ValueError):
@@ -44,7 +49,7 @@ class Packed:
 
     name: str
     size: int
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], Bytes]
     crc: int | None = None
     packed_size: int = 0
 
@@ -126,8 +131,14 @@ def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> lis
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise ValueError(f"{name}:{info.filename}: a link or a device; do not trust this file")
-        if info.flag_bits & 0x1:
-            raise ValueError(f"{name}:{info.filename}: encrypted; no dataset here is")
+        # zipfile bounds what one read of these two unpacks to, not of the others
+        if info.flag_bits & 0x1 or info.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
+            raise ValueError(
+                f"{name}:{info.filename}: encrypted, or neither stored nor deflated; pack it anew"
+            )
     check_sizes((info.file_size for info in infos), archive_size, name=name)
     return [packed(opened, info) for info in infos]
 
@@ -135,7 +146,13 @@ def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> lis
 def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Packed:
     """Return a member of an opened zip."""
     size, taken = info.file_size, info.compress_size
-    return Packed(info.filename, size, lambda: opened.open(info), crc=info.CRC, packed_size=taken)
+    return Packed(info.filename, size, partial(_open, opened, info), info.CRC, taken)
+
+
+def _open(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
+    file = opened.open(info)
+    assert isinstance(file, io.BufferedIOBase)
+    return file
 
 
 def check_name(member: str, *, archive: str) -> PurePosixPath:
@@ -182,7 +199,7 @@ def _tar_members(archive: Path, *, shown: Path) -> list[Packed]:
     ]
 
 
-def _part(path: Path, offset: int, size: int) -> IO[bytes]:
+def _part(path: Path, offset: int, size: int) -> Bytes:
     file = _Part(path, "rb")
     file.seek(offset)
     file.left = size
@@ -266,7 +283,7 @@ def write_member(member: Packed, path: Path) -> int:
     return crc
 
 
-def _chunks(source: IO[bytes], size: int) -> Iterator[bytes]:
+def _chunks(source: Bytes, size: int) -> Iterator[bytes]:
     """Yield `size` bytes, no more and no fewer."""
     left = size
     while content := source.read(min(CHUNK, left + 1)):
@@ -292,9 +309,10 @@ def merge(source: Path, target: Path) -> None:
     source.rmdir()
 
 
-def crc_of(file: BinaryIO) -> int:
+def crc_of(path: Path) -> int:
     """Return the CRC-32 of a file's bytes."""
     crc = 0
-    while content := file.read(CHUNK):
-        crc = zlib.crc32(content, crc)
+    with path.open("rb") as file:
+        while content := file.read(CHUNK):
+            crc = zlib.crc32(content, crc)
     return crc

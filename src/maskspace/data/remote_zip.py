@@ -181,5 +181,4 @@ def fetch_missing(
 def _is_there(path: Path, member: Packed) -> bool:
     if not path.is_file() or path.stat().st_size != member.size:
         return False
-    with path.open("rb") as file:
-        return crc_of(file) == member.crc
+    return crc_of(path) == member.crc
