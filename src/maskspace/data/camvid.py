@@ -8,9 +8,10 @@ them in connected components where `split_components` says so.
 from functools import partial
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
+from maskspace.data.coded_masks import coded_label_map
 from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
-from maskspace.data.label_maps import coded_label_map, read_file, read_label_map
+from maskspace.data.label_maps import read_file, read_label_map
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
 from maskspace.types import Sample
@@ -68,7 +69,9 @@ def _sample(
         extension=path.suffix[1:].lower(),
         size_hw=size_hw,
         annotations=annotate_coded(
-            coded_label_map(classes, background=None, ignored=VOID), size_hw
+            coded_label_map(classes, background=None, ignored=VOID),
+            size_hw,
+            containment=containment,
         ),
         split=split,
         licence="non-commercial (SegNet's copy: CC BY-NC 4.0)",

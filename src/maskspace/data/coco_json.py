@@ -15,7 +15,7 @@ from typing import Any
 from maskspace.data.files import bounded_bytes
 from maskspace.data.storage import AnyPath, open_ranged
 
-#: The largest JSON that is read by default; COCO's largest, instances_train2017, has 448 MB.
+#: The largest JSON that is read by default; COCO's largest, instances_train2017, has 470 MB.
 MAX_JSON_BYTES = 600_000_000
 
 #: The licence of an image of which the file says nothing.

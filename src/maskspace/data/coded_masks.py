@@ -14,13 +14,23 @@ from maskspace.rle import Runs, decode_runs, encode_runs
 from maskspace.types import Annotation
 
 
-def coded_label_map(labels: Int[np.ndarray, "h w"], *, ignored: int | None = None) -> list[Coded]:
-    """Return the mask of each non-zero label, ascending; that of `ignored` is marked so."""
-    ids, runs = label_map_runs(labels)
-    strings = encode_runs(runs, (labels.shape[0], labels.shape[1]))
+def coded_label_map(
+    labels: Int[np.ndarray, "h w"],
+    *,
+    background: int | None = 0,
+    ignored: int | None = None,
+    layer: int = 0,
+) -> list[Coded]:
+    """Return the mask of each label but `background` (None: of every label), ascending.
+
+    That of `ignored` is one to ignore.
+    """
+    size_hw = (labels.shape[0], labels.shape[1])
+    offset = int(labels.min()) - 1 if background is None else background
+    ids, runs = label_map_runs(labels - offset if offset else labels)
     return [
-        Coded(counts=counts, ignore=label == ignored)
-        for label, counts in zip(ids.tolist(), strings, strict=True)
+        Coded(counts=counts, layer=layer, ignore=label + offset == ignored)
+        for label, counts in zip(ids.tolist(), encode_runs(runs, size_hw), strict=True)
     ]
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
+from maskspace.data.coded_masks import coded_label_map
 from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
 from maskspace.data.label_maps import (
     binary_mask,
-    coded_label_map,
     read_file,
     read_label_map,
 )

@@ -19,11 +19,11 @@ from typing import Literal
 import numpy as np
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
+from maskspace.data.coded_masks import coded_label_map
 from maskspace.data.files import check_split, dataset_root, inside, natural, safe_key
 from maskspace.data.images import image_size_hw
 from maskspace.data.label_maps import (
     binary_mask,
-    coded_label_map,
     grey_values,
     label_map,
     read_file,

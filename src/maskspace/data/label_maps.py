@@ -6,14 +6,11 @@ colour, real transparency) is refused in one line.
 """
 
 import numpy as np
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Bool, Int64
 from PIL import Image
 
-from maskspace.data.annotations import Coded
 from maskspace.data.files import bounded_bytes
-from maskspace.data.run_lengths import label_map_runs
 from maskspace.data.storage import AnyPath
-from maskspace.rle import encode_runs
 from maskspace.types import UNREADABLE, open_image
 
 #: The largest image file that is read.
@@ -89,26 +86,6 @@ def _check_size(values: np.ndarray, size_hw: tuple[int, int] | None, name: str) 
         raise ValueError(
             f"{name}: is {values.shape}, its image is {tuple(size_hw)} (h, w); pair them again"
         )
-
-
-def coded_label_map(
-    labels: Int[np.ndarray, "h w"],
-    *,
-    background: int | None = 0,
-    ignored: int | None = None,
-    layer: int = 0,
-) -> list[Coded]:
-    """Return the mask of each label but `background` (None: of every label), ascending.
-
-    That of `ignored` is one to ignore.
-    """
-    size_hw = (labels.shape[0], labels.shape[1])
-    offset = int(labels.min()) - 1 if background is None else background
-    ids, runs = label_map_runs(labels - offset if offset else labels)
-    return [
-        Coded(counts=counts, layer=layer, ignore=label + offset == ignored)
-        for label, counts in zip(ids.tolist(), encode_runs(runs, size_hw), strict=True)
-    ]
 
 
 def read_file(path: AnyPath) -> bytes:
