@@ -207,7 +207,7 @@ def _masks(record: Mapping, number: int, size_hw: tuple[int, int], *, place: str
     shown = [i for i, one in enumerate(frames[number]) if one is not None]
     try:
         objects = [frames[number][i] for i in shown]
-        runs = runs_of_objects(objects, size_hw, label="mask")
+        runs = runs_of_objects(objects, size_hw, label="visible mask")
     except ValueError as error:
         raise ValueError(f"{place}: frame {STEP * number}: {error}") from None
     masks = zip(shown, encode_runs(runs, size_hw), runs.areas().tolist(), strict=True)
