@@ -164,6 +164,20 @@ def test_cmyk_jpeg_whose_inks_are_inverted_is_not_a_negative():
     assert np.abs(read.astype(int) - colours).mean() < 3
 
 
+def test_ycck_jpeg_as_photoshop_writes_it_is_not_a_negative():
+    smooth = np.add.outer(np.arange(32), np.arange(48))[..., None] * np.array([1, 2, 3])
+    colours = np.clip(smooth, 0, 255).astype(np.uint8)
+    # Photoshop's inks are inverted, so that Y, Cb and Cr are those of the negative
+    stored = Image.fromarray(255 - colours).convert("YCbCr")
+    planes = [255 - np.asarray(one) for one in stored.split()]  # PIL inverts what it writes
+    image = Image.merge("CMYK", [Image.fromarray(one) for one in (*planes, planes[0] * 0)])
+    content = encoded(image, "JPEG", quality=95, subsampling=0)
+    place = content.index(b"Adobe") + 11
+    assert content[place] == 0  # transform: none
+    read = read_rgb(content[:place] + b"\x02" + content[place + 1 :])  # YCCK
+    assert np.abs(read.astype(int) - colours).mean() < 3
+
+
 def test_of_several_frames_the_first_is_read():
     frames = [Image.fromarray(np.roll(RGB, shift, axis=0)) for shift in range(3)]
     for kind in ("TIFF", "PNG", "WEBP"):
