@@ -6,10 +6,11 @@ to images, the record says in `image` which bytes of which file of the dataset's
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import orjson
 
 from maskspace.data.source import ImagePlace
 from maskspace.data.storage import (
@@ -43,13 +44,13 @@ def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
     record["sha256"] = hashlib.sha256(image).hexdigest()
     if place is not None:
         record["image"] = {**asdict(place), "extension": extension}
-    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
 
 
 def parse_record(text: bytes, *, where: str) -> Record:
     """Return the record in the bytes of a JSON member; ValueError that starts with `where`."""
     try:
-        fields = json.loads(text)
+        fields = orjson.loads(text)
         image = fields.pop("image", None)
         sha256 = fields.pop("sha256", None)
         fields["size_hw"] = tuple(fields["size_hw"])
@@ -59,7 +60,7 @@ def parse_record(text: bytes, *, where: str) -> Record:
         return Record(
             key=fields["key"], sha256=sha256, place=place, extension=extension, fields=fields
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{where}: not a record ({error}); make it again") from None
 
 

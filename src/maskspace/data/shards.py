@@ -8,11 +8,12 @@ writing itself.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -210,14 +211,15 @@ def _write(path: AnyPath, samples: Iterable[tuple[Sample, ImagePlace | None]]) -
     tally, places = Tally(), []
     with writing(path) as file:
         hashed = _Hashed(file)
-        tar = TarWriter(
-            cast(BinaryIO, hashed), user="", group="", mode=0o644, mtime=0, encoder=False
-        )
+        # the tar writes 10 kB at a time; hashing and writing prefer more
+        buffered = io.BufferedWriter(hashed, 2**20)
+        tar = TarWriter(buffered, user="", group="", mode=0o644, mtime=0, encoder=False)
         for sample, place in samples:
             image = b"" if place else sample.image
             places.append(_add(tar, sample, image, encode_record(sample, place=place)))
             tally.add(sample)
         tar.close()
+        buffered.flush()
     counts = tally.counts()
     facts = ShardFacts(
         name=path.name,
@@ -261,14 +263,19 @@ def _add(tar: Any, sample: Sample, image: bytes, record: bytes) -> SamplePlace:
     return SamplePlace(image_name, *places.get(sample.extension, (begin, 0)), *label)
 
 
-class _Hashed:
+class _Hashed(io.RawIOBase):
     """A file that is written to, its bytes counted and hashed as they pass."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.size, self.sha256 = file, 0, hashlib.sha256()
 
-    def write(self, content: bytes) -> int:
+    def writable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def write(self, content: Any, /) -> int:
         """Write bytes and return their number."""
         self.sha256.update(content)
-        self.size += len(content)
-        return self._file.write(content)
+        written = self._file.write(content)
+        self.size += written
+        return written
