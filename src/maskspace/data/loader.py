@@ -1,4 +1,10 @@
-"""A sample as arrays, and weighted mixtures of datasets: what training and evaluation read."""
+"""A sample as arrays, and weighted mixtures of datasets: what training and evaluation read.
+
+A mixture is read in one of two ways, both a function of seeds and positions alone. `draw` takes any
+sample, each as likely, whatever came before: for sets that are seen many times and fit in memory,
+where a step's batch is drawn from its number. `order` goes through the samples in passes, block by
+block, and `stream.Loader` makes batches of it: for sets that are seen about once, as SA-1B is.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
+from maskspace.data.batches import Turn
+from maskspace.data.order import Order
 from maskspace.data.shards import open_shards
 from maskspace.masks import decode
 from maskspace.types import Sample, read_rgb
@@ -46,7 +54,7 @@ def dense(sample: Sample) -> Dense:
     kept = [annotation for annotation in sample.annotations if not annotation.ignore]
     return Dense(
         image=image,
-        masks=masks[counted],
+        masks=masks if counted.all() else masks[counted],
         ids=np.array([annotation.id for annotation in kept], np.int64),
         parents=np.array([annotation.parent or 0 for annotation in kept], np.int64),
         scores=np.array([annotation.score for annotation in kept], np.float32),
@@ -63,7 +71,7 @@ class Mixture:
     number of workers.
     """
 
-    datasets: Mapping[str, Sequence[Sample]]
+    datasets: Mapping[str, Sequence]  # of samples; a checked one would make beartype read some
     weights: Mapping[str, float]
     keep_bytes: int = 500_000_000
     _kept: dict[tuple[str, int], Dense] = field(default_factory=dict, repr=False)
@@ -87,6 +95,20 @@ class Mixture:
             self._kept[place] = loaded
             self._sizes.append(size)
         return self._kept[place]
+
+    def order(self, *, seed: int, length: int | None = None) -> Order:
+        """Return the order of passes over the datasets, each with its weight's share of an epoch.
+
+        An epoch has `length` samples, by default as many as the datasets together.
+        """
+        sizes = tuple(len(dataset) for dataset in self.datasets.values())
+        weights = tuple(float(self.weights[name]) for name in self.datasets)
+        return Order(sizes=sizes, weights=weights, length=length or sum(sizes), seed=seed)
+
+
+def load_dense(sample: Sample, turn: Turn) -> Dense:
+    """Return a sample's arrays as they are: what a loader reads by default."""
+    return dense(sample)
 
 
 def open_mixture(root: Path, weights: Mapping[str, float], split: str) -> Mixture:
