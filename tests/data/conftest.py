@@ -3,7 +3,7 @@
 import json
 import logging
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -60,6 +60,12 @@ def write_image(path: Path, pixels: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[[Path, np.ndarray], Path]:
+    """The function that writes an array as the image file of a layout."""
+    return write_image
 
 
 @pytest.fixture(scope="session")

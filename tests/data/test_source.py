@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -63,6 +64,20 @@ def test_reading_again_or_alone_gives_the_same_sample(
     source = sources[name]
     last = source[len(source) - 1]
     assert last == source[-1] == list(source)[-1]
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_a_reader_reads_the_same_from_a_url(assets: Path, name: str) -> None:
+    files = fsspec.filesystem("memory")
+    files.put(str(assets / ASSETS[name]), f"/{name}", recursive=True)
+    try:
+        local = READERS[name](str(assets / ASSETS[name]), seed=0, limit=None)
+        remote = READERS[name](f"memory://{name}", seed=0, limit=None)
+        assert list(remote.keys) == list(local.keys)
+        assert list(remote.splits) == list(local.splits)
+        assert remote[len(remote) // 2] == local[len(local) // 2]
+    finally:
+        files.rm(f"/{name}", recursive=True)
 
 
 @pytest.mark.parametrize("name", sorted(GENERATED))
