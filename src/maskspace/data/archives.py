@@ -242,13 +242,14 @@ def _write_all(members: list[Packed], folder: Path, strip: str) -> None:
         places = [folder / member.name.removeprefix(inside) for member in kept]
     else:
         places = [folder / member.name for member in kept]
-    _check_distinct(places)
+    check_distinct(places)
     with room_for(sum(member.size for member in kept), folder / "unpacked"):
         for member, place in zip(kept, places, strict=True):
             write_member(member, place)
 
 
-def _check_distinct(places: list[Path]) -> None:
+def check_distinct(places: list[Path]) -> None:
+    """Raise ValueError where two members would be written to one place."""
     files = set(places)
     if len(files) < len(places):
         twice = next(place for place in places if places.count(place) > 1)

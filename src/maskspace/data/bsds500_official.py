@@ -5,6 +5,7 @@ annotator with `Segmentation`, ids from 1.
 """
 
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,19 @@ import numpy as np
 from jaxtyping import Int64
 from PIL import Image
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 SPLITS = ("train", "val", "test")
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError)
+_UNREADABLE = (
+    MatReadError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    NotImplementedError,
+    zlib.error,
+)
 
 
 def arrange_bsds500(folder: Path) -> None:

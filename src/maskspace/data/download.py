@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from maskspace.config import lookup
-from maskspace.data.archives import Packed, check_name, merge, unpack
+from maskspace.data.archives import Packed, check_distinct, check_name, merge, unpack
 from maskspace.data.bsds500_official import arrange_bsds500
 from maskspace.data.catalogue import OFFICIAL, OfficialDataset, OfficialFile, Scenes
 from maskspace.data.fetching import NoRoomError, check_content, fetch_file
@@ -25,7 +25,7 @@ from maskspace.data.links import read_links
 from maskspace.data.remote_zip import RemoteArchive, choose, fetch_missing, without_folder
 from maskspace.data.storage import write_json
 from maskspace.data.tars import members as tar_members
-from maskspace.data.transport import StoppedError, Transport
+from maskspace.data.transport import StoppedError, Transport, shown
 
 #: What a kind's published layout becomes before it is moved to its place.
 ARRANGE: Mapping[str, Callable[[Path], None]] = {"bsds500": arrange_bsds500}
@@ -303,17 +303,19 @@ def _wanted_scenes(request: Request, scenes: Scenes, listing: Path) -> list[str]
     """Return the released scenes, in order; a word that is the name of some keeps only those."""
     try:
         with listing.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
             names = {
                 row[scenes.column]
-                for row in rows
+                for row in csv.DictReader(file)
                 if row.get("included_in_public_release", "True") == "True"
             }
+        strange = [name for name in names if not re.fullmatch(r"\w+", name or "")]
     except (KeyError, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{listing}: not the list of scenes ({error}); remove it") from None
+    if strange:
+        raise ValueError(f"{listing}: {strange[0]!r} is no name of a scene; remove the list")
     named = [set(word.split(",")) for word in request.contains]
     named = [word for word in named if all(re.fullmatch(r"ai_\d+_\d+", one) for one in word)]
-    wanted = [n for n in names if all(n in word for word in named)]
+    wanted = [name for name in names if all(name in word for word in named)]
     if not wanted:
         raise ValueError(f"{listing}: no scene of this name; correct --contains")
     return sorted(wanted, key=natural)
@@ -327,12 +329,13 @@ def _member_tasks(
     transport: Transport,
 ) -> Iterator[Task]:
     """Yield tasks that fetch members to where they belong in `folder`, some for every thread."""
-    places = {folder / check_name(name, archive=archive.url): m for name, m in chosen.items()}
+    names = [folder / check_name(name, archive=shown(archive.url)) for name in chosen]
+    check_distinct(names)
+    places = dict(zip(names, chosen.values(), strict=True))
     transport.progress.expect(sum(member.packed_size for member in chosen.values()))
-    paths = list(places)
-    count = max(_BATCH, -(-len(paths) // jobs))
-    for first in range(0, len(paths), count):
-        batch = {path: places[path] for path in paths[first : first + count]}
+    count = max(_BATCH, -(-len(names) // jobs))
+    for first in range(0, len(names), count):
+        batch = {path: places[path] for path in names[first : first + count]}
         yield Task(
             files={path.relative_to(folder).as_posix(): m.size for path, m in batch.items()},
             run=partial(fetch_missing, archive, batch, folder, transport),

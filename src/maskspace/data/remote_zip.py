@@ -79,6 +79,7 @@ class RemoteArchive:
                 body = self.ranged(start, last)
                 size = (body.stop or 0) - body.position
                 if size > MAX_DIRECTORY:
+                    body.close()
                     raise ValueError(
                         f"{shown(self.url)}: a directory of {size} bytes, the limit is "
                         f"{MAX_DIRECTORY}; do not trust this file"
