@@ -209,7 +209,7 @@ OFFICIAL: Mapping[str, OfficialDataset] = {
             terms="share and adapt with attribution, under the same licence",
             link="https://creativecommons.org/licenses/by-sa/3.0/",
         ),
-        size="1.9 TB in 457 scenes, of which a reader needs a few per cent",
+        size="1.9 TB in 457 scenes, of which the reader needs two small files a frame",
         scenes=Scenes(
             listing=OfficialFile(
                 url="https://raw.githubusercontent.com/apple/ml-hypersim/"
