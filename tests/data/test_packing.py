@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from maskspace.data.loader import Dense
+from maskspace.data.loader import Dense, dense
 from maskspace.data.packing import Packed, pack, unpack
+from maskspace.data.rectangles import read_rectangles
 
 
 class Pair(NamedTuple):
@@ -82,14 +83,7 @@ def test_arrays_are_read_in_place_and_outlive_the_packed_value():
 
 
 def test_a_record_of_checked_arrays_is_taken_apart():
-    masks = np.zeros((2, 4, 5), bool)
-    record = Dense(
-        image=np.zeros((4, 5, 3), np.uint8),
-        masks=masks,
-        ids=np.array([1, 2]),
-        parents=np.array([0, 1]),
-        scores=np.ones(2, np.float32),
-        ignore=masks[0],
-    )
-    again = unpack(pack((record, 3)))
-    assert isinstance(again[0], Dense) and again[0].masks.shape == (2, 4, 5)
+    record = dense(read_rectangles("", seed=0, limit=1)[0])
+    again, number = unpack(pack((record, 3)))
+    assert isinstance(again, Dense) and number == 3
+    np.testing.assert_array_equal(again.masks, record.masks)
