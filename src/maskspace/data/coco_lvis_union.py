@@ -40,7 +40,7 @@ LICENCE = "annotations CC-BY-4.0 (COCO, LVIS); images under their Flickr licence
 #: COCO's category ids up to this one are things, those above it stuff.
 LAST_THING = 90
 
-#: LVIS's largest JSON, lvis_v1_train, has some 1.2 GB.
+#: The largest JSON that is read; LVIS's train has about 1.1 GB.
 MAX_JSON_BYTES = 1_500_000_000
 
 #: Stuff has more pixels than this, once the instances are taken from it.

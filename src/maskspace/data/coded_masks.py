@@ -13,6 +13,10 @@ from maskspace.data.run_lengths import boxes_xywh, label_map_runs
 from maskspace.rle import Runs, decode_runs, encode_runs
 from maskspace.types import Annotation
 
+#: The most masks of one image that are taken: SA-1B has a hundred on average, and the time that
+#: nesting takes grows with their square.
+MAX_MASKS = 20_000
+
 
 def coded_label_map(
     labels: Int[np.ndarray, "h w"],
@@ -74,6 +78,8 @@ def runs_of_objects(
 
     Raises ValueError `LABEL N: ...`, N from `first`, for the first that is not as it has to be.
     """
+    if len(coded) > MAX_MASKS:
+        raise ValueError(f"{len(coded)} masks of one image; the limit is {MAX_MASKS}")
     strings = []
     for number, one in enumerate(coded, start=first):
         with _named(f"{label} {number}"):
