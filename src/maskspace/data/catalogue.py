@@ -92,6 +92,36 @@ _COCO_IMAGES = (
         hash="sha256:69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
     ),
 )
+_PANOPTIC = OfficialFile(
+    url=f"{_COCO}/annotations/panoptic_annotations_trainval2017.zip",
+    size=860725834,
+    hash="sha256:c05f76d2129b6b561eb70efe16e7006df62f73fb92889132d373b9d90e31a370",
+    nested=(
+        "annotations/panoptic_train2017.zip",
+        "annotations/panoptic_val2017.zip",
+    ),
+)
+_LVIS = tuple(
+    OfficialFile(
+        url=f"https://s3-us-west-2.amazonaws.com/dl.fbaipublicfiles.com/LVIS/"
+        f"lvis_v1_{split}.json.zip",
+        size=size,
+        hash=digest,
+        into="annotations",
+    )
+    for split, size, digest in (
+        (
+            "val",
+            64026968,
+            "sha256:5cae9a3c79aadb667550c2b5dcf7f4d86e059a41ec91ef690225b667e28e9ba5",
+        ),
+        (
+            "train",
+            350264821,
+            "sha256:334a4caa374030a7817cf050364525e910f7960f9b6968cef47cffbf3893f8ba",
+        ),
+    )
+)
 _DAVIS_LICENCE = Licence(
     name="no licence is stated for the data",
     terms="made for research: treat it as non-commercial, and cite the two papers",
@@ -133,20 +163,19 @@ OFFICIAL: Mapping[str, OfficialDataset] = {
             *_COCO_IMAGES,
         ),
     ),
+    "coco_lvis": OfficialDataset(
+        kind="coco_lvis",
+        licence=_COCO_LICENCE,
+        size="21.4 GB",
+        files=(_PANOPTIC, *_LVIS, *_COCO_IMAGES),
+        note="to be read with the option layout: union",
+    ),
     "coco_panoptic": OfficialDataset(
         kind="coco_panoptic",
         licence=_COCO_LICENCE,
         size="21.0 GB",
         files=(
-            OfficialFile(
-                url=f"{_COCO}/annotations/panoptic_annotations_trainval2017.zip",
-                size=860725834,
-                hash="sha256:c05f76d2129b6b561eb70efe16e7006df62f73fb92889132d373b9d90e31a370",
-                nested=(
-                    "annotations/panoptic_train2017.zip",
-                    "annotations/panoptic_val2017.zip",
-                ),
-            ),
+            _PANOPTIC,
             *_COCO_IMAGES,
         ),
     ),
@@ -232,27 +261,7 @@ OFFICIAL: Mapping[str, OfficialDataset] = {
         ),
         size="20.6 GB",
         files=(
-            *(
-                OfficialFile(
-                    url=f"https://s3-us-west-2.amazonaws.com/dl.fbaipublicfiles.com/LVIS/"
-                    f"lvis_v1_{split}.json.zip",
-                    size=size,
-                    hash=digest,
-                    into="annotations",
-                )
-                for split, size, digest in (
-                    (
-                        "val",
-                        64026968,
-                        "sha256:5cae9a3c79aadb667550c2b5dcf7f4d86e059a41ec91ef690225b667e28e9ba5",
-                    ),
-                    (
-                        "train",
-                        350264821,
-                        "sha256:334a4caa374030a7817cf050364525e910f7960f9b6968cef47cffbf3893f8ba",
-                    ),
-                )
-            ),
+            *_LVIS,
             *_COCO_IMAGES,
         ),
     ),
