@@ -27,8 +27,7 @@ def main(dataset: str) -> None:
     write_report(work, report)
     write_gallery(work / "gallery.png", shards, report)
     write_quarantine(work, shards, report, map_units=map_units)
-    if config.quarantine is None:
-        require_valid(report, details=work / "report.html")
+    require_valid(report, details=work / "report.html")
     print(
         f"{dataset}: {len(report.outcomes)} expectations, {len(report.bad)} records in quarantine, "
         f"{len(report.warnings)} warnings; see build/validate/{dataset}/report.html"

@@ -34,7 +34,7 @@ validate:
   max_depth: 8
   min_contrast: 1.0
   near_iou: 0.95
-  near_bits: 3
+  near_bits: 4
   outlier_z: 6.0
   min_coverage: {}
   severities: {}

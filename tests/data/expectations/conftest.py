@@ -33,7 +33,7 @@ CONFIG = ValidateConfig(
     max_depth=4,
     min_contrast=1.0,
     near_iou=0.95,
-    near_bits=3,
+    near_bits=4,
     outlier_z=6.0,
     min_coverage={"bsds500": 0.9, "coco_panoptic": 0.8, "hypersim": 0.6, "mosaics": 1.0},
     severities={},
@@ -82,7 +82,7 @@ def block(top: int, left: int, height: int, width: int, size_hw: tuple[int, int]
     return mask
 
 
-def masks_of(kind: str, index: int) -> list[tuple[np.ndarray, int]]:
+def masks_of(kind: str, index: int, size_hw: tuple[int, int]) -> list[tuple[np.ndarray, int]]:
     """The masks that a record of this kind has, with their layers."""
     if kind in ("davis_interactive", "grabcut", "hqseg44k"):
         return [(block(5, 6 + index % 8, 20, 30), 0)]
@@ -93,15 +93,17 @@ def masks_of(kind: str, index: int) -> list[tuple[np.ndarray, int]]:
             (block(10, 12, 5, 9), 0),
             (block(40, 40, 6, 9), 0),
         ]
-    layers = [tiles(SIZE, 2, 2 + index % 3)]
+    layers = [tiles(size_hw, 2, 2 + index % 3)]
     if kind == "bsds500":
-        layers.append(tiles(SIZE, 3, 2))
+        layers.append(tiles(size_hw, 3, 2))
     return [(mask, layer) for layer, found in enumerate(layers) for mask in found]
 
 
-def sample_of(kind: str, index: int, *, key: str | None = None) -> Sample:
-    """A clean record of a kind."""
-    found = masks_of(kind, index)
+def sample_of(
+    kind: str, index: int, *, key: str | None = None, size_hw: tuple[int, int] = SIZE
+) -> Sample:
+    """A clean record of a kind; of another size for kinds whose masks are a grid."""
+    found = masks_of(kind, index, size_hw)
     coded = [
         Coded(counts=encode(mask[None])[0], layer=layer, score=0.9 + i / 100 if i < 10 else 1.0)
         for i, (mask, layer) in enumerate(found)
@@ -110,10 +112,10 @@ def sample_of(kind: str, index: int, *, key: str | None = None) -> Sample:
     return Sample(
         key=key or f"{kind}-{index:04d}",
         dataset=kind,
-        image=encoded(picture(index), "JPEG" if jpeg else "PNG"),
+        image=encoded(picture(index, size_hw), "JPEG" if jpeg else "PNG"),
         extension="jpg" if jpeg else "png",
-        size_hw=SIZE,
-        annotations=annotate_coded(coded, SIZE),
+        size_hw=size_hw,
+        annotations=annotate_coded(coded, size_hw),
         licence="CC0-1.0",
         source=f"{kind}/{index}",
     )

@@ -217,7 +217,7 @@ def _against_parents(
     rles: list,
 ) -> Columns:
     """Return whether each parent is there and larger, and the share of the mask that is in it."""
-    held = np.flatnonzero((parent >= 0) & solid & solid[parent])
+    held = np.flatnonzero((parent >= 0) & solid & solid[np.maximum(parent, 0)])
     inside = np.ones(len(parent))
     larger = np.ones(len(parent), bool)
     larger[held] = area[parent[held]] > area[held]

@@ -126,8 +126,11 @@ class _Run:
         """Take a part, and check what has come in once it is enough."""
         self._waiting.append(found)
         self.records += len(found.names)
-        facts = self._facts.setdefault(found.part.shard, {**found.facts, "masks": 0})
+        facts = self._facts.setdefault(
+            found.part.shard, {**found.facts, "masks": 0, "unreadable": 0}
+        )
         facts["masks"] += len(found.masks["id"])
+        facts["unreadable"] += len(found.problems)
         if sum(len(one.masks["id"]) for one in self._waiting) >= self.config.rows_per_check:
             self._check_waiting()
 
@@ -264,4 +267,7 @@ def _shard_columns(shards: Sequence[_Shard], facts: Mapping[int, Mapping[str, An
     for name in ("samples", "masks", "bytes"):
         columns[name] = np.array([one[name] for one in found], np.int64)
         columns[f"said_{name}"] = np.array([shard.said[name] for shard in shards], np.int64)
+    # masks of records that cannot be read are not counted, and not held against their shard
+    unreadable = np.array([one["unreadable"] for one in found]) > 0
+    columns["masks"] = np.where(unreadable, columns["said_masks"], columns["masks"])
     return columns
