@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maskspace.data.images import encode_png, image_size_hw
-from maskspace.types import read_rgb
+from maskspace.rgb import read_rgb
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (5, 9, 3), dtype=np.uint8)
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from maskspace.types import UNREADABLE, open_image
+from maskspace.rgb import UNREADABLE, open_image
 
 EXIF_ORIENTATION = 0x0112
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskspace.data.files import bounded_bytes
 from maskspace.data.storage import AnyPath
-from maskspace.types import UNREADABLE, open_image
+from maskspace.rgb import UNREADABLE, open_image
 
 #: The largest image file that is read.
 MAX_FILE_BYTES = 1 << 30

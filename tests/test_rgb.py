@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskspace.types import open_image, read_rgb, shrink_image
+from maskspace.rgb import open_image, read_rgb, shrink_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
