@@ -69,6 +69,17 @@ def test_splits_are_those_of_the_lists(tree: Path) -> None:
     assert read_davis(str(tree), seed=0, limit=None)[2].split == "val"
 
 
+def test_the_lists_of_frames_of_the_archive_of_2016_are_read_too(tree: Path) -> None:
+    (tree / "ImageSets/480p").mkdir()
+    for split, sequence in (("train", "c"), ("val", "d")):
+        (tree / f"ImageSets/2016/{split}.txt").unlink()
+        (tree / f"ImageSets/480p/{split}.txt").write_text(
+            f"/JPEGImages/480p/{sequence}/00000.jpg /Annotations/480p/{sequence}/00000.png \n" * 2
+        )
+    source = read_davis(str(tree), seed=0, limit=None, year="2016")
+    assert (source.groups, source.splits) == (("c", "d"), ("train", "val"))
+
+
 def test_void_pixels_are_to_be_ignored(tree: Path) -> None:
     for objects, count in (("apart", 2), ("merged", 1)):
         sample = read_davis(str(tree), seed=0, limit=1, objects=objects)[0]  # type: ignore[arg-type]
@@ -82,6 +93,22 @@ def test_a_grey_mask_stored_in_three_channels_is_the_same(tmp_path: Path) -> Non
     Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).save(tmp_path / "x.png")
     labels = object_ids((tmp_path / "x.png").read_bytes(), name="x", size_hw=(2, 2))
     assert labels.tolist() == [[0, 255], [255, 0]]
+
+
+@pytest.mark.parametrize(
+    ("grey", "objects"),
+    [
+        ([[0, 100], [160, 255]], [[0, 0], [255, 255]]),
+        ([[0, 1], [2, 254]], [[0, 1], [2, 254]]),
+        ([[0, 0], [0, 0]], [[0, 0], [0, 0]]),
+    ],
+)
+def test_a_grey_mask_with_soft_edges_is_one_object_and_a_dark_one_codes_ids(
+    tmp_path: Path, grey: list, objects: list
+) -> None:
+    Image.fromarray(np.array(grey, np.uint8)).save(tmp_path / "x.png")
+    labels = object_ids((tmp_path / "x.png").read_bytes(), name="x", size_hw=(2, 2))
+    assert labels.tolist() == objects
 
 
 def test_a_frame_without_its_objects_is_a_sample_without_masks(tree: Path) -> None:

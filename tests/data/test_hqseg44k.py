@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskspace.config import Choice, choose
+from maskspace.data import READERS
 from maskspace.data.hqseg44k import SUBSETS, read_hqseg44k
 from maskspace.data.loader import dense
 
@@ -42,6 +44,12 @@ def test_a_split_or_some_sub_sets_are_parts_of_the_whole(trees: Path) -> None:
     assert val == every[14:]
     assert thin == every[2:4] + every[18:20]
     assert read_hqseg44k(root, seed=0, limit=3).keys == tuple(s.key for s in every[:3])
+
+
+def test_a_list_in_params_chooses_sub_sets(trees: Path) -> None:
+    choice = Choice(name="hqseg44k", options={"subsets": ["coift"], "split": "val"})
+    read = choose(READERS, choice, kind="reader")
+    assert len(read(str(trees / "hqseg44k"), seed=0, limit=None)) == 2
 
 
 def test_names_that_are_no_keys_stay_apart(trees: Path) -> None:

@@ -208,6 +208,30 @@ def test_what_is_not_sa1b_is_one_line_with_tar_and_member(tmp_path: Path, messag
     assert "\n" not in str(caught.value)
 
 
+ODD = [None, True, -1, 2**31, 2**64, 10**400, 1e308, float("nan"), float("inf"), "\n", [], {}, [[]]]
+
+
+def places(value: object, place: tuple = ()) -> list[tuple]:
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [place, *(found for key, one in inner for found in places(one, (*place, key)))]
+
+
+def test_no_value_at_any_place_does_more_than_raise_one_line() -> None:
+    for place in places(good())[1:]:
+        for value in ODD:
+            text = json.dumps(set_in(*place, value=value)(good())).encode()
+            try:
+                parse_sa1b(text, (6, 4), place="x")
+            except ValueError as error:
+                assert str(error).startswith("x: ") and "\n" not in str(error)
+
+
 def test_an_image_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sa_1.jpg").write_bytes(b"not an image")
     (tmp_path / "sa_1.json").write_text(json.dumps(good()))

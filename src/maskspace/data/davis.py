@@ -2,10 +2,11 @@
 
 `JPEGImages/480p/SEQUENCE/00000.jpg` with `Annotations/480p/SEQUENCE/00000.png`, whose palette
 indices (2017) are object ids, or which is 0 and 255 (2016). The divisions are
-`ImageSets/2016|2017/{train,val}.txt`, one sequence a line.
+`ImageSets/2016|2017/{train,val}.txt`, one sequence a line; or those of 2016's own archive.
 """
 
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from maskspace.data.storage import AnyPath
 from maskspace.types import Sample, open_image
 
 LICENCE = "see davischallenge.org; treated as non-commercial"
-VOID = 255
+WHITE = 255
 
 Frame = tuple[AnyPath, AnyPath, str | None]
 
@@ -48,7 +49,7 @@ def read_davis(
     """
     check_split("davis", split, ("train", "val"))
     folder = dataset_root(root)
-    splits = _sequence_splits(folder, year)
+    splits = _sequence_splits(folder, year, resolution)
     frames = [
         (image, mask, splits.get(sequence))
         for sequence, image, mask in _annotated(folder, resolution)
@@ -85,18 +86,31 @@ def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPa
     return [(place[0], images[place], masks[place]) for place in sorted(masks)]
 
 
-def _sequence_splits(root: AnyPath, year: str | None) -> dict[str, str]:
+def _sequence_splits(root: AnyPath, year: str | None, resolution: str) -> dict[str, str]:
     """Return the split of each sequence that a list names, of the year or of the latest."""
     splits: dict[str, str] = {}
     for one in ("2016", "2017") if year is None else (year,):
         for split in ("train", "val"):
-            path = root / "ImageSets" / one / f"{split}.txt"
-            if path.is_file():
-                names = read_file(path).decode("utf-8", "replace").split("\n")
-                splits |= {name.strip(): split for name in names if name.strip()}
-            elif year is not None:
+            names = _sequences(root, one, split, resolution)
+            if names is None and year is not None:
+                path = root / "ImageSets" / one / f"{split}.txt"
                 raise ValueError(f"{path}: no such list; fetch it, or leave `year` out")
+            splits |= dict.fromkeys(names or (), split)
     return splits
+
+
+def _sequences(root: AnyPath, year: str, split: str, resolution: str) -> set[str] | None:
+    """Return the sequences of a list, None if it is not there.
+
+    The archive of 2016 has `ImageSets/480p/train.txt`, which lists the files of every frame.
+    """
+    for folder in (year, *([resolution] if year == "2016" else [])):
+        path = root / "ImageSets" / folder / f"{split}.txt"
+        if path.is_file():
+            lines = read_file(path).decode("utf-8", "replace").splitlines()
+            firsts = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
+            return {one.parent.name or one.name for one in firsts}
+    return None
 
 
 def _check_all_there(root: AnyPath, present: set[str], listed: dict[str, str]) -> None:
@@ -136,8 +150,8 @@ def _sample(index: int, *, frames: tuple[Frame, ...], root: AnyPath, merged: boo
 def object_ids(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
     """Return the object of each pixel of an annotation, 0 of none and -1 of void ones.
 
-    255 is void in a palette image, which codes ids, and the object in a grey one, where it is
-    white.
+    A palette image codes ids, of which 255 is void. A grey one that is white anywhere is a mask of
+    one object, 255, cut at half of white; a darker one codes ids.
     """
     with open_image(encoded, name=name) as image:
         palette = image.mode == "P"
@@ -145,4 +159,6 @@ def object_ids(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[
     labels = label_map(encoded, name=name, size_hw=size_hw)
     if colour:  # some masks of 2016 are grey with three equal channels, which code no number
         labels = labels % 256
-    return np.where(labels == VOID, -1, labels) if palette else labels
+    if palette:
+        return np.where(labels == WHITE, -1, labels)
+    return WHITE * (labels > WHITE // 2) if (labels == WHITE).any() else labels

@@ -26,7 +26,7 @@ from maskspace.types import Sample
 
 LICENCE = "SA-1B Dataset Research License"
 
-#: The largest JSON of an image that is read by default; a hundred masks take some hundred kilobytes.
+#: The largest JSON of an image that is read by default; a hundred masks take some hundred kB.
 MAX_JSON_BYTES = 16_000_000
 
 _NOT_SA1B = "not SA-1B's JSON"

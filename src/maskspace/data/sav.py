@@ -221,4 +221,4 @@ def _scores(record: Mapping, number: int) -> dict[int, float]:
     if not isinstance(scores, list):
         return {}
     known = {i: s for i, s in enumerate(scores) if isinstance(s, int | float) and s == s}
-    return {index: min(max(float(score), 0.0), 1.0) for index, score in known.items()}
+    return {index: float(min(max(score, 0), 1)) for index, score in known.items()}
