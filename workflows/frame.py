@@ -128,6 +128,8 @@ def fingerprint(stage: str, item: str = "") -> str:
         digest.update(f"{path}\0".encode())
         for file in _files(path):
             digest.update(f"{file}\0".encode() + _content(file))
+    for url in remote_inputs(stage, item, params):
+        digest.update(json.dumps([url, _listing(url)]).encode())
     for name in names:
         value: object = params
         for key in name.split("."):
@@ -141,10 +143,45 @@ def dependencies(
 ) -> tuple[list[Path], list[str]]:
     """Return the paths and the parameters that dvc.yaml lists for a stage, templates filled in."""
     described, values = _described(stage, item, params)
+    filled = [_fill(template, values) for template in described.get("deps", [])]
     return (
-        [Path(_fill(template, values)) for template in described.get("deps", [])],
+        [Path(text) for text in filled if not is_url(text)],
         [_fill(template, values) for template in described.get("params", [])],
     )
+
+
+def remote_inputs(stage: str, item: str, params: Mapping[str, object]) -> list[str]:
+    """Return the URLs that dvc.yaml lists among a stage's dependencies, templates filled in."""
+    described, values = _described(stage, item, params)
+    return [text for t in described.get("deps", []) if is_url(text := _fill(t, values))]
+
+
+def is_url(text: str) -> bool:
+    """Return whether a dependency is no path; DVC, too, knows it by this."""
+    return "://" in text
+
+
+def _listing(url: str) -> list[list[str]]:
+    """Return every file under a URL with its size and version, as the store lists them: no content.
+
+    DVC itself does the same with an external dependency.
+    """
+    import fsspec  # few runs need it
+
+    try:
+        files, root = fsspec.url_to_fs(url)
+        found = files.find(root, detail=True)
+    except ImportError as error:
+        raise ValueError(f"{url}: its driver is not installed ({error})") from None
+    except OSError as error:
+        raise ValueError(f"{url}: cannot be listed ({error}); check the URL") from None
+    if not found:
+        raise ValueError(f"{url}: no file there; correct the root")
+    versions = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
+    return [
+        [name, str(entry["size"]), next((str(entry[k]) for k in versions if k in entry), "")]
+        for name, entry in sorted(found.items())
+    ]
 
 
 def outputs(stage: str, item: str, params: Mapping[str, object]) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from maskspace.config import Choice, choose, load_section, lookup, read_params
-from workflows.frame import WORK, dependencies, outputs
+from workflows.frame import WORK, dependencies, is_url, outputs, remote_inputs
 
 #: Metrics of the table at the end of a run: key in metrics.json -> column title.
 SUMMARY_METRICS = {
@@ -122,6 +122,8 @@ def check_inputs() -> None:
     """Raise ValueError for a raw dataset that is neither here nor DVC's to fetch."""
     params = read_params(Path("params.yaml"))
     for key in params["shards"]:
+        if is_url(params["shards"][key]["root"]):
+            continue  # what is there is told by the stage, which lists it
         root = Path(params["shards"][key]["root"])
         if _state(root, {}) == "MISSING":
             raise ValueError(
@@ -185,6 +187,7 @@ def _describe_one(
     lines = [f"{stage}@{item}" if item else stage]
     lines.append(f"  command    python -m workflows.{stage} {item}".rstrip())
     lines += [f"  input      {path} ({_state(path, made)})" for path in raw]
+    lines += [f"  input      {url} (remote)" for url in remote_inputs(stage, item, params)]
     lines += [f"  output     {path}" for path in outputs(stage, item, params)]
     section = params[stage][item] if stage == "shards" else params.get(stage, {})
     if isinstance(section.get("workers"), Mapping):

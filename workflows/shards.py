@@ -1,7 +1,9 @@
 """Stage `shards`: raw or generated data to webdataset shards of one record, with a manifest."""
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from maskspace import parallel
 from maskspace.config import load_section
@@ -11,14 +13,21 @@ from maskspace.data.config import ShardsConfig
 from maskspace.data.shards import read_manifest, write_dataset
 from workflows.frame import publish, stage_main, work_folder
 
+#: Up to so many shards, a Ray of our own takes longer to start than to be worth it.
+FEW = 16
+
+
+def spread(function: Callable[[Any], Any], units: Sequence[Any]) -> Iterable[Any]:
+    """Map over shards: on the user's cluster, on a local Ray if there are many, else here."""
+    ray = "RAY_ADDRESS" in os.environ or len(units) > FEW
+    return (parallel.map_units if ray else parallel.map_here)(function, units, describe="shards")
+
 
 def main(dataset: str) -> None:
     """Write `build/shards/DATASET` as the section `shards.DATASET` of params.yaml says."""
-    # a Ray of our own takes longer to start than these units take; a cluster is there already
-    map_units = parallel.map_units if "RAY_ADDRESS" in os.environ else parallel.map_here
     config = load_section(ShardsConfig, "shards", dataset)
     work = work_folder("shards", dataset)
-    write_dataset(work, dataset, config, READERS, map_units=map_units)
+    write_dataset(work, dataset, config, READERS, map_units=spread)
     if config.reader.name in GENERATED:
         baseline = write_baseline(work)
         print(f"{dataset}: connected components of equal colour score mean best IoU {baseline:.4f}")

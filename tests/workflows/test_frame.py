@@ -3,8 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
+from maskspace.config import read_params
 from workflows import frame
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +42,23 @@ def workspace(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(PARAMS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_a_url_is_listed_not_read(workspace):
+    files = fsspec.filesystem("memory")
+    files.pipe("/raw/a/one.tar", b"1")
+    url = "memory://raw/a"
+    Path("params.yaml").write_text(PARAMS.replace("raw/a", url))
+    params = read_params(Path("params.yaml"))
+    assert frame.remote_inputs("make", "a", params) == [url]
+    assert all("memory" not in str(path) for path in frame.dependencies("make", "a", params)[0])
+    before = frame.fingerprint("make", "a")
+    assert frame.fingerprint("make", "a") == before
+    files.pipe("/raw/a/two.tar", b"2")
+    assert frame.fingerprint("make", "a") != before
+    files.rm("/raw", recursive=True)
+    with pytest.raises(ValueError, match="memory://raw/a: "):
+        frame.fingerprint("make", "a")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,18 @@ def test_a_remote_that_is_missing_is_told_before_dvc_is_started(tmp_path, monkey
     plan.check_inputs()
 
 
+def test_a_dataset_at_a_url_is_an_input_that_needs_no_folder(tmp_path, monkeypatch):
+    params = read_params(Path("params.yaml"))
+    params["shards"]["sa1b"]["root"] = "s3://bucket/sa1b"
+    profiles.write_params(params, tmp_path / "params.yaml")
+    (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
+    for name in ("src", "data"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    plan.check_inputs()
+    assert "  input      s3://bucket/sa1b (remote)" in plan.describe(["shards@sa1b"])
+
+
 def test_a_dataset_that_is_nowhere_is_told_with_its_key(tmp_path, monkeypatch):
     params = read_params(Path("params.yaml"))
     params["shards"] = {"scenes": {"root": "/absent/scenes"}}

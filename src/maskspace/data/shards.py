@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -91,11 +92,10 @@ def write_dataset(
     a folder with shards of others, for a reader that `repack: false` does not fit, and for a split
     that would be empty though its share is not 0.
     """
-    folder = locate(folder)
-    stored = folder if config.store == "." else locate(config.store) / folder.name
-    locate(config.root)  # a driver that is missing is told before the reader looks for files
+    folder = _absolute(folder)
+    stored = folder if config.store == "." else _absolute(config.store) / folder.name
     read = choose(readers, config.reader, kind="reader")
-    source = read(config.root, seed=config.seed, limit=config.limit)
+    source = read(str(_absolute(config.root)), seed=config.seed, limit=config.limit)
     if not config.repack and source.image_place is None:
         raise ValueError(f"{config.reader.name}: its images have to be copied; set repack to true")
     split = assign_splits(source, config.split)
@@ -111,6 +111,12 @@ def write_dataset(
     if stored == folder:
         return manifest
     return write_json(folder / MANIFEST, {**read_manifest(stored), "stored_in": str(stored)})
+
+
+def _absolute(place: str | AnyPath) -> AnyPath:
+    """Return a path that means the same to a worker in another folder."""
+    path = locate(place)
+    return path.resolve() if isinstance(path, Path) else path
 
 
 def _details(config: ShardsConfig, readers: Mapping[str, Reader]) -> dict[str, Any]:
