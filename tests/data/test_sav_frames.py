@@ -46,7 +46,7 @@ def test_what_does_not_fit_is_one_line(root: Path) -> None:
         read_sav(str(root), seed=0, limit=None, split="test")
     path = root / "Annotations_6fps/sav_a/000/00012.png"
     Image.new("L", (3, 3)).save(path)
-    with pytest.raises(ValueError, match=r"00012\.png: is \(3, 3\), its frame is \(8, 10\)"):
+    with pytest.raises(ValueError, match=r"00012\.png: is \(3, 3\), its image is \(8, 10\)"):
         read_sav(str(root), seed=0, limit=None)[0]
     (root / "JPEGImages_24fps/sav_a/00012.jpg").unlink()
     with pytest.raises(ValueError, match=r"sav_a/00012\.jpg: no such file"):

@@ -36,13 +36,12 @@ def label_map(
 ) -> Int64[np.ndarray, "h w"]:
     """Return the label of each pixel of an encoded image, as `read_label_map`."""
     with open_image(encoded, name=name) as image:
+        check_size(image, size_hw, name)
         if image.format in _LOSSY:
             raise ValueError(
                 f"{name}: {image.format} does not keep labels exactly; store the labels as PNG"
             )
-        labels = _labels(_decoded(image, name), image, encoded, name)
-    _check_size(labels, size_hw, name)
-    return labels
+        return _labels(_decoded(image, name), image, encoded, name)
 
 
 def binary_mask(
@@ -70,6 +69,7 @@ def grey_values(
 def _grey(encoded: bytes, name: str, size_hw: tuple[int, int] | None) -> tuple[np.ndarray, bool]:
     """Return the one channel of an image, and whether its format has losses."""
     with open_image(encoded, name=name) as image:
+        check_size(image, size_hw, name)
         values = _decoded(image, name)
         lossy = image.format in _LOSSY
     if values.ndim == 3:
@@ -77,14 +77,14 @@ def _grey(encoded: bytes, name: str, size_hw: tuple[int, int] | None) -> tuple[n
         if (colours != colours[..., :1]).any():
             raise ValueError(f"{name}: a coloured image is no mask; store it as grey or 1 bit")
         values = colours[..., 0]
-    _check_size(values, size_hw, name)
     return values, lossy
 
 
-def _check_size(values: np.ndarray, size_hw: tuple[int, int] | None, name: str) -> None:
-    if size_hw is not None and values.shape != tuple(size_hw):
+def check_size(image: Image.Image, size_hw: tuple[int, int] | None, name: str) -> None:
+    """Raise ValueError for an opened image of another size, before any of it is decoded."""
+    if size_hw is not None and image.size[::-1] != tuple(size_hw):
         raise ValueError(
-            f"{name}: is {values.shape}, its image is {tuple(size_hw)} (h, w); pair them again"
+            f"{name}: is {image.size[::-1]}, its image is {tuple(size_hw)} (h, w); pair them again"
         )
 
 

@@ -60,11 +60,7 @@ def _sample(
     size_hw = image_size_hw(image, name=str(path))
     coded = []
     for mask_path in masks:
-        mask = foreground_mask(read_file(mask_path), name=str(mask_path))
-        if mask.shape != size_hw:
-            raise ValueError(
-                f"{mask_path}: is {mask.shape}, its frame is {size_hw} (h, w); pair them again"
-            )
+        mask = foreground_mask(read_file(mask_path), name=str(mask_path), size_hw=size_hw)
         coded += coded_label_map(mask.astype(int))  # none of an object that is out of sight
     return Sample(
         key=_key(frames[index]),

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from maskspace.data.annotations import annotate
 from maskspace.data.files import inside
 from maskspace.data.images import image_size_hw
-from maskspace.data.label_maps import read_file
+from maskspace.data.label_maps import check_size, read_file
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
 from maskspace.types import UNREADABLE, Sample, open_image
@@ -40,11 +40,7 @@ def _sample(index: int, *, pairs: tuple[ImageWithMask, ...], dataset: str, root:
     pair = pairs[index]
     image = read_file(pair.image)
     size_hw = image_size_hw(image, name=str(pair.image))
-    mask = foreground_mask(read_file(pair.mask), name=str(pair.mask))
-    if mask.shape != size_hw:
-        raise ValueError(
-            f"{pair.mask}: is {mask.shape}, its image is {size_hw} (h, w); pair them again"
-        )
+    mask = foreground_mask(read_file(pair.mask), name=str(pair.mask), size_hw=size_hw)
     if not mask.any():
         raise ValueError(f"{pair.mask}: marks no pixel; remove it and its image")
     return Sample(
@@ -60,13 +56,16 @@ def _sample(index: int, *, pairs: tuple[ImageWithMask, ...], dataset: str, root:
     )
 
 
-def foreground_mask(encoded: bytes, *, name: str) -> Bool[np.ndarray, "h w"]:
+def foreground_mask(
+    encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
+) -> Bool[np.ndarray, "h w"]:
     """Return where the largest colour channel of an image is above 0, as SegNext and RITM read it.
 
     Every grey above black is the object, not only the lighter half; a palette is looked up, alpha
-    is dropped. Raises ValueError that starts with `name` for what is not an image.
+    is dropped. Raises ValueError that starts with `name` for what is not an image of `size_hw`.
     """
     with open_image(encoded, name=name) as image:
+        check_size(image, size_hw, name)
         try:
             deep = image.mode.startswith(("I", "F"))
             values = np.asarray(image if deep else image.convert("RGB"))
