@@ -36,8 +36,8 @@ INDEX = "hannotation.pickle"
 
 #: The largest pickles that are read: of an image's masks, and of the index, and its objects.
 MAX_MASK_BYTES = 64_000_000
-MAX_INDEX_BYTES = 1_000_000_000
-MAX_INDEX_OBJECTS = 100_000_000
+MAX_INDEX_BYTES = 300_000_000
+MAX_INDEX_OBJECTS = 30_000_000
 
 #: Number of instances, and of each mask its parent or None.
 Tree = tuple[int, tuple[int | None, ...]]

@@ -57,7 +57,7 @@ class _Array:
         self.places: list[int] = []
 
 
-def read_plain_pickle(content: bytes, *, name: str, max_objects: int = 10_000_000) -> object:
+def read_plain_pickle(content: bytes, *, name: str, max_objects: int = 1_000_000) -> object:
     """Return what a pickle holds, if it is plain data of at most `max_objects` objects.
 
     Raises ValueError in one line that starts with `name` for anything else, a damaged file too.

@@ -38,7 +38,7 @@ KINDS = ("manual", "auto")
 #: Annotated are frames 0, 4, 8, ...: 6 of 24 a second.
 STEP = 4
 #: The largest JSON of a video that is read by default; twenty seconds of nine objects take 0.4 MB.
-MAX_JSON_BYTES = 64_000_000
+MAX_JSON_BYTES = 32_000_000
 _MOST_FRAMES = 1_000_000
 _NOT_SAV = "not SA-V's JSON"
 
