@@ -24,6 +24,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskspace.masks import encode
+
 MORE_BYTES = 256 * 2**20
 SECONDS = 10
 SIZE_HW = (12, 16)
@@ -128,7 +130,8 @@ def sparse(path: Path, content: bytes, size: int) -> Path:
 
 def record(**changes: object) -> dict:
     """Return an SA-1B record of one mask of the upper half."""
-    mask = {"segmentation": {"size": list(SIZE_HW), "counts": "066666666666666666666666"}}
+    upper = np.arange(12)[:, None] < 6 + np.zeros((1, 16), int)
+    mask: dict = {"segmentation": {"size": list(SIZE_HW), "counts": encode(upper[None])[0]}}
     mask |= {"area": 96, "bbox": [0, 0, 15, 5], "predicted_iou": 1.0, "id": 1}
     image = {"image_id": 1, "width": 16, "height": 12, "file_name": "sa_1.jpg"}
     return {"image": image, "annotations": [mask | changes]}
@@ -300,8 +303,8 @@ def zip_with_a_directory_of_a_gigabyte(folder: Path) -> None:
         file.write(struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 9, 9, size, 0, 0))
 
 
-def gzip_of_gigabytes(folder: Path) -> None:
-    write(folder / "a.tgz", gzip.compress(b"")[:10] + zeros(4096)[2:])
+def gzip_of_a_gigabyte(folder: Path) -> None:
+    write(folder / "a.tgz", gzip.compress(b"")[:10] + zeros(1024)[2:])
 
 
 MASKS = {
@@ -323,8 +326,8 @@ CASES = {
     "sa1b: sizes that are no number": Case(
         "sa1b", sa1b(json.dumps(record(area=float("nan"))).encode()), "sa_1.json"
     ),
-    "sa1b: an infinite score": Case(
-        "sa1b", sa1b(json.dumps(record(predicted_iou=1e999, area=0)).encode()), "sa_1.json"
+    "sa1b: a score that is no number": Case(
+        "sa1b", sa1b(json.dumps(record(predicted_iou=float("nan"))).encode()), "sa_1.json"
     ),
     "sa1b: runs that overflow": Case("sa1b", sa1b(runs("o" * 12 + "0" + "0" * 9)), "sa_1.json"),
     "sa1b: one run of a million digits": Case("sa1b", sa1b(runs("o" * 10**6 + "0")), "sa_1.json"),
@@ -470,8 +473,35 @@ CASES = {
     "unpack: a zip with a directory of a gigabyte": Case(
         "unpack", zip_with_a_directory_of_a_gigabyte, "a.zip", "a.zip"
     ),
-    "unpack: a gzip of gigabytes": Case("unpack", gzip_of_gigabytes, "a.tgz", "a.tgz"),
+    "unpack: a gzip of a gigabyte": Case("unpack", gzip_of_a_gigabyte, "a.tgz", "a.tgz"),
 }  # fmt: skip
+
+
+#: The same layouts without harm, so that a refusal is one of the harm.
+CONTROLS = {
+    "sa1b": Case("sa1b", sa1b(record()), "read 1"),
+    "sa1b in a tar": Case(
+        "sa1b",
+        sa1b_tar(
+            (tar_member("./sa_1.jpg"), jpeg()),
+            (tar_member("./sa_1.json"), json.dumps(record()).encode()),
+        ),
+        "read 1",
+    ),
+    "hypersim": Case(
+        "hypersim",
+        hypersim(lambda f: f.create_dataset("dataset", data=np.eye(12, 16, dtype=np.int16))),
+        "read 1",
+    ),
+    "coco": Case("coco", polygon(0, 0, 9, 0, 9, 9), "read 1"),
+    "folder": Case(
+        "folder",
+        pairs("images/1.jpg", "labels/1.npz")(npz(array=np.eye(12, 16, dtype=int))),
+        "read 1",
+    ),
+    "camvid": Case("camvid", pairs(*MASKS["camvid"])(png(SIZE_HW, rows=12)), "read 1"),
+    "unpack": Case("unpack", zipped("a.zip", "a/b", b"1"), "read 1", "a.zip"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -479,7 +509,7 @@ def outcomes(tmp_path_factory) -> dict[str, dict[str, str]]:
     """What each case came to, and the folder it ran in."""
     root = tmp_path_factory.mktemp("hostile")
     asked = {}
-    for number, (name, case) in enumerate(CASES.items()):
+    for number, (name, case) in enumerate((CASES | CONTROLS).items()):
         folder = root / f"{number:03d}"
         case.build(folder)
         asked[name] = [case.kind, str(folder / case.root), dict(case.options)]
@@ -493,9 +523,9 @@ def outcomes(tmp_path_factory) -> dict[str, dict[str, str]]:
         check=True,
     )
     found = dict(map(json.loads, run.stdout.splitlines()))
-    assert found.keys() == CASES.keys()
+    assert found.keys() == (CASES | CONTROLS).keys()
     strays = [str(path) for path in (root / "ran", root / "escaped") if path.exists()]
-    strays += [str(path) for path in root.glob("*/out")]
+    strays += [str(path) for path in root.glob("*/out") if not (path / "a/b").is_file()]
     return found | {"strays": {"kind": "", "said": " ".join(strays)}}
 
 
@@ -509,3 +539,8 @@ def test_a_hostile_file_is_refused_in_one_line(outcomes, name):
 
 def test_nothing_was_run_or_left_anywhere(outcomes):
     assert outcomes["strays"]["said"] == ""
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_harmless_file_is_read_within_the_same_bounds(outcomes, name):
+    assert outcomes[name] == {"kind": "nothing", "said": CONTROLS[name].named}
