@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from maskspace.jpeg import decode_jpeg, turned
-from maskspace.types import read_rgb
+from maskspace.jpeg import decode_jpeg, turned, upright_size_hw
+from maskspace.rgb import read_rgb
 
 RNG = np.random.default_rng(0)
 
@@ -64,6 +64,26 @@ def test_what_is_not_plain_is_left_to_others():
     assert read_rgb(inks).shape == (8, 8, 3)
     with pytest.raises(ValueError, match="cannot be read"):
         read_rgb(whole[:-200])
+
+
+def test_only_a_jpeg_that_nothing_can_turn_is_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain, described = encoded(photo(20, 31), comment=b"c" * 300), encoded(photo(20, 31), exif=exif)
+    assert upright_size_hw(plain) == (20, 31)
+    assert upright_size_hw(described) is None
+    assert upright_size_hw(encoded(photo(5, 8), progressive=True)) == (5, 8)
+    for cut in range(0, 600, 7):
+        assert upright_size_hw(plain[:cut]) in (None, (20, 31))
+    assert upright_size_hw(b"") is None and upright_size_hw(b"GIF89a") is None
+
+
+def test_a_jpeg_above_the_limit_is_refused_from_its_header():
+    content = bytearray(encoded(photo(20, 31)))
+    frame = content.index(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = b"\x32\xc8\x32\xc8"
+    with pytest.raises(ValueError, match="13000 x 13000 pixels"):
+        read_rgb(bytes(content))
 
 
 @given(st.integers(8, 90), st.integers(8, 90), st.integers(1, 90), st.integers(1, 90))

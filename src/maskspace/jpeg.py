@@ -11,6 +11,9 @@ from jaxtyping import UInt8
 #: How `EXIF` orientation 1 to 8 turns the stored pixels: transposed first, then flipped.
 _TRANSPOSED, _FLIPPED_ROWS, _FLIPPED_COLUMNS = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
 
+_PIXELS, _APP1 = b"\xda", b"\xe1"
+_NO_FRAMES = (b"\xc4", b"\xc8", b"\xcc")  # tables among the markers of frames
+
 
 def decode_jpeg(
     encoded: bytes, *, least_hw: tuple[int, int] | None = None
@@ -29,6 +32,25 @@ def decode_jpeg(
         return simplejpeg.decode_jpeg(encoded, min_height=least_height, min_width=least_width)
     except ValueError:
         return None
+
+
+def upright_size_hw(encoded: bytes) -> tuple[int, int] | None:
+    """Return the stored size of a JPEG that holds nothing that could turn it; None for others.
+
+    Only the segments before the pixels are looked at; EXIF and XMP are APP1 segments.
+    """
+    size, place = None, 2
+    while encoded[place : place + 1] == b"\xff" and encoded.startswith(b"\xff\xd8\xff"):
+        marker = encoded[place + 1 : place + 2]
+        if marker == _PIXELS:
+            return size
+        if not b"\xc0" <= marker <= b"\xfe" or b"\xd0" <= marker <= b"\xd9" or marker == _APP1:
+            return None
+        if marker <= b"\xcf" and marker not in _NO_FRAMES:
+            head = encoded[place + 5 : place + 9]
+            size = int.from_bytes(head[:2], "big"), int.from_bytes(head[2:], "big")
+        place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
+    return None
 
 
 def turned(image: UInt8[np.ndarray, "r s 3"], orientation: object) -> UInt8[np.ndarray, "h w 3"]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from maskspace.jpeg import decode_jpeg, turned
+from maskspace.jpeg import decode_jpeg, turned, upright_size_hw
 
 #: The most pixels an image may have: a square of 12 000 a side.
 MAX_PIXELS = 144_000_000
@@ -49,6 +49,11 @@ def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarra
         return _pil_to_rgb(image)
     name = "image bytes" if isinstance(image, bytes) else str(image)
     encoded = image if isinstance(image, bytes) else _file_bytes(image)
+    size_hw = upright_size_hw(encoded)  # PIL's own look at the header takes much longer
+    if size_hw is not None and 0 < size_hw[0] * size_hw[1] <= MAX_PIXELS:
+        quick = decode_jpeg(encoded)
+        if quick is not None:
+            return quick
     with open_image(encoded, name=name) as opened:
         try:
             quick = decode_jpeg(encoded) if opened.format == "JPEG" else None

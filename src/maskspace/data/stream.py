@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from maskspace.data.batches import Batch, Corrupt, EpochBatches, Item, Plan, Reading, Turn
+from maskspace.data.memory import keep_freed_memory
 from maskspace.data.order import Order
 from maskspace.data.packing import Packed, pack, unpack
 from maskspace.types import Sample
@@ -56,6 +57,7 @@ class Loader(Generic[Item]):
 
     def __iter__(self) -> Iterator[Batch[Item]]:
         """Yield the batches that are left of the epoch."""
+        keep_freed_memory()
         view = EpochBatches(
             datasets=self.datasets,
             load=self._load,
