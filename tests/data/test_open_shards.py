@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import pickle
 import shutil
+import tarfile
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -292,6 +293,42 @@ def test_shards_that_point_to_images_give_the_same_samples(by_reference: Path) -
     for tar in folder.glob("*.tar"):
         assert all(image is None for image, _ in sample_places(tar))
         assert not any(sample.image in tar.read_bytes() for sample in drawn.values())
+
+
+SA1B = {
+    "reader": {"name": "sa1b", "options": {}},
+    "limit": None,
+    "split": {"mode": "hash", "val": 0.0, "test": 0.0},
+}
+
+
+@pytest.mark.parametrize("layout", ["tars", "one tar", "loose"])
+@pytest.mark.parametrize("place", ["here", "s3"])
+def test_sa1b_is_read_from_its_own_files(
+    raw: Path, tmp_path: Path, layout: str, place: str, request: pytest.FixtureRequest
+) -> None:
+    root = raw / "sa1b"
+    if layout == "one tar":
+        root = root / "sa_000001.tar"
+    elif layout == "loose":
+        root = tmp_path / "loose"
+        for tar in (raw / "sa1b").glob("*.tar"):
+            with tarfile.open(tar) as archive:
+                archive.extractall(root, filter="data")
+    if place == "s3":
+        url = locate(f"{request.getfixturevalue('s3')}/{tmp_path.name}/{root.name}")
+        url.fs.put(str(root), url.path, recursive=True)  # type: ignore[union-attr]
+        source = str(url)
+    else:
+        source = str(root)
+    write_dataset(tmp_path / "copied", "sa1b", config(root=str(root), **SA1B), READERS)
+    by_reference = config(root=source, repack=False, **SA1B)
+    write_dataset(tmp_path / "pointed", "sa1b", by_reference, READERS)
+    assert every(tmp_path / "pointed") == every(tmp_path / "copied")
+    sizes = [
+        sum(p.stat().st_size for p in (tmp_path / n).glob("*.tar")) for n in ("pointed", "copied")
+    ]
+    assert sizes[0] < sizes[1]
 
 
 def test_a_pointed_to_image_is_read_from_a_url_too(by_reference: Path, s3: str) -> None:

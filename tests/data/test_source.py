@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import fsspec
@@ -7,7 +8,7 @@ import pytest
 from maskspace.config import Choice, choose
 from maskspace.data import GENERATED, READERS
 from maskspace.data.loader import dense
-from maskspace.data.source import Source, generated
+from maskspace.data.source import PackedNames, Repeated, Source, generated
 
 ROOTS = {"hypersim": "hypersim", "mosaics": "textures", "sa1b": "sa1b"}
 TREES = {"coco_lvis": "coco_lvis", "hqseg44k": "hqseg44k", "sav": "sav"}
@@ -115,3 +116,27 @@ def test_a_source_is_indexed_as_a_sequence(raw: Path) -> None:
         source[3]
     assert generated("x", limit=0, read=lambda index: source[0]).keys == ()
     assert np.shape(source.keys) == (3,)
+
+
+def test_packed_names_are_a_sequence_of_strings() -> None:
+    names = [f"sa_{'x' * (i % 7)}{i}" for i in range(250)]
+    packed = PackedNames(name for name in names)
+    assert list(packed) == names and len(packed) == 250
+    assert packed[3] == names[3] and packed[-1] == names[-1] and packed[5:9] == names[5:9]
+    assert list(pickle.loads(pickle.dumps(packed))) == names
+    assert list(PackedNames([])) == []
+    with pytest.raises(IndexError):
+        packed[250]
+
+
+def test_one_value_for_all_is_a_sequence() -> None:
+    repeated = Repeated(None, 3)
+    assert list(repeated) == repeated[:] == [None] * 3 and repeated[-1] is None
+    with pytest.raises(IndexError):
+        repeated[3]
+
+
+def test_a_clash_is_found_among_packed_keys() -> None:
+    keys = PackedNames([*(f"k{i}" for i in range(1000)), "k17"])
+    with pytest.raises(ValueError, match="k17: 2 images share this key"):
+        Source(keys=keys, splits=Repeated(None, 1001), read=lambda index: None)  # type: ignore[arg-type, return-value]

@@ -64,7 +64,7 @@ def parse_record(text: bytes, *, where: str) -> Record:
         raise ValueError(f"{where}: not a record ({error}); make it again") from None
 
 
-def _annotation(record: dict[str, Any]) -> Annotation:
+def _annotation(record: Any) -> Annotation:
     return Annotation(**{**record, "box_xywh": tuple(record["box_xywh"])})
 
 
