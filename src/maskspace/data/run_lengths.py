@@ -13,10 +13,7 @@ from pycocotools import mask as coco
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from maskspace.rle import Runs as Runs
-from maskspace.rle import decode_runs as decode_runs
-from maskspace.rle import encode_runs as encode_runs
-from maskspace.rle import merged
+from maskspace.rle import Runs, merged
 
 _BLOCK = 256  # masks whose intersections with all others are held at a time
 
