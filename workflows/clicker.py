@@ -17,7 +17,7 @@ def main() -> None:
     """Write `build/clicker`: weights, history, pictures of the last validation."""
     config = load_section(ClickerConfig, "clicker")
     work = work_folder("clicker")
-    make_task = partial(make_click_task, config, Path("build/shards").resolve())
+    make_task = partial(make_click_task, config, Path("build/validate").resolve())
     with parallel.connect():
         fit_distributed(make_task, config.optimisation, work / "run", workers=config.workers)
     provenance = {"stage": "clicker", "data": config.data}

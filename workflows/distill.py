@@ -26,7 +26,7 @@ def main() -> None:
         make_embedding_task,
         objective,
         config=config,
-        shards=Path("build/shards").resolve(),
+        shards=Path("build/validate").resolve(),
         proposals=Path("build/proposals").resolve(),
     )
     with parallel.connect():

@@ -28,7 +28,7 @@ def main(dataset: str) -> None:
         "felzenszwalb": load("felzenszwalb"),
     }
     metrics = evaluate_models(
-        {dataset: open_shards(Path("build/shards") / dataset, "test")},
+        {dataset: open_shards(Path("build/validate") / dataset, "test")},
         models,
         work / "out",
         config=config,

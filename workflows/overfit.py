@@ -13,7 +13,7 @@ def main() -> None:
     """Write `build/overfit`: the score of each variant and its pictures; fail below the floor."""
     config = load_section(OverfitConfig, "overfit")
     work = work_folder("overfit")
-    scores = overfit(config, Path("build/shards"), work / "run", work / "out")
+    scores = overfit(config, Path("build/validate"), work / "run", work / "out")
     for name, score in scores.items():
         print(f"overfit: {name}: mean best IoU {score:.4f} (floor {config.floor})")
     failed = [name for name, score in scores.items() if score < config.floor]

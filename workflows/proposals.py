@@ -15,7 +15,7 @@ def main() -> None:
     data = load_section(DistillConfig, "distill").data
     work = work_folder("proposals")
     masks = write_proposals(
-        Path("build/shards"),
+        Path("build/validate"),
         [name for name, weight in data.items() if weight > 0],
         Path("build/clicker"),
         work,

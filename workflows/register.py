@@ -66,7 +66,7 @@ def mean_metric(metric: PromotionMetric, evaluated: Path) -> float:
 
 def register(config: RegisterConfig, value: float, content: str) -> tracking.Version:
     """Return a new version, logged and proven; ValueError if a clean process answers otherwise."""
-    sample = open_shards(Path("build/shards") / config.metric.datasets[0], "test")[0]
+    sample = open_shards(Path("build/validate") / config.metric.datasets[0], "test")[0]
     images = dense(sample).image[None]
     params = {"regions": REGIONS}
     answer = maskspace.load(str(STUDENT)).partition(images[0], **params)[None]

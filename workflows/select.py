@@ -11,7 +11,7 @@ from maskspace.evaluation.selection import rank_trials, ranking_table, read_tria
 from maskspace.segmenter import load
 from workflows.frame import publish, stage_main, work_folder
 
-SHARDS, SWEEP = Path("build/shards"), Path("build/sweep")
+SHARDS, SWEEP = Path("build/validate"), Path("build/sweep")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ def main() -> None:
     config = load_section(SweepConfig, "sweep")
     recipe = load_section(DistillConfig, "distill")
     work = work_folder("sweep")
-    make_task = partial(make_embedding_task, config=recipe, shards=Path("build/shards").resolve())
+    make_task = partial(make_embedding_task, config=recipe, shards=Path("build/validate").resolve())
     with parallel.connect():
         rows = sweep(make_task, recipe, config, work / "run")
     write_sweep(rows, work / "run", work / "out")

@@ -10,8 +10,8 @@ from maskspace.data.expectations import (
     require_valid,
     validate_shards,
     write_gallery,
-    write_quarantine,
     write_report,
+    write_validated,
 )
 from workflows.frame import publish, stage_main, work_folder
 
@@ -26,7 +26,8 @@ def main(dataset: str) -> None:
     report = validate_shards(shards, config, map_units=map_units)
     write_report(work, report)
     write_gallery(work / "gallery.png", shards, report)
-    write_quarantine(work, shards, report, map_units=map_units)
+    way = f"../../shards/{dataset}"
+    write_validated(work, shards, report, from_folder=way, map_units=map_units)
     require_valid(report, details=work / "report.html")
     print(
         f"{dataset}: {len(report.outcomes)} expectations, {len(report.bad)} records in quarantine, "

@@ -134,7 +134,12 @@ def read_manifest(folder: str | AnyPath) -> dict[str, Any]:
 
 
 def shards_folder(folder: str | AnyPath, manifest: Mapping[str, Any]) -> AnyPath:
-    """Return where the shards of a manifest are: beside it, or where it says."""
+    """Return where the shards of a manifest are: beside it, or where it says.
+
+    A manifest of validated shards says the way from its own folder, `stored_from_here`.
+    """
+    if "stored_from_here" in manifest:
+        return locate(folder) / manifest["stored_from_here"]
     return locate(manifest.get("stored_in") or folder)
 
 

@@ -43,20 +43,18 @@ OPEN_FILES = 256
 SPAN_BYTES = 8 * 2**20
 
 
-def open_shards(
-    folder: str | AnyPath, split: str, *, excluded: Mapping[str, Sequence[int]] | None = None
-) -> "Shards":
+def open_shards(folder: str | AnyPath, split: str) -> "Shards":
     """Return the samples of "train", "val" or "test" in a folder of shards, read when asked for.
 
-    The folder is a path or any URL that fsspec knows; https:// can be read from, too. `excluded`
-    holds the positions to leave out by the name of their shard (`read_excluded`).
+    The folder is a path or any URL that fsspec knows; https:// can be read from, too. Records that
+    the manifest lists as `excluded`, as that of validated shards does, are left out.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
     manifest = read_manifest(folder)
     place, facts = shards_folder(folder, manifest), facts_of(manifest, split)
     paths = [place / one.name for one in facts]
-    return Shards(paths, facts, images=images_root(manifest), excluded=excluded)
+    return Shards(paths, facts, images=images_root(manifest), excluded=manifest.get("excluded"))
 
 
 def images_root(manifest: dict[str, Any]) -> AnyPath | None:

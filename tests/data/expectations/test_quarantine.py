@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from maskspace.data.excluded import read_excluded
 from maskspace.data.expectations import (
     QuarantineConfig,
     Report,
     require_valid,
     validate_shards,
-    write_quarantine,
     write_report,
+    write_validated,
 )
-from maskspace.data.shards import open_shards
+from maskspace.data.shards import open_shards, read_manifest
 
 from .conftest import CONFIG, Raw, raw, sample_of, write_shards
 
@@ -46,7 +45,7 @@ def put_aside(shards: Path, out: Path, rate: float = 0.5) -> Report:
     out.mkdir(exist_ok=True)
     report = validate_shards(shards, config(rate))
     write_report(out, report)
-    write_quarantine(out, shards, report)
+    write_validated(out, shards, report, from_folder="../shards")
     require_valid(report, details=out)
     return report
 
@@ -56,7 +55,7 @@ def test_bad_records_are_put_aside_with_their_reasons_and_the_rest_goes_on(
 ) -> None:
     out = tmp_path / "validate"
     report = put_aside(shards, out)
-    assert read_excluded(out) == {"train-000000.tar": [3, 6, 8]}
+    assert read_manifest(out)["excluded"] == {"train-000000.tar": [3, 6, 8]}
     lines = [
         json.loads(line) for line in (out / "quarantine/records.jsonl").read_text().splitlines()
     ]
@@ -75,12 +74,11 @@ def test_bad_records_are_put_aside_with_their_reasons_and_the_rest_goes_on(
 
 def test_what_is_left_is_read_in_order_and_is_valid(shards: Path, tmp_path: Path) -> None:
     put_aside(shards, tmp_path / "validate")
-    excluded = read_excluded(tmp_path / "validate")
-    opened = open_shards(shards, "train", excluded=excluded)
+    opened = open_shards(tmp_path / "validate", "train")
     expected = [f"folder-{i:04d}" for i in (0, 1, 2, 4, 5, 7, 9)]
     assert len(opened) == 7 and [sample.key for sample in opened] == expected
     assert [opened[i].key for i in range(7)] == expected
-    assert len(open_shards(shards, "val", excluded=excluded)) == 2
+    assert len(open_shards(tmp_path / "validate", "val")) == 2
     kept = [raw(sample) for sample in opened]
     val = [raw(sample) for sample in open_shards(shards, "val")]
     again = write_shards(tmp_path / "again", "folder", train=kept, val=val)
@@ -88,9 +86,9 @@ def test_what_is_left_is_read_in_order_and_is_valid(shards: Path, tmp_path: Path
 
 
 def test_nothing_bad_is_an_empty_list(tmp_path: Path) -> None:
-    shards = write_shards(tmp_path / "s", "folder", train=[raw(sample_of("folder", 0))])
+    shards = write_shards(tmp_path / "shards", "folder", train=[raw(sample_of("folder", 0))])
     put_aside(shards, tmp_path / "out", rate=0.0)
-    assert read_excluded(tmp_path / "out") == {}
+    assert read_manifest(tmp_path / "out")["excluded"] == {}
     assert (tmp_path / "out/quarantine/records.jsonl").read_text() == ""
 
 
@@ -106,11 +104,3 @@ def test_a_broken_shard_stops_whatever_the_rate(shards: Path) -> None:
     with pytest.raises(ValueError, match="a whole shard is more than the quarantine") as caught:
         validate_shards(shards, config(0.9))
     assert str(caught.value).startswith("val-000000.tar") and "\n" not in str(caught.value)
-
-
-def test_a_list_that_is_missing_or_damaged_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"excluded\.json: missing; run the stage `validate`"):
-        read_excluded(tmp_path)
-    (tmp_path / "excluded.json").write_text("[1]")
-    with pytest.raises(ValueError, match="not a list of positions"):
-        read_excluded(tmp_path)

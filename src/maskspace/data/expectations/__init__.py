@@ -7,7 +7,7 @@ held against `suites`, in pieces of bounded size (`check`) and every record agai
 
 from maskspace.data.expectations.config import QuarantineConfig, ValidateConfig
 from maskspace.data.expectations.gallery import write_gallery
-from maskspace.data.expectations.quarantine import write_quarantine
+from maskspace.data.expectations.quarantine import write_validated
 from maskspace.data.expectations.report import (
     Outcome,
     Report,
@@ -31,6 +31,6 @@ __all__ = [
     "require_valid",
     "validate_shards",
     "write_gallery",
-    "write_quarantine",
     "write_report",
+    "write_validated",
 ]

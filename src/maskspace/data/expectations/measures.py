@@ -6,12 +6,14 @@ Time and memory grow with the length of the outlines, whatever size the record c
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64
 from pycocotools import mask as coco
 
-from maskspace.data.run_lengths import Runs, boxes_xywh, decode_runs, encode_runs
+from maskspace.data.run_lengths import boxes_xywh
+from maskspace.rle import Runs, decode_runs, encode_runs
 from maskspace.types import MAX_PIXELS, Annotation
 
 #: Characters of run lengths that are decoded in one go, some 100 bytes each in between.
@@ -19,6 +21,8 @@ _CHARACTERS = 1 << 21
 #: Masks of about its size that a mask is compared with to find near copies.
 _CANDIDATES = 2048
 _ROWS = 256
+#: Masks that are merged at a time.
+_MERGED = 8
 
 Columns = dict[str, np.ndarray]
 BOX = ("x", "y", "columns", "rows")
@@ -254,7 +258,14 @@ def _layers(
     band = [rles[i] for i in np.flatnonzero(ignored)]
     for number in np.unique(layer[counted]):
         chosen = np.flatnonzero(counted & (layer == number))
-        union = coco.merge([rles[i] for i in chosen])
+        union = _union([rles[i] for i in chosen])
         overlap += int(area[chosen].sum()) - int(coco.area(union))
         covered.append(int(coco.area(coco.merge([union, *band]))) if band else coco.area(union))
     return overlap, float(min(covered, default=0))
+
+
+def _union(rles: list) -> Any:
+    """Return the union of masks, some at a time: one after the other would walk it for each."""
+    while len(rles) > 1:
+        rles = [coco.merge(rles[i : i + _MERGED]) for i in range(0, len(rles), _MERGED)]
+    return rles[0]

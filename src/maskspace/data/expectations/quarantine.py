@@ -1,21 +1,21 @@
 """Bad records put aside: their bytes in shards of their own, their reasons in a list.
 
-`excluded.json` says which positions of which shards the others are to leave out; it is there, and
-empty, where nothing is bad. `quarantine/` holds `records.jsonl`, a line a record, and for each
-shard with a bad record a tar of the same name with the members of those as they were.
+Validated shards are a manifest: that of the shards, with where they are and which records of them
+to leave out (`excluded`, positions by shard). Beside it, `quarantine/` holds `records.jsonl`, a
+line a record, and for each shard with a bad record a tar of the same name with the members of
+those as they were.
 """
 
 import io
 import json
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from maskspace.data.excluded import EXCLUDED
 from maskspace.data.expectations.report import Report
-from maskspace.data.manifest import read_manifest, shards_folder
+from maskspace.data.manifest import MANIFEST, read_manifest, shards_folder
 from maskspace.data.records import sample_places
 from maskspace.data.shards import MapUnits
 from maskspace.data.storage import AnyPath, write_json, write_text
@@ -24,31 +24,47 @@ from maskspace.data.tars import Member, read_member
 FOLDER = "quarantine"
 
 
-def write_quarantine(
-    folder: Path, source: str | AnyPath, report: Report, *, map_units: MapUnits = map
+def write_validated(
+    folder: Path,
+    source: str | AnyPath,
+    report: Report,
+    *,
+    from_folder: str,
+    map_units: MapUnits = map,
 ) -> None:
-    """Write the bad records of the shards in `source` into `folder`, and a list of them."""
-    by_shard = {
+    """Write the manifest of what is good in the shards of `source`, and put aside what is bad.
+
+    `from_folder` is the way from where the manifest will be to `source`, such as "../../shards/x".
+    """
+    excluded = {
         report.shards[number]: [position for _, position in places]
         for number, places in groupby(report.bad, key=lambda place: place[0])
     }
+    manifest = read_manifest(source)
     (folder / FOLDER).mkdir(exist_ok=True)
-    shards = shards_folder(source, read_manifest(source))
-    copy = partial(_copy, shards=shards, folder=folder / FOLDER)
-    names = dict(zip(by_shard, map_units(copy, list(by_shard.items())), strict=True))
+    copy = partial(_copy, shards=shards_folder(source, manifest), folder=folder / FOLDER)
+    keys = list(map_units(copy, list(excluded.items())))
+    write_text(folder / FOLDER / "records.jsonl", _lines(report, excluded, keys))
+    place = {} if manifest.get("stored_in") else {"stored_from_here": from_folder}
+    write_json(folder / MANIFEST, {**manifest, **place, "excluded": excluded})
+
+
+def _lines(
+    report: Report, excluded: Mapping[str, Sequence[int]], keys: Sequence[Sequence[str]]
+) -> str:
+    """Return a line of JSON for each bad record: where it is, its key, what it breaks."""
+    numbers = {name: number for number, name in enumerate(report.shards)}
     lines = [
         {
             "shard": shard,
             "position": position,
             "key": key,
-            "reasons": list(report.bad[report.shards.index(shard), position]),
+            "reasons": list(report.bad[numbers[shard], position]),
         }
-        for shard, keys in names.items()
-        for position, key in zip(by_shard[shard], keys, strict=True)
+        for (shard, positions), found in zip(excluded.items(), keys, strict=True)
+        for position, key in zip(positions, found, strict=True)
     ]
-    text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
-    write_text(folder / FOLDER / "records.jsonl", text)
-    write_json(folder / EXCLUDED, {"records": len(report.bad), "positions": by_shard})
+    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
 
 
 def _copy(unit: tuple[str, list[int]], *, shards: AnyPath, folder: Path) -> list[str]:
