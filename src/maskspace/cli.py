@@ -459,11 +459,17 @@ def _download(options: argparse.Namespace) -> int:
             mirror=options.mirror,
         )
         print(terms(request), flush=True)
-        if not (options.list or options.yes) and sys.stdin.isatty():
-            answer = input("Download it under these terms? [y/N] ")
-            if answer.strip().lower() not in ("y", "yes"):
-                raise ValueError(f"{options.dataset}: not downloaded; answer y, or give --yes")
+        asked = sys.stdin.isatty() and not (options.list or options.yes)
+        if asked and not _agrees("Download it under these terms? [y/N] "):
+            raise ValueError(f"{options.dataset}: not downloaded; answer y, or give --yes")
         return _transfer(request, options)
+
+
+def _agrees(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        return False
 
 
 def _transfer(request: "Request", options: argparse.Namespace) -> int:
@@ -485,8 +491,10 @@ def _transfer(request: "Request", options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on where it was")
         return 130
-    for failure in report.failures:
+    for failure in report.failures[:20]:
         complain(failure)
+    if len(report.failures) > 20:
+        complain(f"and {len(report.failures) - 20} more failed; run again to fetch what is missing")
     kept = f"{report.files} files, {report.received} bytes received"
     print(f"{request.out}: {kept}; read it with --data {request.official.kind}:{request.out}")
     return 2 if report.failures else 0

@@ -374,6 +374,28 @@ def test_who_does_not_accept_the_terms_gets_nothing(small_coco, server, tmp_path
     assert main([*small_coco, str(tmp_path), "--yes"]) == 0
 
 
+def test_two_downloads_do_not_write_to_one_folder(small_coco, server, tmp_path, capsys):
+    second = []
+
+    def start_another(handler):
+        second.append(main([*small_coco, str(tmp_path)]))
+
+    server.faults.append(first_times(1, start_another))
+    assert main([*small_coco, str(tmp_path)]) == 0 and second == [2]
+    assert "another download writes to it" in complaint(capsys)
+    assert len(files_in(tmp_path)) == 3
+
+
+def test_a_damaged_archive_without_a_hash_is_not_kept(server, tmp_path, capsys):
+    server.files["DAVIS.zip"] = b"PK no zip"
+    command = ["download", "davis_interactive", "--out", str(tmp_path), "--mirror", server.url]
+    assert main(command) == 2
+    assert "DAVIS.zip: no whole zip" in complaint(capsys) and files_in(tmp_path) == {}
+    server.files["DAVIS.zip"] = make_zip({"DAVIS/img/1.jpg": b"1", "DAVIS/gt/1.png": b"1"})
+    assert main(command) == 0
+    assert set(files_in(tmp_path)) == {"img/1.jpg", "gt/1.png"}
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_download_that_was_broken_off_goes_on(server, raw, tmp_path, how):

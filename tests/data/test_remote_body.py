@@ -41,13 +41,6 @@ def test_a_part_is_read_and_nothing_else(server, transport, start, stop):
     assert server.served["a.bin"] == len(CONTENT[start:stop])
 
 
-def test_the_end_is_read_without_knowing_the_size(server, transport):
-    body = Body(transport, f"{server.url}/a.bin", start=-300)
-    assert body.position == len(CONTENT) - 300 and read_all(body) == CONTENT[-300:]
-    longer = Body(transport, f"{server.url}/a.bin", start=-1_000_000)
-    assert longer.position == 0 and read_all(longer) == CONTENT
-
-
 def test_read_gives_what_is_asked_for_across_drops(server, transport):
     server.faults.append(drop_after(10))
     body = Body(transport, f"{server.url}/a.bin", start=100, stop=200)

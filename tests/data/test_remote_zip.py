@@ -53,6 +53,23 @@ def test_only_the_wanted_members_are_read(server, transport, tmp_path):
     assert all(wanted for _, wanted in server.requests)
 
 
+def test_members_share_a_connection(server, transport, tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(Unseekable(buffer), "w") as archive:  # sizes come after the content
+        for name, content in FILES.items():
+            archive.writestr(name, content)
+    server.files["s.zip"] = buffer.getvalue()
+    fetch(server, transport, tmp_path, list(FILES)[:20])
+    assert len(server.requests) > 20 and server.connections <= 2
+
+
+class Unseekable:
+    """A file that a zip is streamed to."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.write, self.flush = file.write, file.flush
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("cut", [1, 29, 31, 9000])
 def test_connections_that_drop_inside_a_member_are_gone_on_with(
@@ -74,14 +91,15 @@ def test_members_that_are_there_are_not_fetched_again(server, transport, tmp_pat
     server.requests.clear()
     fetch(server, transport, tmp_path, names)
     assert (tmp_path / names[0]).read_bytes() == FILES[names[0]]
-    assert len(server.requests) == 2  # the directory, and the member that was changed
+    # the first byte, the directory, and the member that was changed
+    assert len(server.requests) == 3
 
 
 def test_a_directory_longer_than_the_first_read(server, transport, tmp_path):
     server.files["s.zip"] = make_zip({f"s/{n:05d}-{'x' * 60}": b"1" for n in range(1000)})
     archive = RemoteArchive(transport, f"{server.url}/s.zip")
     assert len(archive.members()) == 1000 and len(archive.members()) == 1000
-    assert len(server.requests) == 2
+    assert len(server.requests) == 3
 
 
 def test_a_member_damaged_on_the_way_is_read_again(server, transport, tmp_path):

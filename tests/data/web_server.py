@@ -26,11 +26,16 @@ class WebServer(ThreadingHTTPServer):
         self.faults: list[Callable[[Handler], bool | None]] = []
         self.requests: list[tuple[str, str | None]] = []
         self.served: Counter[str] = Counter()
+        self.connections = 0
         self.etags = True
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def process_request(self, request, client_address) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
 
     def handle_error(self, request, client_address) -> None:
         """Clients that hang up are part of the tests."""

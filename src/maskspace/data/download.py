@@ -5,10 +5,14 @@ again. `OUT/.downloaded/` notes which archives have been unpacked.
 """
 
 import csv
+import fcntl
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -30,7 +34,6 @@ from maskspace.data.transport import StoppedError, Transport, shown
 #: What a kind's published layout becomes before it is moved to its place.
 ARRANGE: Mapping[str, Callable[[Path], None]] = {"bsds500": arrange_bsds500}
 
-_ARCHIVES = (".zip", ".tgz", ".tar.gz")
 _BATCH = 16
 
 
@@ -112,7 +115,7 @@ def download(request: Request, transport: Transport, *, jobs: int = 4) -> Report
     report = Report()
     request.out.mkdir(parents=True, exist_ok=True)
     work = tasks(request, transport, jobs=jobs)
-    with ThreadPoolExecutor(jobs) as pool:
+    with _alone_in(request.out), ThreadPoolExecutor(jobs) as pool:
         waiting: set[Future[None]] = set()
         try:
             for task in work:
@@ -128,6 +131,19 @@ def download(request: Request, transport: Transport, *, jobs: int = 4) -> Report
             raise
     report.received = transport.progress.received
     return report
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second download from writing to the same partial files."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ValueError(f"{folder}: another download writes to it; wait for its end") from None
+    finally:
+        os.close(handle)
 
 
 def _collect(done: Iterable[Future[None]], report: Report) -> None:
@@ -194,21 +210,33 @@ def _fetch_whole(request: Request, kind: str, file: OfficialFile, transport: Tra
     done = _Done.of(request.out, file.name)
     if done.still_there():
         return
-    if path.is_file():
-        check_content(path, size=file.size, digest=file.hash)
+    brought = path.is_file()
+    if brought:
+        _check_brought(path, file)
     else:
         url = request.url(file.url)
         fetch_file(transport, url, path, size=file.size, digest=file.hash)
-    if not file.name.endswith(_ARCHIVES):
-        return
     staged = path.with_name(f"{path.name}.unpacked.partial")
-    unpack(path, staged / file.into, strip=file.strip, nested=file.nested)
-    if kind in ARRANGE:
-        ARRANGE[kind](staged)
+    try:
+        unpack(path, staged / file.into, strip=file.strip, nested=file.nested)
+        if kind in ARRANGE:
+            ARRANGE[kind](staged)
+    except ValueError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        if not brought and not isinstance(error, NoRoomError):
+            path.unlink()  # it would be taken for whole by the next run
+        raise
     done.note(staged)
     merge(staged, request.out)
     done.finish()
     path.unlink()
+
+
+def _check_brought(path: Path, file: OfficialFile) -> None:
+    try:
+        check_content(path, size=file.size, digest=file.hash)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it and run again") from None
 
 
 @dataclass(frozen=True)

@@ -117,14 +117,14 @@ def check_content(path: Path, *, size: int | None, digest: str | None) -> None:
     """Raise ValueError for a file that is not of `size` bytes or has another hash."""
     found = path.stat().st_size
     if size is not None and found != size:
-        raise ValueError(f"{path}: has {found} bytes, {size} are expected; fetch it again")
+        raise ValueError(f"{path}: has {found} bytes, {size} are expected")
     if digest is None:
         return
     kind, _, expected = digest.partition(":")
     with path.open("rb") as file:
         counted = hashlib.file_digest(file, kind).hexdigest()
     if counted != expected:
-        raise ValueError(f"{path}: its {kind} is {counted}, expected {expected}; fetch it again")
+        raise ValueError(f"{path}: its {kind} is {counted}, expected is {expected}")
 
 
 class NoRoomError(ValueError):

@@ -5,6 +5,7 @@ that two versions of a file are never joined.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ import urllib3
 
 from maskspace.data.transport import CHUNK, DROPS, Transport, WrongAnswerError, reason, shown
 
+#: So many bytes are sooner read than a connection is made.
+_SMALL = 4096
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _NO_URL = (
     requests.exceptions.InvalidURL,
@@ -62,8 +65,8 @@ class Version:
 class Body:
     """The bytes from `start` to `stop` of a file at a URL, in order; what drops is resumed.
 
-    A negative `start` counts from the end. `version` is known from the first answer on; later ones
-    have to be of the same. It reads like a file: `read`, `tell`, `close`, `closed`.
+    `version` is known from the first answer on; later ones have to be of the same. It reads like a
+    file: `read`, `tell`, `close`, `closed`.
     """
 
     def __init__(
@@ -133,8 +136,12 @@ class Body:
         return self.position - self._origin
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Give the connection back, or up if much is left to come."""
         self.closed = True
+        left = 0 if self.stop is None else self.stop - self.position
+        if self._raw is not None and 0 < left <= _SMALL:
+            with suppress(*DROPS):
+                self._raw.read(left)
         self._drop()
 
     def _drop(self) -> None:
@@ -172,7 +179,7 @@ class Body:
         last = "" if self.stop is None else self.stop - 1
         if not self.position and self.stop is None:
             return {}
-        place = f"bytes={self.position}" + ("" if self.position < 0 else f"-{last}")
+        place = f"bytes={self.position}-{last}"
         validator = self._version and self._version.validator
         return {"Range": place} | ({"If-Range": validator} if validator else {})
 
@@ -206,10 +213,6 @@ class Body:
         version = _version(response, size)
         if self._version is not None and not self._version.matches(version):
             raise ChangedError
-        if self.position < 0:
-            if size is None or (first, last) != (max(0, size + self.position), size - 1):
-                raise WrongAnswerError(f"answers with the range {said[:60]!r}")
-            self.position = self._best = first
         # a part that ends early is gone on with; one that begins elsewhere is of no use
         past = self.stop is not None and last >= self.stop
         if first != self.position or last < first or past:

@@ -38,7 +38,7 @@ class RemoteArchive:
         self.url = url
         self._transport = transport
         self._version: Version | None = None
-        self._directory: dict[tuple[int, int | None], tuple[int, bytes]] = {}
+        self._directory: dict[int, bytes] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -62,8 +62,7 @@ class RemoteArchive:
     def members(self) -> list[Packed]:
         """Return the plain files of the zip; ValueError for a hostile one."""
         with self.opened() as zip_:
-            assert self._version is not None
-            return zip_members(zip_, self._version.size or 0, name=shown(self.url))
+            return zip_members(zip_, self._size(), name=shown(self.url))
 
     def ranged(self, start: int, last: int | None) -> Body:
         """Return the bytes from `start` to `last`, both included, of the version first seen."""
@@ -73,21 +72,33 @@ class RemoteArchive:
         return body
 
     def kept(self, start: int, last: int | None) -> tuple[int, bytes]:
-        """Return a part of the directory and its offset, from the server only the first time."""
+        """Return a part of the directory and its offset, from the server only the first time.
+
+        A negative `start` counts from the end; not every server knows ranges that do, so that the
+        size is asked for with the first byte.
+        """
         with self._lock:
-            if (start, last) not in self._directory:
-                body = self.ranged(start, last)
-                size = (body.stop or 0) - body.position
+            if self._version is None:
+                self.ranged(0, 0).close()
+            start = start if start >= 0 else max(0, self._size() + start)
+            last = self._size() - 1 if last is None else last
+            if start not in self._directory:
+                size = last + 1 - start
                 if size > MAX_DIRECTORY:
-                    body.close()
                     raise ValueError(
                         f"{shown(self.url)}: a directory of {size} bytes, the limit is "
                         f"{MAX_DIRECTORY}; do not trust this file"
                     )
                 self._transport.progress.expect(size)
-                self._directory[start, last] = body.position, body.read(size)
+                body = self.ranged(start, last)
+                self._directory[start] = body.read(size)
                 body.close()
-            return self._directory[start, last]
+            return start, self._directory[start]
+
+    def _size(self) -> int:
+        if self._version is None or self._version.size is None:
+            raise ValueError(f"{shown(self.url)}: its server does not say its size; use a mirror")
+        return self._version.size
 
 
 class _Fetcher:
