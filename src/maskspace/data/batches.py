@@ -5,8 +5,9 @@ numbers. A record that cannot be read is named and replaced by another one of it
 from the seed and the position: the sequence stays the same for everybody.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
@@ -126,37 +127,54 @@ class EpochBatches(Dataset, Generic[Item]):
         return self.plan.batches
 
     def __getitem__(self, number: int) -> Reading[Item]:
-        """Return a batch, its records read in the order of the files."""
+        """Return a batch: all its records are read in the order of the files, then loaded."""
         rows, corrupt = self.plan.rows(number), []
         positions = [row % self.plan.length for row in rows]
         places = [self.epoch[position] for position in positions]
-        items: dict[int, tuple[Item, Turn]] = {}
-        # rows of a batch share stretches of the shards: reading forward is what disks like
+        # reading forward is what disks like, and reading apart from decoding what caches like
+        read: dict[int, Iterator[tuple[Turn, Sample]]] = {}
         for row in sorted(range(len(rows)), key=places.__getitem__):
-            item = self._item(positions[row], places[row], corrupt)
-            if item is None:
+            candidates = self._candidates(positions[row], places[row], corrupt)
+            read[row] = chain(list(islice(candidates, 1)), candidates)
+        loaded: list[tuple[Turn, Item]] = []
+        for row in range(len(rows)):
+            one = self._first_that_loads(read[row], corrupt)
+            if one is None:
                 return Reading(batch=None, corrupt=corrupt)
-            items[row] = item
+            loaded.append(one)
         batch = Batch(
             epoch=self.epoch.number,
             number=number,
-            items=[items[row][0] for row in range(len(rows))],
-            turns=[items[row][1] for row in range(len(rows))],
+            items=[item for _, item in loaded],
+            turns=[turn for turn, _ in loaded],
             padding=np.array(rows) >= self.plan.length,
         )
         return Reading(batch=batch, corrupt=corrupt)
 
-    def _item(
+    def _candidates(
         self, position: int, place: tuple[int, int], corrupt: list[Corrupt]
-    ) -> tuple[Item, Turn] | None:
+    ) -> Iterator[tuple[Turn, Sample]]:
+        """Yield the sample of a place, then others to take its place, as far as they are read."""
         name, dataset = list(self.datasets.items())[place[0]]
         seed, epoch, index = self.epoch.order.seed, self.epoch.number, place[1]
         for attempt in range(_ATTEMPTS):
             turn = Turn(seed=seed, epoch=epoch, position=position, dataset=name, index=index)
             try:
-                return self.load(dataset[index], turn), turn
+                sample = dataset[index]
             except ValueError as error:
                 corrupt.append(Corrupt(dataset=name, index=index, reason=str(error)))
+            else:
+                yield turn, sample
             generator = np.random.default_rng((seed, _REPLACE, epoch, position, attempt))
             index = int(generator.integers(len(dataset)))
+
+    def _first_that_loads(
+        self, candidates: Iterator[tuple[Turn, Sample]], corrupt: list[Corrupt]
+    ) -> tuple[Turn, Item] | None:
+        for turn, sample in candidates:
+            try:
+                return turn, self.load(sample, turn)
+            except ValueError as error:
+                reason = str(error)
+                corrupt.append(Corrupt(dataset=turn.dataset, index=turn.index, reason=reason))
         return None
