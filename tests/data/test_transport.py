@@ -1,3 +1,10 @@
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
 import threading
 import time
 
@@ -64,3 +71,17 @@ def test_progress_tells_what_was_received_from_what_was_there():
     progress.advance(60)
     assert progress.received == 60
     progress.close()
+
+
+def test_the_bar_says_bytes_rate_and_time_left_in_a_terminal(monkeypatch):
+    terminal, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    with os.fdopen(side, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        progress = Progress()
+        progress.expect(4_000_000)
+        progress.advance(1_000_000)
+        progress.close()
+        said = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert re.search(r"25%.*1\.00M/4\.00M \[\d\d:\d\d<\d\d:\d\d, [\d.]+.?B/s\]", said)

@@ -145,8 +145,8 @@ def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> lis
 
 def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Packed:
     """Return a member of an opened zip."""
-    size, taken = info.file_size, info.compress_size
-    return Packed(info.filename, size, partial(_open, opened, info), info.CRC, taken)
+    taken = info.compress_size + 30 + len(info.filename) + len(info.extra)  # with its header
+    return Packed(info.filename, info.file_size, partial(_open, opened, info), info.CRC, taken)
 
 
 def _open(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:

@@ -66,6 +66,8 @@ class Progress:
         """Count bytes as done: `received` just now, or found on the disk."""
         with self._lock:
             self.received += count if received else 0
+            # what was read twice may come to more than was expected
+            self._bar.total = max(self._bar.total or 0, self._bar.n + count)
             self._bar.update(count)
 
     def close(self) -> None:
