@@ -1,5 +1,6 @@
 import json
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,8 +95,15 @@ def test_the_pieces_in_which_shards_are_read_change_nothing(
     monkeypatch.setattr(validation, "PART", 1)
     monkeypatch.setattr(tables, "PART", 1)
     order: list[object] = []
-    watched: Callable = lambda f, units: (order.append(u) or f(u) for u in units)  # noqa: E731
-    pieces = validate_shards(folder, replace(CONFIG, rows_per_check=1), map_units=watched)
+
+    def elsewhere(function: Callable, units: Sequence) -> Iterator[object]:
+        """As another process would, through pickles."""
+        for unit in units:
+            order.append(unit)
+            here, there = pickle.loads(pickle.dumps((function, unit)))
+            yield pickle.loads(pickle.dumps(here(there)))
+
+    pieces = validate_shards(folder, replace(CONFIG, rows_per_check=1), map_units=elsewhere)
     assert pieces == whole and len(order) == 5
     assert names(whole)["area is that of the run lengths"]
 
@@ -275,6 +283,7 @@ REAL: ValidateConfig = replace(
         ("camvid", "camvid"),
         ("coco", "coco_format/coco_tiny"),
         ("coco_panoptic", "coco_format/coco_panoptic"),
+        ("davis", "davis/DAVIS"),
         ("davis_interactive", "davis_interactive"),
         ("dsb2018", "dsb2018"),
         ("grabcut", "grabcut_bsds_subset"),

@@ -1,7 +1,7 @@
 """Every record against all others: copies, leakage between splits, unusual sizes and numbers.
 
-A record takes 60 bytes here, 11 million of them 660 MB, and about as much again while they are
-sorted.
+A record takes 62 bytes here and some 230 while it is compared: 2.5 GB for 11 million records, and
+about a minute.
 """
 
 from collections.abc import Mapping, Sequence

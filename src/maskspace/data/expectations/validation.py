@@ -36,9 +36,9 @@ def validate_shards(
     """Check every expectation on the shards in `folder`, read part by part through `map_units`.
 
     A tar that the manifest does not list is checked as if it were listed as empty. At most
-    `config.rows_per_check` masks and as many again of one part are held at a time, and 60 bytes a
-    record. With a quarantine, raises ValueError in one line as soon as more records are bad than it
-    takes, or a whole shard is.
+    `config.rows_per_check` masks and those of one more part are held at a time, at 170 bytes each,
+    and 62 bytes a record. With a quarantine, raises ValueError in one line as soon as more records
+    are bad than it takes, or a whole shard is.
     """
     manifest = read_manifest(folder)
     shards = _listed(shards_folder(folder, manifest), manifest)
