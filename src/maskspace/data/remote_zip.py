@@ -107,7 +107,7 @@ class _Fetcher:
     def __init__(
         self,
         url: str,
-        session: object,
+        reuse: object,
         support_suffix_range: bool,
         *,
         archive: RemoteArchive,

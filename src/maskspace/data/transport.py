@@ -102,9 +102,9 @@ class Transport:
             backoff_max=60,
         )
         self._timeout = timeout
-        self._session = requests.Session()
+        self._http = requests.Session()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=jobs, max_retries=0))
+            self._http.mount(scheme, HTTPAdapter(pool_maxsize=jobs, max_retries=0))
 
     def __enter__(self) -> "Transport":
         """Return itself."""
@@ -119,15 +119,15 @@ class Transport:
         """Stop every thread that still transfers."""
         self.stopping.set()
         self.progress.close()
-        self._session.close()
+        self._http.close()
 
     def request(self, url: str, headers: dict[str, str]) -> requests.Response:
         """Return an answer whose body is not read yet."""
         if self.stopping.is_set():
             raise StoppedError
         # a body that is compressed on the way has other offsets than the file
-        headers = {"Accept-Encoding": "identity", "User-Agent": "maskspace"} | headers
-        return self._session.get(url, headers=headers, stream=True, timeout=self._timeout)
+        headers = {"Accept-Encoding": "identity"} | headers
+        return self._http.get(url, headers=headers, stream=True, timeout=self._timeout)
 
     def pause(self, retry: Retry, url: str, failure: "Exception | requests.Response") -> Retry:
         """Wait before the next attempt; raises ValueError when there have been enough."""
