@@ -5,6 +5,7 @@ run is two numbers, good for any number of ranks and workers.
 """
 
 import logging
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Generic, cast
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 from maskspace.data.batches import Batch, Corrupt, EpochBatches, Item, Plan, Reading, Turn
 from maskspace.data.memory import keep_freed_memory
 from maskspace.data.order import Order
-from maskspace.data.packing import Packed, pack, unpack
+from maskspace.data.packing import Packed, Receiver, Sender
 from maskspace.types import Sample
 
 _LOG = logging.getLogger(__name__)
@@ -64,16 +65,18 @@ class Loader(Generic[Item]):
             epoch=self.order.epoch(self._epoch),
             plan=self.plan,
         )
+        returned = [multiprocessing.SimpleQueue() for _ in range(self._workers)]
+        received = Receiver(returned)
         made = DataLoader(
             view,
             batch_size=None,
             sampler=range(self._number, len(self)),
             num_workers=self._workers,
-            collate_fn=pack if self._workers else _as_it_is,
+            collate_fn=Sender(returned) if self._workers else _as_it_is,
             generator=torch.Generator(),  # else every epoch would take a number from torch's own
         )
         for one in made:
-            reading = cast("Reading[Item]", unpack(one) if isinstance(one, Packed) else one)
+            reading = cast("Reading[Item]", received(one) if isinstance(one, Packed) else one)
             batch = self._checked(reading)
             following = batch.number + 1
             if following == len(self):
