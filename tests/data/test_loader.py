@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from maskspace.data.loader import dense
+from maskspace.data import READERS
+from maskspace.data.loader import dense, dense_reduced
 from maskspace.data.rectangles import read_rectangles
 
 SAMPLE = read_rectangles("", seed=0, limit=1)[0]
@@ -30,3 +32,24 @@ def test_what_does_not_fit_names_the_record() -> None:
     with pytest.raises(ValueError, match="rectangles-000000: image bytes"):
         dense(replace(SAMPLE, image=b"none"))
     assert np.issubdtype(dense(SAMPLE).scores.dtype, np.float32)
+
+
+def test_a_reduced_sample_is_the_same_picture_and_masks_at_a_fraction_of_the_size(assets):
+    sample = READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=1)[0]
+    whole, small = dense(sample), dense_reduced(sample, least_side=100)
+    height, width = whole.image.shape[:2]
+    rows, columns = small.image.shape[:2]
+    assert 100 <= min(rows, columns) < 100 + min(height, width) / 8 + 1
+    shrunk = Image.fromarray(whole.image).resize((columns, rows), Image.Resampling.BOX)
+    assert np.abs(np.asarray(shrunk).astype(float) - small.image).mean() < 8
+    scale = rows * columns / (height * width)
+    large = whole.masks.sum((1, 2)) > 2000
+    share = small.masks.sum((1, 2))[large] / (whole.masks.sum((1, 2))[large] * scale)
+    assert (np.abs(share - 1) < 0.1).all()
+    assert list(small.ids) == list(whole.ids) and small.ignore.shape == (rows, columns)
+
+
+def test_what_cannot_be_reduced_comes_whole():
+    whole, same = dense(SAMPLE), dense_reduced(SAMPLE, least_side=8)  # a PNG
+    np.testing.assert_array_equal(whole.image, same.image)
+    np.testing.assert_array_equal(whole.masks, same.masks)

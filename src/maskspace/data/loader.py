@@ -6,7 +6,7 @@ where a step's batch is drawn from its number. `order` goes through the samples 
 block, and `stream.Loader` makes batches of it: for sets that are seen about once, as SA-1B is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 from maskspace.data.batches import Turn
 from maskspace.data.order import Order
+from maskspace.data.placement import place_masks, stretch
 from maskspace.data.shards import open_shards
+from maskspace.jpeg import decode_jpeg, upright_size_hw
 from maskspace.masks import decode
 from maskspace.types import Sample, read_rgb
 
@@ -40,16 +42,40 @@ class Dense:
 
 def dense(sample: Sample) -> Dense:
     """Return a sample's arrays; ValueError that names its key where image and masks do not fit."""
+    return _dense(sample, read_rgb)
+
+
+def dense_reduced(sample: Sample, *, least_side: int) -> Dense:
+    """Return a sample's arrays no larger than needed: JPEGs are decoded at eighths of their size.
+
+    The smallest such size whose shorter side is at least `least_side` is taken, in a fraction of
+    the time. What changes: the image is what libjpeg makes of the low frequencies, not what a
+    resized one would be, and masks follow by nearest neighbour, so that small ones may be empty.
+    Other formats and photos that EXIF turns come whole.
+    """
+
+    def read(encoded: bytes) -> UInt8[np.ndarray, "h w 3"]:
+        is_upright = upright_size_hw(encoded) == sample.size_hw
+        small = decode_jpeg(encoded, least_hw=(least_side, least_side)) if is_upright else None
+        return read_rgb(encoded) if small is None else small
+
+    return _dense(sample, read)
+
+
+def _dense(sample: Sample, read: Callable[[bytes], UInt8[np.ndarray, "h w 3"]]) -> Dense:
     try:
-        image = read_rgb(sample.image)
+        image = read(sample.image)
         masks = decode([annotation.counts for annotation in sample.annotations], sample.size_hw)
     except ValueError as error:
         raise ValueError(f"{sample.key}: {error}; make the sample again") from None
-    if image.shape[:2] != sample.size_hw:
+    stored_hw = upright_size_hw(sample.image) or image.shape[:2]
+    if stored_hw != sample.size_hw:
         raise ValueError(
-            f"{sample.key}: the image is {image.shape[:2]}, its masks are {sample.size_hw} (h, w); "
+            f"{sample.key}: the image is {stored_hw}, its masks are {sample.size_hw} (h, w); "
             "make the sample again"
         )
+    if image.shape[:2] != sample.size_hw:
+        masks = place_masks(masks, stretch(sample.size_hw, image.shape[:2]))
     counted = np.array([not annotation.ignore for annotation in sample.annotations], bool)
     kept = [annotation for annotation in sample.annotations if not annotation.ignore]
     return Dense(
