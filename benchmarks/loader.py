@@ -287,6 +287,7 @@ def show_run_lengths(assets: Path) -> None:
     ]
     sets = {
         "one mask, 481 x 321": single,
+        "one mask, 2250 x 1500": [replace(x, annotations=x.annotations[:1]) for x in large],
         "one annotator, 481 x 321": first,
         "all annotators, 481 x 321": bsds,
         "all annotators, 2250 x 1500": large,

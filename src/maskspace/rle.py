@@ -113,12 +113,16 @@ def _paint(dense: Bool[np.ndarray, "n h w"], runs: Runs, *, height: int, top: in
     gap = begin.copy()
     gap[1:] -= begin[:-1] + length[:-1]
     gap[firsts] = begin[firsts]
-    alternating = np.stack([gap, length], axis=1).ravel()
+    # of each mask the gaps and the lengths in turn, and what is left of its box
+    place = 2 * np.arange(len(mask)) + owner
+    last = 2 * ends + np.arange(len(ends))
+    turns = np.empty(2 * len(mask) + len(ends), np.int64)
+    turns[place], turns[place + 1] = gap, length
+    turns[last] = (right - left) * tall - begin[ends - 1] - length[ends - 1]
     colours = np.arange(2 * int((ends - firsts).max()) + 1) % 2 == 1
-    tail = (right - left) * tall - begin[ends - 1] - length[ends - 1]
-    boxes = np.stack([present, left, right, low, high, 2 * firsts, 2 * ends, tail], axis=1)
-    for index, x, end_x, y, end_y, a, b, rest in boxes.tolist():
-        strip = np.repeat(colours[: b - a + 1], np.append(alternating[a:b], rest))
+    boxes = np.stack([present, left, right, low, high, place[firsts], last + 1], axis=1)
+    for index, x, end_x, y, end_y, a, b in boxes.tolist():
+        strip = colours[: b - a].repeat(turns[a:b])
         seen = strip.reshape(end_x - x, end_y - y)[:, max(top - y, 0) : top + dense.shape[1] - y]
         y = max(y - top, 0)
         _turn(seen, dense[index, y : y + seen.shape[1], x:end_x])
