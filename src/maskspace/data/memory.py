@@ -8,7 +8,7 @@ def keep_freed_memory() -> None:
     """Let this process, and those forked from it, keep freed memory instead of handing it back.
 
     Every batch frees and takes the same sizes again. Fresh pages have to be found and zeroed by the
-    kernel: in the virtual machine where it was measured, half as long as decoding a photo into them.
+    kernel: on the virtual machine that was measured, half as long as decoding a photo takes.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         trim_threshold, mmap_threshold, largest = -1, -3, 2**30
