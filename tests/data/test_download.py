@@ -405,7 +405,11 @@ def test_a_download_that_was_broken_off_goes_on(server, raw, tmp_path, how):
     links.write_text("".join(f"{name}\t{server.url}/{name}\n" for name in names))
     out = tmp_path / "out"
     server.faults.append(lambda h: setattr(h, "pace", 60_000))
-    code = "import sys; from maskspace.cli import main; sys.exit(main(sys.argv[1:]))"
+    # where the tests run in the background of a shell, SIGINT is ignored in all that they start
+    code = (
+        "import signal, sys; from maskspace.cli import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main(sys.argv[1:]))"
+    )
     command = ["download", "sa1b", "--out", str(out), "--links", str(links)]
     run = subprocess.Popen([sys.executable, "-c", code, *command], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60

@@ -118,8 +118,9 @@ def test_a_dataset_at_a_url_is_an_input_that_needs_no_folder(tmp_path, monkeypat
     params["shards"]["sa1b"]["root"] = "s3://bucket/sa1b"
     profiles.write_params(params, tmp_path / "params.yaml")
     (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
-    for name in ("src", "data"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    for name in ("textures", "hypersim"):
+        (tmp_path / "data" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     plan.check_inputs()
     assert "  input      s3://bucket/sa1b (remote)" in plan.describe(["shards@sa1b"])
