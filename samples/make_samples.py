@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from maskspace.data.images import encode_png
-from maskspace.data.scenes import draw_scene
+from maskspace.data.readers.scenes import draw_scene
 from maskspace.masks import areas, boxes_xywh, encode
 from samples.room import ROOM, camera_rays, furnish, render
 

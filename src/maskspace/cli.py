@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     import numpy as np
 
-    from maskspace.data.download import Request
+    from maskspace.download.tasks import Request
     from maskspace.segmenter import Segmenter
     from maskspace.types import Proposals, Sample
 
@@ -440,7 +440,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    from maskspace.data.download import Request, overview, terms
+    from maskspace.download.tasks import Request, overview, terms
 
     if options.dataset is None:
         if not options.list:
@@ -474,8 +474,8 @@ def _agrees(question: str) -> bool:
 
 def _transfer(request: "Request", options: argparse.Namespace) -> int:
     """Download, or list what would be, and say what came of it."""
-    from maskspace.data.download import download, tasks
-    from maskspace.data.transport import Transport
+    from maskspace.download.tasks import download, tasks
+    from maskspace.download.transport import Transport
 
     try:
         with Transport(jobs=options.jobs, bandwidth=options.bandwidth) as transport:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from maskspace.data.annotations import annotate
-from maskspace.data.hqseg44k import SUBSETS
-from maskspace.data.mask_layers import encode_layers
-from maskspace.data.scenes import draw_scene
+from maskspace.data.readers.hqseg44k import SUBSETS
+from maskspace.data.readers.mask_layers import encode_layers
+from maskspace.data.readers.scenes import draw_scene
 from maskspace.masks import encode
 from samples.make_samples import write_hypersim, write_sa1b_tar, write_textures
 

@@ -6,8 +6,8 @@ import pytest
 from scipy import ndimage
 
 from maskspace.data.annotations import Coded, annotate, annotate_coded, refine
+from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.data.records import encode_record, parse_record
-from maskspace.data.rectangles import read_rectangles
 from maskspace.data.run_lengths import label_map_runs
 from maskspace.masks import decode, encode
 from maskspace.rle import encode_runs

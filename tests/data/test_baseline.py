@@ -15,7 +15,7 @@ from maskspace.data.baseline import (
 )
 from maskspace.data.config import ShardsConfig
 from maskspace.data.loader import dense
-from maskspace.data.rectangles import read_rectangles
+from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.data.shards import read_manifest, write_dataset
 
 

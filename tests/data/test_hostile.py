@@ -48,7 +48,7 @@ RUN = """
 import json, os, resource, signal, sys
 from pathlib import Path
 from maskspace.data import READERS
-from maskspace.data.archives import unpack
+from maskspace.download.archives import unpack
 
 def attempt(kind, root, options):
     if kind == "unpack":

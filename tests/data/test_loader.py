@@ -6,7 +6,7 @@ from PIL import Image
 
 from maskspace.data import READERS
 from maskspace.data.loader import dense, dense_reduced
-from maskspace.data.rectangles import read_rectangles
+from maskspace.data.readers.rectangles import read_rectangles
 
 SAMPLE = read_rectangles("", seed=0, limit=1)[0]
 

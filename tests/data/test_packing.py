@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from maskspace.data.loader import Dense, dense
 from maskspace.data.packing import Packed, Receiver, Sender
-from maskspace.data.rectangles import read_rectangles
+from maskspace.data.readers.rectangles import read_rectangles
 
 
 class Pair(NamedTuple):

@@ -15,7 +15,7 @@ import pytest
 
 from maskspace.data.batches import Plan, Turn
 from maskspace.data.loader import Mixture, load_dense
-from maskspace.data.rectangles import read_rectangles
+from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.data.stream import Loader
 from maskspace.types import Sample
 

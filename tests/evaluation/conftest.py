@@ -5,7 +5,7 @@ import pytest
 
 from maskspace import masks
 from maskspace.data.loader import dense
-from maskspace.data.rectangles import read_rectangles
+from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.types import Embedding, Proposals
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskspace.data.sa1b import box_from_sa1b, parse_sa1b
+from maskspace.data.readers.sa1b import box_from_sa1b, parse_sa1b
 from maskspace.data.tars import members, read_member
 from maskspace.masks import boxes_xywh, decode
 from samples.make_samples import make_samples, sa1b_record

@@ -14,7 +14,7 @@ PARAMS = """
 shards:
   rectangles:
     reader: {name: rectangles, options: {size_hw: [32, 32]}}
-    root: src/maskspace/data/rectangles.py
+    root: src/maskspace/data/readers/rectangles.py
     seed: 0
     limit: %d
     split: {mode: hash, val: 0.2, test: 0.2}

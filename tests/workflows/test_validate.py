@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from maskspace.config import read_params
+from maskspace.data.readers.scenes import read_scenes
 from maskspace.data.records import read_sample, sample_places
-from maskspace.data.scenes import read_scenes
 from maskspace.data.shards import open_shards, write_manifest, write_shard
 from workflows.profiles import write_params
 

@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping
 
-from maskspace.data.bsds500 import read_bsds500
-from maskspace.data.camvid import read_camvid
-from maskspace.data.coco import read_coco
-from maskspace.data.coco_lvis import read_coco_lvis
-from maskspace.data.coco_panoptic import read_coco_panoptic
-from maskspace.data.davis import read_davis
-from maskspace.data.davis_interactive import read_davis_interactive
-from maskspace.data.dsb2018 import read_dsb2018
-from maskspace.data.folder import read_folder
-from maskspace.data.grabcut import read_grabcut
-from maskspace.data.hqseg44k import read_hqseg44k
-from maskspace.data.hypersim import read_hypersim
-from maskspace.data.mosaics import read_mosaics
-from maskspace.data.rectangles import read_rectangles
-from maskspace.data.sa1b import read_sa1b
-from maskspace.data.sav import read_sav
-from maskspace.data.scenes import read_scenes
+from maskspace.data.readers.bsds500 import read_bsds500
+from maskspace.data.readers.camvid import read_camvid
+from maskspace.data.readers.coco import read_coco
+from maskspace.data.readers.coco_lvis import read_coco_lvis
+from maskspace.data.readers.coco_panoptic import read_coco_panoptic
+from maskspace.data.readers.davis import read_davis
+from maskspace.data.readers.davis_interactive import read_davis_interactive
+from maskspace.data.readers.dsb2018 import read_dsb2018
+from maskspace.data.readers.folder import read_folder
+from maskspace.data.readers.grabcut import read_grabcut
+from maskspace.data.readers.hqseg44k import read_hqseg44k
+from maskspace.data.readers.hypersim import read_hypersim
+from maskspace.data.readers.mosaics import read_mosaics
+from maskspace.data.readers.rectangles import read_rectangles
+from maskspace.data.readers.sa1b import read_sa1b
+from maskspace.data.readers.sav import read_sav
+from maskspace.data.readers.scenes import read_scenes
 from maskspace.types import Reader
 
 #: Readers by the name that commands and params.yaml use.

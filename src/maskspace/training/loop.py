@@ -1,8 +1,6 @@
 """The training loop, alone or as one of several workers; it knows no dataset and no model."""
 
-import ctypes
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from maskspace.data.memory import keep_freed_memory
 from maskspace.training.checkpoint import PICTURES, Progress
 from maskspace.training.config import Optimisation
 from maskspace.training.monitors import mean_terms
@@ -78,7 +77,7 @@ def fit(
     order of sums and in batch statistics, which each worker takes over its own rows.
     """
     worker = worker or Worker()
-    _keep_freed_memory()
+    keep_freed_memory()
     torch.manual_seed(optimisation.seed)
     bare = task.build().to(worker.device)
     optimiser = _optimiser(bare, optimisation)
@@ -112,17 +111,6 @@ def fit(
             progress.save(done, bare, optimiser)
             saved = time.monotonic()
     return bare.eval()
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep what tensors free instead of handing it back to the kernel.
-
-    Every step frees and takes the same sizes again; fresh pages cost a fifth of the step on a CPU.
-    """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        trim_threshold, mmap_threshold, largest = -1, -3, 2**30
-        library.mallopt(mmap_threshold, largest)
-        library.mallopt(trim_threshold, largest)
 
 
 class _Steps(Dataset):

@@ -21,7 +21,7 @@ from maskspace.data.expectations import (
     write_gallery,
     write_report,
 )
-from maskspace.data.scenes import read_scenes
+from maskspace.data.readers.scenes import read_scenes
 from maskspace.data.shards import (
     open_shards,
     sample_places,

@@ -1,0 +1,79 @@
+"""CamVid (Brostow et al. 2009, doi:10.1016/j.patrec.2008.04.005), SegNet's 11 classes of roads.
+
+Layout: `SPLIT/X.png` (or `.jpg`) beside `SPLITannot/X.png`, whose pixels are the classes 0 to 10,
+and 11 for void. Each class of an image is one mask, void one to ignore; the shards stage splits
+them in connected components where `split_components` says so.
+"""
+
+from functools import partial
+
+from maskspace.data.annotations import CONTAINMENT, annotate_coded
+from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.coded_masks import coded_label_map
+from maskspace.data.readers.label_maps import read_file, read_label_map
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.types import Sample
+
+SPLITS = ("train", "val", "test")
+VOID = 11
+
+
+def read_camvid(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return the frames of every split, or of one, with a mask for each class that they show.
+
+    The splits are the published ones, in which frames of one drive are on both sides.
+    """
+    check_split("camvid", split, SPLITS)
+    folder = dataset_root(root)
+    pairs = [
+        (own, image, folder / f"{own}annot" / f"{stem}.png")
+        for own in SPLITS
+        if split in (None, own)
+        for stem, image in files_by_stem(folder / own, "*.[pj][np]g").items()
+    ][:limit]
+    if not pairs:
+        raise ValueError(f"{root}: no {split or 'train'}/*.png or *.jpg; correct the root")
+    return Source(
+        keys=tuple(safe_key(image.stem) for _, image, _ in pairs),
+        splits=tuple(own for own, _, _ in pairs),
+        read=partial(_sample, root=folder, pairs=tuple(pairs), containment=containment),
+    )
+
+
+def _sample(
+    index: int,
+    *,
+    root: AnyPath,
+    pairs: tuple[tuple[str, AnyPath, AnyPath], ...],
+    containment: float,
+) -> Sample:
+    split, path, label_path = pairs[index]
+    image = read_file(path)
+    size_hw = image_size_hw(image, name=str(path))
+    classes = read_label_map(label_path, size_hw)
+    if classes.max() > VOID:
+        raise ValueError(f"{label_path}: class {classes.max()}; CamVid has 0 to {VOID} (void)")
+    return Sample(
+        key=safe_key(path.stem),
+        dataset="camvid",
+        image=image,
+        extension=path.suffix[1:].lower(),
+        size_hw=size_hw,
+        annotations=annotate_coded(
+            coded_label_map(classes, background=None, ignored=VOID),
+            size_hw,
+            containment=containment,
+        ),
+        split=split,
+        licence="non-commercial (SegNet's copy: CC BY-NC 4.0)",
+        source=inside(path, root),
+    )

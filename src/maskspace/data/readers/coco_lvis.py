@@ -1,0 +1,220 @@
+"""COCO+LVIS (Sofiiuk et al. 2021, arXiv:2102.06583), as it is published: things with their parts.
+
+`SPLIT/images/ID.jpg`, `SPLIT/masks/ID.pickle` and `SPLIT/hannotation.pickle`, SPLIT train or val. A
+mask file holds grey PNGs, in which several masks lie, and for each mask its layer and value there;
+hannotation says how many of an image's masks are instances (the others are stuff) and which one is
+part of which. The pickles are read without unpickling: see `plain_pickle`. `coco_lvis_union` makes
+the same samples out of COCO's and LVIS's own files.
+"""
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
+from maskspace.data.files import (
+    bounded_bytes,
+    check_split,
+    dataset_root,
+    files_by_stem,
+    inside,
+    safe_key,
+)
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.coco_lvis_union import LICENCE, read_union
+from maskspace.data.readers.coded_masks import annotate_tree
+from maskspace.data.readers.label_maps import label_map, read_file
+from maskspace.data.readers.mask_layers import layer_counts
+from maskspace.data.readers.plain_pickle import read_plain_pickle
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.types import Annotation, Sample
+
+SPLITS = ("train", "val")
+INDEX = "hannotation.pickle"
+
+#: The largest pickles that are read: of an image's masks, and of the index, and its objects.
+MAX_MASK_BYTES = 64_000_000
+MAX_INDEX_BYTES = 300_000_000
+MAX_INDEX_OBJECTS = 30_000_000
+
+#: Number of instances, and of each mask its parent or None.
+Tree = tuple[int, tuple[int | None, ...]]
+
+
+def read_coco_lvis(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    layout: Literal["published", "union"] = "published",
+    stuff: bool = False,
+    nesting: Literal["hierarchy", "masks"] = "hierarchy",
+    max_pickle_bytes: int = MAX_MASK_BYTES,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return the images of train, then val, or of `split` alone, by id.
+
+    `layout: union` reads COCO's panoptic and LVIS's files instead: see `read_union`. With `stuff`
+    the stuff masks follow the instances, without a parent; otherwise they are left out. Parents are
+    those of the dataset's hierarchy (a part has more than 0.8 of its pixels in its parent), or with
+    `nesting: masks` those of `containment`, as of every other dataset. Raises ValueError in one
+    line that names the file for whatever is not as published.
+    """
+    check_split("coco_lvis", split, SPLITS)
+    folder = dataset_root(root)
+    by_masks = containment if nesting == "masks" else None
+    if layout == "union":
+        return read_union(folder, limit=limit, split=split, stuff=stuff, containment=by_masks)
+    listed = [place for one in SPLITS if split in (None, one) for place in _listed(folder, one)]
+    if not listed:
+        raise ValueError(f"{root}: no train|val/{INDEX} with images in it; correct the root")
+    kept = tuple(listed[:limit])
+    return Source(
+        keys=tuple(safe_key(path.stem) for _, path, _ in kept),
+        splits=tuple(own for own, _, _ in kept),
+        read=partial(
+            _sample,
+            places=kept,
+            root=folder,
+            stuff=stuff,
+            max_bytes=max_pickle_bytes,
+            containment=by_masks,
+        ),
+    )
+
+
+def _listed(root: AnyPath, split: str) -> list[tuple[str, AnyPath, Tree]]:
+    """Return the split, image and hierarchy of every image of a split, by id."""
+    path = root / split / INDEX
+    if not path.is_file():
+        return []
+    index = read_plain_pickle(
+        bounded_bytes(path, limit=MAX_INDEX_BYTES), name=str(path), max_objects=MAX_INDEX_OBJECTS
+    )
+    if not isinstance(index, dict) or not all(isinstance(key, str) for key in index):
+        raise ValueError(f"{path}: is no dictionary of image ids; check which file it is")
+    images = files_by_stem(root / split / "images", "*.jpg")
+    for lone in sorted(index.keys() - images.keys()):
+        raise ValueError(f"{path}: no image {split}/images/{lone}.jpg; fetch COCO's images")
+    return [
+        (split, images[key], _tree(index[key], place=f"{path}: {key}")) for key in sorted(index)
+    ]
+
+
+def _tree(record: object, *, place: str) -> Tree:
+    """Return the number of instances of an image and their parents, checked."""
+    number = record.get("num_instance_masks") if isinstance(record, dict) else None
+    nodes = record.get("hierarchy") if isinstance(record, dict) else None
+    if type(number) is not int or not isinstance(nodes, dict) or number < 0:
+        raise ValueError(f"{place}: has no num_instance_masks and hierarchy; fetch it again")
+    if number > len(nodes) or not all(key in nodes for key in range(number)):
+        raise ValueError(f"{place}: its hierarchy is not of {number} masks; fetch it again")
+    parents = tuple(_parent(nodes[key], number, place=place) for key in range(number))
+    check_tree(parents, place=place)
+    return number, parents
+
+
+def _parent(node: object, number: int, *, place: str) -> int | None:
+    if node is None:
+        return None
+    parent = node.get("parent") if isinstance(node, dict) else -1
+    if parent is not None and not (type(parent) is int and 0 <= parent < number):
+        raise ValueError(f"{place}: a mask has the parent {parent!r:.40} of {number} masks")
+    return parent
+
+
+def check_tree(parents: tuple[int | None, ...], *, place: str) -> None:
+    """Raise ValueError where following the parents never ends."""
+    done: set[int] = set()
+    for start in range(len(parents)):
+        path: list[int] = []
+        index: int | None = start
+        while index is not None and index not in done:
+            done.add(index)
+            path.append(index)
+            index = parents[index]
+        if index in path:
+            raise ValueError(f"{place}: mask {index} is its own ancestor; fetch it again")
+
+
+def _sample(
+    index: int,
+    *,
+    places: tuple[tuple[str, AnyPath, Tree], ...],
+    root: AnyPath,
+    stuff: bool,
+    max_bytes: int,
+    containment: float | None,
+) -> Sample:
+    split, path, tree = places[index]
+    encoded = read_file(path)
+    size_hw = image_size_hw(encoded, name=str(path))
+    masks = path.parent.parent / "masks" / f"{path.stem}.pickle"
+    content = bounded_bytes(masks, limit=max_bytes)
+    try:
+        counts = read_masks(content, size_hw, name=str(masks))
+        annotations = _annotations(counts, tree, size_hw, stuff=stuff, containment=containment)
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{masks}: ")
+        raise ValueError(f"{masks}: {reason}") from None
+    return Sample(
+        key=safe_key(path.stem),
+        dataset="coco_lvis",
+        image=encoded,
+        extension="jpg",
+        size_hw=size_hw,
+        annotations=annotations,
+        split=split,
+        licence=LICENCE,
+        source=inside(path, root),
+    )
+
+
+def _annotations(
+    counts: list[str],
+    tree: Tree,
+    size_hw: tuple[int, int],
+    *,
+    stuff: bool,
+    containment: float | None,
+) -> tuple[Annotation, ...]:
+    number, parents = tree
+    if len(counts) < number:
+        raise ValueError(f"holds {len(counts)} masks, hannotation says {number} instances")
+    kept = counts if stuff else counts[:number]
+    if containment is not None:
+        return annotate_coded([Coded(counts=c) for c in kept], size_hw, containment=containment)
+    return annotate_tree(kept, (*parents, *[None] * (len(kept) - number)), size_hw)
+
+
+def read_masks(content: bytes, size_hw: tuple[int, int], *, name: str) -> list[str]:
+    """Return the run-length string of each mask of a published mask file, whose name is `name`."""
+    value = read_plain_pickle(content, name=name)
+    layers, places = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
+    if not isinstance(layers, list) or not isinstance(places, list):
+        raise ValueError("is not a pair of layers and of places in them; check which file it is")
+    maps = [
+        label_map(_png_bytes(layer), name=f"{name}: layer {number}", size_hw=size_hw)
+        for number, layer in enumerate(layers)
+    ]
+    return layer_counts(maps, [_place(place) for place in places])
+
+
+def _png_bytes(layer: object) -> bytes:
+    if isinstance(layer, bytes):
+        return layer
+    if isinstance(layer, np.ndarray) and layer.dtype == np.uint8:
+        return layer.tobytes()
+    raise ValueError(f"a layer is a {type(layer).__name__}, not the bytes of a PNG")
+
+
+def _place(place: object) -> tuple[int, int]:
+    if isinstance(place, tuple | list) and len(place) == 2:
+        layer, value = place
+        whole = (int, np.integer)
+        if isinstance(layer, whole) and isinstance(value, whole):
+            return int(layer), int(value)
+    raise ValueError(f"the place of a mask is {place!r:.40}, not its layer and value")

@@ -1,0 +1,203 @@
+"""COCO+LVIS made of COCO's panoptic and LVIS's own files (Sofiiuk et al. 2021, arXiv:2102.06583).
+
+`annotations/panoptic_SPLIT2017.json` with its folder of PNGs, `lvis_v1_SPLIT.json` (in the root or
+in `annotations/`) and the images in `SPLIT2017/`. An image's instances are COCO's things that LVIS
+has not, then LVIS's masks without near-duplicates; a part has as its parent the smallest mask that
+holds most of it; stuff is what the instances leave of COCO's stuff.
+
+Departures from the authors' script: LVIS's polygons are filled by pycocotools, not OpenCV, which
+differs at the border pixels; COCO's crowds are masks to ignore instead of instances; of the masks
+that hold a part the smallest is its parent, where the script takes the first that it comes upon.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+
+from maskspace.data.annotations import Coded, annotate_coded
+from maskspace.data.files import inside, safe_key
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.coco import parse_annotations
+from maskspace.data.readers.coco_json import (
+    CocoImage,
+    annotation_files,
+    find_image,
+    index_coco,
+    read_annotations,
+)
+from maskspace.data.readers.coco_lvis_rule import parents_by_overlap, unite, without
+from maskspace.data.readers.coded_masks import annotate_tree
+from maskspace.data.readers.label_maps import read_file, read_label_map
+from maskspace.data.run_lengths import label_map_runs
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.rle import encode_runs
+from maskspace.types import Annotation, Sample
+
+LICENCE = "annotations CC-BY-4.0 (COCO, LVIS); images under their Flickr licences"
+
+#: COCO's category ids up to this one are things, those above it stuff.
+LAST_THING = 90
+
+#: The largest JSON that is read; LVIS's train has about 1.1 GB.
+MAX_JSON_BYTES = 1_500_000_000
+
+#: Stuff has more pixels than this, once the instances are taken from it.
+MIN_STUFF = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An image: its split, its LVIS entry, its panoptic entry, and the files that both are in."""
+
+    split: str | None
+    lvis_path: AnyPath
+    lvis: CocoImage
+    panoptic_path: AnyPath
+    panoptic: CocoImage
+
+    @property
+    def stem(self) -> str:
+        """COCO's twelve digits."""
+        return _stem(self.panoptic)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panoptic:
+    """The run-length strings of a panoptic PNG's segments, by what they are."""
+
+    things: list[str]
+    crowds: list[str]
+    stuff: list[str]
+
+
+def read_union(
+    root: AnyPath, *, limit: int | None, split: str | None, stuff: bool, containment: float | None
+) -> Source:
+    """Return the images that both LVIS and COCO panoptic annotate, by split and id.
+
+    `containment` None keeps the parents of the rule; otherwise parents are found anew.
+    """
+    patterns = [(f"annotations/{kind}*.json", f"{kind}*.json") for kind in ("lvis", "panoptic")]
+    lvis, panoptic = (
+        annotation_files(root, pattern, given=None, split=split) for pattern in patterns
+    )
+    entries = [
+        entry
+        for one in dict.fromkeys(own for _, own in lvis)
+        for entry in _paired(
+            *([path for path, own in files if own == one] for files in (lvis, panoptic)), split=one
+        )
+    ]
+    if not entries:
+        raise ValueError(f"{root}: no image is in both LVIS's and COCO panoptic's JSON")
+    kept = tuple(entries[:limit])
+    return Source(
+        keys=tuple(safe_key(entry.stem) for entry in kept),
+        splits=tuple(entry.split for entry in kept),
+        read=partial(_sample, root=root, entries=kept, stuff=stuff, containment=containment),
+    )
+
+
+def _paired(
+    lvis_paths: list[AnyPath], panoptic_paths: list[AnyPath], *, split: str | None
+) -> list[Entry]:
+    lvis, panoptic = (
+        {
+            _stem(image): (path, image)
+            for path in paths
+            for image in index_coco(path, max_bytes=MAX_JSON_BYTES)
+        }
+        for paths in (lvis_paths, panoptic_paths)
+    )
+    return [
+        Entry(
+            split=split,
+            lvis_path=lvis[stem][0],
+            lvis=lvis[stem][1],
+            panoptic_path=panoptic[stem][0],
+            panoptic=panoptic[stem][1],
+        )
+        for stem in sorted(lvis.keys() & panoptic.keys())
+        if panoptic[stem][1].spans
+    ]
+
+
+def _stem(image: CocoImage) -> str:
+    """Return the name that COCO's URL ends with: LVIS's older file names hold more than it."""
+    return PurePosixPath(image.names[-1]).stem
+
+
+def _sample(
+    index: int,
+    *,
+    root: AnyPath,
+    entries: tuple[Entry, ...],
+    stuff: bool,
+    containment: float | None,
+) -> Sample:
+    entry = entries[index]
+    path = find_image(entry.lvis, root, ("", "images", "train2017", "val2017"))
+    encoded = read_file(path)
+    size_hw = image_size_hw(encoded, name=str(path))
+    if size_hw != entry.lvis.size_hw:
+        raise ValueError(
+            f"{entry.lvis_path}: says {entry.stem} is {entry.lvis.size_hw}, it is {size_hw} "
+            "(h, w); pair the files again"
+        )
+    segments = _panoptic(entry, size_hw)
+    try:
+        coded = parse_annotations(read_annotations(entry.lvis_path, entry.lvis), size_hw)
+    except ValueError as error:
+        raise ValueError(f"{entry.lvis_path}: {entry.stem}: {error}") from None
+    return Sample(
+        key=safe_key(entry.stem),
+        dataset="coco_lvis",
+        image=encoded,
+        extension=path.suffix[1:].lower(),
+        size_hw=size_hw,
+        annotations=_annotations(
+            segments, [one.counts for one in coded], size_hw, stuff, containment
+        ),
+        split=entry.split,
+        licence=LICENCE,
+        source=inside(path, root),
+    )
+
+
+def _panoptic(entry: Entry, size_hw: tuple[int, int]) -> Panoptic:
+    """Return the segments of an image's panoptic PNG; what its JSON does not list is void."""
+    record = read_annotations(entry.panoptic_path, entry.panoptic)[0]
+    png = entry.panoptic_path.with_suffix("") / f"{entry.stem}.png"
+    ids, runs = label_map_runs(read_label_map(png, size_hw))
+    strings = dict(zip(ids.tolist(), encode_runs(runs, size_hw), strict=True))
+    found = Panoptic(things=[], crowds=[], stuff=[])
+    segments = record.get("segments_info")
+    if not isinstance(segments, list) or not all(isinstance(one, Mapping) for one in segments):
+        raise ValueError(f"{entry.panoptic_path}: {entry.stem} has no list `segments_info`")
+    for segment in segments:
+        identity, category = segment.get("id"), segment.get("category_id")
+        if not isinstance(category, int) or identity not in strings:
+            raise ValueError(f"{png}: has no segment {identity!r:.40}; pair it with its JSON again")
+        kind = found.stuff if category > LAST_THING else found.things
+        (found.crowds if segment.get("iscrowd") else kind).append(strings[identity])
+    return found
+
+
+def _annotations(
+    panoptic: Panoptic,
+    lvis: list[str],
+    size_hw: tuple[int, int],
+    stuff: bool,
+    containment: float | None,
+) -> tuple[Annotation, ...]:
+    instances = unite(panoptic.things, lvis, size_hw)
+    roots = without(panoptic.stuff, instances, size_hw, above=MIN_STUFF) if stuff else []
+    crowds = without(panoptic.crowds, instances, size_hw, above=0)
+    if containment is None:
+        parents = [*parents_by_overlap(instances, size_hw), *[None] * len(roots)]
+        return annotate_tree([*instances, *roots], parents, size_hw, ignored=crowds)
+    coded = [Coded(counts=counts) for counts in (*instances, *roots)]
+    coded += [Coded(counts=counts, ignore=True) for counts in crowds]
+    return annotate_coded(coded, size_hw, containment=containment)

@@ -1,0 +1,164 @@
+"""DAVIS 2016 and 2017 (Perazzi et al. 2016; Pont-Tuset et al. 2017, arXiv:1704.00675): videos.
+
+`JPEGImages/480p/SEQUENCE/00000.jpg` with `Annotations/480p/SEQUENCE/00000.png`, whose palette
+indices (2017) are object ids, or which is 0 and 255 (2016). The divisions are
+`ImageSets/2016|2017/{train,val}.txt`, one sequence a line; or those of 2016's own archive.
+"""
+
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64
+
+from maskspace.data.annotations import CONTAINMENT, annotate_coded
+from maskspace.data.files import check_split, dataset_root, inside, safe_key
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.coded_masks import coded_label_map
+from maskspace.data.readers.label_maps import label_map, read_file
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.types import Sample, open_image
+
+LICENCE = "see davischallenge.org; treated as non-commercial"
+WHITE = 255
+
+Frame = tuple[AnyPath, AnyPath, str | None]
+
+
+def read_davis(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    year: Literal["2016", "2017"] | None = None,
+    resolution: str = "480p",
+    objects: Literal["apart", "merged"] = "apart",
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return one sample for each annotated frame, by sequence and frame; the others are left out.
+
+    `year` keeps the sequences of that year's lists; without it all are kept, and a sequence has the
+    split of the 2017 lists, else of 2016's, else none. `split` is "train", "val" or None for all.
+    `resolution` is the folder's name: 480p, 1080p or Full-Resolution. `objects: merged` makes all
+    objects of a frame one mask, as the 2016 task has it. A frame without its objects is a sample
+    without masks. A palette's index 255 is void, and becomes an annotation to ignore. Raises
+    ValueError for a mask without its frame and for a listed sequence that is not there.
+    """
+    check_split("davis", split, ("train", "val"))
+    folder = dataset_root(root)
+    splits = _sequence_splits(folder, year, resolution)
+    frames = [
+        (image, mask, splits.get(sequence))
+        for sequence, image, mask in _annotated(folder, resolution)
+        if year is None or sequence in splits
+    ]
+    _check_all_there(folder, {mask.parent.name for _, mask, _ in frames}, splits if year else {})
+    kept = tuple(frame for frame in frames if split in (None, frame[2]))[:limit]
+    return Source(
+        keys=tuple(map(_key, kept)),
+        splits=tuple(own for _, _, own in kept),
+        groups=tuple(mask.parent.name for _, mask, _ in kept),
+        read=partial(_sample, frames=kept, root=folder, merged=objects == "merged"),
+    )
+
+
+def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPath]]:
+    """Return the sequence, image and mask of every annotated frame."""
+    found = {
+        kind: {
+            (path.parent.name, path.stem): path
+            for path in (root / kind / resolution).glob(f"*/*{suffix}")
+            if not path.name.startswith(".")
+        }
+        for kind, suffix in (("Annotations", ".png"), ("JPEGImages", ".jpg"))
+    }
+    images, masks = found["JPEGImages"], found["Annotations"]
+    if not masks:
+        raise ValueError(f"{root}: no Annotations/{resolution}/*/*.png in it; correct the root")
+    for sequence, stem in sorted(masks.keys() - images.keys()):
+        raise ValueError(
+            f"{masks[sequence, stem]}: no JPEGImages/{resolution}/{sequence}/{stem}.jpg for it; "
+            "fetch the dataset again"
+        )
+    return [(place[0], images[place], masks[place]) for place in sorted(masks)]
+
+
+def _sequence_splits(root: AnyPath, year: str | None, resolution: str) -> dict[str, str]:
+    """Return the split of each sequence that a list names, of the year or of the latest."""
+    splits: dict[str, str] = {}
+    for one in ("2016", "2017") if year is None else (year,):
+        for split in ("train", "val"):
+            names = _sequences(root, one, split, resolution)
+            if names is None and year is not None:
+                path = root / "ImageSets" / one / f"{split}.txt"
+                raise ValueError(f"{path}: no such list; fetch it, or leave `year` out")
+            splits |= dict.fromkeys(names or (), split)
+    return splits
+
+
+def _sequences(root: AnyPath, year: str, split: str, resolution: str) -> set[str] | None:
+    """Return the sequences of a list, None if it is not there.
+
+    The archive of 2016 has `ImageSets/480p/train.txt`, which lists the files of every frame.
+    """
+    for folder in (year, *([resolution] if year == "2016" else [])):
+        path = root / "ImageSets" / folder / f"{split}.txt"
+        if path.is_file():
+            lines = read_file(path).decode("utf-8", "replace").splitlines()
+            firsts = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
+            return {one.parent.name or one.name for one in firsts}
+    return None
+
+
+def _check_all_there(root: AnyPath, present: set[str], listed: dict[str, str]) -> None:
+    missing = sorted(listed.keys() - present)
+    if missing:
+        raise ValueError(
+            f"{root}: {len(missing)} listed sequences have no annotated frame, first "
+            f"{missing[0]!r}; fetch the dataset again"
+        )
+
+
+def _key(frame: Frame) -> str:
+    mask = frame[1]
+    return safe_key(f"{mask.parent.name}-{mask.stem}")
+
+
+def _sample(index: int, *, frames: tuple[Frame, ...], root: AnyPath, merged: bool) -> Sample:
+    path, mask_path, split = frames[index]
+    image = read_file(path)
+    size_hw = image_size_hw(image, name=str(path))
+    labels = object_ids(read_file(mask_path), name=str(mask_path), size_hw=size_hw)
+    if merged:
+        labels = np.where(labels == -1, -1, np.minimum(labels, 1))
+    return Sample(
+        key=_key(frames[index]),
+        dataset="davis",
+        image=image,
+        extension="jpg",
+        size_hw=size_hw,
+        annotations=annotate_coded(coded_label_map(labels, ignored=-1), size_hw),
+        split=split,
+        licence=LICENCE,
+        source=inside(path, root),
+    )
+
+
+def object_ids(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
+    """Return the object of each pixel of an annotation, 0 of none and -1 of void ones.
+
+    A palette image codes ids, of which 255 is void. A grey one that is white anywhere is a mask of
+    one object, 255, cut at half of white; a darker one codes ids.
+    """
+    with open_image(encoded, name=name) as image:
+        palette = image.mode == "P"
+        colour = len(image.getbands()) > 2
+    labels = label_map(encoded, name=name, size_hw=size_hw)
+    if colour:  # some masks of 2016 are grey with three equal channels, which code no number
+        labels = labels % 256
+    if palette:
+        return np.where(labels == WHITE, -1, labels)
+    return WHITE * (labels > WHITE // 2) if (labels == WHITE).any() else labels

@@ -1,0 +1,39 @@
+"""The DAVIS frames of interactive segmentation: 345 frames, all objects of a frame in one mask.
+
+The layout of the evaluation set that RITM (Sofiiuk et al. 2021, arXiv:2102.06583) distributes and
+SegNext (Liu et al. 2024, arXiv:2404.00741) reports on: `img/STEM.jpg` with `gt/STEM.png`.
+"""
+
+from maskspace.data.annotations import CONTAINMENT
+from maskspace.data.files import check_split, dataset_root, files_by_stem, safe_key
+from maskspace.data.readers.single_masks import ImageWithMask, pair_up, single_mask_source
+from maskspace.data.source import Source
+
+LICENCE = "see davischallenge.org; treated as non-commercial"
+
+
+def read_davis_interactive(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return one sample an image of `img/`, in the order of their names, with one object each.
+
+    The mask is where the largest channel of the file in `gt/` is above 0; no pixel is ignored.
+    The set is for testing only: `split` is "test" or None. Raises ValueError for an image without
+    its mask.
+    """
+    check_split("davis_interactive", split, ("test",))
+    folder = dataset_root(root)
+    images = files_by_stem(folder / "img", "*.*")
+    if not images:
+        raise ValueError(f"{root}: no img/*.jpg in it; correct the root")
+    pairs = pair_up(images, files_by_stem(folder / "gt", "*.*"), missing=f"{folder / 'gt'}")
+    chosen = [
+        ImageWithMask(key=safe_key(stem), image=image, mask=mask, licence=LICENCE, split="test")
+        for stem, image, mask in pairs[:limit]
+    ]
+    return single_mask_source(chosen, dataset="davis_interactive", root=folder)

@@ -1,0 +1,102 @@
+"""Data Science Bowl 2018 (Caicedo et al. 2019, doi:10.1038/s41592-019-0612-7): nuclei.
+
+Two layouts: `SPLIT/images/ID.png` beside the label map `SPLIT/labels/ID.png` (0 background), or
+Kaggle's `stage1_train/ID/images/ID.png` beside one binary mask a nucleus in `ID/masks/`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
+from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.coded_masks import coded_label_map
+from maskspace.data.readers.label_maps import (
+    binary_mask,
+    read_file,
+    read_label_map,
+)
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.rle import encode
+from maskspace.types import Sample
+
+SPLITS = ("train", "val", "test")
+KAGGLE = {"train": "stage1_train", "test": "stage1_test"}
+
+
+@dataclass(frozen=True)
+class _Field:
+    """An image of nuclei: its split, file, and its label map or its folder of masks."""
+
+    split: str
+    image: AnyPath
+    labels: AnyPath
+
+
+def read_dsb2018(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return the images of every split, or of one, with a mask a nucleus.
+
+    Splits are by image: two fields of one experiment may be on both sides. Kaggle's images without
+    masks, its stage1_test as first published, are left out.
+    """
+    check_split("dsb2018", split, SPLITS)
+    folder = dataset_root(root)
+    chosen = [s for s in SPLITS if split in (None, s)]
+    fields = tuple(field for s in chosen for field in _fields(folder, s))[:limit]
+    if not fields:
+        raise ValueError(
+            f"{root}: no {chosen[0]}/images/*.png and no {KAGGLE['train']}/*/images/*.png; "
+            "correct the root or the split"
+        )
+    return Source(
+        keys=tuple(safe_key(field.image.stem) for field in fields),
+        splits=tuple(field.split for field in fields),
+        read=partial(_sample, root=folder, fields=fields, containment=containment),
+    )
+
+
+def _fields(root: AnyPath, split: str) -> list[_Field]:
+    images = files_by_stem(root / split / "images", "*.png")
+    if images:
+        labels = root / split / "labels"
+        return [_Field(split, path, labels / path.name) for path in images.values()]
+    published = sorted(root.glob(f"{KAGGLE.get(split, split)}/*/images/*.png"), key=str)
+    folders = [(path, path.parent.parent / "masks") for path in published]
+    return [_Field(split, path, masks) for path, masks in folders if masks.is_dir()]
+
+
+def _sample(index: int, *, root: AnyPath, fields: tuple[_Field, ...], containment: float) -> Sample:
+    field = fields[index]
+    image = read_file(field.image)
+    size_hw = image_size_hw(image, name=str(field.image))
+    return Sample(
+        key=safe_key(field.image.stem),
+        dataset="dsb2018",
+        image=image,
+        extension="png",
+        size_hw=size_hw,
+        annotations=annotate_coded(_nuclei(field, size_hw), size_hw, containment=containment),
+        split=field.split,
+        licence="CC0 1.0",
+        source=inside(field.image, root),
+    )
+
+
+def _nuclei(field: _Field, size_hw: tuple[int, int]) -> list[Coded]:
+    if field.labels.suffix == ".png":
+        return coded_label_map(read_label_map(field.labels, size_hw))
+    coded = []
+    for path in files_by_stem(field.labels, "*.png").values():
+        mask = binary_mask(read_file(path), name=str(path), size_hw=size_hw)
+        if not mask.any():
+            raise ValueError(f"{path}: marks no pixel; remove it")
+        coded.append(Coded(counts=encode(mask[None])[0]))
+    return coded

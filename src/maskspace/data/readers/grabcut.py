@@ -1,0 +1,80 @@
+"""GrabCut (Rother et al. 2004, doi:10.1145/1015706.1015720): one object a photo.
+
+Layout: `data_GT/ID.jpg` beside `boundary_GT/ID.png` (or `.bmp`, as published): 0 background, 255
+the object, and 128 a band along its outline in which nothing counts.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
+from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.label_maps import grey_values, read_file
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.rle import encode
+from maskspace.types import Sample
+
+UNKNOWN, OBJECT = 128, 255
+
+
+def read_grabcut(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return the photos with the mask of their object, and their unknown band as one to ignore.
+
+    The set is for testing only: `split` is "test" or None.
+    """
+    check_split("grabcut", split, ("test",))
+    folder = dataset_root(root)
+    images = files_by_stem(folder / "data_GT", "*.*")
+    masks = files_by_stem(folder / "boundary_GT", "*.*")
+    if not images:
+        raise ValueError(f"{root}: no data_GT/*.jpg; correct the root")
+    for stem in images.keys() ^ masks.keys():
+        lone, other = (images, "boundary_GT") if stem in images else (masks, "data_GT")
+        raise ValueError(f"{lone[stem]}: no {stem} in {other}; fetch the dataset again")
+    pairs = tuple((images[stem], masks[stem]) for stem in images)[:limit]
+    return Source(
+        keys=tuple(safe_key(image.stem) for image, _ in pairs),
+        splits=("test",) * len(pairs),
+        read=partial(_sample, root=folder, pairs=pairs, containment=containment),
+    )
+
+
+def _sample(
+    index: int,
+    *,
+    root: AnyPath,
+    pairs: tuple[tuple[AnyPath, AnyPath], ...],
+    containment: float,
+) -> Sample:
+    path, mask_path = pairs[index]
+    image = read_file(path)
+    size_hw = image_size_hw(image, name=str(path))
+    values = grey_values(read_file(mask_path), name=str(mask_path), size_hw=size_hw)
+    strange = np.setdiff1d(values, (0, UNKNOWN, OBJECT))
+    if len(strange) or not (values == OBJECT).any():
+        said = f"holds {strange[0]}" if len(strange) else "has no 255"
+        raise ValueError(f"{mask_path}: {said}; GrabCut has 0, 128 (unknown) and 255 (object)")
+    band = encode((values == UNKNOWN)[None]) if (values == UNKNOWN).any() else []
+    coded = [Coded(counts=encode((values == OBJECT)[None])[0])]
+    coded += [Coded(counts=counts, ignore=True) for counts in band]
+    return Sample(
+        key=safe_key(path.stem),
+        dataset="grabcut",
+        image=image,
+        extension=path.suffix[1:].lower(),
+        size_hw=size_hw,
+        annotations=annotate_coded(coded, size_hw, containment=containment),
+        split="test",
+        licence="unknown; made for research (Rother et al. 2004)",
+        source=inside(path, root),
+    )

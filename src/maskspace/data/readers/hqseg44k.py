@@ -1,0 +1,96 @@
+"""HQSeg-44K (Ke et al. 2023, arXiv:2306.01567): 44 320 images to train on, 1 537 to validate.
+
+The folder tree that sam-hq documents, each image with a mask of the same stem. The sub-sets come in
+the order in which SegNext (Liu et al. 2024, arXiv:2404.00741) lists them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from maskspace.config import lookup
+from maskspace.data.annotations import CONTAINMENT
+from maskspace.data.files import check_split, dataset_root, files_by_stem, safe_key
+from maskspace.data.readers.single_masks import ImageWithMask, pair_up, single_mask_source
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A part of HQSeg-44K: the split it is of, and where its images and masks are."""
+
+    split: str
+    images: str
+    masks: str
+
+
+def _beside(folder: str) -> Subset:
+    return Subset("train", f"cascade_psp/{folder}", f"cascade_psp/{folder}")
+
+
+def _thin(split: str, images: str, masks: str) -> Subset:
+    return Subset(split, f"thin_object_detection/{images}", f"thin_object_detection/{masks}")
+
+
+#: The sub-sets by name, in order: train, then val.
+SUBSETS: Mapping[str, Subset] = {
+    "dis-train": Subset("train", "DIS5K/DIS-TR/im", "DIS5K/DIS-TR/gt"),
+    "thin-train": _thin("train", "ThinObject5K/images_train", "ThinObject5K/masks_train"),
+    "fss": _beside("fss_all"),
+    "duts-train": _beside("DUTS-TR"),
+    "duts-test": _beside("DUTS-TE"),
+    "ecssd": _beside("ecssd"),
+    "msra": _beside("MSRA_10K"),
+    "dis-val": Subset("val", "DIS5K/DIS-VD/im", "DIS5K/DIS-VD/gt"),
+    "thin-test": _thin("val", "ThinObject5K/images_test", "ThinObject5K/masks_test"),
+    "coift": _thin("val", "COIFT/images", "COIFT/masks"),
+    "hrsod": _thin("val", "HRSOD/images", "HRSOD/masks_max255"),
+}
+
+
+def read_hqseg44k(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    subsets: tuple[str, ...] | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return the images of the sub-sets in their order, sorted by name in each, one object each.
+
+    `split` is "train", "val" or None for both; `subsets` picks some of `SUBSETS` by name. The mask
+    is where the largest channel of the mask file is above 0: every grey that is not black, not only
+    the lighter half. A key is the sub-set's name and the stem. Raises ValueError in one line that
+    names all sub-sets that are not there, and for an image without its mask.
+    """
+    check_split("hqseg44k", split, ("train", "val"))
+    for name in subsets or ():
+        lookup(SUBSETS, name, kind="hqseg44k: subset")
+    folder = dataset_root(root)
+    listed = {
+        name: _pairs(folder, name, subset)
+        for name, subset in SUBSETS.items()
+        if split in (None, subset.split) and (subsets is None or name in subsets)
+    }
+    missing = [f"{name} ({SUBSETS[name].images})" for name, pairs in listed.items() if not pairs]
+    if missing or not listed:
+        lost = ", ".join(missing) or f"the split {split} among the chosen subsets"
+        raise ValueError(f"{root}: no images of {lost}; fetch them, or choose other subsets")
+    pairs = [pair for one in listed.values() for pair in one]
+    return single_mask_source(pairs[:limit], dataset="hqseg44k", root=folder)
+
+
+def _pairs(root: AnyPath, name: str, subset: Subset) -> list[ImageWithMask]:
+    images = files_by_stem(root / subset.images, "*.jpg")
+    masks = files_by_stem(root / subset.masks, "*.png")
+    return [
+        ImageWithMask(
+            key=safe_key(f"{name}-{stem}"),
+            image=image,
+            mask=mask,
+            licence=f"research only, terms of {name}",
+            split=subset.split,
+        )
+        for stem, image, mask in pair_up(images, masks, missing=str(root / subset.masks))
+    ]

@@ -1,0 +1,149 @@
+"""HyperSim (Roberts et al. 2021, arXiv:2011.02523): previews with the entity that each pixel shows.
+
+A scene is `ai_VVV_NNN/images/`; `scene_cam_XX_final_preview/frame.IIII.color.jpg` pairs with
+`scene_cam_XX_geometry_hdf5/frame.IIII.render_entity_id.hdf5`: int16 ids, -1 where no entity is.
+The official division of the frames is a CSV of Apple's repository, apple/ml-hypersim.
+"""
+
+import csv
+import re
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64
+
+from maskspace.data.annotations import CONTAINMENT, annotate_coded
+from maskspace.data.files import bounded_bytes, check_split, dataset_root, inside
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.coded_masks import coded_label_map
+from maskspace.data.readers.hdf5 import read_array
+from maskspace.data.readers.label_maps import read_file
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath, locate
+from maskspace.types import Sample
+
+SPLITS = ("train", "val", "test")
+SPLIT_FILE = "metadata_images_split_scene_v1.csv"
+
+Ids = Literal["render_entity_id", "semantic_instance"]
+
+_COLUMNS = ("scene_name", "camera_name", "frame_id", "split_partition_name")
+_MAX_BYTES = 64_000_000
+
+
+def read_hypersim(
+    root: str,
+    *,
+    seed: int,
+    limit: int | None,
+    split: str | None = None,
+    ids: Ids = "render_entity_id",
+    preview: Literal["color", "tonemap"] = "color",
+    split_file: str | None = None,
+    containment: float = CONTAINMENT,
+) -> Source:
+    """Return the frames of every scene under `root`, in the order of their paths.
+
+    `ids` chooses what a mask is: an entity of the renderer, which covers nearly the whole image
+    with one or more per object, or an instance that people named, which half of the pixels have.
+    `preview` is the kind of the preview image. With the official split file, at `root` or at the
+    path or URL `split_file`, frames have its split, those it leaves out of the release are left
+    out, and `split` keeps one of "train", "val", "test". Scenes are the groups.
+    """
+    check_split("hypersim", split, SPLITS)
+    folder = dataset_root(root)
+    paths = sorted(folder.glob(f"ai_*/images/scene_cam_*_final_preview/frame.*.{preview}.jpg"))
+    if not paths:
+        raise ValueError(
+            f"{root}: no ai_VVV_NNN/images/scene_cam_XX_final_preview/frame.IIII.{preview}.jpg; "
+            "correct the root"
+        )
+    official = _official(folder, split_file)
+    if official is None and split is not None:
+        raise ValueError(f"{root}: no {SPLIT_FILE}, so no split {split}; fetch it from Apple")
+    if official is not None:
+        paths = [
+            path for path in paths if (own := official.get(_key(path))) and split in (None, own)
+        ]
+    kept = tuple(paths[:limit])
+    splits = tuple(official[_key(path)] if official else None for path in kept)
+    read = partial(
+        _sample, paths=kept, splits=splits, root=folder, ids=ids, containment=containment
+    )
+    return Source(
+        keys=tuple(map(_key, kept)),
+        splits=splits,
+        groups=tuple(path.parts[-4] for path in kept),
+        read=read,
+    )
+
+
+def _key(path: AnyPath) -> str:
+    scene, camera = path.parts[-4], re.sub(r"^scene_|_final_preview$", "", path.parts[-2])
+    return f"{scene}-{camera}-{path.name.split('.')[1]}"
+
+
+def _official(root: AnyPath, given: str | None) -> dict[str, str | None] | None:
+    """Return the split of each frame by its key, None of an unreleased one; None without a file."""
+    path = locate(given) if given is not None else root / SPLIT_FILE
+    if given is None and not path.is_file():
+        return None
+    rows = csv.DictReader(
+        bounded_bytes(path, limit=_MAX_BYTES).decode("utf-8", "replace").splitlines()
+    )
+    if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+        raise ValueError(f"{path}: has no columns {', '.join(_COLUMNS)}; fetch it from Apple again")
+    splits: dict[str, str | None] = {}
+    for number, row in enumerate(rows, start=2):
+        scene, camera, frame, split = (row[column] for column in _COLUMNS)
+        if not str(frame).isascii() or not str(frame).isdecimal() or split not in ("", *SPLITS):
+            raise ValueError(f"{path}: line {number} is no frame with its split; fetch it again")
+        splits[f"{scene}-{camera}-{int(frame):04d}"] = split or None
+    return splits
+
+
+def _sample(
+    index: int,
+    *,
+    paths: tuple[AnyPath, ...],
+    splits: tuple[str | None, ...],
+    root: AnyPath,
+    ids: Ids,
+    containment: float,
+) -> Sample:
+    path = paths[index]
+    image = read_file(path)
+    size_hw = image_size_hw(image, name=str(path))
+    labels = read_entities(_ids_path(path, ids), size_hw)
+    return Sample(
+        key=_key(path),
+        dataset="hypersim",
+        image=image,
+        extension="jpg",
+        size_hw=size_hw,
+        annotations=annotate_coded(coded_label_map(labels), size_hw, containment=containment),
+        split=splits[index],
+        licence="CC-BY-SA-3.0",
+        source=inside(path, root),
+    )
+
+
+def _ids_path(preview: AnyPath, ids: Ids) -> AnyPath:
+    folder = preview.parent.name.replace("_final_preview", "_geometry_hdf5")
+    frame = ".".join(preview.name.split(".")[:2])
+    return preview.parent.parent / folder / f"{frame}.{ids}.hdf5"
+
+
+def read_entities(path: AnyPath, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
+    """Return the ids of a frame, 0 where the file says -1; ValueError if it does not fit."""
+    try:
+        content = bounded_bytes(path, limit=_MAX_BYTES)
+    except ValueError as error:
+        if "no such file" in str(error):
+            raise ValueError(f"{path}: missing beside its preview; fetch the scene again") from None
+        raise
+    ids = read_array(content, dataset="dataset", dtype=np.int16, size_hw=size_hw, name=str(path))
+    if ids.min() < -1:
+        raise ValueError(f"{path}: holds the entity id {ids.min()}; ids are -1 or above")
+    return np.maximum(ids.astype(np.int64), 0)

@@ -1,0 +1,75 @@
+"""SA-V's validation and test sets (Ravi et al. 2024, arXiv:2408.00714): frames, a PNG an object.
+
+`JPEGImages_24fps/VIDEO/00000.jpg` with `Annotations_6fps/VIDEO/OBJECT/00000.png`, black where the
+object is not; only every fourth frame has masks. `sav_val.txt` or `sav_test.txt` tells the set.
+"""
+
+from functools import partial
+
+from maskspace.data.annotations import annotate_coded
+from maskspace.data.files import inside, safe_key
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.coded_masks import coded_label_map
+from maskspace.data.readers.label_maps import read_file
+from maskspace.data.readers.single_masks import foreground_mask
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.types import Sample
+
+ANNOTATIONS, FRAMES = "Annotations_6fps", "JPEGImages_24fps"
+LICENCE = "CC-BY-4.0"
+
+#: An image and the masks of its objects.
+Frame = tuple[AnyPath, tuple[AnyPath, ...]]
+
+
+def read_sav_frames(
+    root: AnyPath, *, limit: int | None, split: str | None, containment: float
+) -> Source:
+    """Return one sample for each frame of which an object has a mask file, by video and frame."""
+    own = next((one for one in ("val", "test") if (root / f"sav_{one}.txt").is_file()), None)
+    if split not in (None, own):
+        raise ValueError(f"{root}: no sav_{split}.txt, so it is not SA-V's {split}; correct either")
+    found: dict[tuple[str, str], list[AnyPath]] = {}
+    for path in sorted((root / ANNOTATIONS).glob("*/*/*.png"), key=str):
+        if not path.name.startswith("."):
+            found.setdefault((path.parent.parent.name, path.stem), []).append(path)
+    if not found:
+        raise ValueError(f"{root}: no {ANNOTATIONS}/VIDEO/OBJECT/*.png in it; correct the root")
+    places = sorted(found)[:limit]
+    frames = tuple(
+        (root / FRAMES / video / f"{stem}.jpg", tuple(found[video, stem])) for video, stem in places
+    )
+    return Source(
+        keys=tuple(map(_key, frames)),
+        splits=(own,) * len(frames),
+        groups=tuple(video for video, _ in places),
+        read=partial(_sample, frames=frames, root=root, split=own, containment=containment),
+    )
+
+
+def _key(frame: Frame) -> str:
+    return safe_key(f"{frame[0].parent.name}-{frame[0].stem}")
+
+
+def _sample(
+    index: int, *, frames: tuple[Frame, ...], root: AnyPath, split: str | None, containment: float
+) -> Sample:
+    path, masks = frames[index]
+    image = read_file(path)
+    size_hw = image_size_hw(image, name=str(path))
+    coded = []
+    for mask_path in masks:
+        mask = foreground_mask(read_file(mask_path), name=str(mask_path), size_hw=size_hw)
+        coded += coded_label_map(mask.astype(int))  # none of an object that is out of sight
+    return Sample(
+        key=_key(frames[index]),
+        dataset="sav",
+        image=image,
+        extension="jpg",
+        size_hw=size_hw,
+        annotations=annotate_coded(coded, size_hw, containment=containment),
+        split=split,
+        licence=LICENCE,
+        source=inside(path, root),
+    )

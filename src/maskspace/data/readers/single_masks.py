@@ -1,0 +1,87 @@
+"""One image, one mask file, one object: the layouts of the interactive segmentation benchmarks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool
+
+from maskspace.data.annotations import annotate
+from maskspace.data.files import inside
+from maskspace.data.images import image_size_hw
+from maskspace.data.readers.label_maps import check_size, read_file
+from maskspace.data.source import Source
+from maskspace.data.storage import AnyPath
+from maskspace.types import UNREADABLE, Sample, open_image
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageWithMask:
+    """Where an image and its mask are, and what is known of them without reading either."""
+
+    key: str
+    image: AnyPath
+    mask: AnyPath
+    licence: str
+    split: str | None = None
+
+
+def single_mask_source(pairs: list[ImageWithMask], *, dataset: str, root: AnyPath) -> Source:
+    """Return the source of one sample a pair, in their order."""
+    return Source(
+        keys=tuple(pair.key for pair in pairs),
+        splits=tuple(pair.split for pair in pairs),
+        read=partial(_sample, pairs=tuple(pairs), dataset=dataset, root=root),
+    )
+
+
+def _sample(index: int, *, pairs: tuple[ImageWithMask, ...], dataset: str, root: AnyPath) -> Sample:
+    pair = pairs[index]
+    image = read_file(pair.image)
+    size_hw = image_size_hw(image, name=str(pair.image))
+    mask = foreground_mask(read_file(pair.mask), name=str(pair.mask), size_hw=size_hw)
+    if not mask.any():
+        raise ValueError(f"{pair.mask}: marks no pixel; remove it and its image")
+    return Sample(
+        key=pair.key,
+        dataset=dataset,
+        image=image,
+        extension=pair.image.suffix[1:].lower(),
+        size_hw=size_hw,
+        annotations=annotate(mask[None]),
+        split=pair.split,
+        licence=pair.licence,
+        source=inside(pair.image, root),
+    )
+
+
+def foreground_mask(
+    encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
+) -> Bool[np.ndarray, "h w"]:
+    """Return where the largest colour channel of an image is above 0, as SegNext and RITM read it.
+
+    Every grey above black is the object, not only the lighter half; a palette is looked up, alpha
+    is dropped. Raises ValueError that starts with `name` for what is not an image of `size_hw`.
+    """
+    with open_image(encoded, name=name) as image:
+        check_size(image, size_hw, name)
+        try:
+            deep = image.mode.startswith(("I", "F"))
+            values = np.asarray(image if deep else image.convert("RGB"))
+        except UNREADABLE as error:
+            raise ValueError(f"{name}: cannot be decoded ({error}); replace the file") from None
+    return values > 0 if values.ndim == 2 else values.max(axis=2) > 0
+
+
+def pair_up(
+    images: Mapping[str, AnyPath], masks: Mapping[str, AnyPath], *, missing: str
+) -> list[tuple[str, AnyPath, AnyPath]]:
+    """Return stem, image and mask of every image; `missing` says where its mask should be.
+
+    Raises ValueError for the first image without a mask; masks without an image are left out.
+    """
+    for stem, image in images.items():
+        if stem not in masks:
+            raise ValueError(f"{image}: no mask {missing}/{stem}.png; fetch the dataset again")
+    return [(stem, image, masks[stem]) for stem, image in images.items()]

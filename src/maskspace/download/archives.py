@@ -1,0 +1,319 @@
+"""Unpack archives that nobody has to trust: zips, tars and gzipped tars, whole or not at all.
+
+Refused are names that leave the folder, links and devices, members that come twice or are
+encrypted, and archives that would unpack to `RATIO` times their size.
+"""
+
+import gzip
+import io
+import os
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+from maskspace.data.tars import members as tar_members
+from maskspace.download.fetching import room_for
+
+CHUNK = 2**20
+#: Largest directory of a zip that is read, in bytes: that of COCO's train2017.zip has 12 MB.
+MAX_DIRECTORY = 32 * 2**20
+#: An archive unpacks to at most RATIO times its size and SLACK bytes: JSON shrinks to a tenth.
+RATIO, SLACK = 100, 16 * 2**20
+#: What zipfile, gzip and zlib raise for bytes that are no archive of theirs.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+_JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$)")
+
+
+#: A file to read from its position on.
+Bytes: TypeAlias = io.BufferedIOBase | io.RawIOBase
+
+
+class DamagedError(ValueError):
+    """A member whose size or CRC is not what the archive says."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A plain file in an archive: its name and size when unpacked, and how to open it.
+
+    A zip also says its CRC-32 and the bytes it takes in the archive.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], Bytes]
+    crc: int | None = None
+    packed_size: int = 0
+
+
+def unpack(
+    archive: Path, folder: Path, *, strip: str = "", nested: Iterable[str] = ()
+) -> list[Path]:
+    """Unpack an archive into `folder`, which is made anew, and return the files.
+
+    Members are taken without the leading folder `strip`; where some are in it, those outside are
+    left. Archives named in `nested` are unpacked beside themselves and removed. Raises ValueError
+    in one line for an archive that is damaged or hostile; the folder is then gone.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        _unpack_into(archive, folder, strip=strip)
+        for name in nested:
+            inner = folder / name
+            if inner.is_file():
+                _unpack_into(inner, inner.parent)
+                inner.unlink()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _unpack_into(archive: Path, folder: Path, *, strip: str = "") -> None:
+    with archive.open("rb") as file:
+        magic = file.read(4)
+    if magic[:2] == b"PK":
+        with open_zip(archive) as opened:
+            _write_all(
+                zip_members(opened, archive.stat().st_size, name=str(archive)), folder, strip
+            )
+    elif magic[:2] == b"\x1f\x8b":
+        plain = folder / f".{archive.name}.tar"
+        _gunzip(archive, plain)
+        try:
+            _write_all(_tar_members(plain, shown=archive), folder, strip)
+        finally:
+            plain.unlink(missing_ok=True)
+    else:
+        _write_all(_tar_members(archive, shown=archive), folder, strip)
+
+
+@contextmanager
+def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip whose directory is of a bounded size; ValueError if it is none."""
+    with _BoundedReads(archive) as file:
+        try:
+            opened = zipfile.ZipFile(file)
+        except DAMAGED as error:
+            raise ValueError(f"{archive}: no whole zip ({error}); fetch it again") from None
+        with opened:
+            yield opened
+
+
+class _BoundedReads(io.FileIO):
+    """A file of which nobody reads more than MAX_DIRECTORY bytes at once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > MAX_DIRECTORY:
+            raise OSError(f"a directory of {size} bytes, the limit is {MAX_DIRECTORY}")
+        return super().read(size)
+
+
+def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> list[Packed]:
+    """Return the plain files of a zip; ValueError that starts with `name` if it is hostile."""
+    infos = [info for info in opened.infolist() if not info.is_dir()]
+    for info in infos:
+        check_name(info.orig_filename, archive=name)
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG):
+            raise ValueError(f"{name}:{info.filename}: a link or a device; do not trust this file")
+        # zipfile bounds what one read of these two unpacks to, not of the others
+        if info.flag_bits & 0x1 or info.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
+            raise ValueError(
+                f"{name}:{info.filename}: encrypted, or neither stored nor deflated; pack it anew"
+            )
+    check_sizes((info.file_size for info in infos), archive_size, name=name)
+    return [packed(opened, info) for info in infos]
+
+
+def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Packed:
+    """Return a member of an opened zip."""
+    taken = info.compress_size + 30 + len(info.filename) + len(info.extra)  # with its header
+    return Packed(info.filename, info.file_size, partial(_open, opened, info), info.CRC, taken)
+
+
+def _open(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
+    file = opened.open(info)
+    assert isinstance(file, io.BufferedIOBase)
+    return file
+
+
+def check_name(member: str, *, archive: str) -> PurePosixPath:
+    """Return the path of a member; ValueError if it would leave the folder it is unpacked in."""
+    parts = member.split("/")
+    if (
+        ".." in parts
+        or member.startswith("/")
+        or re.match(r"[A-Za-z]:", member)
+        or any(character in member for character in "\\\0\n\r")
+        or not PurePosixPath(member).name
+        or any(len(os.fsencode(part)) > 255 for part in parts)
+    ):
+        raise ValueError(
+            f"{archive}: the name {member[:80]!r} leaves the archive; do not trust this file"
+        )
+    return PurePosixPath(member)
+
+
+def check_sizes(sizes: Iterable[int], archive_size: int, *, name: str) -> int:
+    """Return the sum of what members unpack to; ValueError where no honest archive has as much."""
+    total = sum(sizes)
+    if total > RATIO * archive_size + SLACK:
+        raise ValueError(
+            f"{name}: {archive_size} bytes that unpack to {total}; do not trust this file"
+        )
+    return total
+
+
+def _tar_members(archive: Path, *, shown: Path) -> list[Packed]:
+    try:
+        found = tar_members(archive)
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(archive), str(shown))) from None
+    for member in found:
+        check_name(member.name, archive=str(shown))
+    return [
+        Packed(
+            member.name,
+            member.size,
+            lambda member=member: _part(archive, member.offset, member.size),
+        )
+        for member in found
+    ]
+
+
+def _part(path: Path, offset: int, size: int) -> Bytes:
+    file = _Part(path, "rb")
+    file.seek(offset)
+    file.left = size
+    return file
+
+
+class _Part(io.FileIO):
+    """A file that ends after `left` bytes."""
+
+    left = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(self.left if size is None or size < 0 else min(size, self.left))
+        self.left -= len(content)
+        return content
+
+
+def _gunzip(archive: Path, plain: Path) -> None:
+    limit = RATIO * archive.stat().st_size + SLACK
+    try:
+        with gzip.open(archive) as source, room_for(0, plain), plain.open("wb") as target:
+            written = 0
+            while content := source.read(CHUNK):
+                written += len(content)
+                if written > limit:
+                    raise ValueError(
+                        f"{archive}: unpacks to more than {limit} bytes; do not trust this file"
+                    )
+                target.write(content)
+    except DAMAGED as error:
+        raise ValueError(f"{archive}: damaged ({error}); fetch it again") from None
+
+
+def _write_all(members: list[Packed], folder: Path, strip: str) -> None:
+    """Write the members under `folder`; the place of each is known before the first is written."""
+    kept = [member for member in members if not _JUNK.search(member.name)]
+    inside = f"{strip}/"
+    if strip and any(member.name.startswith(inside) for member in kept):
+        kept = [member for member in kept if member.name.startswith(inside)]
+        places = [folder / member.name.removeprefix(inside) for member in kept]
+    else:
+        places = [folder / member.name for member in kept]
+    check_distinct(places)
+    with room_for(sum(member.size for member in kept), folder / "unpacked"):
+        for member, place in zip(kept, places, strict=True):
+            write_member(member, place)
+
+
+def check_distinct(places: list[Path]) -> None:
+    """Raise ValueError where two members would be written to one place."""
+    files = set(places)
+    if len(files) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise ValueError(f"{twice}: twice in the archive; do not trust this file")
+    for place in places:
+        if not files.isdisjoint(place.parents):
+            raise ValueError(f"{place}: a file and a folder; do not trust this archive")
+
+
+def write_member(member: Packed, path: Path) -> int:
+    """Write a member to `path`, where it appears when its size and CRC are right; return its CRC.
+
+    ValueError that names the path for a damaged member.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with member.open() as source, partial.open("wb") as target:
+            crc = 0
+            for content in _chunks(source, member.size):
+                crc = zlib.crc32(content, crc)
+                target.write(content)
+        partial.replace(path)
+    except DAMAGED as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamagedError(f"{path}: damaged in its archive ({error}); fetch it again") from None
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return crc
+
+
+def _chunks(source: Bytes, size: int) -> Iterator[bytes]:
+    """Yield `size` bytes, no more and no fewer."""
+    left = size
+    while content := source.read(min(CHUNK, left + 1)):
+        left -= len(content)
+        if left < 0:
+            break
+        yield content
+    if left:
+        raise EOFError(f"it has {'more' if left < 0 else 'fewer'} than its {size} bytes")
+
+
+def merge(source: Path, target: Path) -> None:
+    """Move a folder to `target`, or what is in it where that is already a folder."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+        return
+    for entry in sorted(source.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            merge(entry, target / entry.name)
+        else:
+            entry.replace(target / entry.name)
+    source.rmdir()
+
+
+def crc_of(path: Path) -> int:
+    """Return the CRC-32 of a file's bytes."""
+    crc = 0
+    with path.open("rb") as file:
+        while content := file.read(CHUNK):
+            crc = zlib.crc32(content, crc)
+    return crc

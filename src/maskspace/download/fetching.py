@@ -1,0 +1,148 @@
+"""Fetch whole files: resumed where an earlier run left them, checked, then put under their name."""
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from maskspace.data.storage import write_json
+from maskspace.download.remote_body import Body, ChangedError, NoRangesError, Version
+from maskspace.download.transport import Transport, shown
+
+#: How often a file may change on its server while it is fetched.
+RESTARTS = 4
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def fetch_file(
+    transport: Transport,
+    url: str,
+    path: Path,
+    *,
+    size: int | None = None,
+    digest: str | None = None,
+    check: Callable[[Path], object] | None = None,
+) -> Path:
+    """Fetch a file to `path`, which appears when it is whole and checked; return it.
+
+    What an earlier run left in PATH.partial is gone on with if the server's version is still the
+    one noted in PATH.partial.json; without an ETag or a date it begins anew. `digest` is
+    "sha256:..." or "md5:..."; `check` raises ValueError for content that cannot be right. Raises
+    ValueError in one line for what cannot be fetched or is not what it should be.
+    """
+    partial, note = partial_paths(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(RESTARTS):
+        try:
+            _fill(transport, url, partial, note, size)
+            break
+        except (ChangedError, NoRangesError):
+            _forget(partial, note)
+    else:
+        raise ValueError(f"{shown(url)}: keeps changing, or cannot be resumed; try later")
+    try:
+        check_content(partial, size=size, digest=digest)
+        if check is not None:
+            check(partial)
+    except ValueError as error:
+        _forget(partial, note)
+        reason = str(error).replace(str(partial), shown(url))
+        raise ValueError(f"{reason}; what was fetched is removed") from None
+    partial.replace(path)
+    note.unlink(missing_ok=True)
+    return path
+
+
+def partial_paths(path: Path) -> tuple[Path, Path]:
+    """Return where a file is while it is fetched, and the note of its version beside it."""
+    return path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json")
+
+
+def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int | None) -> None:
+    version = _noted(note)
+    have = partial.stat().st_size if version is not None and partial.is_file() else 0
+    progress = transport.progress
+    if version is not None and version.size == have:
+        progress.expect(have)
+        progress.advance(have, received=False)
+        return
+    body = Body(transport, url, start=have, version=version if have else None)
+    total = 0
+    try:
+        total = _expected_size(url, body.version, size)
+        progress.expect(total)
+        progress.advance(have, received=False)
+        with room_for(total - have, partial):
+            write_json(note, asdict(body.version))
+            with partial.open("ab" if have else "wb") as file:
+                while content := body.read_some():
+                    file.write(content)
+    except (ChangedError, NoRangesError):
+        progress.expect(-total)
+        progress.advance(-body.position, received=False)
+        raise
+    finally:
+        body.close()
+
+
+def _expected_size(url: str, version: Version, size: int | None) -> int:
+    """Return the bytes to expect, 0 if nobody knows; ValueError where the server has others."""
+    if None not in (size, version.size) and size != version.size:
+        raise ValueError(
+            f"{shown(url)}: has {version.size} bytes, {size} are expected; the file was changed, "
+            "or the mirror is wrong"
+        )
+    return version.size or size or 0
+
+
+def _noted(note: Path) -> Version | None:
+    """Return the version that an earlier run noted, if one can resume with it."""
+    try:
+        version = Version(**json.loads(note.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return version if version.validator else None
+
+
+def _forget(partial: Path, note: Path) -> None:
+    partial.unlink(missing_ok=True)
+    note.unlink(missing_ok=True)
+
+
+def check_content(path: Path, *, size: int | None, digest: str | None) -> None:
+    """Raise ValueError for a file that is not of `size` bytes or has another hash."""
+    found = path.stat().st_size
+    if size is not None and found != size:
+        raise ValueError(f"{path}: has {found} bytes, {size} are expected")
+    if digest is None:
+        return
+    kind, _, expected = digest.partition(":")
+    with path.open("rb") as file:
+        counted = hashlib.file_digest(file, kind).hexdigest()
+    if counted != expected:
+        raise ValueError(f"{path}: its {kind} is {counted}, expected is {expected}")
+
+
+class NoRoomError(ValueError):
+    """The disk is full, or would be."""
+
+
+@contextmanager
+def room_for(count: int, path: Path) -> Iterator[None]:
+    """Guard a block that writes `count` bytes to `path`; NoRoomError if they do not fit."""
+    free = shutil.disk_usage(path.parent).free
+    if count > free:
+        raise NoRoomError(f"{path}: needs {count} bytes, the disk has {free} free; make room")
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise NoRoomError(
+            f"{path}: needs {count} bytes, the disk is full ({error.strerror}); make room and run "
+            "again"
+        ) from None

@@ -1,0 +1,245 @@
+"""Read a file at a URL from any offset, over as many connections as it takes.
+
+A request that goes on names the version that it goes on with (RFC 9110: Range with If-Range), so
+that two versions of a file are never joined.
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from maskspace.download.transport import CHUNK, DROPS, Transport, WrongAnswerError, reason, shown
+
+#: So many bytes are sooner read than a connection is made.
+_SMALL = 4096
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_NO_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+_MENDS = {
+    401: "it needs a login; fetch it by hand and give --mirror",
+    403: "the link has expired or is not for everybody; get a new one",
+    404: "it is not there; correct the mirror, or look for where the dataset has moved",
+}
+
+
+class ChangedError(Exception):
+    """What was fetched so far cannot be gone on with."""
+
+
+class NoRangesError(ValueError):
+    """The server sends whole files only."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a server says of a file, enough to know that a later answer is of the same bytes."""
+
+    size: int | None
+    etag: str | None
+    modified: str | None
+
+    @property
+    def validator(self) -> str | None:
+        """What If-Range may hold: a strong ETag, or a date."""
+        strong = self.etag is not None and not self.etag.startswith("W/")
+        return self.etag if strong else self.modified
+
+    def matches(self, other: "Version") -> bool:
+        """Say whether nothing that both know differs."""
+        pairs = zip(
+            (self.size, self.etag, self.modified),
+            (other.size, other.etag, other.modified),
+            strict=True,
+        )
+        return all(mine == theirs for mine, theirs in pairs if None not in (mine, theirs))
+
+
+class Body:
+    """The bytes from `start` to `stop` of a file at a URL, in order; what drops is resumed.
+
+    `version` is known from the first answer on; later ones have to be of the same. It reads like a
+    file: `read`, `tell`, `close`, `closed`.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        url: str,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        version: Version | None = None,
+    ) -> None:
+        self._version = version
+        self.position, self.stop = start, stop
+        self.closed = False
+        self._transport, self._url = transport, url
+        self._origin = start
+        self._raw: urllib3.HTTPResponse | None = None
+        self._retry, self._best = transport.patience, start
+        while self._raw is None:
+            self._try_to_open()
+        self._origin = self.position
+
+    @property
+    def version(self) -> Version:
+        """What the server said of the file."""
+        assert self._version is not None
+        return self._version
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, fewer only at the end."""
+        pieces, left = [], size
+        while left > 0 and (content := self.read_some(left)):
+            pieces.append(content)
+            left -= len(content)
+        return b"".join(pieces)
+
+    def read_some(self, size: int = CHUNK) -> bytes:
+        """Return 1 to `size` bytes, and none at the end."""
+        while self.stop is None or self.position < self.stop:
+            if self._raw is None:
+                self._try_to_open()
+                continue
+            try:
+                # read1 gives what has come, so that a slow server does not keep from stopping
+                limit = min(size, self._transport.throttle.chunk)
+                content = self._raw.read1(limit, decode_content=False)
+            except DROPS as error:
+                self._fail(error)
+                continue
+            if content or self.stop is None:
+                return self._passed(content)
+            self._fail(WrongAnswerError("its answer ends early"))
+        return b""
+
+    def _passed(self, content: bytes) -> bytes:
+        if self.stop is not None:
+            content = content[: self.stop - self.position]
+        self.position += len(content)
+        if self.position > self._best:
+            self._best, self._retry = self.position, self._transport.patience
+        self._transport.progress.advance(len(content))
+        self._transport.throttle.take(len(content))
+        return content
+
+    def tell(self) -> int:
+        """Return the number of bytes read so far."""
+        return self.position - self._origin
+
+    def close(self) -> None:
+        """Give the connection back, or up if much is left to come."""
+        self.closed = True
+        left = 0 if self.stop is None else self.stop - self.position
+        if self._raw is not None and 0 < left <= _SMALL:
+            with suppress(*DROPS):
+                self._raw.read(left)
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+        self._raw = None
+
+    def _fail(self, failure: Exception | requests.Response) -> None:
+        self._retry = self._transport.pause(self._retry, self._url, failure)
+        self._drop()
+
+    def _try_to_open(self) -> None:
+        try:
+            response = self._transport.request(self._url, self._headers())
+        except _NO_URL:
+            raise ValueError(
+                f"{shown(self._url)}: no http:// or https:// URL; correct it"
+            ) from None
+        except DROPS as error:
+            self._fail(error)
+            return
+        try:
+            if response.status_code in _TRANSIENT:
+                self._fail(response)
+                return
+            self._accept(response)
+            self._raw = response.raw
+        except WrongAnswerError as error:
+            self._fail(error)
+        finally:
+            if self._raw is None:
+                response.close()
+
+    def _headers(self) -> dict[str, str]:
+        last = "" if self.stop is None else self.stop - 1
+        if not self.position and self.stop is None:
+            return {}
+        place = f"bytes={self.position}-{last}"
+        validator = self._version and self._version.validator
+        return {"Range": place} | ({"If-Range": validator} if validator else {})
+
+    def _accept(self, response: requests.Response) -> None:
+        asked = "Range" in response.request.headers
+        _check_coding(response)
+        if response.status_code == 206 and asked:
+            self._accept_part(response)
+        elif response.status_code == 200:
+            self._accept_whole(_version(response, _length(response)))
+        elif response.status_code == 416 and asked:
+            raise ChangedError
+        else:
+            mend = _MENDS.get(response.status_code, "correct the mirror or try later")
+            raise ValueError(f"{shown(self._url)}: {reason(response)}; {mend}")
+
+    def _accept_whole(self, version: Version) -> None:
+        if self._version is not None and not self._version.matches(version):
+            raise ChangedError
+        if self.position != 0 or self.stop not in (None, version.size):
+            raise NoRangesError(f"{shown(self._url)}: its server does not send parts of files")
+        self._version, self.stop = version, version.size
+
+    def _accept_part(self, response: requests.Response) -> None:
+        said = response.headers.get("Content-Range", "")
+        found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", said.strip())
+        if found is None:
+            raise WrongAnswerError(f"answers with the range {said[:60]!r}")
+        first, last = int(found[1]), int(found[2])
+        size = None if found[3] == "*" else int(found[3])
+        version = _version(response, size)
+        if self._version is not None and not self._version.matches(version):
+            raise ChangedError
+        # a part that ends early is gone on with; one that begins elsewhere is of no use
+        past = self.stop is not None and last >= self.stop
+        if first != self.position or last < first or past:
+            raise WrongAnswerError(
+                f"was asked for bytes from {self.position}, answers with the range {said[:60]!r}"
+            )
+        self._version = version if self._version is None else self._version
+        self.stop = size if self.stop is None else self.stop
+
+
+def _check_coding(response: requests.Response) -> None:
+    """Refuse a body that is coded on the way; a file that is itself gzip is often said to be."""
+    coding = response.headers.get("Content-Encoding", "identity")
+    packed = urlsplit(response.url).path.endswith((".gz", ".tgz"))
+    if coding not in ("", "identity") and not packed:
+        raise WrongAnswerError(f"answers with the content coding {coding[:20]!r}")
+
+
+def _length(response: requests.Response) -> int | None:
+    said = response.headers.get("Content-Length", "")
+    return int(said) if said.isdecimal() and len(said) < 19 else None
+
+
+def _version(response: requests.Response, size: int | None) -> Version:
+    modified = response.headers.get("Last-Modified")
+    try:
+        parsedate_to_datetime(modified or "")
+    except ValueError:
+        modified = None
+    return Version(size, response.headers.get("ETag") or None, modified)

@@ -1,0 +1,196 @@
+"""Read single members of a zip on a web server: its directory and the wanted bytes, no more.
+
+remotezip turns the reads of zipfile into ranges; the bytes come through our transport, so that they
+are resumed, retried, throttled and of one version.
+"""
+
+import io
+import re
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from remotezip import PartialBuffer, RemoteZip, RemoteZipError
+
+from maskspace.data.files import natural
+from maskspace.download.archives import (
+    DAMAGED,
+    MAX_DIRECTORY,
+    DamagedError,
+    Packed,
+    crc_of,
+    packed,
+    write_member,
+    zip_members,
+)
+from maskspace.download.fetching import room_for
+from maskspace.download.remote_body import Body, ChangedError, Version
+from maskspace.download.transport import Transport, shown
+
+
+class RemoteArchive:
+    """A zip at a URL. Its directory is kept once it is read, for all who read members of it."""
+
+    def __init__(self, transport: Transport, url: str) -> None:
+        self.url = url
+        self._transport = transport
+        self._version: Version | None = None
+        self._directory: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def opened(self) -> Iterator[zipfile.ZipFile]:
+        """Open the zip for one thread; ValueError in one line for what cannot be read."""
+        streams: list[Body] = []
+        try:
+            fetcher = partial(_Fetcher, archive=self, open=streams)
+            with RemoteZip(self.url, fetcher=fetcher) as zip_:  # pyright: ignore[reportArgumentType]
+                yield zip_
+        except ChangedError:
+            raise ValueError(f"{shown(self.url)}: changed while it was read; run again") from None
+        except (*DAMAGED, RemoteZipError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise ValueError(f"{shown(self.url)}: no whole zip ({error}); try later") from None
+        finally:
+            for body in streams:
+                body.close()
+
+    def members(self) -> list[Packed]:
+        """Return the plain files of the zip; ValueError for a hostile one."""
+        with self.opened() as zip_:
+            return zip_members(zip_, self._size(), name=shown(self.url))
+
+    def ranged(self, start: int, last: int | None) -> Body:
+        """Return the bytes from `start` to `last`, both included, of the version first seen."""
+        stop = None if last is None else last + 1
+        body = Body(self._transport, self.url, start=start, stop=stop, version=self._version)
+        self._version = body.version
+        return body
+
+    def kept(self, start: int, last: int | None) -> tuple[int, bytes]:
+        """Return a part of the directory and its offset, from the server only the first time.
+
+        A negative `start` counts from the end; not every server knows ranges that do, so that the
+        size is asked for with the first byte.
+        """
+        with self._lock:
+            if self._version is None:
+                self.ranged(0, 0).close()
+            start = start if start >= 0 else max(0, self._size() + start)
+            last = self._size() - 1 if last is None else last
+            if start not in self._directory:
+                size = last + 1 - start
+                if size > MAX_DIRECTORY:
+                    raise ValueError(
+                        f"{shown(self.url)}: a directory of {size} bytes, the limit is "
+                        f"{MAX_DIRECTORY}; do not trust this file"
+                    )
+                self._transport.progress.expect(size)
+                body = self.ranged(start, last)
+                self._directory[start] = body.read(size)
+                body.close()
+            return start, self._directory[start]
+
+    def _size(self) -> int:
+        if self._version is None or self._version.size is None:
+            raise ValueError(f"{shown(self.url)}: its server does not say its size; use a mirror")
+        return self._version.size
+
+
+class _Fetcher:
+    """What RemoteZip reads through."""
+
+    def __init__(
+        self,
+        url: str,
+        reuse: object,
+        support_suffix_range: bool,
+        *,
+        archive: RemoteArchive,
+        open: list[Body],
+    ) -> None:
+        self._archive, self._open = archive, open
+
+    def fetch(self, data_range: tuple[int, int | None], stream: bool = False) -> PartialBuffer:
+        """Return a part of the zip: a member, as a stream, or a piece of the directory."""
+        if not stream:
+            offset, content = self._archive.kept(*data_range)
+            return PartialBuffer(io.BytesIO(content), offset, len(content), False)
+        body = self._archive.ranged(*data_range)
+        self._open.append(body)
+        assert body.stop is not None
+        return PartialBuffer(body, body.position, body.stop - body.position, True)
+
+
+def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: int = 2) -> None:
+    """Fetch members, each to its path, where it appears when its CRC is right.
+
+    One that is damaged is read again, `attempts` times in all.
+    """
+    with archive.opened() as zip_:
+        for name, path in places.items():
+            member = packed(zip_, zip_.getinfo(name))
+            for left in reversed(range(attempts)):
+                try:
+                    write_member(member, path)
+                    break
+                except DamagedError:
+                    if not left:
+                        raise
+
+
+def without_folder(members: list[Packed], folder: str) -> dict[str, Packed]:
+    """Return members by their names without a leading folder; those in it alone, if any are."""
+    inside = f"{folder}/"
+    under = {m.name.removeprefix(inside): m for m in members if m.name.startswith(inside)}
+    return under or {member.name: member for member in members}
+
+
+def choose(
+    members: Mapping[str, Packed],
+    records: str,
+    *,
+    wanted: Callable[[str], bool],
+    others: Callable[[str], bool],
+    limit: int | None,
+) -> tuple[dict[str, Packed], int]:
+    """Return the chosen members of an archive, and the number of records that they are of.
+
+    `records` finds a member's record. Taken are the wanted members of the first `limit` records in
+    natural order, and the `others`, which are of none.
+    """
+    by_record: dict[tuple[str, ...], dict[str, Packed]] = {}
+    chosen: dict[str, Packed] = {}
+    for name, member in members.items():
+        found = re.search(records, name)
+        if found is None:
+            chosen |= {name: member} if others(name) else {}
+        elif wanted(name):
+            record = tuple(group for group in found.groups() if group is not None)
+            by_record.setdefault(record, {})[name] = member
+    taken = sorted(by_record, key=lambda record: tuple(map(natural, record)))[:limit]
+    for record in taken:
+        chosen |= by_record[record]
+    return chosen, len(taken)
+
+
+def fetch_missing(
+    archive: RemoteArchive, batch: Mapping[Path, Packed], folder: Path, transport: Transport
+) -> None:
+    """Fetch the members that are not at their paths in `folder` with their size and CRC."""
+    missing = {path: member for path, member in batch.items() if not _is_there(path, member)}
+    here = sum(member.packed_size for path, member in batch.items() if path not in missing)
+    transport.progress.advance(here, received=False)
+    if missing:
+        with room_for(sum(member.size for member in missing.values()), folder / "members"):
+            fetch_members(archive, {member.name: path for path, member in missing.items()})
+
+
+def _is_there(path: Path, member: Packed) -> bool:
+    if not path.is_file() or path.stat().st_size != member.size:
+        return False
+    return crc_of(path) == member.crc

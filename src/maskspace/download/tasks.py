@@ -1,0 +1,370 @@
+"""Download a dataset from where it is published: whole files, or only the wanted members of zips.
+
+A run that was broken off is gone on with by the same command; what is there already is not fetched
+again. `OUT/.downloaded/` notes which archives have been unpacked.
+"""
+
+import csv
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from maskspace.config import lookup
+from maskspace.data.files import natural
+from maskspace.data.storage import write_json
+from maskspace.data.tars import members as tar_members
+from maskspace.download.archives import Packed, check_distinct, check_name, merge, unpack
+from maskspace.download.bsds500_official import arrange_bsds500
+from maskspace.download.catalogue import OFFICIAL, OfficialDataset, OfficialFile, Scenes
+from maskspace.download.fetching import NoRoomError, check_content, fetch_file
+from maskspace.download.links import read_links
+from maskspace.download.remote_zip import RemoteArchive, choose, fetch_missing, without_folder
+from maskspace.download.transport import StoppedError, Transport, shown
+
+#: What a kind's published layout becomes before it is moved to its place.
+ARRANGE: Mapping[str, Callable[[Path], None]] = {"bsds500": arrange_bsds500}
+
+_BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to download.
+
+    `limit` counts frames where the members of zips are chosen, and files elsewhere. A member or a
+    file is wanted if its name contains one of the alternatives of every word in `contains`, which
+    are parted by commas. `mirror` is the URL of a folder that has the files under their own names.
+    """
+
+    dataset: str
+    out: Path
+    limit: int | None = None
+    contains: tuple[str, ...] = ()
+    links: Path | None = None
+    mirror: str | None = None
+
+    @property
+    def official(self) -> OfficialDataset:
+        """The record of the dataset; ValueError for an unknown one."""
+        return lookup(OFFICIAL, self.dataset, kind="dataset to download")
+
+    def wants(self, name: str) -> bool:
+        """Say whether a name contains every word."""
+        return all(any(part in name for part in word.split(",")) for word in self.contains)
+
+    def url(self, url: str) -> str:
+        """Return where a file is fetched from."""
+        if self.mirror is None:
+            return url
+        return f"{self.mirror.rstrip('/')}/{urlsplit(url).path.rsplit('/', 1)[-1]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A part of a download: the files it brings with their bytes, if known, and the work."""
+
+    files: Mapping[str, int | None]
+    run: Callable[[], None]
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a download did: files brought or found, bytes received, one line for each failure."""
+
+    files: int = 0
+    received: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def terms(request: Request) -> str:
+    """Return what to know before a dataset is fetched: its licence, size, and what is by hand."""
+    official = request.official
+    licence = official.licence
+    lines = [
+        f"{request.dataset}: {official.size}, for the reader {official.kind!r}",
+        f"licence: {licence.name} ({licence.terms}); {licence.link}",
+    ]
+    return "\n".join([*lines, f"note: {official.note}"] if official.note else lines)
+
+
+def overview() -> str:
+    """Return a line for each dataset that can be downloaded."""
+    width = max(map(len, OFFICIAL))
+    return "\n".join(
+        f"{name:{width}}  {official.size}; {official.licence.name}"
+        for name, official in sorted(OFFICIAL.items())
+    )
+
+
+def download(request: Request, transport: Transport, *, jobs: int = 4) -> Report:
+    """Download a dataset into `request.out` with `jobs` threads; a failed part fails alone.
+
+    Raises ValueError in one line for what nothing can be done with: an unknown dataset, no links,
+    a full disk.
+    """
+    report = Report()
+    request.out.mkdir(parents=True, exist_ok=True)
+    work = tasks(request, transport, jobs=jobs)
+    with _alone_in(request.out), ThreadPoolExecutor(jobs) as pool:
+        waiting: set[Future[None]] = set()
+        try:
+            for task in work:
+                report.files += len(task.files)
+                waiting.add(pool.submit(task.run))
+                if len(waiting) > 2 * jobs:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    _collect(done, report)
+            _collect(wait(waiting).done, report)
+        except BaseException:
+            transport.stopping.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    report.received = transport.progress.received
+    return report
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second download from writing to the same partial files."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ValueError(f"{folder}: another download writes to it; wait for its end") from None
+    finally:
+        os.close(handle)
+
+
+def _collect(done: Iterable[Future[None]], report: Report) -> None:
+    for future in done:
+        error = future.exception()
+        if isinstance(error, ValueError) and not isinstance(error, NoRoomError):
+            report.failures.append(str(error))
+        elif error is not None and not isinstance(error, StoppedError):
+            raise error
+
+
+def tasks(request: Request, transport: Transport, *, jobs: int) -> Iterator[Task]:
+    """Yield the parts of a download; those of zips are known when their directories are read."""
+    official = request.official
+    if request.links is not None and official.links is None:
+        raise ValueError(f"{request.dataset}: needs no links; leave --links out")
+    if official.scenes is not None:
+        yield from _scene_tasks(request, official.scenes, transport, jobs)
+    elif official.links is not None:
+        yield from islice(_link_tasks(request, official.links, transport), request.limit)
+    else:
+        yield from _file_tasks(request, official, transport, jobs)
+
+
+def _file_tasks(
+    request: Request, official: OfficialDataset, transport: Transport, jobs: int
+) -> Iterator[Task]:
+    if request.contains or request.limit is not None:
+        parts = [file for file in official.files if file.records is not None]
+        if parts:
+            for file in parts:
+                yield from _part_tasks(request, file, transport, jobs)
+            return
+    wanted = [file for file in official.files if request.wants(file.name)][: request.limit]
+    if not wanted:
+        names = ", ".join(file.name for file in official.files)
+        raise ValueError(f"{request.dataset}: no file contains all words; it has {names}")
+    for file in wanted:
+        yield Task(
+            files={file.name: file.size},
+            run=partial(_fetch_whole, request, official.kind, file, transport),
+        )
+
+
+def _part_tasks(
+    request: Request, file: OfficialFile, transport: Transport, jobs: int
+) -> Iterator[Task]:
+    archive = RemoteArchive(transport, request.url(file.url))
+    chosen, count = choose(
+        without_folder(archive.members(), file.strip),
+        file.records or "",
+        wanted=request.wants,
+        others=lambda name: True,
+        limit=request.limit,
+    )
+    if not count:
+        raise ValueError(f"{request.dataset}: no member contains all of {request.contains}")
+    yield from _member_tasks(archive, chosen, request.out / file.into, jobs, transport)
+
+
+def _fetch_whole(request: Request, kind: str, file: OfficialFile, transport: Transport) -> None:
+    """Fetch a file; unpack an archive, then remove it. An archive that lies there is used."""
+    path = request.out / file.name
+    done = _Done.of(request.out, file.name)
+    if done.still_there():
+        return
+    brought = path.is_file()
+    if brought:
+        _check_brought(path, file)
+    else:
+        url = request.url(file.url)
+        fetch_file(transport, url, path, size=file.size, digest=file.hash)
+    staged = path.with_name(f"{path.name}.unpacked.partial")
+    try:
+        unpack(path, staged / file.into, strip=file.strip, nested=file.nested)
+        if kind in ARRANGE:
+            ARRANGE[kind](staged)
+    except ValueError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        if not brought and not isinstance(error, NoRoomError):
+            path.unlink()  # it would be taken for whole by the next run
+        raise
+    done.note(staged)
+    merge(staged, request.out)
+    done.finish()
+    path.unlink()
+
+
+def _check_brought(path: Path, file: OfficialFile) -> None:
+    try:
+        check_content(path, size=file.size, digest=file.hash)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it and run again") from None
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The note that an archive has been unpacked, with the files that came out of it."""
+
+    out: Path
+    path: Path
+
+    @classmethod
+    def of(cls, out: Path, name: str) -> "_Done":
+        return cls(out, out / ".downloaded" / f"{name}.json")
+
+    def still_there(self) -> bool:
+        try:
+            files = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            return False
+        places = {self.out / name: size for name, size in files.items()}
+        return all(p.is_file() and p.stat().st_size == size for p, size in places.items())
+
+    def note(self, staged: Path) -> None:
+        found = {
+            path.relative_to(staged).as_posix(): path.stat().st_size
+            for path in sorted(staged.rglob("*"))
+            if path.is_file()
+        }
+        write_json(self._pending, found)
+
+    def finish(self) -> None:
+        self._pending.replace(self.path)
+
+    @property
+    def _pending(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.partial")
+
+
+def _link_tasks(request: Request, how: str, transport: Transport) -> Iterator[Task]:
+    if request.links is None:
+        raise ValueError(f"{request.dataset}: {how}")
+    links = {name: url for name, url in read_links(request.links).items() if request.wants(name)}
+    if not links:
+        raise ValueError(f"{request.links}: no file_name contains all words of --contains")
+    for name in sorted(links, key=natural):
+        run = partial(_fetch_tar, request.url(links[name]), request.out / name, transport)
+        if request.mirror is not None:
+            run = partial(_fetch_tar, request.url(name), request.out / name, transport)
+        yield Task(files={name: None}, run=run)
+
+
+def _fetch_tar(url: str, path: Path, transport: Transport) -> None:
+    if not path.is_file():
+        fetch_file(transport, url, path, check=tar_members)
+
+
+def _scene_tasks(
+    request: Request, scenes: Scenes, transport: Transport, jobs: int
+) -> Iterator[Task]:
+    listing = request.out / scenes.listing.name
+    if not listing.is_file():
+        fetch_file(transport, request.url(scenes.listing.url), listing)
+    left, found = request.limit, False
+    for scene in _wanted_scenes(request, scenes, listing):
+        if left == 0:
+            break
+        archive = RemoteArchive(transport, request.url(f"{scenes.base}/{scene}.zip"))
+        try:
+            members = {m.name: m for m in archive.members() if m.name.startswith(f"{scene}/")}
+        except ValueError as error:
+            yield Task(files={}, run=partial(_fail, error))
+            found = True
+            continue
+        chosen, count = choose(
+            members,
+            scenes.records if request.contains else scenes.members,
+            wanted=request.wants,
+            others=request.wants if request.contains else lambda name: False,
+            limit=left,
+        )
+        left = None if left is None else left - count
+        found = found or bool(chosen)
+        yield from _member_tasks(archive, chosen, request.out, jobs, transport)
+    if not found:
+        raise ValueError(f"{request.dataset}: no member contains all of {request.contains}")
+
+
+def _fail(error: ValueError) -> None:
+    raise error
+
+
+def _wanted_scenes(request: Request, scenes: Scenes, listing: Path) -> list[str]:
+    """Return the released scenes, in order; a word that is the name of some keeps only those."""
+    try:
+        with listing.open(newline="", encoding="utf-8") as file:
+            names = {
+                row[scenes.column]
+                for row in csv.DictReader(file)
+                if row.get("included_in_public_release", "True") == "True"
+            }
+        strange = [name for name in names if not re.fullmatch(r"\w+", name or "")]
+    except (KeyError, csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{listing}: not the list of scenes ({error}); remove it") from None
+    if strange:
+        raise ValueError(f"{listing}: {strange[0]!r} is no name of a scene; remove the list")
+    named = [set(word.split(",")) for word in request.contains]
+    named = [word for word in named if all(re.fullmatch(r"ai_\d+_\d+", one) for one in word)]
+    wanted = [name for name in names if all(name in word for word in named)]
+    if not wanted:
+        raise ValueError(f"{listing}: no scene of this name; correct --contains")
+    return sorted(wanted, key=natural)
+
+
+def _member_tasks(
+    archive: RemoteArchive,
+    chosen: Mapping[str, Packed],
+    folder: Path,
+    jobs: int,
+    transport: Transport,
+) -> Iterator[Task]:
+    """Yield tasks that fetch members to where they belong in `folder`, some for every thread."""
+    names = [folder / check_name(name, archive=shown(archive.url)) for name in chosen]
+    check_distinct(names)
+    places = dict(zip(names, chosen.values(), strict=True))
+    transport.progress.expect(sum(member.packed_size for member in chosen.values()))
+    count = max(_BATCH, -(-len(names) // jobs))
+    for first in range(0, len(names), count):
+        batch = {path: places[path] for path in names[first : first + count]}
+        yield Task(
+            files={path.relative_to(folder).as_posix(): m.size for path, m in batch.items()},
+            run=partial(fetch_missing, archive, batch, folder, transport),
+        )

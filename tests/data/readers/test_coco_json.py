@@ -1,0 +1,91 @@
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from maskspace.data.readers.coco_json import index_coco, read_annotations
+
+IMAGE = {"id": 1, "file_name": "a.png", "height": 8, "width": 10}
+
+
+def test_every_annotation_is_found_at_its_bytes_whatever_the_order_and_spaces(
+    tmp_path: Path,
+) -> None:
+    names = ["a.jpg", "tür.jpg", "日本.jpg"]
+    images = [IMAGE | {"id": i, "file_name": name} for i, name in enumerate(names)]
+    annotations = [{"id": n, "image_id": n % 3, "note": 'é]}"{['} for n in range(20)]
+    content = {"info": {"annotations": [1]}, "annotations": annotations, "images": images}
+    for options in ({}, {"indent": 3}, {"separators": (",", ":")}, {"ensure_ascii": False}):
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps(content, **options), encoding="utf-8")
+        found = index_coco(path)
+        assert [image.names[0] for image in found] == names
+        for number, image in enumerate(found):
+            assert read_annotations(path, image) == annotations[number::3]
+
+
+def test_licences_are_looked_up(tmp_path: Path) -> None:
+    licences = [{"id": 3, "name": "Attribution"}]
+    images = [IMAGE | {"license": 3}, IMAGE | {"id": 2}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"images": images, "annotations": [], "licenses": licences}))
+    assert [image.licence for image in index_coco(path)] == ["Attribution", "not stated"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"images": [], "annotations": [}',
+        '{"images": [], "annotations": []} more',
+        '{"images": [], "annotations": [1 2]}',
+        '{"images" []}',
+        '{"images": []}',
+        '{"images": {}, "annotations": []}',
+        '{"images": [3], "annotations": []}',
+        '{"images": [{}], "annotations": []}',
+        '{"images": [], "annotations": [{"id": 1}]}',
+        '{"images": [], "annotations": [{"id": 1, "image_id": 5}]}',
+        '{"images": [], "annotations": [{"id": 1, "image_id": [5]}]}',
+        '{"images": [{"id": 1, "height": 3, "width": 3}], "annotations": []}',
+        '{"images": [{"id": 1, "file_name": "a", "height": 3, "width": 0}], "annotations": []}',
+        '{"images": [{"id": 1, "file_name": "../a", "height": 3, "width": 3}], "annotations": []}',
+        '{"images": [{"id": 1, "file_name": "/a", "height": 3, "width": 3}], "annotations": []}',
+        json.dumps({"images": [IMAGE, IMAGE], "annotations": []}),
+        "[" * 100_000,
+        '{"images": ' + "[" * 100_000,
+        '{"images": [' + "9" * 10_000 + "]}",
+        "\x00\xff",
+    ],
+)
+def test_what_is_not_cocos_json_is_one_line_with_its_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"a\.json: ") as error:
+        index_coco(path)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_a_file_of_a_gigabyte_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)  # takes no room on the disk
+    tracemalloc.start()
+    with pytest.raises(
+        ValueError, match=r"a\.json: 1073741824 bytes; the limit is 600000000 bytes; set max"
+    ):
+        index_coco(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_a_file_that_changes_after_it_was_indexed_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"images": [IMAGE], "annotations": [{"id": 1, "image_id": 1}]}))
+    (image,) = index_coco(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"a\.json: has changed"):
+        read_annotations(path, image)

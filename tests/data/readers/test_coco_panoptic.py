@@ -1,0 +1,58 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskspace.data.loader import dense
+from maskspace.data.readers.coco_panoptic import read_coco_panoptic
+
+
+def test_every_real_segment_is_a_mask_with_its_area(assets: Path) -> None:
+    root = assets / "coco_format/coco_panoptic"
+    (sample,) = read_coco_panoptic(str(root), seed=0, limit=None)
+    (record,) = json.loads((root / "panoptic.json").read_text())["annotations"]
+    assert len(sample.annotations) == len(record["segments_info"]) == 18
+    with Image.open(root / "panoptic" / record["file_name"]) as opened:
+        colours = np.asarray(opened).astype(int)
+    ids = colours @ [1, 256, 65536]
+    arrays = dense(sample)
+    counted = [s for s in record["segments_info"] if not s["iscrowd"]]
+    assert len(arrays.masks) == len(counted) == 17
+    for mask, segment in zip(arrays.masks, counted, strict=True):
+        assert (mask == (ids == segment["id"])).all() and mask.sum() == segment["area"]
+    crowds = [s["id"] for s in record["segments_info"] if s["iscrowd"]]
+    assert (arrays.ignore == np.isin(ids, crowds)).all()
+    assert not arrays.parents.any() and not (arrays.masks.any(axis=0) & (ids == 0)).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda one: one["segments_info"].pop(), r"segment \d+ is not in its segments_info"),
+        (lambda one: one["segments_info"][0].update(area=5), "its area says 5"),
+        (lambda one: one["segments_info"][0].update(id=5), "segment 5 has no pixel"),
+        (lambda one: one["segments_info"].append(one["segments_info"][0]), "listed twice"),
+        (lambda one: one["segments_info"][0].update(id="5"), "whole numbers `id`"),
+        (lambda one: one.update(segments_info=3), "no list `segments_info`"),
+        (lambda one: one.update(file_name="../a.png"), "not the name of a PNG"),
+        (lambda one: one.update(file_name="b.png"), r"b\.png: no such file"),
+    ],
+)
+def test_segments_that_do_not_fit_the_png_are_one_line(
+    assets: Path, tmp_path: Path, change, words: str
+) -> None:
+    root = shutil.copytree(assets / "coco_format/coco_panoptic", tmp_path / "copy")
+    listed = json.loads((root / "panoptic.json").read_text())
+    change(listed["annotations"][0])
+    (root / "panoptic.json").write_text(json.dumps(listed))
+    with pytest.raises(ValueError, match=words) as error:
+        read_coco_panoptic(str(root), seed=0, limit=None)[0]
+    assert "\n" not in str(error.value)
+
+
+def test_without_a_json_the_root_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no annotations .*panoptic\*\.json"):
+        read_coco_panoptic(str(tmp_path), seed=0, limit=None)

@@ -1,0 +1,96 @@
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+import threading
+import time
+
+import pytest
+import requests
+
+from maskspace.download.transport import Progress, StoppedError, Throttle, Transport, reason, shown
+
+
+def test_the_bandwidth_is_shared_by_all_threads():
+    throttle = Throttle(200_000, stopping=threading.Event())
+    begun = time.monotonic()
+    threads = [
+        threading.Thread(target=lambda: [throttle.take(10_000) for _ in range(3)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0.5 < time.monotonic() - begun < 2.5  # 120 kB at 200 kB/s
+
+
+def test_a_slow_limit_makes_small_pieces():
+    stopping = threading.Event()
+    assert Throttle(None, stopping=stopping).chunk == 65536
+    assert Throttle(1000, stopping=stopping).chunk == 100
+    assert Throttle(1, stopping=stopping).chunk == 1
+
+
+def test_who_waits_for_bandwidth_can_be_stopped():
+    stopping = threading.Event()
+    throttle = Throttle(1, stopping=stopping)
+    threading.Timer(0.05, stopping.set).start()
+    begun = time.monotonic()
+    with pytest.raises(StoppedError):
+        throttle.take(1000)
+    assert time.monotonic() - begun < 2
+
+
+def test_pauses_double_and_end():
+    with Transport(attempts=4, backoff=0.01, show=False) as transport:
+        retry, pauses = transport.patience, []
+        for _ in range(3):
+            retry = transport.pause(retry, "http://example.org/x", ConnectionError("gone"))
+            pauses.append(retry.get_backoff_time())
+        assert pauses[0] == 0 and 0.02 <= pauses[1] <= 0.03 and 0.04 <= pauses[2] <= 0.05
+        with pytest.raises(ValueError, match=r"http://example\.org/x: cannot be read \(gone\)"):
+            transport.pause(retry, "http://example.org/x", ConnectionError("gone"))
+
+
+def test_keys_in_links_are_not_shown():
+    assert shown("https://me:secret@host/a/b.tar?oh=KEY&oe=1#x") == "https://host/a/b.tar"
+
+
+def test_a_failure_is_told_by_its_cause():
+    inner = requests.ConnectionError(ConnectionError("refused"))
+    assert reason(inner) == "cannot be read (refused)"
+
+
+def test_progress_tells_what_was_received_from_what_was_there():
+    progress = Progress(show=False)
+    progress.expect(100)
+    progress.advance(40, received=False)
+    progress.advance(60)
+    assert progress.received == 60
+    progress.close()
+
+
+def _all_of(terminal: int) -> str:
+    said = b""
+    with contextlib.suppress(OSError):  # the other side is closed and all is read
+        while part := os.read(terminal, 65536):
+            said += part
+    os.close(terminal)
+    return said.decode()
+
+
+def test_the_bar_says_bytes_rate_and_time_left_in_a_terminal(monkeypatch):
+    terminal, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    with os.fdopen(side, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        progress = Progress()
+        progress.expect(4_000_000)
+        progress.advance(1_000_000)
+        progress.close()
+    said = _all_of(terminal)
+    assert re.search(r"25%.*1\.00M/4\.00M \[\d\d:\d\d<\d\d:\d\d, [\d.]+.?B/s\]", said)
