@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data.shards import write_json
 from maskspace.training.config import OverfitConfig
@@ -13,7 +14,10 @@ def main() -> None:
     """Write `build/overfit`: the score of each variant and its pictures; fail below the floor."""
     config = load_section(OverfitConfig, "overfit")
     work = work_folder("overfit")
-    scores = overfit(config, Path("build/validate"), work / "run", work / "out")
+    # a task of Ray has no GPU of its own accord
+    map_units = parallel.map_here if config.workers.gpu else parallel.map_units
+    folders = Path("build/validate"), work / "run", work / "out"
+    scores = overfit(config, *folders, map_units=map_units)
     for name, score in scores.items():
         print(f"overfit: {name}: mean best IoU {score:.4f} (floor {config.floor})")
     failed = [name for name, score in scores.items() if score < config.floor]

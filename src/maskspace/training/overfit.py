@@ -5,6 +5,7 @@ into as many regions as the truth has.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from maskspace import pictures
 from maskspace.config import Choice
 from maskspace.data.augment import Crop, label_map_at_depth, random_crop
 from maskspace.data.loader import Mixture, dense
-from maskspace.data.shards import open_shards
+from maskspace.data.shards import MapUnits, open_shards
 from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
 from maskspace.training.config import DistillConfig, OverfitConfig
@@ -26,6 +27,8 @@ from maskspace.training.progress import followed
 from maskspace.training.step import EmbeddingBatch, EmbeddingTask, to_float
 from maskspace.types import Sample
 
+#: What is trained: the feature of one channel, and the full one of three.
+VARIANTS = ("brightness", "colours")
 #: Smaller regions join their nearest neighbour: in their score one wrong pixel would decide.
 MIN_PIXELS = 16
 
@@ -46,18 +49,25 @@ class OverfitTask(EmbeddingTask):
         )
 
 
-def overfit(config: OverfitConfig, shards: Path, run: Path, out: Path) -> dict[str, float]:
+def overfit(
+    config: OverfitConfig, shards: Path, run: Path, out: Path, *, map_units: MapUnits = map
+) -> dict[str, float]:
     """Return the mean best IoU of each variant, 0 to 1; `out/VARIANT.png` shows its partitions.
 
-    Progress is kept in `run/VARIANT`.
+    Progress is kept in `run/VARIANT`. The variants are the units of work.
     """
     samples = open_shards(shards / config.dataset, "train")[: config.images]
-    scores = {}
-    variants = {"brightness": (1, config.brightness), "colours": (3, config.colours)}
-    for name, (colours, objective) in variants.items():
-        model = _trained(config, samples, colours, objective, run / name)
-        scores[name] = _score(_pieces(config, samples), model, out / f"{name}.png")
-    return scores
+    unit = partial(_variant, config=config, samples=samples, run=run.resolve(), out=out.resolve())
+    runs = {f"overfit {name}": run / name for name in VARIANTS}
+    with followed(runs, config.optimisation):
+        return dict(zip(VARIANTS, map_units(unit, VARIANTS), strict=True))
+
+
+def _variant(
+    name: str, *, config: OverfitConfig, samples: list[Sample], run: Path, out: Path
+) -> float:
+    model = _trained(config, samples, name, run / name)
+    return _score(_pieces(config, samples), model, out / f"{name}.png")
 
 
 def _pieces(config: OverfitConfig, samples: list[Sample]) -> tuple[Crop, ...]:
@@ -86,9 +96,10 @@ def _truth(piece: Crop) -> Int64[np.ndarray, "s s"]:
     return labels[tuple(nearest)]
 
 
-def _trained(
-    config: OverfitConfig, samples: list[Sample], colours: int, objective: Choice, folder: Path
-) -> nn.Module:
+def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder: Path) -> nn.Module:
+    colours, objective = {"brightness": (1, config.brightness), "colours": (3, config.colours)}[
+        variant
+    ]
     mixture = Mixture(datasets={config.dataset: samples}, weights={config.dataset: 1.0})
     model = Choice(name=config.model.name, options={**config.model.options, "colours": colours})
     recipe = DistillConfig(
@@ -111,8 +122,7 @@ def _trained(
     )
     torch.set_num_threads(config.workers.threads)
     device = torch.device("cuda" if config.workers.gpu else "cpu")
-    with followed({f"overfit {folder.name}": folder}, recipe.optimisation):
-        return fit(task, recipe.optimisation, folder, worker=Worker(device=device)).cpu()
+    return fit(task, recipe.optimisation, folder, worker=Worker(device=device)).cpu()
 
 
 @torch.inference_mode()

@@ -301,7 +301,7 @@ def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Repor
 
 
 def told(report: Report, expectation: str) -> list[str]:
-    return [w.name for o in report.outcomes if o.name == expectation for w in o.first]
+    return [w.name for o in report.outcomes if o.name == expectation for w in o.worst]
 
 
 @pytest.mark.parametrize("one", FAULTS, ids=lambda f: f"{f.kind}-{f.name}")
@@ -312,7 +312,7 @@ def test_a_planted_fault_is_found_by_its_name(report_of, one: Fault) -> None:
 @pytest.mark.parametrize("kind", sorted({one.kind for one in FAULTS}))
 def test_a_clean_record_beside_them_breaks_nothing(report_of, kind: str) -> None:
     report = report_of(kind)
-    everything = [w.name for o in report.outcomes for w in o.first]
+    everything = [w.name for o in report.outcomes for w in o.worst]
     assert everything and all("bad-" in where for where in everything)
 
 

@@ -47,11 +47,11 @@ def write(folder: Path, train: list[Sample], val: list[Sample]) -> Path:
 
 
 def names(report: Report) -> dict[str, tuple[str, ...]]:
-    return {o.name: tuple(w.name for w in o.first) for o in report.broken}
+    return {o.name: tuple(w.name for w in o.worst) for o in report.broken}
 
 
 def warned(report: Report) -> dict[str, tuple[str, ...]]:
-    return {o.name: tuple(w.name for w in o.first) for o in report.warnings}
+    return {o.name: tuple(w.name for w in o.worst) for o in report.warnings}
 
 
 def check(folder: Path) -> dict[str, tuple[str, ...]]:

@@ -15,25 +15,28 @@ if TYPE_CHECKING:
     from great_expectations.datasource.fluent.interfaces import Batch
 
 #: Records named in the report for each broken expectation.
-FIRST = 10
+WORST = 10
 
 
 @dataclass
 class Tally:
-    """One expectation as its tables come in: rows checked, rows that broke it, the first ones."""
+    """One expectation as its tables come in: rows checked, rows that broke it, the worst ones.
+
+    Of rows that are equally far from what is expected the first come first.
+    """
 
     table: str
     severity: Severity
     checked: int = 0
     failures: int = 0
-    first: list[Where] = field(default_factory=list)
+    worst: list[tuple[float, Where]] = field(default_factory=list)
 
 
 class Checker:
     """Checks tables against a suite, one table of any number of rows at a time.
 
     `check` gives the rows that break each expectation, so that the caller can name them; only
-    counts and the first names are kept.
+    counts and the names of the worst are kept.
     """
 
     def __init__(self, suite: Mapping[str, tuple[Expected, Severity]], bounds: Bounds) -> None:
@@ -57,11 +60,21 @@ class Checker:
                 self.tallies[name].failures += len(broken)
                 yield name, broken
 
-    def tell(self, name: str, rows: np.ndarray, where: Callable[[int], Where]) -> None:
-        """Keep what the first rows that break an expectation are called; `where` names a row."""
-        first = self.tallies[name].first
-        for row in rows[: FIRST - len(first)].tolist():
-            first.append(where(row))
+    def tell(
+        self,
+        name: str,
+        rows: np.ndarray,
+        columns: Mapping[str, np.ndarray],
+        where: Callable[[int], Where],
+    ) -> None:
+        """Keep what the worst rows that break an expectation are called; `where` names a row."""
+        one = self._suite[name][0]
+        excess = one.excess({key: columns[key][rows] for key in one.columns}, self._bounds)
+        excess = np.where(np.isnan(excess), np.inf, excess)  # no number is as far as can be
+        order = np.argsort(-excess, kind="stable")[:WORST]
+        tally = self.tallies[name]
+        told = [(float(excess[at]), where(int(rows[at]))) for at in order]
+        tally.worst = sorted([*tally.worst, *told], key=lambda one: -one[0])[:WORST]
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """Return what has been found so far."""
@@ -72,7 +85,7 @@ class Checker:
                 severity=tally.severity,
                 checked=tally.checked,
                 failures=tally.failures,
-                first=tuple(tally.first),
+                worst=tuple(where for _, where in tally.worst),
             )
             for name, tally in self.tallies.items()
         )

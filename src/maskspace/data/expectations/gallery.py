@@ -1,4 +1,4 @@
-"""The first records of each broken expectation as one picture: the image, the mask outlined."""
+"""The worst records of each broken expectation as one picture: the image, the mask outlined."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,10 +29,10 @@ def write_gallery(path: Path, folder: str | AnyPath, report: Report) -> None:
     shards, images = shards_folder(folder, manifest), images_root(manifest)
     broken = [*report.broken, *report.warnings]
     rows = [
-        (o, [w for w in o.first if w.position >= 0][:SHOWN]) for o in broken if o.table != "shards"
+        (o, [w for w in o.worst if w.position >= 0][:SHOWN]) for o in broken if o.table != "shards"
     ][:ROWS]
     cells = [
-        [_picture(shards / report.shards[w.shard], w, images) for w in first] for _, first in rows
+        [_picture(shards / report.shards[w.shard], w, images) for w in worst] for _, worst in rows
     ]
     names = [f"{outcome.severity}: {outcome.name}" for outcome, _ in rows]
     titles = _titles(report, rows)
@@ -42,8 +42,8 @@ def write_gallery(path: Path, folder: str | AnyPath, report: Report) -> None:
 def _titles(report: Report, rows: Sequence[tuple[Outcome, Sequence[Where]]]) -> list[str]:
     if not rows:
         return [f"{report.dataset}: nothing to show, {len(report.outcomes)} expectations"]
-    most = max(len(first) for _, first in rows)
-    return [f"{report.dataset}, {number} of the first" for number in range(1, most + 1)]
+    most = max(len(worst) for _, worst in rows)
+    return [f"{report.dataset}, number {number}" for number in range(1, most + 1)]
 
 
 def _picture(shard: AnyPath, where: Where, images: AnyPath | None) -> UInt8[np.ndarray, "r s 3"]:

@@ -24,14 +24,14 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One expectation on one table: how many rows were checked, how many broke it, the first."""
+    """One expectation on one table: how many rows were checked, how many broke it, the worst."""
 
     table: str
     name: str
     severity: Severity
     checked: int
     failures: int
-    first: tuple[Where, ...]
+    worst: tuple[Where, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def metrics(report: Report) -> dict[str, object]:
 def write_report(folder: Path, report: Report) -> None:
     """Write `metrics.json`, `report.json` and `report.html`: the same bytes for the same report."""
     outcomes = [
-        {**asdict(one), "first": [row.name for row in one.first], "success": not one.failures}
+        {**asdict(one), "worst": [row.name for row in one.worst], "success": not one.failures}
         for one in report.outcomes
     ]
     value = {
@@ -105,7 +105,7 @@ def require_valid(report: Report, *, details: Path) -> None:
         more = f", and {outcome.failures - 1} more" if outcome.failures > 1 else ""
         rest = f"; {others} more expectations are broken" if others else ""
         raise ValueError(
-            f"{outcome.first[0].name}: breaks {outcome.name!r}{more}{rest}; see {details}, "
+            f"{outcome.worst[0].name}: breaks {outcome.name!r}{more}{rest}; see {details}, "
             "mend the data and make the shards again"
         )
 
@@ -127,17 +127,17 @@ def _page(report: Report) -> str:
         f"<style>{_STYLE}</style><h1>{name}: {len(report.outcomes)} expectations, {verdict}, "
         f"{told}</h1><p>The suite of {html.escape(report.kind)}; {len(EXPECTATIONS)} expectations "
         "are known. Each looks at the rows of one table.</p>"
-        "<table><tr><th>table<th>expectation<th>severity<th>rows<th>broken<th>first</tr>\n"
+        "<table><tr><th>table<th>expectation<th>severity<th>rows<th>broken<th>worst</tr>\n"
         + "\n".join(map(_row, report.outcomes))
-        + '\n</table><p><img src="gallery.png" alt="The first records of each broken expectation">'
+        + '\n</table><p><img src="gallery.png" alt="The worst records of each broken expectation">'
         "</p></html>\n"
     )
 
 
 def _row(outcome: Outcome) -> str:
-    first = html.escape("; ".join(row.name for row in outcome.first))
+    worst = html.escape("; ".join(row.name for row in outcome.worst))
     mark = f' class="{outcome.severity}"' if outcome.failures else ""
     return (
         f"<tr{mark}><td>{outcome.table}<td>{html.escape(outcome.name)}<td>{outcome.severity}"
-        f'<td class="n">{outcome.checked}<td class="n">{outcome.failures}<td>{first}</tr>'
+        f'<td class="n">{outcome.checked}<td class="n">{outcome.failures}<td>{worst}</tr>'
     )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
+
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
@@ -19,6 +21,10 @@ TABLES = ("shards", "records", "images", "masks", "dataset")
 Bounds = Mapping[str, Any]
 
 Build: TypeAlias = "Callable[[Any, Bounds], Expectation]"
+Columns: TypeAlias = Mapping[str, np.ndarray]
+
+#: How far the rows of a table, given as columns, are from what is expected: larger is worse.
+Excess: TypeAlias = Callable[[Columns, Bounds], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -29,35 +35,59 @@ class Expected:
     severity: Severity
     columns: tuple[str, ...]
     build: "Build"
+    excess: Excess
 
 
-def _true(column: str) -> "tuple[tuple[str, ...], Build]":
-    return (column,), lambda gx, _: gx.ExpectColumnValuesToBeInSet(column=column, value_set=[True])
+_Check: TypeAlias = "tuple[tuple[str, ...], Build, Excess]"
 
 
-def _equal(first: str, second: str) -> "tuple[tuple[str, ...], Build]":
-    return (first, second), lambda gx, _: gx.ExpectColumnPairValuesToBeEqual(
-        column_A=first, column_B=second
+def _true(column: str) -> "_Check":
+    return (
+        (column,),
+        lambda gx, _: gx.ExpectColumnValuesToBeInSet(column=column, value_set=[True]),
+        lambda columns, _: np.zeros(len(columns[column])),
     )
 
 
-def _within(
-    column: str, low: str | int | None = None, high: str | int | None = None
-) -> "tuple[tuple[str, ...], Build]":
-    """Return what builds "the column is in [low, high]"; strings are names of bounds."""
+def _equal(first: str, second: str) -> "_Check":
+    def excess(columns: Columns, _: Bounds) -> np.ndarray:
+        values = columns[first], columns[second]
+        if all(one.dtype.kind in "iuf" for one in values):
+            return np.abs(values[0].astype(float) - values[1].astype(float))
+        return np.zeros(len(values[0]))
+
+    return (
+        (first, second),
+        lambda gx, _: gx.ExpectColumnPairValuesToBeEqual(column_A=first, column_B=second),
+        excess,
+    )
+
+
+def _within(column: str, low: str | int | None = None, high: str | int | None = None) -> "_Check":
+    """Return what checks "the column is in [low, high]"; strings are names of bounds."""
+
+    def ends(bounds: Bounds) -> tuple[Any, Any]:
+        at = [bounds[end] if isinstance(end, str) else end for end in (low, high)]
+        return at[0], at[1]
 
     def build(gx: Any, bounds: Bounds) -> "Expectation":
-        ends = (bounds[end] if isinstance(end, str) else end for end in (low, high))
-        return gx.ExpectColumnValuesToBeBetween(
-            column=column, **dict(zip(("min_value", "max_value"), ends, strict=True))
-        )
+        least, most = ends(bounds)
+        return gx.ExpectColumnValuesToBeBetween(column=column, min_value=least, max_value=most)
 
-    return (column,), build
+    def excess(columns: Columns, bounds: Bounds) -> np.ndarray:
+        least, most = ends(bounds)
+        values = columns[column].astype(float)
+        below = -np.inf if least is None else least - values
+        above = -np.inf if most is None else values - most
+        return np.maximum(below, above)
+
+    return (column,), build, excess
 
 
-def _alone(column: str) -> "tuple[tuple[str, ...], Build]":
-    """Return what builds "no other record or mask is named in this column"."""
-    return _within(column, high=-1)
+def _alone(column: str) -> "_Check":
+    """Return what checks "no other record or mask is named in this column"."""
+    columns, build, _ = _within(column, high=-1)
+    return columns, build, lambda table, _: np.zeros(len(table[column]))
 
 
 #: Every expectation by its name in reports and in `validate.severities`.

@@ -154,7 +154,7 @@ class _Run:
 
     def _check(self, table: str, columns: Columns, where: "_Where") -> None:
         for name, broken in self.checker.check(table, columns):
-            self.checker.tell(name, broken, partial(where, name))
+            self.checker.tell(name, broken, columns, partial(where, name))
             if self.config.quarantine and self.checker.tallies[name].severity == "error":
                 self._condemn(name, broken, columns, partial(where, name))
 
