@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from maskspace.cli import main
-from maskspace.data import READERS, download
+from maskspace.data import READERS
+from maskspace.download import tasks
 from maskspace.download.catalogue import OFFICIAL, OfficialDataset, OfficialFile
 from samples.make_samples import SCENE
 from tests.download.web_server import drop_after, first_times, web_server
@@ -274,7 +275,7 @@ def small_coco(server, monkeypatch):
         for name, content in files.items()
     )
     coco = OfficialDataset(kind="coco", licence=OFFICIAL["coco"].licence, size="2", files=official)
-    monkeypatch.setattr(download, "OFFICIAL", {"coco": coco})
+    monkeypatch.setattr(tasks, "OFFICIAL", {"coco": coco})
     return ["download", "coco", "--mirror", server.url, "--out"]
 
 
