@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskspace.download.remote_body import Body, ChangedError, NoRangesError, Version
-from maskspace.download.transport import StoppedError, Transport
+from maskspace.download.transport import StoppedError
 from tests.download.web_server import drop_after, first_times, web_server
 
 CONTENT = np.random.default_rng(0).bytes(100_000)
@@ -15,12 +15,6 @@ def server():
     with web_server() as running:
         running.files["a.bin"] = CONTENT
         yield running
-
-
-@pytest.fixture
-def transport():
-    with Transport(attempts=4, backoff=0.01, timeout=5.0, show=False) as made:
-        yield made
 
 
 def read_all(body: Body) -> bytes:

@@ -8,7 +8,6 @@ import pytest
 from maskspace.download import archives, remote_zip
 from maskspace.download.archives import Packed
 from maskspace.download.remote_zip import RemoteArchive, choose, fetch_missing, without_folder
-from maskspace.download.transport import Transport
 from tests.download.web_server import drop_after, first_times, web_server
 
 RNG = np.random.default_rng(0)
@@ -28,12 +27,6 @@ def server():
     with web_server() as running:
         running.files["s.zip"] = make_zip(FILES)
         yield running
-
-
-@pytest.fixture
-def transport():
-    with Transport(attempts=4, backoff=0.01, timeout=5.0, show=False) as made:
-        yield made
 
 
 def fetch(server, transport, folder, names) -> None:

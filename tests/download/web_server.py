@@ -94,8 +94,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for first in range(0, len(body) if self.cut is None else self.cut, 8192):
             piece = body[first : min(first + 8192, len(body) if self.cut is None else self.cut)]
-            self.wfile.write(piece)
+            # before: a client that has them may look at once
             self.server.served[self.name] += len(piece)
+            self.wfile.write(piece)
             if self.pace is not None:
                 time.sleep(len(piece) / self.pace)
         if self.cut is not None:

@@ -6,7 +6,7 @@ counted from the masks, not taken from the file.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import cast
@@ -69,14 +69,25 @@ def read_coco(
     ][:limit]
     if not listed:
         raise ValueError(f"{root}: no image with an annotation; set unannotated to keep the others")
+    return coco_source(partial(_sample, containment=containment), folder, listed, images)
+
+
+def coco_source(
+    read: Callable[..., Sample],
+    root: AnyPath,
+    listed: list[tuple[AnyPath, str | None, CocoImage]],
+    images: str | None,
+) -> Source:
+    """Return the source of listed images: JSON, split and entry of each, in their order.
+
+    `read(index, root, listed, folders)` makes a sample; `images` is the folder that was given.
+    """
     folders = image_folders(images, [path.stem for path, _, _ in listed])
-    find_image(listed[0][2], folder, folders)  # a wrong root is known before the first shard
+    find_image(listed[0][2], root, folders)  # a wrong root is known before the first shard
     return Source(
         keys=tuple(safe_key(image.names[0].rsplit(".", 1)[0]) for _, _, image in listed),
         splits=tuple(own for _, own, _ in listed),
-        read=partial(
-            _sample, root=folder, listed=tuple(listed), folders=folders, containment=containment
-        ),
+        read=partial(read, root=root, listed=tuple(listed), folders=folders),
     )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Int64
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
 from maskspace.data.files import check_split, dataset_root, inside, safe_key
 from maskspace.data.images import image_size_hw
-from maskspace.data.readers.coco import SPLITS, image_folders
+from maskspace.data.readers.coco import SPLITS, coco_source
 from maskspace.data.readers.coco_json import (
     MAX_JSON_BYTES,
     CocoImage,
@@ -59,15 +59,7 @@ def read_coco_panoptic(
     ][:limit]
     if not listed:
         raise ValueError(f"{root}: its panoptic JSON annotates no image; correct the root")
-    folders = image_folders(images, [path.stem for path, _, _ in listed])
-    find_image(listed[0][2], folder, folders)  # a wrong root is known before the first shard
-    return Source(
-        keys=tuple(safe_key(image.names[0].rsplit(".", 1)[0]) for _, _, image in listed),
-        splits=tuple(own for _, own, _ in listed),
-        read=partial(
-            _sample, root=folder, listed=tuple(listed), folders=folders, containment=containment
-        ),
-    )
+    return coco_source(partial(_sample, containment=containment), folder, listed, images)
 
 
 def _sample(
