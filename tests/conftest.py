@@ -18,3 +18,13 @@ def assets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real images at {folder}; set MASKSPACE_ASSETS")
     return folder
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The folder of numbers recorded from reference implementations; tests skip without it."""
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("MASKSPACE_VECTORS", root.parent / "shared" / "vectors"))
+    if not folder.is_dir():
+        pytest.skip(f"no recorded vectors at {folder}; set MASKSPACE_VECTORS")
+    return folder

@@ -1,42 +1,121 @@
+"""Laws that every entry of the table of mask losses obeys, and of what they share."""
+
 import pytest
 import torch
 
 from maskspace.objectives import MASK_LOSSES
-from maskspace.objectives.masks import normalised_focal, soft_iou
+from maskspace.objectives.masks import mean_over_known, mean_over_maps
+
+NAMES = sorted(MASK_LOSSES)
+#: Bounded losses and likelihoods, which a very sure right answer brings to 0.
+REACHES_ZERO = 1e-3
 
 
-@pytest.mark.parametrize("name", sorted(MASK_LOSSES))
-def test_right_is_near_zero_and_wrong_is_worse(name):
+@pytest.fixture
+def maps():
+    """Three maps of logits with their truth, a third of it unknown; the last all unknown."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(-1, 2, (3, 9, 8), generator=generator).float()
+    truth[2] = -1
+    return 2 * torch.randn(3, 9, 8, generator=generator), truth
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_right_costs_nothing_and_beats_shuffled_which_beats_wrong(name):
     truth = (torch.arange(64).view(1, 8, 8) % 3 == 0).float()
-    right, wrong = (truth * 2 - 1) * 12, (1 - truth * 2) * 12
-    assert MASK_LOSSES[name](right, truth) < 1e-2
-    assert MASK_LOSSES[name](wrong, truth) > 0.8
+    right = (truth * 2 - 1) * 12
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    shuffled = right.flatten()[order].view_as(right)
+    loss = MASK_LOSSES[name]
+    assert 0 <= loss(right, truth) < REACHES_ZERO < loss(shuffled, truth) < loss(-right, truth)
+    assert loss(-right, truth) > 0.6
 
 
-@pytest.mark.parametrize("name", sorted(MASK_LOSSES))
-def test_unknown_pixels_change_nothing(name):
-    torch.manual_seed(0)
-    truth, logits = (torch.rand(2, 6, 6) > 0.5).float(), torch.randn(2, 6, 6)
-    truth[:, :2] = -1
-    other = logits.clone()
-    other[:, :2] = 9.0
-    torch.testing.assert_close(MASK_LOSSES[name](logits, truth), MASK_LOSSES[name](other, truth))
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_pixels_change_nothing(name, maps):
+    logits, truth = maps
+    other = torch.where(truth < 0, 50.0, logits).requires_grad_()
+    value = MASK_LOSSES[name](other, truth)
+    torch.testing.assert_close(value, MASK_LOSSES[name](logits, truth), atol=0, rtol=0)
+    (gradient,) = torch.autograd.grad(value, other)
+    assert (gradient[truth < 0] == 0).all()
+    assert (gradient[:2].abs().amax((1, 2)) > 0).all()
 
 
-def test_focal_equals_its_definition_on_one_mask():
-    torch.manual_seed(0)
-    logits, truth = torch.randn(1, 5, 5), (torch.rand(1, 5, 5) > 0.5).float()
-    agreement = 1 - (truth - logits.sigmoid()).abs()
-    weight = (1 - agreement) ** 2
-    weight = weight * 25 / weight.sum()
-    expected = (-0.5 * weight * agreement.log()).mean()
-    torch.testing.assert_close(normalised_focal(logits, truth), expected)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_map_of_unknown_pixels_costs_exactly_nothing(name, maps):
+    logits = maps[0].clone().requires_grad_()
+    value = MASK_LOSSES[name](logits, torch.full_like(logits, -1))
+    value.backward()
+    assert value == 0
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
 
 
-def test_soft_iou_of_hard_masks_is_one_minus_iou_with_a_pixel_added():
-    truth = torch.zeros(1, 4, 4)
-    truth[:, :2] = 1
-    predicted = torch.zeros(1, 4, 4)
-    predicted[:, 1:3] = 1
-    value = soft_iou((predicted * 2 - 1) * 50, truth)
-    assert value == pytest.approx(1 - (4 + 1) / (12 + 1))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_is_the_mean_of_its_maps_by_weight(name, maps):
+    logits, truth = maps
+    loss = MASK_LOSSES[name]
+    singles = torch.stack([loss(logits[i : i + 1], truth[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(loss(logits, truth), singles.mean())
+    weight = torch.tensor([0.5, 3.0, 0.0])
+    expected = (singles * weight).sum() / weight.sum()
+    torch.testing.assert_close(loss(logits, truth, weight), expected)
+    assert loss(logits, truth, torch.zeros(3)) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_order_of_pixels_does_not_matter(name, maps):
+    logits, truth = maps
+    flipped = MASK_LOSSES[name](logits.flip(1, 2), truth.flip(1, 2))
+    torch.testing.assert_close(MASK_LOSSES[name](logits, truth), flipped)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e2, 1e6])
+@pytest.mark.parametrize("fill", [0.0, 1.0, None])
+def test_values_and_gradients_are_finite(name, scale, fill, maps):
+    noise, truth = maps
+    truth = truth if fill is None else torch.full_like(truth, fill)
+    for logits in (noise * scale, noise.abs() * scale, torch.zeros_like(noise)):
+        logits.requires_grad_()
+        value = MASK_LOSSES[name](logits, truth)
+        (gradient,) = torch.autograd.grad(value, logits)
+        assert value.isfinite()
+        assert value >= 0
+        assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_those_of_finite_differences(name, maps):
+    logits, truth = maps[0].double().requires_grad_(), maps[1].double()
+    # the normaliser of the focal loss is a constant for the gradient; with it, see its own tests
+    options = {"normaliser_gradient": True} if name == "normalised_focal" else {}
+    assert torch.autograd.gradcheck(
+        lambda z: MASK_LOSSES[name](z, truth, torch.tensor([1.0, 0.5, 2.0]), **options), logits
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_is_summed_in_float32(name):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 96, 96, generator=generator).bfloat16()
+    truth = torch.randint(-1, 2, (2, 96, 96), generator=generator).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = MASK_LOSSES[name](logits, truth)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, MASK_LOSSES[name](logits.float(), truth))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_down_the_gradient_lowers_the_loss(name, maps):
+    logits, truth = maps[0].clone().requires_grad_(), maps[1]
+    value = MASK_LOSSES[name](logits, truth)
+    (gradient,) = torch.autograd.grad(value, logits)
+    assert MASK_LOSSES[name](logits - gradient, truth) < value
+
+
+def test_means_of_nothing_are_zero():
+    values = torch.rand(2, 3, 3)
+    assert (mean_over_known(values, torch.zeros_like(values, dtype=torch.bool)) == 0).all()
+    assert mean_over_maps(values[:0, 0, 0], None) == 0

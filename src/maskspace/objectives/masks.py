@@ -1,42 +1,63 @@
-"""Losses between a map of mask logits and a true mask: what the clicker minimises.
+"""What the losses of mask logits share: known pixels, margins, means over pixels and over maps.
 
-Normalised focal loss: Sofiiuk et al. 2019 (arXiv 1909.07829), eq. 5, with SegNext's constants. Soft
-IoU: Rahman and Wang 2016.
+A loss takes logits, a truth that is 1 on the object, 0 off it and -1 where it is unknown, and
+optionally the weight of each map in the mean. Weights are positional, because what is keyword-only
+is an option that a parameter file may set. Half precision is summed in float32.
 """
 
+from typing import Protocol, runtime_checkable
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def normalised_focal(
-    logits: Float[Tensor, "b h w"],
-    truth: Float[Tensor, "b h w"],
-    *,
-    alpha: float = 0.5,
-    gamma: float = 2.0,
+@runtime_checkable
+class MaskLoss(Protocol):
+    """A mean over maps, equal or weighted; a map without a known pixel costs 0."""
+
+    def __call__(
+        self,
+        logits: Float[Tensor, "b h w"],
+        truth: Float[Tensor, "b h w"],
+        weight: Float[Tensor, " b"] | None = None,
+        /,
+    ) -> Float[Tensor, ""]:
+        """Return the (weighted) mean over the maps."""
+        ...
+
+
+def at_least_float32(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return half precision as float32, and anything wider as it is."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def margins(
+    logits: Float[Tensor, "b h w"], truth: Float[Tensor, "b h w"]
+) -> Float[Tensor, "b h w"]:
+    """Return how far every logit is on the right side of 0; unknown pixels count as off."""
+    wide = at_least_float32(logits)
+    return torch.where(truth > 0.5, wide, -wide)
+
+
+def probabilities(
+    logits: Float[Tensor, "b h w"], truth: Float[Tensor, "b h w"]
+) -> Float[Tensor, "b h w"]:
+    """Return the probability of the object at every pixel, 0 where the truth is unknown."""
+    return torch.where(truth >= 0, at_least_float32(logits).sigmoid(), 0.0)
+
+
+def mean_over_known(
+    values: Float[Tensor, "b h w"], known: Bool[Tensor, "b h w"]
+) -> Float[Tensor, " b"]:
+    """Return the mean of each map over its known pixels; 0 where there is none."""
+    return torch.where(known, values, 0.0).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
+
+
+def mean_over_maps(
+    values: Float[Tensor, " b"], weight: Float[Tensor, " b"] | None
 ) -> Float[Tensor, ""]:
-    """Return the focal loss whose weights sum to the number of valid pixels in each mask.
-
-    `truth` is 1 on the object, 0 off it, -1 where it is unknown. The normaliser is a constant for
-    the gradient. A perfect prediction gives about 1e-6, not 0.
-    """
-    epsilon = 1e-12
-    logits, valid = logits.float(), truth >= 0
-    agreement = torch.where(valid, 1 - (truth - logits.sigmoid()).abs(), 1.0)
-    weight = (1 - agreement) ** gamma
-    count = valid.sum((1, 2))
-    weight = weight * (count / (weight.detach().sum((1, 2)) + epsilon))[:, None, None]
-    balance = torch.where(truth > 0.5, alpha, 1 - alpha) * valid
-    loss = -balance * weight * torch.log((agreement + epsilon).clamp(max=1))
-    return (loss.sum((1, 2)) / (count + epsilon)).mean()
-
-
-def soft_iou(logits: Float[Tensor, "b h w"], truth: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
-    """Return 1 - soft intersection over union, one pixel added to both; in [0, 1]."""
-    valid = (truth >= 0).float()
-    probability = logits.float().sigmoid() * valid
-    true = truth.clamp(min=0) * valid
-    shared = (probability * true).sum((1, 2))
-    union = (probability + true).sum((1, 2)) - shared
-    return (1 - (shared + 1) / (union + 1)).mean()
+    """Return the weighted mean of the maps' losses, of equal weight without one; 0 of no weight."""
+    weight = torch.ones_like(values) if weight is None else weight
+    tiny = torch.finfo(values.dtype).tiny
+    return (values * weight).sum() / weight.sum().clamp(min=tiny)

@@ -1,0 +1,22 @@
+"""Dice loss: V-Net, Milletari et al. 2016 (arXiv 1606.04797): squares in the denominator.
+
+The paper's coefficient is maximised; here 1 - it is minimised, with one pixel added to both sides
+of the fraction, so that two empty masks agree.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from maskspace.objectives.masks import mean_over_maps, probabilities
+
+
+def dice(
+    logits: Float[Tensor, "b h w"],
+    truth: Float[Tensor, "b h w"],
+    weight: Float[Tensor, " b"] | None = None,
+) -> Float[Tensor, ""]:
+    """Return 1 - (2 sum p t + 1) / (sum p^2 + sum t^2 + 1); in [0, 1]."""
+    probability, true = probabilities(logits, truth), truth.clamp(min=0)
+    shared = (probability * true).sum((1, 2))
+    total = (probability.square() + true).sum((1, 2))  # a truth of 0 or 1 is its own square
+    return mean_over_maps(1 - (2 * shared + 1) / (total + 1), weight)

@@ -1,0 +1,18 @@
+"""Hinge of every pixel: exactly 0 where all logits are on their side by a margin."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from maskspace.objectives.masks import margins, mean_over_known, mean_over_maps
+
+
+def hinge(
+    logits: Float[Tensor, "b h w"],
+    truth: Float[Tensor, "b h w"],
+    weight: Float[Tensor, " b"] | None = None,
+    *,
+    margin: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Return the mean over maps of how much each known pixel falls short of the margin."""
+    short = (margin - margins(logits, truth)).clamp(min=0)
+    return mean_over_maps(mean_over_known(short, truth >= 0), weight)

@@ -1,0 +1,48 @@
+"""Level-line loss: one logit a pixel that has every mask of a nest as an upper level set.
+
+An ordinal, or cumulative-link, model with known thresholds (all-threshold form: Rennie and Srebro
+2005): for masks M_1 inside M_2 inside ... M_K, a pixel's rank is the number of masks that hold it
+and p(pixel in M_k) = sigmoid(z - logit t_k), so the finest mask has the highest threshold.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.objectives.masks import MaskLoss, at_least_float32
+
+
+def level_line(
+    base: MaskLoss, logits: Float[Tensor, "b h w"], nest: Float[Tensor, "b m h w"]
+) -> Float[Tensor, ""]:
+    """Return the mean over images of (1/K) sum_k base(z - logit t_k, M_k); K may differ.
+
+    `nest` holds each image's masks finest first, 1 on, 0 off, -1 unknown. A mask that is -1
+    everywhere is padding, wherever it stands, and does not count towards K; an image of nothing
+    else takes no part in the mean, which is 0 where no image does. With one mask an image, this
+    is `base`.
+
+    Likelihoods are least between the thresholds of the two masks that a pixel is between, for K up
+    to 4: of five masks or more the outermost rings are drawn further out. A hinge can be 0 only if
+    its margin is at most half of the smallest step between thresholds: 0.69, 0.55 and 0.40 for K of
+    2, 3 and 4.
+    """
+    real = (nest >= 0).any(3).any(2)
+    number = real.sum(1, keepdim=True)
+    shifted = (
+        at_least_float32(logits)[:, None]
+        - threshold_logits(real.cumsum(1), number)[..., None, None]
+    )
+    weight = torch.where(real, 1 / number.clamp(min=1), 0.0)
+    return base(shifted.flatten(0, 1), nest.flatten(0, 1), weight.flatten())
+
+
+def threshold_logits(rank: Int[Tensor, "b m"], number: Int[Tensor, "b 1"]) -> Float[Tensor, "b m"]:
+    """Return logit t of the mask of each rank, 1 the finest, among so many masks."""
+    rank = rank.clamp(min=1)
+    return torch.log((number + 1 - rank).clamp(min=1)) - torch.log(rank)
+
+
+def levels_of(number: int) -> tuple[float, ...]:
+    """Return the thresholds t_k = (K - k + 1) / (K + 1) of K nested masks, finest first."""
+    return tuple((number - k + 1) / (number + 1) for k in range(1, number + 1))

@@ -1,0 +1,60 @@
+"""Lovász losses: the convex closure of 1 - IoU, Berman et al. 2018 (arXiv 1705.08790).
+
+Per map, eqs. 8 and 9 on the errors of the Lovász hinge or of the probabilities (Lovász-Softmax of
+two classes, the foreground alone averaged).
+The gradient of the extension is written out instead of being a difference of neighbouring IoUs,
+which in float32 would keep one digit or two of it on a megapixel.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from maskspace.objectives.masks import margins, mean_over_maps
+
+
+def lovasz_hinge(
+    logits: Float[Tensor, "b h w"],
+    truth: Float[Tensor, "b h w"],
+    weight: Float[Tensor, " b"] | None = None,
+    *,
+    margin: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Return the mean over maps of the Lovász extension of 1 - IoU at the hinge errors.
+
+    Convex in the logits, at least `margin` times 1 - IoU of the logits cut at 0, and 0 where all
+    are on their side by the margin.
+    """
+    errors = (margin - margins(logits, truth)).clamp(min=0)
+    return mean_over_maps(jaccard_extension(errors, truth > 0.5, truth >= 0), weight)
+
+
+def lovasz_sigmoid(
+    logits: Float[Tensor, "b h w"],
+    truth: Float[Tensor, "b h w"],
+    weight: Float[Tensor, " b"] | None = None,
+) -> Float[Tensor, ""]:
+    """Return the mean over maps of the Lovász extension of 1 - IoU at |truth - p|; in [0, 1]."""
+    errors = (-margins(logits, truth)).sigmoid()
+    return mean_over_maps(jaccard_extension(errors, truth > 0.5, truth >= 0), weight)
+
+
+def jaccard_extension(
+    errors: Float[Tensor, "b h w"], true: Bool[Tensor, "b h w"], known: Bool[Tensor, "b h w"]
+) -> Float[Tensor, " b"]:
+    """Return for each map the Lovász extension of 1 - IoU at its errors, which are at least 0.
+
+    Where the errors are 0 or 1 this is 1 - IoU of the mask that is wrong where they are 1; an
+    empty true mask has IoU 1 with nothing and 0 with anything else.
+    """
+    # unknown pixels come last, so that they are in no set that holds a known one
+    ordered, order = torch.where(known, errors, -1.0).flatten(1).sort(dim=1, descending=True)
+    hit = true.flatten(1).gather(1, order)
+    missed = hit.cumsum(1, dtype=torch.int32)
+    shared = hit.sum(1, keepdim=True) - missed
+    union = shared + torch.arange(1, hit.shape[1] + 1, device=hit.device)
+    shared, union = shared.to(errors.dtype), union.to(errors.dtype)
+    # one more true pixel wrong loses 1/union; one more false one, shared/union(before, after),
+    # except that the first on an empty mask loses everything
+    added = torch.where(union > 1, shared / (union * (union - 1)).clamp(min=1), 1.0)
+    return (ordered.clamp(min=0) * torch.where(hit, 1 / union, added)).sum(1)

@@ -1,0 +1,105 @@
+from itertools import permutations, product
+
+import pytest
+import torch
+
+from maskspace.objectives.lovasz import jaccard_extension, lovasz_hinge, lovasz_sigmoid
+
+
+def jaccard_loss(wrong, true):
+    """1 - IoU of the mask that differs from the true one where `wrong`."""
+    predicted = wrong != true
+    union = (predicted | true).sum()
+    return 0.0 if union == 0 else float(1 - (predicted & true).sum() / union)
+
+
+def convex_closure(errors, true):
+    """The largest of all linear functions below the set function, one for each order of pixels.
+
+    The vertices of the base polytope of a submodular function are its greedy vectors, and the
+    convex closure is the support function of that polytope: no sorting takes part.
+    """
+    vectors = []
+    for order in permutations(range(len(true))):
+        wrong, before, vector = torch.zeros_like(true), 0.0, torch.zeros(len(true))
+        for pixel in order:
+            wrong[pixel] = True
+            after = jaccard_loss(wrong, true)
+            vector[pixel], before = after - before, after
+        vectors.append(vector)
+    return (torch.stack(vectors) @ errors).max()
+
+
+@pytest.mark.parametrize("true", list(product([False, True], repeat=5)), ids=str)
+def test_value_is_the_convex_closure_of_one_minus_iou(true):
+    true = torch.tensor(true)
+    for seed in range(3):
+        errors = 3 * torch.rand(5, generator=torch.Generator().manual_seed(seed))
+        value = jaccard_extension(
+            errors.view(1, 1, 5), true.view(1, 1, 5), torch.ones(1, 1, 5, dtype=torch.bool)
+        )
+        torch.testing.assert_close(value[0], convex_closure(errors, true))
+
+
+def test_at_the_corners_it_is_one_minus_iou():
+    known = torch.ones(1, 2, 2, dtype=torch.bool)
+    for true in product([False, True], repeat=4):
+        for wrong in product([False, True], repeat=4):
+            true_mask, wrong_mask = torch.tensor(true), torch.tensor(wrong)
+            value = jaccard_extension(
+                wrong_mask.float().view(1, 2, 2), true_mask.view(1, 2, 2), known
+            )
+            assert float(value) == pytest.approx(jaccard_loss(wrong_mask, true_mask))
+
+
+def test_it_equals_the_difference_of_neighbouring_ious_in_double():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 20, 30, generator=generator, dtype=torch.double)
+    truth = torch.randint(-1, 2, (3, 20, 30), generator=generator).double()
+    values = []
+    for z, y in zip(logits, truth, strict=True):
+        true = y[y >= 0]
+        errors, order = (1 - z[y >= 0] * (2 * true - 1)).clamp(min=0).sort(descending=True)
+        true = true[order]
+        shared, union = true.sum() - true.cumsum(0), true.sum() + (1 - true).cumsum(0)
+        loss = torch.cat([torch.zeros(1), 1 - shared / union])
+        values.append((errors * loss.diff()).sum())
+    torch.testing.assert_close(lovasz_hinge(logits, truth), torch.stack(values).mean())
+
+
+def test_the_hinge_is_convex_and_bounds_one_minus_iou():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(-1, 2, (1, 6, 6), generator=generator).float()
+    for _ in range(20):
+        one, other = 2 * torch.randn(2, 1, 6, 6, generator=generator)
+        middle = lovasz_hinge((one + other) / 2, truth)
+        assert middle <= (lovasz_hinge(one, truth) + lovasz_hinge(other, truth)) / 2 + 1e-6
+        wrong = ((one > 0) != (truth > 0.5))[truth >= 0]
+        assert lovasz_hinge(one, truth) >= jaccard_loss(wrong, truth[truth >= 0] > 0.5) - 1e-6
+
+
+def test_the_margin_is_a_change_of_unit():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 5, generator=generator)
+    truth = torch.randint(-1, 2, (2, 5, 5), generator=generator).float()
+    scaled = 0.5 * lovasz_hinge(logits / 0.5, truth)
+    torch.testing.assert_close(lovasz_hinge(logits, truth, margin=0.5), scaled)
+
+
+def test_small_gradients_of_a_large_mask_are_exact():
+    """On a megapixel every true pixel that is missed loses one part in the union."""
+    side = 1024
+    truth = torch.ones(1, side, side)
+    logits = torch.linspace(-0.9, 0.9, side * side).view(1, side, side).requires_grad_()
+    lovasz_hinge(logits, truth).backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.full_like(truth, -1 / side**2), rtol=1e-6, atol=0)
+
+
+def test_of_sure_probabilities_it_is_one_minus_iou():
+    truth = torch.zeros(1, 4, 4)
+    truth[:, :2] = 1
+    predicted = torch.zeros(1, 4, 4)
+    predicted[:, 1:3] = 1
+    value = lovasz_sigmoid((predicted * 2 - 1) * 50, truth)
+    assert value == pytest.approx(1 - 4 / 12)
