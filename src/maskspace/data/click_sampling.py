@@ -1,0 +1,275 @@
+"""Clicks to train on: drawn from the masks of a crop, or from the errors of a prediction.
+
+`many_clicks` and `next_training_clicks` follow the training of SegNext (Q. Liu et al., 2024, arXiv
+2404.00741), which is that of RITM (K. Sofiiuk et al., 2021, arXiv 2102.06583): first clicks of both
+signs, their numbers falling off by 0.8 a click, then clicks simulated from the errors. Departure:
+simulated clicks have rows of their own and replace none of the first ones. `one_click` and
+`one_signed_click` train a model that answers each click by itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from scipy import ndimage
+
+from maskspace import masks as algebra
+from maskspace.data.chamfer import chamfer_depth
+from maskspace.data.clicks import center_click
+
+#: How much less likely each further click is.
+FALL_OFF = 0.8
+#: A mask is eroded by so many pixels before positive clicks are drawn, if more than so many remain.
+ERODED_PIXELS, LEAST_REMAINING = 3, 10
+#: The ring that negative clicks are drawn from is so wide, for each pixel of the root of the area.
+RING_WIDTH = 0.1
+#: How often a negative click comes from the ring, from other objects, from all that is no target.
+REGION_SHARES = (0.5, 0.4, 0.1)
+
+
+@dataclass(frozen=True)
+class DrawnClicks:
+    """Clicks as rows (row, column, sign), sign 0 where there is none, and the mask they mean."""
+
+    clicks: Float32[np.ndarray, "k 3"]
+    target: Bool[np.ndarray, "h w"]
+
+
+class ClickSampler(Protocol):
+    """Draw clicks from the masks of a crop and their depths in the nest.
+
+    The number of rows depends on the options only. None: this crop has nothing to click.
+    """
+
+    def __call__(
+        self,
+        masks: Bool[np.ndarray, "n h w"],
+        depths: Int64[np.ndarray, " n"],
+        generator: np.random.Generator,
+    ) -> DrawnClicks | None:
+        """Return the clicks and their target."""
+        ...
+
+
+def many_clicks(
+    masks: Bool[np.ndarray, "n h w"],
+    depths: Int64[np.ndarray, " n"],
+    generator: np.random.Generator,
+    *,
+    max_positive: int = 24,
+    max_negative: int = 24,
+    merge_share: float = 0.15,
+    least_pixels: int = 1000,
+    erode_share: float = 0.9,
+    empty_share: float = 0.05,
+    spare: int = 3,
+) -> DrawnClicks | None:
+    """Return clicks of both signs on one root object, or with `merge_share` on two as one.
+
+    Rows: positive clicks first, from row `max_positive` negative ones, at the end `spare` rows for
+    simulated clicks. A crop without any mask is taken with `empty_share`. Its target is empty, as
+    is that of a crop whose roots all have fewer than `least_pixels`; clicks are negative then.
+    """
+    if max_positive < 1:
+        raise ValueError(f"max_positive must be at least 1; got {max_positive}")
+    if not masks.any() and generator.random() >= empty_share:
+        return None
+    large = algebra.areas(masks) >= least_pixels
+    chosen = _choose_roots(np.flatnonzero(large & (depths == 0)), merge_share, generator)
+    target = _union(masks[chosen])
+    positive = _positive_pixels(masks[chosen], max_positive, erode_share, generator)
+    others = _union(masks[large]) if large.sum() > len(chosen) else ~target
+    negative = _negative_pixels(target, others & ~target, max_negative, generator)
+    clicks = np.zeros((max_positive + max_negative + spare, 3), np.float32)
+    for first, pixels, sign in ((0, positive, 1), (max_positive, negative, -1)):
+        rows = slice(first, first + len(pixels))
+        clicks[rows, 0], clicks[rows, 1] = np.divmod(pixels, target.shape[1])
+        clicks[rows, 2] = sign
+    return DrawnClicks(clicks, target)
+
+
+def one_click(
+    masks: Bool[np.ndarray, "n h w"],
+    depths: Int64[np.ndarray, " n"],
+    generator: np.random.Generator,
+    *,
+    centre_share: float = 0.5,
+    least_pixels: int = 64,
+    power: float = 0.5,
+) -> DrawnClicks | None:
+    """Return one positive click on a mask of any depth, drawn by its area to the `power`.
+
+    It lies at the deepest pixel with `centre_share`, else anywhere inside.
+    """
+    del depths
+    areas = algebra.areas(masks)
+    weights = np.where(areas >= max(least_pixels, 1), np.maximum(areas, 1.0) ** power, 0)
+    if not weights.any():
+        return None
+    target = masks[generator.choice(len(masks), p=weights / weights.sum())]
+    if generator.random() < centre_share:
+        click = center_click(target)
+        row, column = click.y, click.x
+    else:
+        row, column = divmod(int(_draw(target, 1, generator)[0]), target.shape[1])
+    return DrawnClicks(np.array([[row, column, 1]], np.float32), target)
+
+
+def one_signed_click(
+    masks: Bool[np.ndarray, "n h w"],
+    depths: Int64[np.ndarray, " n"],
+    generator: np.random.Generator,
+    *,
+    positive_share: float = 0.5,
+    centre_share: float = 0.5,
+    least_pixels: int = 64,
+    power: float = 0.5,
+) -> DrawnClicks | None:
+    """Return one click as `one_click` does, negative but for `positive_share`.
+
+    The target of a negative click is the object under it as well: the region that it removes.
+    """
+    drawn = one_click(
+        masks,
+        depths,
+        generator,
+        centre_share=centre_share,
+        least_pixels=least_pixels,
+        power=power,
+    )
+    if drawn is not None and generator.random() >= positive_share:
+        drawn.clicks[:, 2] = -1
+    return drawn
+
+
+#: Samplers by the name that params.yaml uses.
+CLICK_SAMPLERS: Mapping[str, ClickSampler] = {
+    "many": many_clicks,
+    "one": one_click,
+    "posneg": one_signed_click,
+}
+
+
+def number_shares(count: int) -> Float64[np.ndarray, " k"]:
+    """Return how likely each of `count` numbers of clicks is, the smallest number first."""
+    weights = FALL_OFF ** np.arange(count)
+    return weights / weights.sum()
+
+
+def next_training_clicks(
+    probability: Float32[np.ndarray, "n h w"],
+    truth: Float32[np.ndarray, "n h w"],
+    generator: np.random.Generator,
+    *,
+    threshold: float = 0.49,
+) -> Float32[np.ndarray, "n 3"]:
+    """Return one click (row, column, sign) a map, in the deeper half of its errors.
+
+    `truth` is 1 inside, 0 outside and -1 where unknown, which counts as outside. The click is
+    positive where what is missed is deeper than what is in excess, by the chamfer distance; a map
+    without errors gets sign 0.
+    """
+    count, _, width = truth.shape
+    missed = (truth > 0.5) & (probability < threshold)
+    excess = (truth <= 0.5) & (probability > threshold)
+    depths = chamfer_depth(np.concatenate([missed, excess]))
+    deepest = depths.max(axis=(1, 2)).reshape(2, count)
+    positive = deepest[0] > deepest[1]
+    clicks = np.zeros((count, 3), np.float32)
+    for index in range(count):
+        inside = depths[index if positive[index] else index + count]
+        pixels = _draw(2 * inside > deepest[:, index].max(), 1, generator)
+        if len(pixels):
+            row, column = divmod(int(pixels[0]), width)
+            clicks[index] = row, column, 1 if positive[index] else -1
+    return clicks
+
+
+def eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return the mask eroded by three pixels, or as it is where no more than ten would remain.
+
+    The border of the image does not erode.
+    """
+    side = 2 * ERODED_PIXELS + 1
+    smaller = ndimage.minimum_filter(mask, size=side, mode="constant", cval=1)
+    return smaller if smaller.sum() > LEAST_REMAINING else mask
+
+
+def ring(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels around the mask: as wide as a tenth of the root of its area, rounded up."""
+    side = 2 * ceil(RING_WIDTH * sqrt(mask.sum())) + 1
+    return ndimage.maximum_filter(mask, size=side, mode="constant", cval=0) & ~mask
+
+
+def _choose_roots(
+    roots: Int64[np.ndarray, " r"], merge_share: float, generator: np.random.Generator
+) -> Int64[np.ndarray, " m"]:
+    """Return one of the roots, two with `merge_share`, none where there is none."""
+    if len(roots) == 0:
+        return roots
+    number = 2 if len(roots) > 1 and generator.random() < merge_share else 1
+    return generator.choice(roots, number, replace=False)
+
+
+def _union(masks: Bool[np.ndarray, "n h w"]) -> Bool[np.ndarray, "h w"]:
+    return np.asarray(masks.any(axis=0))
+
+
+def _positive_pixels(
+    objects: Bool[np.ndarray, "m h w"],
+    most: int,
+    erode_share: float,
+    generator: np.random.Generator,
+) -> Int64[np.ndarray, " k"]:
+    """Return the flat indices of positive clicks: on one object 1 to `most`, each drawn anew.
+
+    Of several objects each gets one, and 0 to `most` more fall on either as likely, `most` in all.
+    """
+    inside = [eroded(mask) if generator.random() < erode_share else mask for mask in objects]
+    if len(objects) == 1:
+        number = 1 + generator.choice(most, p=number_shares(most))
+        return _draw(inside[0], number, generator)
+    if len(objects) == 0:
+        return np.zeros(0, np.int64)
+    further = generator.choice(most + 1, p=number_shares(most + 1))
+    of = np.concatenate([np.arange(len(objects)), generator.integers(len(objects), size=further)])
+    return _draw_each(inside, of, generator)[:most]
+
+
+def _negative_pixels(
+    target: Bool[np.ndarray, "h w"],
+    others: Bool[np.ndarray, "h w"],
+    most: int,
+    generator: np.random.Generator,
+) -> Int64[np.ndarray, " k"]:
+    """Return the flat indices of 0 to `most` negative clicks, fewer where regions are empty."""
+    number = generator.choice(most + 1, p=number_shares(most + 1))
+    if not target.any():
+        return _draw(~target, number, generator)
+    of = generator.choice(len(REGION_SHARES), number, p=REGION_SHARES)
+    return _draw_each([ring(target), others, ~target], of, generator)
+
+
+def _draw_each(
+    regions: list[Bool[np.ndarray, "h w"]],
+    of: Int64[np.ndarray, " k"],
+    generator: np.random.Generator,
+) -> Int64[np.ndarray, " j"]:
+    """Return the flat index of a pixel for each numbered region, none for an empty one."""
+    drawn = {i: _draw(regions[i], int((of == i).sum()), generator) for i in np.unique(of).tolist()}
+    pixels = np.full(len(of), -1, np.int64)
+    for region, found in drawn.items():
+        if len(found):
+            pixels[of == region] = found
+    return pixels[pixels >= 0]
+
+
+def _draw(
+    region: Bool[np.ndarray, "h w"], number: int, generator: np.random.Generator
+) -> Int64[np.ndarray, " k"]:
+    """Return the flat indices of pixels of a region, each drawn anew; none if it is empty."""
+    pixels = np.flatnonzero(region)
+    return pixels[generator.integers(len(pixels), size=number)] if len(pixels) else pixels
