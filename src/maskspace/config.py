@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 Section = TypeVar("Section")
 Value = TypeVar("Value")
+Bound = TypeVar("Bound", bound=Callable[..., object])
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -116,6 +117,25 @@ def _check_type(function: Callable[..., object], name: str, value: object, *, pl
         raise ValueError(
             f"{place}: option {name}: {message[:1].lower()}{message[1:]}; got {value!r}"
         ) from None
+
+
+def bind_texts(function: Bound, options: Mapping[str, str], *, place: str) -> Bound:
+    """Return a function with keyword-only options bound that are given as text.
+
+    Each is read as what its parameter is annotated with; ValueError that begins with `place` for
+    one that cannot be.
+    """
+    read = {}
+    for name, text in options.items():
+        annotation = inspect.signature(function, eval_str=True).parameters[name].annotation
+        try:
+            read[name] = TypeAdapter(annotation).validate_strings(text)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            raise ValueError(
+                f"{place}: option {name}: {message[:1].lower()}{message[1:]}; got {text!r}"
+            ) from None
+    return cast("Bound", partial(function, **read))
 
 
 def keyword_options(function: Callable[..., object]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ What a kind has no answer to is a ValueError that says so.
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, NoReturn, Protocol, TypeVar, runtime_checkable
@@ -19,15 +20,23 @@ from PIL import Image
 from torch import nn
 
 from maskspace.models import load_model
-from maskspace.partition.editing import combine_clicks
-from maskspace.partition.grid_clicks import decode_clicks, propose_from_clicks
+from maskspace.partition.grid_clicks import propose_from_clicks
+from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
-from maskspace.partition.resample import resize_maps, stack_levels
-from maskspace.peers import PEERS, Peer
-from maskspace.types import Click, ClickModel, Embedding, Proposals, read_rgb, shrink_image
+from maskspace.partition.resample import stack_levels
+from maskspace.peers import PEERS, Peer, find_peer
+from maskspace.session import ClickLike, ClickSession, checked_clicks
+from maskspace.types import (
+    Click,
+    ClickAnswer,
+    ClickModel,
+    Embedding,
+    Proposals,
+    read_rgb,
+    shrink_image,
+)
 
 ImageLike = np.ndarray | Image.Image | str | bytes | os.PathLike[str]
-ClickLike = Click | tuple[int, int, bool]
 Value = TypeVar("Value")
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -74,11 +83,22 @@ class Segmenter(Protocol):
         """Return the mask that the clicks (x, y, positive) describe, whatever their order."""
         ...
 
+    def session(
+        self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
+    ) -> ClickSession:
+        """Return clicks on one image that can be added, undone, saved and loaded."""
+        ...
+
 
 def load(name: str, *, device: str = "cpu") -> Segmenter:
-    """Return a model by bundled name, peer's name, folder, or registry URI `models:/NAME@alias`."""
-    if name in PEERS:
-        return PeerSegmenter(name, PEERS[name])
+    """Return a model by name, folder, published checkpoint `*.pth` or URI `models:/NAME@alias`.
+
+    A name is that of a bundled model or a peer's, which may have options:
+    `felzenszwalb@scale=200,min_size=50`.
+    """
+    peer = find_peer(name)
+    if peer is not None:
+        return PeerSegmenter(name, peer)
     if name in bundled_models():
         return wrap(load_model(BUNDLED / name).to(device), name=name)
     if name.startswith("models:/"):
@@ -146,13 +166,19 @@ class EmbeddingSegmenter:
         superpixel with a negative one adds nothing.
         """
         tree = self.hierarchy(image)
-        checked = checked_clicks(clicks, tree.size_hw)
+        checked = some_clicks(clicks, tree.size_hw)
         negative = tuple((click.x, click.y) for click in checked if not click.positive)
         mask = np.zeros(tree.size_hw, bool)
         for click in checked:
             if click.positive:
                 mask |= tree.region_at(click.x, click.y, avoid_xy=negative)
         return mask
+
+    def session(
+        self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
+    ) -> ClickSession:
+        """Return clicks on the image to add, undo, save and load; no start mask can be given."""
+        return masks_only_session(self, checked_image(image), start)
 
     def _embed(self, image: UInt8[np.ndarray, "h w 3"]) -> Embedding:
         image = shrink_image(image, max_side=self.max_side)
@@ -171,8 +197,7 @@ class EmbeddingSegmenter:
 class ClickSegmenter:
     """A click model; proposals come from a grid of `per_side` × `per_side` clicks.
 
-    `rule` is that of `combine_clicks`. The features of the last image are kept, so that one more
-    click costs one click.
+    What was computed for the last image is kept, so that one more click costs one decode.
     """  # noqa: RUF002
 
     name: str
@@ -180,9 +205,8 @@ class ClickSegmenter:
     per_side: int = 16
     chunk: int = 64
     overlap: float = 0.7
-    rule: str = "claims"
     ranking: str = "stability of the click's map"
-    _last: "_LastImage[torch.Tensor]" = field(default_factory=lambda: _LastImage(), compare=False)
+    _last: "_LastImage[ImageEditor]" = field(default_factory=lambda: _LastImage(), compare=False)
 
     def embed(self, image: ImageLike) -> NoReturn:
         """Raise ValueError: a click model has no vector per pixel."""
@@ -214,51 +238,85 @@ class ClickSegmenter:
         *,
         level: float = 0.5,
         start: Bool[np.ndarray, "h w"] | None = None,
+        rule: str = "claims",
     ) -> Bool[np.ndarray, "h w"]:
-        """Return the mask by maximum certainty, each map cut at the probability `level` in (0, 1).
+        """Return the mask of the clicks, each map cut at the probability `level` in (0, 1).
 
-        `start` is the mask that the clicks correct, empty if None.
+        By the rules of `combine_clicks`, or "iterative": the clicks replayed in their order, each
+        round given the last one's map. `start` is the mask that they correct, empty if None.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"{self.name}: level is a probability in (0, 1); got {level}")
-        rgb = checked_image(image)
-        if start is not None and start.shape != rgb.shape[:2]:
-            raise ValueError(f"the start mask is {start.shape}, the image {rgb.shape[:2]}")
-        checked = checked_clicks(clicks, (rgb.shape[0], rgb.shape[1]))
-        checked = list(dict.fromkeys(checked))
-        logits = self._logits(rgb, checked) - np.float32(np.log(level / (1 - level)))
-        positive = np.array([click.positive for click in checked])
-        return combine_clicks(logits, positive, start=start, rule=self.rule)
+        editor = self._editor(checked_image(image))
+        checked = some_clicks(clicks, editor.size_hw)
+        with self._named():
+            return editor.mask(checked, level=level, start=start, rule=rule)
 
     def click_probabilities(
         self, image: ImageLike, clicks: Sequence[ClickLike]
     ) -> Float32[np.ndarray, "k h w"]:
         """Return each click's own map of the probability that a pixel is of what it stands for."""
-        rgb = checked_image(image)
-        checked = checked_clicks(clicks, (rgb.shape[0], rgb.shape[1]))
-        return torch.from_numpy(self._logits(rgb, checked)).sigmoid().numpy()
+        editor = self._editor(checked_image(image))
+        checked = some_clicks(clicks, editor.size_hw)
+        with self._named():
+            return editor.probabilities(checked)
 
-    def _logits(
-        self, image: UInt8[np.ndarray, "h w 3"], clicks: list[Click]
-    ) -> Float32[np.ndarray, "k h w"]:
+    def refine(
+        self,
+        image: ImageLike,
+        clicks: Sequence[ClickLike],
+        previous: Float32[np.ndarray, "h w"] | None = None,
+    ) -> Float32[np.ndarray, "h w"]:
+        """Return the foreground probability of all clicks, given the last round's, None at first.
+
+        Their order does not matter.
+        """
+        editor = self._editor(checked_image(image))
+        checked = some_clicks(clicks, editor.size_hw)
+        with self._named():
+            return editor.refine(checked, previous)
+
+    def session(
+        self,
+        image: ImageLike,
+        start: Bool[np.ndarray, "h w"] | None = None,
+        *,
+        level: float = 0.5,
+        rule: str = "claims",
+    ) -> ClickSession:
+        """Return clicks on the image to add, undo, save and load, beginning with none."""
+        rgb = checked_image(image)
+        editor = self._editor(rgb)
+        with self._named():
+            return ClickSession(
+                rgb, editor.mask, model=self.name, level=level, start=start, rule=rule
+            )
+
+    def _editor(self, image: UInt8[np.ndarray, "h w 3"]) -> ImageEditor:
+        return self._last.get(image, self._look_at)
+
+    def _look_at(self, image: UInt8[np.ndarray, "h w 3"]) -> ImageEditor:
         size_hw = (image.shape[0], image.shape[1])
-        features = self._last.get(image, self.model.encode)
-        clicks_xy = np.array([(click.x, click.y) for click in clicks])
-        positive = np.array([click.positive for click in clicks])
-        chunk = min(self.chunk, len(clicks))
-        maps = decode_clicks(self.model, features, size_hw, clicks_xy, positive, chunk=chunk)
-        return resize_maps(maps, size_hw)
+        return ImageEditor(self.model, self.model.encode(image), size_hw, chunk=self.chunk)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say which model refuses."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
 
     def _cannot(self, method: str) -> ValueError:
-        return cannot_answer(self.name, method, answers="click, click_probabilities and propose")
+        answers = "click, click_probabilities, refine, session and propose"
+        return cannot_answer(self.name, method, answers=answers)
 
 
 @dataclass(frozen=True)
 class PeerSegmenter:
-    """A method that gives proposals and nothing else."""
+    """A method that answers clicks or proposals; what it found out of the last image is kept."""
 
     name: str
     peer: Peer
+    _last: "_LastImage[ClickAnswer]" = field(default_factory=lambda: _LastImage(), compare=False)
 
     @property
     def ranking(self) -> str:
@@ -279,14 +337,49 @@ class PeerSegmenter:
 
     def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
         """Return the method's regions."""
+        if self.peer.propose is None:
+            raise self._cannot("propose")
         return self.peer.propose(checked_image(image), limit=limit)
 
-    def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> NoReturn:
-        """Raise ValueError: the method takes no clicks."""
-        raise self._cannot("click")
+    def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
+        """Return the mask that the clicks describe, whatever their order."""
+        if self.peer.click is None:
+            raise self._cannot("click")
+        rgb = checked_image(image)
+        checked = some_clicks(clicks, (rgb.shape[0], rgb.shape[1]))
+        return self._last.get(rgb, self.peer.click)(checked)
+
+    def session(
+        self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
+    ) -> ClickSession:
+        """Return clicks on the image to add, undo, save and load; no start mask can be given."""
+        if self.peer.click is None:
+            raise self._cannot("session")
+        return masks_only_session(self, checked_image(image), start)
 
     def _cannot(self, method: str) -> ValueError:
-        return cannot_answer(self.name, method, answers="propose")
+        click = ("click", "session") if self.peer.click else ()
+        propose = ("propose",) if self.peer.propose else ()
+        return cannot_answer(self.name, method, answers=" and ".join((*click, *propose)))
+
+
+def masks_only_session(
+    model: Segmenter, image: UInt8[np.ndarray, "h w 3"], start: Bool[np.ndarray, "h w"] | None
+) -> ClickSession:
+    """Return the session of a model that answers masks, not maps: it has no settings."""
+
+    def answer(
+        clicks: Sequence[Click],
+        *,
+        level: float,
+        start: Bool[np.ndarray, "h w"] | None,
+        rule: str,
+    ) -> Bool[np.ndarray, "h w"]:
+        if level != 0.5 or start is not None or rule != "claims":
+            raise ValueError(f"{model.name} answers masks, not maps: no level, start mask or rule")
+        return model.click(image, clicks) if clicks else np.zeros(image.shape[:2], bool)
+
+    return ClickSession(image, answer, model=model.name, start=start)
 
 
 def cannot_answer(name: str, method: str, *, answers: str) -> ValueError:
@@ -313,22 +406,11 @@ def checked_image(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
     return rgb
 
 
-def checked_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[Click]:
+def some_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[Click]:
     """Return the clicks as records; ValueError for none and for one outside the image."""
-    height, width = size_hw
     if len(clicks) == 0:
         raise ValueError("no clicks; give at least one (x, y, positive)")
-    checked = []
-    for click in clicks:
-        if not isinstance(click, Click):
-            click = Click(int(click[0]), int(click[1]), bool(click[2]))
-        if not (0 <= click.x < width and 0 <= click.y < height):
-            raise ValueError(
-                f"click ({click.x}, {click.y}) is outside the image: x is in 0..{width - 1} and "
-                f"y in 0..{height - 1}"
-            )
-        checked.append(click)
-    return checked
+    return checked_clicks(clicks, size_hw)
 
 
 class _LastImage(Generic[Value]):

@@ -121,11 +121,45 @@ class ClickModel(Protocol[Features]):
 
 
 @runtime_checkable
+class InteractiveModel(Protocol[Features]):
+    """A click model that also answers all clicks together, given the map of the round before."""
+
+    def mask_logits(
+        self,
+        features: Features,
+        size_hw: tuple[int, int],
+        clicks_xy: Int[np.ndarray, "k 2"],
+        positive: Bool[np.ndarray, " k"],
+        previous: Float32[np.ndarray, "h w"] | None,
+    ) -> Float32[np.ndarray, "h w"]:
+        """Return one map of foreground logits at the image's size; `previous` is a probability."""
+        ...
+
+
+@runtime_checkable
 class Proposer(Protocol):
     """A method that turns an image into ranked masks."""
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"], *, limit: int = 100) -> Proposals:
         """Return at most `limit` proposals at the image's size, best first."""
+        ...
+
+
+@runtime_checkable
+class ClickAnswer(Protocol):
+    """What answers clicks on one image that it has looked at before."""
+
+    def __call__(self, clicks: Sequence[Click]) -> Bool[np.ndarray, "h w"]:
+        """Return the mask that one click or more, all inside the image, describe."""
+        ...
+
+
+@runtime_checkable
+class ClickMethod(Protocol):
+    """A method that looks at an image once, and then answers clicks on it."""
+
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> ClickAnswer:
+        """Return what answers clicks on the image."""
         ...
 
 

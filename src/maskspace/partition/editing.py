@@ -5,7 +5,8 @@ for a negative one the region to remove. Sureness is |logit|: a float32 sigmoid 
 """
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
+from numpy.typing import DTypeLike
 
 RULES = ("claims", "largest")
 
@@ -26,22 +27,61 @@ def combine_clicks(
     object: two clicks on two parts veto each other, and a negative click switches on what its map
     is sure not to be the thing to remove. It is there to be compared with.
     """
-    if rule not in RULES:
-        raise ValueError(f"editing rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
-    if np.isnan(logits).any():
-        raise ValueError("a click's map holds values that are not numbers; was the model trained?")
-    mask = np.zeros(logits.shape[1:], bool) if start is None else start.copy()
-    wanted, removed = logits[positive], logits[~positive]
-    if rule == "claims":
-        inside, outside = _strongest(wanted), _strongest(removed)
-    else:
-        inside = np.maximum(_strongest(wanted), _strongest(-removed))
-        outside = np.maximum(_strongest(-wanted), _strongest(removed))
-    mask[inside > outside] = True
-    mask[(outside >= inside) & (outside > 0)] = False
-    return mask
+    surest = SurestClaims((logits.shape[1], logits.shape[2]), rule=rule, dtype=logits.dtype)
+    for one, sign in zip(logits, positive.tolist(), strict=True):
+        surest.add(one, positive=sign)
+    return surest.mask(start)
 
 
-def _strongest(logits: Float[np.ndarray, "k h w"]) -> Float[np.ndarray, "h w"]:
-    """Return the largest logit above 0 at each pixel, 0 where there is none."""
-    return logits.max(axis=0, initial=0)
+def combine_probabilities(
+    probabilities: Float[np.ndarray, "k h w"],
+    positive: Bool[np.ndarray, " k"],
+    *,
+    start: Bool[np.ndarray, "h w"] | None = None,
+    rule: str = "claims",
+) -> Bool[np.ndarray, "h w"]:
+    """Return what `combine_clicks` does of maps in [0, 1], cut at 1/2; 0 and 1 are quite sure."""
+    surest = SurestClaims((probabilities.shape[1], probabilities.shape[2]), rule=rule)
+    for one, sign in zip(probabilities, positive.tolist(), strict=True):
+        surest.add(logit(one), positive=sign)
+    return surest.mask(start)
+
+
+def logit(probability: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """Return log p - log(1 - p) in double, which tells all float32 apart; infinite at 0 and 1."""
+    outside = (probability < 0) | (probability > 1)
+    if outside.any():
+        raise ValueError(f"a probability is in [0, 1]; got {probability[outside].flat[0]}")
+    wide = probability.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        return np.log(wide) - np.log1p(-wide)
+
+
+class SurestClaims:
+    """The surest claim for and against the object at each pixel: two maps, however many clicks."""
+
+    def __init__(
+        self, size_hw: tuple[int, int], *, rule: str = "claims", dtype: DTypeLike = np.float64
+    ) -> None:
+        if rule not in RULES:
+            raise ValueError(f"editing rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
+        self._rule = rule
+        self._inside, self._outside = np.zeros((2, *size_hw), dtype)
+
+    def add(self, logits: Float[np.ndarray, "h w"], *, positive: bool) -> None:
+        """Take one more click's map."""
+        if np.isnan(logits).any():
+            raise ValueError("a click's map holds values that are not numbers; is it trained?")
+        towards, against = self._inside, self._outside
+        if not positive:
+            towards, against = against, towards
+        np.maximum(towards, logits, out=towards)
+        if self._rule == "largest":
+            np.maximum(against, -logits, out=against)
+
+    def mask(self, start: Bool[np.ndarray, "h w"] | None = None) -> Bool[np.ndarray, "h w"]:
+        """Return the mask: where nothing is claimed that of `start`, which is not written to."""
+        mask = np.zeros(self._inside.shape, bool) if start is None else start.copy()
+        mask[self._inside > self._outside] = True
+        mask[(self._outside >= self._inside) & (self._outside > 0)] = False
+        return mask

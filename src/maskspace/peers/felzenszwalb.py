@@ -1,18 +1,21 @@
-"""Felzenszwalb and Huttenlocher's graph-based segmentation as a source of proposals.
+"""Felzenszwalb and Huttenlocher's graph-based segmentation as proposals, and under a click.
 
 Felzenszwalb and Huttenlocher 2004 (doi:10.1023/B:VISI.0000022288.19776.77), scikit-image's
-implementation, run at several scales; the regions of all scales are the proposals. The method has
-no confidence, so they are ranked by area, largest first.
+implementation. As proposals it is run at several scales, and the regions of all of them are ranked
+by area, largest first, for the method has no confidence; a click gives its region at one scale.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from jaxtyping import Int, Int64, UInt8
+from jaxtyping import Bool, Int, Int64, UInt8
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from skimage.segmentation import felzenszwalb as segment
 
 from maskspace.masks import enlarge
-from maskspace.types import Proposals, shrink_image
+from maskspace.peers.shrunk import Shrunk, Side, shrunk
+from maskspace.types import Click, ClickAnswer, Proposals, shrink_image
 
 RANKING = "area, largest first"
 
@@ -22,9 +25,9 @@ def felzenszwalb_proposals(
     *,
     limit: int = 100,
     scales: tuple[float, ...] = (25.0, 50.0, 100.0, 200.0, 400.0, 800.0),
-    sigma: float = 0.8,
-    min_size: int = 20,
-    max_side: int = 1024,
+    sigma: NonNegativeFloat = 0.8,
+    min_size: PositiveInt = 20,
+    max_side: Side = 1024,
 ) -> Proposals:
     """Return up to `limit` regions of all scales without duplicates, largest first.
 
@@ -48,6 +51,33 @@ def felzenszwalb_proposals(
         mask[:] = enlarge(region, mask.shape)
     num_pixels = small.shape[0] * small.shape[1]
     return Proposals(masks, np.array([len(p) / num_pixels for p in largest], np.float32))
+
+
+def felzenszwalb_regions(
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    scale: PositiveFloat = 200.0,
+    sigma: NonNegativeFloat = 0.8,
+    min_size: PositiveInt = 20,
+    max_side: Side = 1024,
+) -> ClickAnswer:
+    """Return what answers clicks: the regions under positive ones less those under negative ones.
+
+    The options are those of `felzenszwalb_proposals`; the image is segmented once.
+    """
+    small = shrunk(image, max_side=max_side)
+    labels = segment(small.image, scale=scale, sigma=sigma, min_size=min_size)
+    return partial(_regions_under, small, labels)
+
+
+def _regions_under(
+    small: Shrunk, labels: Int[np.ndarray, "r s"], clicks: Sequence[Click]
+) -> Bool[np.ndarray, "h w"]:
+    wanted, removed = (
+        [labels[small.pixel_yx(click)] for click in clicks if click.positive == sign]
+        for sign in (True, False)
+    )
+    return small.enlarge(np.isin(labels, np.setdiff1d(wanted, removed)))
 
 
 def _regions(labels: Int[np.ndarray, "h w"]) -> Iterator[Int64[np.ndarray, " p"]]:

@@ -1,0 +1,169 @@
+"""Clicks on one image: what is computed once a click is kept, so that one more costs one decode.
+
+By the rules of `combine_clicks` every click has its own map; by "iterative", the published way,
+clicks are replayed one at a time, each round given all clicks so far and the last round's map.
+"""
+
+import hashlib
+import threading
+from collections.abc import Hashable, Sequence
+from typing import Generic
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+
+from maskspace.partition.editing import RULES, SurestClaims
+from maskspace.partition.grid_clicks import decode_clicks
+from maskspace.partition.resample import resize_maps
+from maskspace.types import Click, ClickModel, Features, InteractiveModel
+
+ITERATIVE = "iterative"
+CLICK_RULES = (*RULES, ITERATIVE)
+
+
+class ImageEditor(Generic[Features]):
+    """What answers clicks on one image: its features, and the maps of the clicks asked so far.
+
+    Clicks of the rules "claims" and "largest" keep their map at the model's own resolution, rounds
+    of "iterative" theirs at the image's; of both the last `max_bytes` are kept, and what is asked
+    again after that is decoded again.
+    """
+
+    def __init__(
+        self,
+        model: ClickModel[Features],
+        features: Features,
+        size_hw: tuple[int, int],
+        *,
+        chunk: int = 64,
+        max_bytes: int = 1 << 28,
+    ) -> None:
+        self.model, self.features, self.size_hw, self.chunk = model, features, size_hw, chunk
+        self._kept = _LastMaps(max_bytes)
+
+    def mask(
+        self,
+        clicks: Sequence[Click],
+        *,
+        level: float = 0.5,
+        start: Bool[np.ndarray, "h w"] | None = None,
+        rule: str = "claims",
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the mask of the clicks, each map cut at the probability `level` in (0, 1).
+
+        `start` is the mask that the clicks correct: what shows where none of them claims anything,
+        or the first round's previous map where they are replayed. None is an empty one.
+        """
+        if rule not in CLICK_RULES:
+            known = ", ".join(CLICK_RULES)
+            raise ValueError(f"editing rule {rule!r} is unknown; choose one of {known}")
+        if not 0 < level < 1:
+            raise ValueError(f"level is a probability in (0, 1); got {level}")
+        if start is not None and start.shape != self.size_hw:
+            raise ValueError(f"the start mask is {start.shape}, the image {self.size_hw}")
+        if rule == ITERATIVE:
+            return np.asarray(self._replay(tuple(clicks), start) > level)
+        surest = SurestClaims(self.size_hw, rule=rule, dtype=np.float32)
+        distinct = list(dict.fromkeys(clicks))
+        shift = np.float32(np.log(level / (1 - level)))
+        for click, map_ in zip(distinct, self._maps(distinct), strict=True):
+            surest.add(self._at_size(map_) - shift, positive=click.positive)
+        return surest.mask(start)
+
+    def probabilities(self, clicks: Sequence[Click]) -> Float32[np.ndarray, "k h w"]:
+        """Return each click's own map of the probability that a pixel is of what it stands for."""
+        found = np.zeros((len(clicks), *self.size_hw), np.float32)
+        for out, map_ in zip(found, self._maps(clicks), strict=True):
+            out[:] = _sigmoid(self._at_size(map_))
+        return found
+
+    def refine(
+        self, clicks: Sequence[Click], previous: Float32[np.ndarray, "h w"] | None
+    ) -> Float32[np.ndarray, "h w"]:
+        """Return the foreground probability of all clicks together, given the previous round's."""
+        if not isinstance(self.model, InteractiveModel):
+            raise ValueError("the model answers clicks one by one, not all together: no rounds")
+        if previous is not None and previous.shape != self.size_hw:
+            raise ValueError(f"the previous map is {previous.shape}, the image {self.size_hw}")
+        if previous is not None and not (previous.min() >= 0 and previous.max() <= 1):
+            raise ValueError("the previous map holds values that are no probabilities in [0, 1]")
+        xy, positive = _arrays(clicks)
+        logits = self.model.mask_logits(self.features, self.size_hw, xy, positive, previous)
+        return _sigmoid(_numbers(logits))
+
+    def _replay(
+        self, clicks: tuple[Click, ...], start: Bool[np.ndarray, "h w"] | None
+    ) -> Float32[np.ndarray, "h w"]:
+        """Return the probability after the last round, going on from the last one that is kept."""
+        origin = b"" if start is None else hashlib.sha256(np.packbits(start).tobytes()).digest()
+        previous = None if start is None else start.astype(np.float32)
+        done = 0
+        for count in range(len(clicks), 0, -1):
+            known = self._kept.get((origin, clicks[:count]))
+            if known is not None:
+                previous, done = known, count
+                break
+        for count in range(done + 1, len(clicks) + 1):
+            latest = self.refine(clicks[:count], previous)
+            self._kept.put((origin, clicks[:count]), latest)
+            previous = latest
+        return np.zeros(self.size_hw, np.float32) if previous is None else previous
+
+    def _maps(self, clicks: Sequence[Click]) -> list[Float32[np.ndarray, "r s"]]:
+        """Return the clicks' logits at the model's resolution; only new ones are decoded."""
+        asked = {click: self._kept.get(click) for click in clicks}
+        found = {click: known for click, known in asked.items() if known is not None}
+        new = [click for click in asked if click not in found]
+        if new:
+            xy, positive = _arrays(new)
+            chunk = min(self.chunk, len(new))
+            maps = decode_clicks(self.model, self.features, self.size_hw, xy, positive, chunk=chunk)
+            for click, decoded in zip(new, _numbers(maps), strict=True):
+                found[click] = decoded.copy()  # a view would keep all maps of its chunk
+                self._kept.put(click, found[click])
+        return [found[click] for click in clicks]
+
+    def _at_size(self, logits: Float32[np.ndarray, "r s"]) -> Float32[np.ndarray, "h w"]:
+        return resize_maps(logits[None], self.size_hw)[0]
+
+
+class _LastMaps:
+    """Maps by key, of which the ones used last stay; safe to ask from several threads."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._maps: dict[Hashable, Float32[np.ndarray, "h w"]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Float32[np.ndarray, "h w"] | None:
+        with self._lock:
+            found = self._maps.pop(key, None)
+            if found is not None:
+                self._maps[key] = found
+            return found
+
+    def put(self, key: Hashable, value: Float32[np.ndarray, "h w"]) -> None:
+        with self._lock:
+            known = self._maps.pop(key, None)
+            self._bytes += value.nbytes - (0 if known is None else known.nbytes)
+            self._maps[key] = value
+            while self._bytes > self._max_bytes and len(self._maps) > 1:
+                oldest = next(iter(self._maps))
+                self._bytes -= self._maps.pop(oldest).nbytes
+
+
+def _arrays(clicks: Sequence[Click]) -> tuple[Int64[np.ndarray, "k 2"], Bool[np.ndarray, " k"]]:
+    """Return the clicks' columns and rows, and their signs."""
+    xy = np.array([(click.x, click.y) for click in clicks], np.int64).reshape(-1, 2)
+    return xy, np.array([click.positive for click in clicks], bool)
+
+
+def _numbers(logits: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+    if np.isnan(logits).any():
+        raise ValueError("a click's map holds values that are not numbers; is the model trained?")
+    return logits
+
+
+def _sigmoid(logits: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    return torch.from_numpy(np.ascontiguousarray(logits)).sigmoid().numpy()

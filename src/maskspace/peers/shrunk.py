@@ -1,0 +1,52 @@
+"""An image worked on small: clicks go there, masks and maps come back."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from pydantic import Field
+
+from maskspace.masks import enlarge
+from maskspace.partition.resample import resize_maps
+from maskspace.types import Click, shrink_image
+
+#: A bound on the sides of what is worked on, in pixels.
+Side = Annotated[int, Field(ge=32)]
+
+
+@dataclass(frozen=True, eq=False)
+class Shrunk:
+    """An image with no side above a bound, and the size that it had."""
+
+    image: UInt8[np.ndarray, "r s 3"]
+    size_hw: tuple[int, int]
+
+    @property
+    def small_hw(self) -> tuple[int, int]:
+        """Return the size of the small image."""
+        return self.image.shape[0], self.image.shape[1]
+
+    def pixel_yx(self, click: Click) -> tuple[int, int]:
+        """Return the row and column of the small pixel that holds the click."""
+        (height, width), (rows, columns) = self.size_hw, self.small_hw
+        return click.y * rows // height, click.x * columns // width
+
+    def disk(self, click: Click, *, radius: float) -> Bool[np.ndarray, "r s"]:
+        """Return the small pixels whose centre is within `radius` small pixels of the click's."""
+        row, column = self.pixel_yx(click)
+        rows, columns = np.ogrid[: self.small_hw[0], : self.small_hw[1]]
+        return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+    def enlarge(self, mask: Bool[np.ndarray, "r s"]) -> Bool[np.ndarray, "h w"]:
+        """Return a mask of the small image at the image's size, by nearest neighbour."""
+        return enlarge(mask, self.size_hw)
+
+    def interpolate(self, map_: Float32[np.ndarray, "r s"]) -> Float32[np.ndarray, "h w"]:
+        """Return a map of the small image at the image's size, bilinear."""
+        return resize_maps(map_[None], self.size_hw)[0]
+
+
+def shrunk(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> Shrunk:
+    """Return the image with no side above `max_side` pixels; a small one is kept as it is."""
+    return Shrunk(shrink_image(image, max_side=max_side), (image.shape[0], image.shape[1]))
