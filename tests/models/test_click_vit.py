@@ -1,15 +1,16 @@
+import jaxtyping
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
-from maskspace.models.click_vit import Head, build_click_vit, click_disks
+from maskspace.models.click_vit import build_click_vit
+from maskspace.types import ClickModel, InteractiveModel
 
 SMALL = {
     "size": 32,
     "patch": 8,
     "dim": 16,
-    "depth": 1,
+    "depth": 2,
     "heads": 2,
     "global_every": 1,
     "fusion_depth": 1,
@@ -17,62 +18,180 @@ SMALL = {
     "head_dim": 8,
     "click_radius": 2.0,
 }
+VARIANTS = {
+    "published": {},
+    "convolutional": {"stem": "convolutional"},
+    "cross": {"fusion": "cross_attention"},
+    "naive": {"fusion": "naive"},
+}
 
 
-@pytest.fixture(params=["patch", "convolutional"])
+@pytest.fixture(params=VARIANTS)
 def clicker(request):
+    return build(**VARIANTS[request.param])
+
+
+def build(**options):
     torch.manual_seed(0)
-    return build_click_vit(stem=request.param, **SMALL).eval()
+    return build_click_vit(**SMALL | options).eval()
 
 
-@pytest.mark.parametrize("size_hw", [(32, 32), (20, 45)])
-def test_one_map_a_click_at_the_size_of_the_image(clicker, size_hw):
-    clicks = torch.tensor([[[3.0, 4.0, 1.0], [9.0, 19.0, -1.0]]]).repeat(2, 1, 1)
-    assert clicker(torch.rand(2, 3, *size_hw), clicks).shape == (2, 2, *size_hw)
+@pytest.fixture
+def scene():
+    """Two images, three prompts of two clicks each, and what was believed before."""
+    generator = torch.Generator().manual_seed(1)
+    pixels = torch.randint(0, 32, (2, 3, 2, 2), generator=generator).float()
+    signs = torch.tensor([[1.0, -1.0], [1.0, 0.0], [-1.0, 1.0]]).expand(2, 3, 2)
+    return (
+        torch.rand(2, 3, 32, 45, generator=generator),
+        torch.cat([pixels, signs[..., None]], dim=-1),
+        torch.rand(2, 3, 32, 45, generator=generator),
+    )
 
 
-def test_clicks_are_answered_apart_from_each_other(clicker):
-    image = torch.rand(1, 3, 32, 32)
-    clicks = torch.tensor([[[3.0, 4.0, 1.0], [30.0, 19.0, -1.0], [8.0, 8.0, 1.0]]])
-    together = clicker(image, clicks)
-    alone = torch.cat([clicker(image, clicks[:, k : k + 1]) for k in range(3)], dim=1)
-    torch.testing.assert_close(together, alone)
+def test_one_map_a_prompt_at_the_size_of_the_image(clicker, scene):
+    images, clicks, previous = scene
+    assert clicker(images, clicks).shape == (2, 3, 32, 45)
+    assert clicker(images, clicks, previous).shape == (2, 3, 32, 45)
+    assert clicker(images[..., :20], clicks[:, :, :0]).shape == (2, 3, 32, 20)
 
 
-def test_the_sign_of_a_click_matters(clicker):
-    image = torch.rand(1, 3, 32, 32)
-    maps = clicker(image, torch.tensor([[[9.0, 9.0, 1.0], [9.0, 9.0, -1.0]]]))
-    assert not torch.allclose(maps[:, 0], maps[:, 1])
+def test_prompts_and_images_are_answered_apart_from_each_other(clicker, scene):
+    together = clicker(*scene)
+    for image in range(2):
+        for prompt in range(3):
+            i, p = slice(image, image + 1), slice(prompt, prompt + 1)
+            alone = clicker(scene[0][i], scene[1][i, p], scene[2][i, p])
+            torch.testing.assert_close(together[i, p], alone)
 
 
-def test_the_protocol_gives_what_training_saw(clicker):
-    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    clicks_xy = np.array([[4, 3], [19, 30]])
-    positive = np.array([True, False])
+def test_order_of_clicks_and_padding_are_irrelevant(clicker, scene):
+    images, clicks, previous = scene
+    padding = torch.tensor([7.0, 7.0, 0.0]).expand(2, 3, 4, 3)
+    padded = torch.cat([padding, clicks.flip(2)], dim=2)
+    assert torch.equal(clicker(images, padded, previous), clicker(images, clicks, previous))
+
+
+def test_sign_and_previous_mask_matter(clicker, scene):
+    images, clicks, previous = scene
+    answer = clicker(images, clicks)
+    opposite = clicker(images, clicks * torch.tensor([1.0, 1.0, -1.0]))
+    assert not torch.allclose(answer, opposite)
+    assert not torch.allclose(answer, clicker(images, clicks, previous))
+    assert torch.equal(answer, clicker(images, clicks, torch.zeros_like(previous)))
+
+
+def test_the_protocols_give_what_training_saw(clicker):
+    assert isinstance(clicker, ClickModel) and isinstance(clicker, InteractiveModel)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (32, 40, 3), np.uint8)
+    previous = random.random((32, 40), np.float32)
+    clicks_xy, positive = np.array([[4, 3], [19, 30]]), np.array([True, False])
     features = clicker.encode(pixels)
-    logits = clicker.click_logits(features, (32, 32), clicks_xy, positive)
+    apart = clicker.click_logits(features, (32, 40), clicks_xy, positive)
+    together = clicker.mask_logits(features, (32, 40), clicks_xy, positive, previous)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-    rows = torch.tensor([[[3.0, 4.0, 1.0], [30.0, 19.0, -1.0]]])
+    rows = torch.tensor([[3.0, 4.0, 1.0], [30.0, 19.0, -1.0]])
     with torch.inference_mode():
-        expected = clicker(image, rows)[0].numpy()
-    np.testing.assert_allclose(logits, expected, atol=1e-5)
+        expected = clicker(image, rows[None, :, None])
+        square = torch.nn.functional.interpolate(
+            torch.from_numpy(apart)[None], (32, 40), mode="bilinear"
+        )
+        torch.testing.assert_close(square, expected)
+        expected = clicker(image, rows[None, None], torch.from_numpy(previous)[None, None])
+        np.testing.assert_allclose(together, expected[0, 0].numpy(), atol=1e-6)
 
 
-def test_disks_equal_brute_force_and_merge():
-    clicks = torch.tensor([[[0.0, 0.0, 1.0], [5.0, 6.0, 1.0], [6.0, 6.0, -1.0], [2.0, 2.0, 0.0]]])
-    disks = click_disks(clicks, 12, 2.0)[0]
-    for channel, sign in enumerate((1, -1)):
-        for row in range(12):
-            for column in range(12):
-                near = any(
-                    s == sign and (row - r) ** 2 + (column - c) ** 2 <= 4
-                    for r, c, s in clicks[0].tolist()
-                )
-                assert disks[channel, row, column] == near
+def test_nothing_of_an_image_is_remembered(clicker):
+    random = np.random.default_rng(0)
+    first, second = (random.integers(0, 256, (s, 40, 3), np.uint8) for s in (32, 48))
+    clicks_xy, positive = np.array([[4, 3]]), np.array([True])
+    features = clicker.encode(first)
+    alone = clicker.mask_logits(features, (32, 40), clicks_xy, positive, None)
+    clicker.encode(second)
+    np.testing.assert_array_equal(
+        alone, clicker.mask_logits(features, (32, 40), clicks_xy, positive, None)
+    )
 
 
-def test_a_disk_of_radius_five_has_81_pixels():
-    assert click_disks(torch.tensor([[[20.0, 20.0, 1.0]]]), 48, 5.0).sum() == 81
+def test_refining_decodes_from_the_features_of_one_pass_without_dropout(clicker, scene):
+    images, clicks, previous = scene
+    passes, decoded = [], []
+    clicker.backbone.register_forward_hook(lambda *_: passes.append(1))
+
+    def refine(decode, clicks, previous):
+        decoded.append(decode(clicks, previous))
+        assert not decoded[0].requires_grad
+        return clicks[:, :, :1], decoded[0].sigmoid()
+
+    clicker.train()
+    clicker.neck.eval()
+    modes = {name: module.training for name, module in clicker.named_modules()}
+    torch.manual_seed(0)
+    answer = clicker(images, clicks, previous, refine=refine)
+    assert {name: module.training for name, module in clicker.named_modules()} == modes
+    assert len(passes) == 1 and answer.requires_grad
+    torch.manual_seed(0)
+    torch.testing.assert_close(answer, clicker(images, clicks[:, :, :1], decoded[0].sigmoid()))
+    torch.testing.assert_close(decoded[0], clicker.eval()(images, clicks, previous).detach())
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_gradients_reach_every_parameter_after_refining(clicker, scene, autocast):
+    def refine(decode, clicks, previous):
+        return clicks, decode(clicks, previous).sigmoid()
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        answer = clicker(*scene, refine=refine)
+    answer.square().mean().backward()
+    assert [name for name, p in clicker.named_parameters() if p.grad is None] == []
+
+
+def test_sixteen_bit_arithmetic_gives_float32_logits_that_are_near(clicker, scene):
+    with torch.no_grad():
+        exact = clicker(*scene)
+        with torch.autocast("cpu", torch.bfloat16):
+            near = clicker(*scene)
+    assert near.dtype == torch.float32
+    assert (near - exact).abs().max() < 0.03 * exact.abs().max()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_checkpointing_gives_the_same_gradients(variant, scene):
+    gradients = []
+    for checkpointing in (False, True):
+        model = build(checkpointing=checkpointing, **VARIANTS[variant])
+        model(*scene).square().mean().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for kept, computed_again in zip(*gradients, strict=True):
+        torch.testing.assert_close(kept, computed_again)
+
+
+def test_checkpointing_keeps_less(scene):
+    def kept(checkpointing):
+        sizes = []
+        model = build(checkpointing=checkpointing)
+        hooks = torch.autograd.graph.saved_tensors_hooks(
+            lambda x: sizes.append(x.numel()) or x, lambda x: x
+        )
+        with hooks:
+            model(*scene)
+        return sum(sizes)
+
+    assert kept(True) < 0.5 * kept(False)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_both_halves_compile_without_breaks(variant, scene, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # checks are not compiled
+    torch.compiler.reset()
+    model = build(**VARIANTS[variant])
+    images, clicks, previous = scene
+    encode = torch.compile(model.image_features, fullgraph=True, backend="eager")
+    decode = torch.compile(model.decode, fullgraph=True, backend="eager")
+    with torch.no_grad():
+        answer = decode(encode(images), (32, 45), clicks, previous)
+        torch.testing.assert_close(answer, model(images, clicks, previous))
 
 
 @pytest.mark.parametrize(
@@ -86,13 +205,25 @@ def test_default_sizes_are_those_of_the_published_models(fusion_depth, size, pub
     assert sum(p.numel() for p in model.parameters()) == published - dead
 
 
-def test_the_head_equals_fusing_what_was_concatenated():
-    torch.manual_seed(0)
-    head = Head((4, 5, 6, 7), 8).eval()
-    levels = [torch.rand(2, c, s, s) for c, s in ((4, 16), (5, 8), (6, 4), (7, 2))]
-    resized = [
-        functional.interpolate(functional.relu(layer(x)), (16, 16), mode="bilinear")
-        for layer, x in zip(head.levels, levels, strict=True)
-    ]
-    expected = head.out(functional.relu(head.fuse(torch.cat(resized, dim=1))))
-    torch.testing.assert_close(head(levels), expected)
+@pytest.mark.parametrize(
+    ("vit", "millions"), [("tiny", 5.5), ("small", 21.7), ("base", 85.8), ("large", 303.3)]
+)
+def test_presets_have_the_sizes_of_the_family(vit, millions):
+    with torch.device("meta"):
+        backbone = build_click_vit(vit=vit, size=448).backbone
+    positions = (28**2 - 14**2) * backbone.pos_embed.shape[2]  # papers count them at 224
+    total = sum(p.numel() for p in backbone.parameters()) - positions
+    assert total / 1e6 == pytest.approx(millions, abs=0.1)
+
+
+def test_single_options_replace_those_of_a_preset():
+    with torch.device("meta"):
+        model = build_click_vit(vit="tiny", depth=4, size=512)
+    assert model.architecture.dim == 192 and len(model.backbone.blocks) == 4
+
+
+def test_impossible_sizes_are_told():
+    with pytest.raises(ValueError, match="does not divide into 3 windows"):
+        build_click_vit(vit="tiny", size=800)
+    with pytest.raises(ValueError, match="dim 16 is no multiple of heads 3"):
+        build(heads=3)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -5,9 +7,12 @@ from maskspace.models.vit import (
     Attention,
     Block,
     VisionTransformer,
+    is_global,
     merge_windows,
     patch_embedding,
+    resize_positions,
     split_windows,
+    window_count,
 )
 
 
@@ -55,3 +60,30 @@ def test_impossible_sizes_are_told():
         VisionTransformer(image_size=64, patch=8, global_every=3, **options)
     with pytest.raises(ValueError, match="power of 2"):
         patch_embedding(3, 8, 14, "convolutional")
+
+
+def test_positions_resize_bicubically_and_the_same_grid_is_a_no_op():
+    positions = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1)
+    assert resize_positions(positions, 2) is positions
+    recorded = [0.68359375, 1.015625, 1.5625, 1.89453125, 1.34765625, 1.6796875, 2.2265625,
+                2.55859375, 2.44140625, 2.7734375, 3.3203125, 3.65234375, 3.10546875, 3.4375,
+                3.984375, 4.31640625]  # fmt: skip
+    torch.testing.assert_close(resize_positions(positions, 4).flatten(), torch.tensor(recorded))
+
+
+@pytest.mark.parametrize(("grid", "windows", "side"), [(28, 2, 14), (32, 2, 16), (64, 4, 16)])
+def test_windows_are_the_recorded_ones(vectors, grid, windows, side):
+    recorded = json.loads((vectors / "segnext_vectors.json").read_text())["windows"][str(grid)]
+    assert window_count(grid, 3) == windows
+    split = split_windows(torch.arange(grid**2).float().view(1, -1, 1), windows, grid)
+    assert list(split.shape) == recorded["shape"] and split.shape[1] == side**2
+    assert split[1, :20, 0].tolist() == recorded["window1_first20"]
+    assert split[windows, 0, 0] == recorded["second_row_of_windows_first"]
+
+
+@pytest.mark.parametrize(
+    ("every", "depth", "everywhere"),
+    [(3, 12, [2, 5, 8, 11]), (3, 4, [2, 3]), (1, 4, [0, 1, 2, 3]), (2, 4, [1, 3])],
+)
+def test_global_blocks_are_each_nth_and_the_last(every, depth, everywhere):
+    assert [i for i in range(depth) if is_global(i, depth, every)] == everywhere

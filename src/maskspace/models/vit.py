@@ -5,12 +5,14 @@ The backbone of SegNext (Liu et al. 2024, arXiv 2404.00741), itself ViTDet's pla
 convolutional stem (Xiao et al. 2021, arXiv 2106.14881) in place of the one patch convolution.
 """
 
+import math
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 Stem = Literal["patch", "convolutional"]
 
@@ -20,6 +22,8 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} is no multiple of heads {heads}")
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
@@ -53,6 +57,19 @@ class Block(nn.Module):
             attended = self.attn(normed)
         tokens = tokens + attended
         return tokens + self.fc2(F.gelu(self.fc1(self.norm2(tokens))))
+
+
+def recompute(module: nn.Module, tokens: Tensor, *arguments: int | Tensor, enabled: bool) -> Tensor:
+    """Return `module(tokens, *arguments)`; if enabled, keep nothing of it but its input.
+
+    The backward pass then computes it again, which gives the same gradients. Only for modules
+    without randomness: the generator's state is not kept.
+    """
+    if not (enabled and torch.is_grad_enabled()):
+        return module(tokens, *arguments)
+    computed = checkpoint(module, tokens, *arguments, use_reentrant=False, preserve_rng_state=False)
+    assert isinstance(computed, Tensor)
+    return computed
 
 
 def split_windows(
@@ -111,10 +128,12 @@ class VisionTransformer(nn.Module):
         heads: int,
         global_every: int,
         stem: Stem,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if image_size % patch:
-            raise ValueError(f"image_size {image_size} is no multiple of patch {patch}")
+            raise ValueError(f"image size {image_size} is no multiple of patch {patch}")
+        self.checkpointing = checkpointing
         self.grid = image_size // patch
         self.windows, self.global_every = window_count(self.grid, global_every), global_every
         self.patch_embed = patch_embedding(3, dim, patch, stem)
@@ -123,6 +142,8 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.apply(_initialise_linear)
+        if isinstance(self.patch_embed, nn.Conv2d):  # a linear layer on flattened patches
+            nn.init.xavier_uniform_(self.patch_embed.weight.view(dim, -1))
 
     def forward(
         self, image: Float[Tensor, "b 3 h h"]
@@ -140,8 +161,18 @@ class VisionTransformer(nn.Module):
         tokens = patches.flatten(2).transpose(1, 2) + self.pos_embed
         for index, block in enumerate(self.blocks):
             everywhere = is_global(index, len(self.blocks), self.global_every)
-            tokens = block(tokens, 1 if everywhere else self.windows, self.grid)
+            windows = 1 if everywhere else self.windows
+            tokens = recompute(block, tokens, windows, self.grid, enabled=self.checkpointing)
         return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid)), detail
+
+
+def resize_positions(positions: Float[Tensor, "1 t c"], grid: int) -> Float[Tensor, "1 u c"]:
+    """Return the embeddings of a square grid's positions for one of another side, bicubic."""
+    side = math.isqrt(positions.shape[1])
+    if side == grid:
+        return positions
+    square = positions.transpose(1, 2).unflatten(2, (side, side))
+    return F.interpolate(square, (grid, grid), mode="bicubic").flatten(2).transpose(1, 2)
 
 
 def window_count(grid: int, global_every: int) -> int:

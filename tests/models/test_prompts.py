@@ -1,0 +1,69 @@
+import json
+
+import pytest
+import torch
+
+from maskspace.models.prompts import click_disks, scale_clicks
+
+
+@pytest.fixture(scope="module")
+def recorded(vectors):
+    return json.loads((vectors / "segnext_vectors.json").read_text())
+
+
+def test_disks_equal_brute_force_and_merge():
+    clicks = torch.tensor([[[0.0, 0.0, 1.0], [5.0, 6.5, 1.0], [6.0, 6.0, -1.0], [2.0, 2.0, 0.0]]])
+    disks = click_disks(clicks, 12, 2.0)[0]
+    for channel, sign in enumerate((1, -1)):
+        for row in range(12):
+            for column in range(12):
+                near = any(
+                    s == sign and (row - r) ** 2 + (column - c) ** 2 <= 4
+                    for r, c, s in clicks[0].tolist()
+                )
+                assert disks[channel, row, column] == near
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "pixels"),
+    [(20, 20, 81), (48, 20, 35), (-1, 20, 35), (0, 0, 26), (20, 60, 0), (-1, -1, 0)],
+)
+def test_a_disk_of_radius_five_has_81_pixels_and_is_cut_by_the_border(row, column, pixels):
+    assert click_disks(torch.tensor([[[row, column, 1.0]]]), 48, 5.0).sum() == pixels
+
+
+def test_no_clicks_give_empty_maps():
+    assert click_disks(torch.zeros(2, 0, 3), 8, 2.0).shape == (2, 2, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "size", "pixel", "scaled"),
+    [
+        ((480, 854), 1024, (479, 853), (1022, 1023)),
+        ((118, 177), 512, (59, 88), (256, 255)),
+        ((2160, 3840), 1024, (2159, 3839), (1024, 1024)),
+        ((100, 100), 200, (-1, 4), (-1, 8)),  # truncation, not floor
+    ],
+)
+def test_clicks_are_scaled_corner_to_corner_and_truncated(size_hw, size, pixel, scaled):
+    clicks = torch.tensor([[*pixel, -1.0]])
+    assert scale_clicks(clicks, size_hw, size).tolist() == [[*scaled, -1.0]]
+    assert scale_clicks(clicks.double(), size_hw, size).tolist() == [[*scaled, -1.0]]
+
+
+def test_every_recorded_scaling_is_met(recorded):
+    for case in recorded["click_coordinate_scaling"]:
+        clicks = torch.tensor([[*case["row_col"], 1.0]])
+        scaled = scale_clicks(clicks, tuple(case["hw"]), case["target"])
+        assert scaled[0, :2].tolist() == case["scaled"]
+
+
+def test_every_recorded_disk_is_met(recorded):
+    for case in recorded["disk_maps_radius_5"]:
+        points = torch.tensor(case["points_row_col_index"], dtype=torch.float32)
+        half = len(points) // 2
+        signs = torch.tensor([1.0] * half + [-1.0] * half)
+        height, width = case["height_width"]
+        disks = click_disks(torch.cat([points[:, :2], signs[:, None]], 1)[None], width, 5.0)[0]
+        for drawn, rows in zip(disks[:, :height], case["maps"], strict=True):
+            assert ["".join(".#"[int(p)] for p in row) for row in drawn] == rows.split()
