@@ -23,24 +23,24 @@ def chamfer_depth(masks: Bool[np.ndarray, "n h w"]) -> Int32[np.ndarray, "n h w"
     """
     # a step reaches two pixels far; padded so, equal rows of all the masks are one long row
     padded = np.pad(masks.transpose(1, 0, 2), ((2, 2), (0, 0), (2, 2)))
-    rows = np.stack([_depth_along_row(row) for row in padded.reshape(len(padded), -1)])
+    depths = np.zeros(padded.shape, np.int32)
+    rows = depths.reshape(len(depths), -1)
+    for row, inside in zip(rows, padded.reshape(rows.shape), strict=True):
+        _step_along(row, inside)
     for sweep in (rows, rows[::-1]):
         for second, before, here in zip(sweep[:-4], sweep[1:-3], sweep[2:-2], strict=True):
             _step_across(second, before, here)
-    depths = rows.reshape(padded.shape)[2:-2, :, 2:-2]
-    return np.ascontiguousarray(depths.transpose(1, 0, 2))
+    return depths[2:-2, :, 2:-2].transpose(1, 0, 2)
 
 
-def _depth_along_row(mask: Bool[np.ndarray, " p"]) -> Int32[np.ndarray, " p"]:
-    """Return the distance to the nearer end of the run that each pixel lies in."""
+def _step_along(row: Int32[np.ndarray, " p"], mask: Bool[np.ndarray, " p"]) -> None:
+    """Set the pixels inside to the distance to the nearer end of their run."""
     turns = np.flatnonzero(mask[1:] != mask[:-1]) + 1
     starts, ends = turns[::2], turns[1::2]
     inside = np.flatnonzero(mask)
-    before = inside - np.repeat(starts - 1, ends - starts)
-    after = np.repeat(ends, ends - starts) - inside
-    depths = np.zeros(mask.shape, np.int32)
-    depths[inside] = STRAIGHT * np.minimum(before, after)
-    return depths
+    to_start = inside - np.repeat(starts - 1, ends - starts)
+    to_end = np.repeat(ends, ends - starts) - inside
+    row[inside] = STRAIGHT * np.minimum(to_start, to_end)
 
 
 def _step_across(

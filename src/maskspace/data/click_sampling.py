@@ -193,15 +193,29 @@ def eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
     The border of the image does not erode.
     """
-    side = 2 * ERODED_PIXELS + 1
-    smaller = ndimage.minimum_filter(mask, size=side, mode="constant", cval=1)
+    box = _box(mask, ERODED_PIXELS)
+    smaller = np.zeros_like(mask)
+    size = 2 * ERODED_PIXELS + 1
+    smaller[box] = ndimage.minimum_filter(mask[box], size, mode="constant", cval=1)
     return smaller if smaller.sum() > LEAST_REMAINING else mask
 
 
 def ring(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Return the pixels around the mask: as wide as a tenth of the root of its area, rounded up."""
-    side = 2 * ceil(RING_WIDTH * sqrt(mask.sum())) + 1
-    return ndimage.maximum_filter(mask, size=side, mode="constant", cval=0) & ~mask
+    width = ceil(RING_WIDTH * sqrt(mask.sum()))
+    box = _box(mask, width)
+    larger = np.zeros_like(mask)
+    larger[box] = ndimage.maximum_filter(mask[box], 2 * width + 1, mode="constant", cval=0)
+    return larger & ~mask
+
+
+def _box(mask: Bool[np.ndarray, "h w"], margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the mask and of a margin around it, inside the image."""
+    x, y, width, height = algebra.boxes_xywh(mask[None])[0].tolist()
+    return (
+        slice(max(y - margin, 0), y + height + margin),
+        slice(max(x - margin, 0), x + width + margin),
+    )
 
 
 def _choose_roots(
