@@ -6,9 +6,9 @@ from pathlib import Path
 
 from maskspace import parallel
 from maskspace.config import load_section
+from maskspace.training.click_task import make_click_task
 from maskspace.training.config import ClickerConfig
 from maskspace.training.export import export_training, record_training
-from maskspace.training.step import make_click_task
 from maskspace.training.workers import fit_distributed
 from workflows.frame import publish, stage_main, work_folder
 

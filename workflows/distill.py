@@ -8,8 +8,8 @@ from pathlib import Path
 from maskspace import parallel
 from maskspace.config import Choice, build_section, load_section
 from maskspace.training.config import DistillConfig
+from maskspace.training.embedding_task import make_embedding_task
 from maskspace.training.export import export_training, record_training
-from maskspace.training.step import make_embedding_task
 from maskspace.training.workers import fit_distributed
 from workflows.frame import publish, stage_main, work_folder
 

@@ -54,12 +54,15 @@ def _check_sections(path: Path) -> None:
         DistillConfig,
         OverfitConfig,
         ProposalsConfig,
+        RegimesConfig,
         SweepConfig,
     )
 
     kinds = {
         "validate": ValidateConfig,
         "clicker": ClickerConfig,
+        "regimes": RegimesConfig,
+        "compare": EvaluateConfig,
         "proposals": ProposalsConfig,
         "sweep": SweepConfig,
         "select": SelectConfig,
@@ -91,6 +94,7 @@ def _check_sections(path: Path) -> None:
 def _check_names(name: str, section: Any, datasets: Mapping[str, object]) -> None:
     """Look up what a section chooses by name: datasets, readers, models, objectives."""
     from maskspace.data import READERS
+    from maskspace.data.click_sampling import CLICK_SAMPLERS
     from maskspace.models import MODELS
     from maskspace.objectives import MASK_LOSSES, OBJECTIVES
 
@@ -98,10 +102,13 @@ def _check_names(name: str, section: Any, datasets: Mapping[str, object]) -> Non
         "reader": (READERS, "reader"),
         "model": (MODELS, "model"),
         "objective": (OBJECTIVES, "objective"),
+        "clicks": (CLICK_SAMPLERS, "clicks"),
     }
     for field, (table, kind) in tables.items():
         if isinstance(getattr(section, field, None), Choice):
             choose(table, getattr(section, field), kind=kind)
+    for name, regime in getattr(section, "regimes", {}).items():
+        _check_names(name, regime, datasets)
     for dataset in _datasets(section):
         lookup(datasets, dataset, kind="dataset")
     for loss in getattr(section, "losses", {}):
@@ -115,6 +122,7 @@ def _datasets(section: Any) -> Iterator[str]:
     yield from getattr(section, "data", {})
     if hasattr(section, "dataset"):
         yield section.dataset
+    yield from getattr(section, "datasets", ())
     yield from getattr(getattr(section, "metric", None), "datasets", ())
 
 

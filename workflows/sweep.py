@@ -7,7 +7,7 @@ from pathlib import Path
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.training.config import DistillConfig, SweepConfig
-from maskspace.training.step import make_embedding_task
+from maskspace.training.embedding_task import make_embedding_task
 from maskspace.training.sweep import record_sweep, sweep, write_sweep
 from workflows.frame import publish, stage_main, work_folder
 

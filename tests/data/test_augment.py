@@ -1,14 +1,28 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from maskspace.data import READERS
 from maskspace.data.augment import (
+    Crops,
     label_map_at_depth,
     nesting_depths,
     random_crop,
     random_label_map,
 )
 from maskspace.data.loader import dense
+
+CROPS = Crops(
+    size=48,
+    placement="square",
+    augment=True,
+    min_scale=0.5,
+    turns=True,
+    shuffle_channels=False,
+    contrast=0.0,
+    brightness=0.0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +31,8 @@ def scene():
 
 
 def crop(scene, seed=0, **options):
-    chosen = {"size": 48, "min_scale": 0.5, "colours": False} | options
-    return random_crop(scene, generator=np.random.default_rng(seed), **chosen)
+    crops = replace(CROPS, **options)
+    return random_crop(scene, crops, np.random.default_rng(seed))
 
 
 def test_crops_have_their_size_and_no_empty_mask(scene):
@@ -74,3 +88,46 @@ def test_low_scores_are_left_out(scene):
         **{**vars(piece), "scores": np.linspace(0, 1, len(piece.scores), dtype=np.float32)}
     )
     assert scored.scored(0.5).scores.min() >= 0.5
+
+
+@pytest.mark.parametrize("placement", ["square", "stretch", "letterbox"])
+def test_without_augmentation_nothing_is_drawn(scene, placement):
+    pieces = [crop(scene, seed, placement=placement, augment=False) for seed in range(3)]
+    for piece in pieces[1:]:
+        assert (piece.image == pieces[0].image).all()
+        assert (piece.masks == pieces[0].masks).all()
+
+
+def wide(scene):
+    """The scene with its right half gone: twice as high as wide, its lower half ignored."""
+    half = scene.image.shape[1] // 2
+    ignore = np.zeros_like(scene.ignore)
+    ignore[len(ignore) // 2 :] = True
+    return replace(
+        scene,
+        image=scene.image[:, :half],
+        masks=scene.masks[:, :, :half],
+        ignore=ignore[:, :half],
+    )
+
+
+def test_a_stretched_image_fills_the_square_and_a_letterbox_keeps_its_aspect(scene):
+    high = wide(scene)
+    stretched = crop(high, placement="stretch", augment=False, size=96)
+    boxed = crop(high, placement="letterbox", augment=False, size=96)
+    assert stretched.image[:, :, 0].any(axis=0).all()
+    assert (boxed.image[:, :24] == 0).all() and (boxed.image[:, 72:] == 0).all()
+    assert (boxed.image[:, 24:72] == high.image).all()
+    assert boxed.masks.sum() * 2 == stretched.masks.sum()
+
+
+def test_ignored_pixels_follow_the_image(scene):
+    piece = crop(wide(scene), placement="stretch", augment=False, size=96)
+    assert piece.ignore[48:].all() and not piece.ignore[:48].any()
+
+
+def test_a_shift_of_brightness_leaves_the_masks(scene):
+    plain = crop(scene, 3, size=96, min_scale=1.0)
+    bright = crop(scene, 3, size=96, min_scale=1.0, brightness=0.3)
+    assert (plain.masks == bright.masks).all()
+    assert (plain.image != bright.image).any()

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maskspace.data import READERS
-from maskspace.data.loader import dense, dense_reduced
+from maskspace.data.loader import Mixture, dense, dense_reduced
 from maskspace.data.readers.rectangles import read_rectangles
 
 SAMPLE = read_rectangles("", seed=0, limit=1)[0]
@@ -53,3 +53,60 @@ def test_what_cannot_be_reduced_comes_whole():
     whole, same = dense(SAMPLE), dense_reduced(SAMPLE, least_side=8)  # a PNG
     np.testing.assert_array_equal(whole.image, same.image)
     np.testing.assert_array_equal(whole.masks, same.masks)
+
+
+class Counted(list):
+    """Samples that say which of them were read; those at `corrupt` cannot be."""
+
+    def __init__(self, samples, corrupt=()):
+        super().__init__(samples)
+        self.read, self.corrupt = [], corrupt
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        if index in self.corrupt:
+            raise ValueError(f"record {index} is broken")
+        return super().__getitem__(index)
+
+
+def counted(corrupt=(), number=12):
+    samples = Counted([SAMPLE] * number, corrupt)
+    return samples, Mixture(datasets={"one": samples}, weights={"one": 1.0}, keep_bytes=0)
+
+
+def test_a_pass_reads_every_sample_once_and_the_next_one_in_another_order() -> None:
+    samples, mixture = counted()
+    for position in range(24):
+        mixture.at(position, seed=0)
+    first, second = samples.read[:12], samples.read[12:]
+    assert sorted(first) == sorted(second) == list(range(12)) and first != second
+
+
+def test_a_position_is_the_same_sample_whatever_was_read_before() -> None:
+    samples, mixture = counted()
+    for position in range(24):
+        mixture.at(position, seed=0)
+    forward = list(samples.read)
+    again, other = counted()
+    for position in reversed(range(24)):
+        other.at(position, seed=0)
+    assert again.read[::-1] == forward
+
+
+def test_a_corrupt_record_is_named_once_and_replaced(caplog) -> None:
+    samples, mixture = counted(corrupt=(3,))
+    for position in range(36):
+        assert mixture.at(position, seed=0).masks.size
+    assert samples.read.count(3) >= 3
+    assert [r.message for r in caplog.records] == ["skipped one[3]: record 3 is broken"]
+
+
+def test_too_many_corrupt_records_stop_the_run() -> None:
+    _, mixture = counted(corrupt=range(12))
+    with pytest.raises(ValueError, match="validate the shards"):
+        mixture.at(0, seed=0)
+    _, few = counted(corrupt=(0, 1, 2))
+    limited = replace(few, corrupt_limit=2)
+    with pytest.raises(ValueError, match="limit is 2: validate the shards"):
+        for position in range(12):
+            limited.at(position, seed=0)

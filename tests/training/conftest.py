@@ -1,20 +1,22 @@
 """A small world to train in: a few generated rectangles and a clicker of a few thousand weights."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from maskspace.config import Choice
 from maskspace.data import READERS
+from maskspace.data.augment import Crops
 from maskspace.data.loader import Mixture
+from maskspace.training.click_task import ClickTask
 from maskspace.training.config import (
     ClickerConfig,
-    Crops,
     DistillConfig,
     Optimisation,
     Workers,
 )
-from maskspace.training.step import ClickTask, EmbeddingTask
+from maskspace.training.embedding_task import EmbeddingTask
 
 SMALL_CLICKER = {
     "size": 32,
@@ -29,6 +31,17 @@ SMALL_CLICKER = {
     "head_dim": 8,
     "click_radius": 2.0,
 }
+
+CROPS = Crops(
+    size=64,
+    placement="square",
+    augment=True,
+    min_scale=0.6,
+    turns=True,
+    shuffle_channels=True,
+    contrast=0.2,
+    brightness=0.0,
+)
 
 
 @pytest.fixture
@@ -59,11 +72,14 @@ def click_config(optimisation):
         data={"rectangles": 1.0},
         model=Choice(name="click_vit", options=SMALL_CLICKER),
         losses={"normalised_focal": 1.0, "soft_iou": 1.0},
-        crops=Crops(size=32, min_scale=0.6, colours=True),
+        initial=None,
+        crops=replace(CROPS, size=32),
+        clicks=Choice(name="posneg", options={"least_pixels": 8}),
         clicks_per_image=2,
-        centre_share=0.5,
-        positive_share=0.5,
-        min_pixels=8,
+        rounds=0,
+        levels=1,
+        pseudo_share=0.0,
+        pseudo_stability=0.9,
         optimisation=optimisation,
         validation_images=3,
         workers=Workers(number=1, threads=1, loaders=0, gpu=False),
@@ -81,7 +97,7 @@ def distill_config(optimisation):
         data={"rectangles": 1.0},
         model=Choice(name="pixel_embedding", options={"width": 16, "registers": 1}),
         level_weights={"1": 1.0, "4": 2.0},
-        crops=Crops(size=64, min_scale=0.6, colours=True),
+        crops=CROPS,
         teacher_share=0.5,
         min_proposal_score=0.5,
         optimisation=optimisation,

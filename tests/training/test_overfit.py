@@ -1,5 +1,6 @@
 from maskspace.config import Choice
-from maskspace.training.config import Crops, OverfitConfig, Workers
+from maskspace.data.augment import Crops
+from maskspace.training.config import OverfitConfig, Workers
 from maskspace.training.overfit import overfit
 from tests.training.test_proposals import made
 
@@ -14,7 +15,16 @@ def test_both_variants_are_scored_and_drawn(made, optimisation, tmp_path):
         colours=Choice(name="balls", options={}),
         model=Choice(name="pixel_embedding", options={"width": 8, "registers": 1}),
         level_weights={"1": 1.0},
-        crops=Crops(size=64, min_scale=1.0, colours=False),
+        crops=Crops(
+            size=64,
+            placement="square",
+            augment=True,
+            min_scale=1.0,
+            turns=True,
+            shuffle_channels=False,
+            contrast=0.0,
+            brightness=0.0,
+        ),
         optimisation=optimisation,
         workers=Workers(number=1, threads=1, loaders=0, gpu=False),
         floor=0.0,

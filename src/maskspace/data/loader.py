@@ -1,11 +1,11 @@
 """A sample as arrays, and weighted mixtures of datasets: what training and evaluation read.
 
-A mixture is read in one of two ways, both a function of seeds and positions alone. `draw` takes any
-sample, each as likely, whatever came before: for sets that are seen many times and fit in memory,
-where a step's batch is drawn from its number. `order` goes through the samples in passes, block by
-block, and `stream.Loader` makes batches of it: for sets that are seen about once, as SA-1B is.
+A mixture is read by position: `at` goes through the samples in passes, block by block, in an order
+that the seed alone decides, so that any worker finds any step's batch on its own, and sets of
+terabytes are read in stretches. `order` is that order, of which `stream.Loader` makes batches too.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,16 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from maskspace.data.batches import Turn
-from maskspace.data.order import Order
+from maskspace.data.order import Epoch, Order
 from maskspace.data.placement import place_masks, stretch
 from maskspace.data.shards import open_shards
 from maskspace.jpeg import decode_jpeg, upright_size_hw
 from maskspace.masks import decode
 from maskspace.types import Sample, read_rgb
+
+_LOG = logging.getLogger(__name__)
+_ATTEMPTS = 20  # corrupt records in a row at one position
+_ANOTHER = 31  # what a generator is for
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,24 +95,67 @@ def _dense(sample: Sample, read: Callable[[bytes], UInt8[np.ndarray, "h w 3"]]) 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Several datasets, drawn from by weight; their arrays are kept, up to a number of bytes.
+    """Several datasets, mixed by weight; their arrays are kept, up to a number of bytes.
 
-    What is drawn is a function of the generator alone, never of what was drawn before or of the
-    number of workers.
+    What is read at a position is a function of it and the seed alone, never of what was read before
+    or of the number of workers.
     """
 
     datasets: Mapping[str, Sequence]  # of samples; a checked one would make beartype read some
     weights: Mapping[str, float]
     keep_bytes: int = 500_000_000
+    corrupt_limit: int = 100
     _kept: dict[tuple[str, int], Dense] = field(default_factory=dict, repr=False)
     _sizes: list[int] = field(default_factory=list, repr=False)
+    _orders: dict[int, Order] = field(default_factory=dict, repr=False)
+    _epochs: dict[tuple[int, int], Epoch] = field(default_factory=dict, repr=False)
+    _corrupt: set[tuple[str, int]] = field(default_factory=set, repr=False)
 
-    def draw(self, generator: np.random.Generator) -> Dense:
-        """Return a sample: first a dataset by weight, then one of its samples, each as likely."""
-        weights = np.array([self.weights[name] for name in self.datasets])
-        names = list(self.datasets)
-        name = names[int(generator.choice(len(names), p=weights / weights.sum()))]
-        return self.get(name, int(generator.integers(len(self.datasets[name]))))
+    def at(self, position: int, *, seed: int, attempt: int = 0) -> Dense:
+        """Return the sample at a position of the endless order of passes over the datasets.
+
+        A later `attempt` is another sample of the same dataset, for callers whom the first does not
+        serve. A corrupt record is named in a warning and another one taken in its place; ValueError
+        once 20 in a row are, or more than `corrupt_limit` in this process.
+        """
+        order = self._ordered(seed)
+        epoch, place = divmod(position, order.length)
+        dataset, index = self._epoch(seed, epoch)[place]
+        name = list(self.datasets)[dataset]
+        size = len(self.datasets[name])
+        for number in range(attempt, attempt + _ATTEMPTS):
+            if number:
+                other = np.random.default_rng((seed, _ANOTHER, position, number))
+                index = int(other.integers(size))
+            try:
+                return self.get(name, index)
+            except ValueError as error:
+                self._name_corrupt(name, index, str(error))
+        raise ValueError(f"{name}: {_ATTEMPTS} corrupt records in a row; validate the shards")
+
+    def _ordered(self, seed: int) -> Order:
+        if seed not in self._orders:
+            self._orders[seed] = self.order(seed=seed)
+        return self._orders[seed]
+
+    def _epoch(self, seed: int, number: int) -> Epoch:
+        """Return an epoch; the last two asked for are kept, since batches straddle borders."""
+        known = self._epochs
+        if (seed, number) not in known:
+            while len(known) > 1:
+                known.pop(next(iter(known)))
+            known[seed, number] = self._ordered(seed).epoch(number)
+        return known[seed, number]
+
+    def _name_corrupt(self, name: str, index: int, reason: str) -> None:
+        if (name, index) not in self._corrupt:
+            self._corrupt.add((name, index))
+            _LOG.warning("skipped %s[%d]: %s", name, index, reason)
+        if len(self._corrupt) > self.corrupt_limit:
+            raise ValueError(
+                f"{reason}; {len(self._corrupt)} corrupt records and the limit is "
+                f"{self.corrupt_limit}: validate the shards"
+            )
 
     def get(self, name: str, index: int) -> Dense:
         """Return the arrays of one sample of one dataset."""

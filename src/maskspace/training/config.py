@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from maskspace.config import Choice, section
+from maskspace.data.augment import Crops
 
 
 @section
@@ -41,15 +42,6 @@ class Optimisation:
 
 
 @section
-class Crops:
-    """Square training crops: side in pixels, least share of the shorter side, colour jitter."""
-
-    size: int
-    min_scale: float
-    colours: bool
-
-
-@section
 class Workers:
     """Ray Train's worker processes, the threads of each, and whether each takes a GPU.
 
@@ -71,21 +63,38 @@ class Workers:
 class ClickerConfig:
     """Section `clicker`. `data` weighs the datasets against each other, an image at a time.
 
-    `centre_share` of the clicks lie at the deepest pixel of the mask, the others anywhere in it;
-    `positive_share` are positive: the truth of a lone negative click is the same object, to remove.
+    `initial` is the folder of a clicker to go on from, whose architecture then counts and not
+    `model` (null: fresh weights). `losses` are weights of MASK_LOSSES. `clicks` chooses one of
+    CLICK_SAMPLERS, `clicks_per_image` how many prompts are drawn from a crop; up to `rounds`
+    corrections follow each, clicked where the model errs. `levels` above 1 asks for the nest of up
+    to so many masks under a click (level-line loss), 1 for the drawn mask. `pseudo_share` of the
+    prompts are replaced by the model's own answers, where their stability, an IoU, is at least
+    `pseudo_stability`; 0 is off.
     """
 
     data: dict[str, float]
     model: Choice
+    initial: str | None
     losses: dict[str, float]
     crops: Crops
+    clicks: Choice
     clicks_per_image: int
-    centre_share: float
-    positive_share: float
-    min_pixels: int
+    rounds: int
+    levels: int
+    pseudo_share: float
+    pseudo_stability: float
     optimisation: Optimisation
     validation_images: int
     workers: Workers
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if not self.losses or min(self.clicks_per_image, self.levels) < 1 or self.rounds < 0:
+            raise ValueError("losses are one or more, clicks_per_image and levels 1, rounds 0")
+        if self.levels > 1 and self.rounds:
+            raise ValueError("corrections are clicked towards one mask: rounds > 0 needs levels 1")
+        if not (0 <= self.pseudo_share <= 1 and 0 < self.pseudo_stability <= 1):
+            raise ValueError("pseudo_share is in [0, 1], pseudo_stability in (0, 1]")
 
 
 @section
@@ -163,3 +172,31 @@ class ProposalsConfig:
             raise ValueError("images_per_shard, clicks_per_side and limit must be at least 1")
         if not 0 < self.overlap <= 1:
             raise ValueError(f"overlap must lie in (0, 1]; got {self.overlap}")
+
+
+@section
+class Regime:
+    """What a regime changes in the clicker's recipe; see ClickerConfig for what each means."""
+
+    clicks: Choice
+    rounds: int
+    losses: dict[str, float]
+    levels: int
+    augment: bool
+    pseudo_share: float
+
+
+@section
+class RegimesConfig:
+    """Section `regimes`: the recipe of `clicker` over `steps` steps, once a dataset and regime."""
+
+    datasets: tuple[str, ...]
+    steps: int
+    validate_every: int
+    threads: int
+    regimes: dict[str, Regime]
+
+    def __post_init__(self) -> None:
+        """Refuse a comparison of nothing."""
+        if not self.datasets or not self.regimes:
+            raise ValueError("name one dataset and one regime at least")

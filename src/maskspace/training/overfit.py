@@ -22,9 +22,10 @@ from maskspace.data.shards import MapUnits, open_shards
 from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
 from maskspace.training.config import DistillConfig, OverfitConfig
+from maskspace.training.crops import to_float
+from maskspace.training.embedding_task import EmbeddingBatch, EmbeddingTask
 from maskspace.training.loop import Worker, fit
 from maskspace.training.progress import followed
-from maskspace.training.step import EmbeddingBatch, EmbeddingTask, to_float
 from maskspace.types import Sample
 
 #: What is trained: the feature of one channel, and the full one of three.
@@ -73,13 +74,7 @@ def _variant(
 def _pieces(config: OverfitConfig, samples: list[Sample]) -> tuple[Crop, ...]:
     """Return one square of each image, always the same."""
     return tuple(
-        random_crop(
-            dense(sample),
-            size=config.crops.size,
-            min_scale=config.crops.min_scale,
-            colours=config.crops.colours,
-            generator=np.random.default_rng(index),
-        )
+        random_crop(dense(sample), config.crops, np.random.default_rng(index))
         for index, sample in enumerate(samples)
     )
 

@@ -1,16 +1,8 @@
 import numpy as np
 import torch
 
+from maskspace.training.embedding_task import pure_cells
 from maskspace.training.progress import line
-from maskspace.training.step import pure_cells
-
-
-def test_a_click_lies_in_the_mask_it_means(click_task):
-    batch = click_task.batch(0, range(4))
-    for clicks, masks in zip(batch.clicks, batch.masks, strict=True):
-        for (row, column, sign), mask in zip(clicks.tolist(), masks, strict=True):
-            assert mask[int(row), int(column)] == 1
-            assert sign in (1, -1)
 
 
 def test_batches_depend_on_step_and_seed_alone(click_task, embedding_task):

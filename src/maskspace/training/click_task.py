@@ -1,0 +1,294 @@
+"""What the clicker is trained on: clicks drawn from masks, and the nest of masks that they mean.
+
+Regimes: many clicks with simulated corrections (SegNext, Liu et al. 2024, arXiv 2404.00741), one
+positive click, one positive or negative click. With `levels` above 1 the truth of a click is the
+chain of all masks that its clicks agree with (level-line loss), with 1 the drawn mask alone.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor, nn
+
+from maskspace import pictures
+from maskspace.config import choose
+from maskspace.data.augment import Crop
+from maskspace.data.click_sampling import CLICK_SAMPLERS, DrawnClicks, next_training_clicks
+from maskspace.data.loader import Mixture, open_mixture
+from maskspace.masks import nested_chain
+from maskspace.models import MODELS, load_model
+from maskspace.objectives import MASK_LOSSES, level_line, levels_of
+from maskspace.training.config import ClickerConfig
+from maskspace.training.crops import crop_at, to_float, to_uint8
+from maskspace.training.monitors import feature_std
+
+_ATTEMPTS = 20  # crops without a mask to click, in a row
+
+
+class ClickBatch(NamedTuple):
+    """Images in [0, 1], p prompts an image of k clicks (row, column, sign), and what they mean.
+
+    A nest holds masks finest first, 1 on, 0 off, -1 unknown; levels that are not there are -1
+    everywhere.
+    """
+
+    images: Float[Tensor, "b 3 s s"]
+    clicks: Float[Tensor, "b p k 3"]
+    nests: Float[Tensor, "b p m s s"]
+
+
+Decode = Callable[[Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class ClickTask:
+    """Train a clicker: clicks -> the mask, or the nest of masks, that they mean."""
+
+    config: ClickerConfig
+    train: Mixture
+    held_out: Mixture
+
+    def build(self) -> nn.Module:
+        """Return the clicker: fresh, or with the weights of the folder `initial`."""
+        if self.config.initial is None:
+            return choose(MODELS, self.config.model, kind="model")()
+        return load_model(Path(self.config.initial))
+
+    def batch(self, step: int, rows: range) -> ClickBatch:
+        """Return rows of a step's batch; images without a mask to click are replaced."""
+        total = self.config.optimisation.batch
+        return self._stacked(self._example(step * total + row) for row in rows)
+
+    def _stacked(self, examples: Iterator[tuple[np.ndarray, ...]]) -> ClickBatch:
+        parts = zip(*examples, strict=True)
+        return ClickBatch(*(torch.from_numpy(np.stack(part)) for part in parts))
+
+    def _example(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        config, seed = self.config, self.config.optimisation.seed
+        draw = choose(CLICK_SAMPLERS, config.clicks, kind="clicks")
+        for attempt in range(_ATTEMPTS):
+            crop, generator = crop_at(
+                self.train, config.crops, seed=seed, position=position, attempt=attempt
+            )
+            drawn = _draw_all(draw, crop, generator, config.clicks_per_image)
+            if drawn is not None:
+                break
+        else:
+            raise ValueError(f"no mask to click in {_ATTEMPTS} crops; lower least_pixels")
+        clicks = np.stack([one.clicks for one in drawn])
+        nests = np.stack([nest(one, crop, levels=config.levels) for one in drawn])
+        return to_float(crop.image), clicks, nests
+
+    def terms(self, model: nn.Module, batch: ClickBatch) -> dict[str, Tensor]:
+        """Return the weighted mask losses."""
+        config = self.config
+        if not config.rounds and not config.pseudo_share:
+            return self._losses(model(batch.images, batch.clicks), batch.nests)
+        simulation = Simulation(
+            batch.nests,
+            rounds=config.rounds,
+            pseudo_share=config.pseudo_share,
+            stability=config.pseudo_stability,
+        )
+        logits = model(batch.images, batch.clicks, refine=simulation)
+        return self._losses(logits, simulation.nests)
+
+    def _losses(
+        self, logits: Float[Tensor, "b p s s"], nests: Float[Tensor, "b p m s s"]
+    ) -> dict[str, Tensor]:
+        flat, truth = logits.flatten(0, 1), nests.flatten(0, 1)
+        return {
+            name: weight * level_line(MASK_LOSSES[name], flat, truth)
+            for name, weight in self.config.losses.items()
+        }
+
+    @cached_property
+    def _validation(self) -> ClickBatch:
+        """Held-out crops with their clicks, the same at every validation and never augmented."""
+        crops = replace(self.config.crops, augment=False)
+        held = replace(self, config=replace(self.config, crops=crops), train=self.held_out)
+        return self._stacked(held._example(row) for row in range(self.config.validation_images))
+
+    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
+        """Return each loss and the mean IoU on held-out images, every level cut at its own t."""
+        device = next(model.parameters()).device
+        batch = self._validation
+        pieces = [
+            model(images.to(device), clicks.to(device)).float().cpu()
+            for images, clicks in zip(batch.images.split(16), batch.clicks.split(16), strict=True)
+        ]
+        logits = torch.cat(pieces)
+        losses = {f"val_{name}": float(v) for name, v in self._losses(logits, batch.nests).items()}
+        self._draw(batch, logits, picture)
+        return losses | {
+            "val_loss": sum(losses.values()),
+            "val_iou": float(level_iou(logits.flatten(0, 1), batch.nests.flatten(0, 1)).mean()),
+            "val_std": float(feature_std(logits.sigmoid())),
+        }
+
+    def _draw(self, batch: ClickBatch, logits: Tensor, picture: Path) -> None:
+        rows = []
+        for image, clicks, nests, maps in zip(*(t[:6] for t in (*batch, logits)), strict=True):
+            shown = to_uint8(image)
+            clicked = shown.copy()
+            for row, column, sign in clicks[0].long().tolist():
+                if sign:
+                    colour = (255, 255, 0) if sign > 0 else (0, 255, 255)
+                    clicked[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = colour
+            real = (nests[0] >= 0).any(-1).any(-1)
+            finest = nests[0][real][:1].numpy() > 0.5
+            rows.append(
+                [
+                    clicked,
+                    pictures.paint_masks(shown, finest),
+                    pictures.feature_colors(maps[:1].sigmoid().numpy()),
+                    pictures.paint_masks(shown, maps[:1].numpy() > 0),
+                ]
+            )
+        titles = ["clicks", "finest truth", "probability", "prediction"]
+        pictures.save_image(picture, pictures.contact_sheet(rows, titles=titles, side=128))
+
+
+class Simulation:
+    """What happens between encoding and decoding: corrections are clicked, confident maps believed.
+
+    Called by the network with a `decode` that has no gradient. `rounds`: as many corrections as a
+    number drawn evenly from 0 to `rounds`, one for the whole batch, each with the map of the round
+    before (SegNext). `pseudo_share`: that share of the prompts are replaced by a click anywhere
+    and, where the network's map of it is stable, the map becomes the truth of another click drawn
+    inside it; `nests` is the truth after that. Random numbers are torch's own.
+    """
+
+    def __init__(
+        self,
+        nests: Float[Tensor, "b p m s s"],
+        *,
+        rounds: int,
+        pseudo_share: float,
+        stability: float,
+    ) -> None:
+        self.nests = nests
+        self._rounds, self._share, self._stability = rounds, pseudo_share, stability
+
+    def __call__(
+        self, decode: Decode, clicks: Float[Tensor, "b p k 3"], previous: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the clicks, and the last map, that the network is to answer."""
+        generator = np.random.default_rng(int(torch.randint(2**62, ())))
+        if self._share:
+            clicks = self._believe(decode, clicks, generator)
+        for _ in range(int(generator.integers(self._rounds + 1))):
+            probability = decode(clicks, previous).float().sigmoid()
+            clicks = torch.cat([clicks, self._corrections(probability, generator)], dim=2)
+            previous = probability
+        return clicks, previous
+
+    def _corrections(
+        self, probability: Float[Tensor, "b p s s"], generator: np.random.Generator
+    ) -> Float[Tensor, "b p 1 3"]:
+        drawn = next_training_clicks(
+            probability.flatten(0, 1).cpu().numpy(),
+            self.nests[:, :, 0].flatten(0, 1).cpu().numpy(),
+            generator,
+        )
+        added = torch.from_numpy(drawn).to(probability.device)
+        return added.unflatten(0, probability.shape[:2])[:, :, None]
+
+    def _believe(
+        self, decode: Decode, clicks: Float[Tensor, "b p k 3"], generator: np.random.Generator
+    ) -> Float[Tensor, "b p k 3"]:
+        size = self.nests.shape[-1]
+        tried = torch.zeros_like(clicks)
+        places = generator.integers(size, size=(*clicks.shape[:2], 2))
+        tried[:, :, 0, :2] = torch.from_numpy(places).to(clicks)
+        tried[:, :, 0, 2] = 1
+        logits = decode(tried, None).float().cpu().numpy()
+        chosen = generator.random(clicks.shape[:2]) < self._share
+        clicks, self.nests = clicks.clone(), self.nests.clone()
+        for image, prompt in np.argwhere(chosen).tolist():
+            found = _confident(logits[image, prompt], self._stability)
+            if found is None:
+                continue
+            row, column = divmod(int(generator.choice(np.flatnonzero(found))), size)
+            clicks[image, prompt] = 0
+            clicks[image, prompt, 0] = clicks.new_tensor([row, column, 1])
+            self.nests[image, prompt] = -1
+            self.nests[image, prompt, 0] = torch.from_numpy(found).to(self.nests)
+        return clicks
+
+
+def _confident(
+    logits: Float32[np.ndarray, "s s"], stability: float
+) -> Bool[np.ndarray, "s s"] | None:
+    """Return the mask of a map whose IoU between its cuts at logits of 1 and -1 is large enough."""
+    high, low = int((logits > 1).sum()), int((logits > -1).sum())
+    return logits > 0 if high and high >= stability * low else None
+
+
+def _draw_all(
+    draw: Callable[..., DrawnClicks | None],
+    crop: Crop,
+    generator: np.random.Generator,
+    number: int,
+) -> list[DrawnClicks] | None:
+    """Return so many draws from a crop; None as soon as there is nothing to click."""
+    drawn: list[DrawnClicks] = []
+    for _ in range(number):
+        one = draw(crop.masks, crop.depths, generator)
+        if one is None:
+            return None
+        drawn.append(one)
+    return drawn
+
+
+def nest(drawn: DrawnClicks, crop: Crop, *, levels: int) -> Float32[np.ndarray, "m s s"]:
+    """Return the truth of some clicks: up to `levels` masks, finest first, padded with -1.
+
+    With one level it is the drawn mask. With more it is the chain of the masks that hold every
+    click of the decisive sign and none of the other; clicks that no mask agrees with mean the drawn
+    one. The decisive sign is positive, or negative where all clicks are.
+    """
+    chain = drawn.target[None]
+    if levels > 1:
+        rows, columns = drawn.clicks[:, :2].astype(np.int64).T
+        signs = drawn.clicks[:, 2]
+        decisive = 1 if (signs > 0).any() else -1
+        held = crop.masks[:, rows, columns]  # n k
+        agree = (held | (signs != decisive)).all(axis=1) & ~(held & (signs == -decisive)).any(
+            axis=1
+        )
+        if agree.any():
+            chain, _ = nested_chain(crop.masks[agree], limit=levels)
+    padded = np.full((levels, *drawn.target.shape), -1, np.float32)
+    padded[: len(chain)] = np.where(crop.ignore, -1, chain)
+    return padded
+
+
+def level_iou(
+    logits: Float[Tensor, "b s s"], nests: Float[Tensor, "b m s s"]
+) -> Float[Tensor, " n"]:
+    """Return the IoU of every mask of every nest with the map cut at the mask's own level."""
+    found = []
+    for one, masks in zip(logits, nests, strict=True):
+        real = masks[(masks >= 0).any(-1).any(-1)]
+        cuts = torch.tensor(levels_of(len(real))).logit().to(one)
+        true, known = real > 0.5, real >= 0
+        predicted = (one > cuts[:, None, None]) & known
+        union = (predicted | true).sum((1, 2)).clamp(min=1)
+        found.append((predicted & true).sum((1, 2)) / union)
+    return torch.cat(found)
+
+
+def make_click_task(config: ClickerConfig, shards: Path) -> ClickTask:
+    """Return the clicker's task on the shard folders under `shards`."""
+    return ClickTask(
+        config=config,
+        train=open_mixture(shards, config.data, "train"),
+        held_out=open_mixture(shards, config.data, "val"),
+    )

@@ -1,0 +1,31 @@
+"""Stage `regimes`: the clicker's regimes and losses, each trained on the same budget."""
+
+from functools import partial
+from pathlib import Path
+
+from maskspace import parallel
+from maskspace.config import load_section
+from maskspace.training.config import ClickerConfig, RegimesConfig
+from maskspace.training.regimes import regime_trials, train_regimes
+from workflows.frame import publish, stage_main, work_folder
+
+
+def main() -> None:
+    """Write `build/regimes/DATASET/REGIME`: a clicker each, with its history."""
+    config = load_section(RegimesConfig, "regimes")
+    trials = regime_trials(load_section(ClickerConfig, "clicker"), config)
+    work = work_folder("regimes")
+    with parallel.connect():
+        train_regimes(
+            trials,
+            Path("build/validate"),
+            work / "run",
+            work / "out",
+            threads=config.threads,
+            map_trials=partial(parallel.map_units, describe="regimes: trainings"),
+        )
+    publish(work / "out", Path("build/regimes"))
+
+
+if __name__ == "__main__":
+    stage_main(main)
