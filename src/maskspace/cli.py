@@ -63,6 +63,7 @@ def parser() -> OneLineParser:
     _add_segment(commands.add_parser("segment", help="images -> regions or ranked proposals"))
     _add_click(commands.add_parser("click", help="clicks on one image -> one mask"))
     _add_evaluate(commands.add_parser("evaluate", help="models x datasets -> metrics and plots"))
+    _add_finetune(commands.add_parser("finetune", help="a clicker + datasets -> another clicker"))
     _add_download(commands.add_parser("download", help="a published dataset -> a folder"))
     _add_shards(commands.add_parser("shards", help="look into folders of shards"))
     return top
@@ -170,6 +171,53 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         help="the first N images of each dataset (default all; generated datasets need it)",
     )
     command.set_defaults(run=_evaluate)
+
+
+def _add_finetune(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Train a clicker further on other data, read where it lies. DIR becomes a model's folder, "
+        "with its history and pictures; a run that was killed goes on when called again. Lengths "
+        "are in steps; what no option says is as the recipe has it."
+    )
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument(
+        "--data",
+        type=_dataset,
+        action="append",
+        required=True,
+        metavar="KIND:PATH",
+        help="a dataset's kind and where it is, such as hqseg44k:/data/hqseg44k; may be repeated, "
+        "all weigh the same",
+    )
+    command.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
+    )
+    command.add_argument(
+        "--recipe",
+        type=Path,
+        default=Path("params.yaml"),
+        metavar="FILE",
+        help="a YAML file whose section `clicker` is the recipe (default params.yaml)",
+    )
+    command.add_argument(
+        "--regime",
+        choices=("one", "many", "posneg"),
+        help="one positive click, many clicks with corrections, or one click of either sign "
+        "(default: the recipe's)",
+    )
+    command.add_argument(
+        "--steps", type=_count, metavar="N", help="steps to train (default: the recipe's)"
+    )
+    command.add_argument(
+        "--learning-rate", type=float, metavar="R", help="its peak (default: the recipe's)"
+    )
+    command.add_argument(
+        "--workers", type=_count, metavar="N", help="processes that train (default: the recipe's)"
+    )
+    command.add_argument(
+        "--limit", type=_count, metavar="N", help="the first N images of each dataset (default all)"
+    )
+    command.set_defaults(run=_finetune)
 
 
 def _add_download(command: argparse.ArgumentParser) -> None:
@@ -436,6 +484,41 @@ def _evaluate(options: argparse.Namespace) -> int:
         print((options.out / "table.txt").read_text(), end="")
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
+    return 0
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    from maskspace import parallel
+    from maskspace.config import load_section
+    from maskspace.models.click_vit import ClickVit
+    from maskspace.segmenter import ClickSegmenter, load
+    from maskspace.training.config import ClickerConfig
+    from maskspace.training.finetune import Dataset, finetune, recipe
+
+    loaded = load(options.model)
+    if not isinstance(loaded, ClickSegmenter) or not isinstance(loaded.model, ClickVit):
+        raise ValueError(f"{options.model}: no clicker; give the folder of one, or a checkpoint")
+    kinds = Counter(kind for kind, _ in options.data)
+    datasets = {
+        kind if kinds[kind] == 1 else f"{kind}:{path}": Dataset(
+            kind=kind, path=path, limit=options.limit
+        )
+        for kind, path in options.data
+    }
+    config = recipe(
+        load_section(ClickerConfig, "clicker", path=options.recipe),
+        data=dict.fromkeys(datasets, 1.0),
+        regime=options.regime,
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+        workers=options.workers,
+    )
+    try:
+        with parallel.connect():
+            finetune(loaded.model, datasets, options.out, config=config)
+    except OSError as error:
+        raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
+    print(options.out)
     return 0
 
 

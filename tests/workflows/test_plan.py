@@ -59,7 +59,8 @@ def test_a_metric_does_not_retrain():
 def test_params_and_every_profile_can_run(tmp_path):
     plan._check_sections(Path("params.yaml"))
     for path in sorted(Path("profiles").glob("*.yaml")):
-        name = "full+vit512" if path.stem == "vit512" else path.stem
+        over_full = path.stem.endswith(("_512", "_1024"))
+        name = f"full+{path.stem}" if over_full else path.stem
         merged = tmp_path / f"{path.stem}.yaml"
         profiles.write_params(profiles.profile_params(name), merged)
         plan._check_sections(merged)

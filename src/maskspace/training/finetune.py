@@ -1,0 +1,129 @@
+"""Go on training a clicker on other data, read in place: no shards, no stages."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from maskspace.config import Choice, lookup
+from maskspace.data import READERS
+from maskspace.data.config import SplitConfig
+from maskspace.data.loader import Mixture
+from maskspace.data.source import Source
+from maskspace.data.splits import SPLITS, assign_splits
+from maskspace.models import save_model
+from maskspace.models.click_vit import ClickVit
+from maskspace.training.click_task import ClickTask
+from maskspace.training.config import ClickerConfig
+from maskspace.training.export import export_training
+from maskspace.training.loop import Row
+from maskspace.training.workers import fit_distributed
+from maskspace.types import Sample
+
+#: Held out for validation where a source has no val of its own.
+VAL_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Where a dataset of a kind of READERS is; its first `limit` samples if not None."""
+
+    kind: str
+    path: str
+    limit: int | None = None
+
+
+def finetune(
+    clicker: ClickVit, datasets: Mapping[str, Dataset], out: Path, *, config: ClickerConfig
+) -> list[Row]:
+    """Train a clicker further and write its folder `out`; return the history of validations.
+
+    Progress is kept in `out/run`; the same call goes on where a killed one was. ValueError for what
+    cannot be read. Needs a connected Ray.
+    """
+    model = Choice(name="click_vit", options=asdict(clicker.architecture))
+    initial = (out / "run" / "initial").resolve()
+    save_model(clicker, initial, name=model.name, options=model.options, provenance={})
+    begun = replace(config, initial=str(initial), model=model)
+    make_task = partial(make_finetune_task, begun, dict(datasets))
+    task = make_task()
+    fit_distributed(make_task, config.optimisation, out / "run", workers=config.workers)
+    provenance = {"data": {name: f"{d.kind}:{d.path}" for name, d in datasets.items()}}
+    return export_training(task, out / "run", out, model=model, provenance=provenance)
+
+
+def make_finetune_task(config: ClickerConfig, datasets: Mapping[str, Dataset]) -> ClickTask:
+    """Return the task on datasets that are read where they lie."""
+    sources = {name: _read(dataset) for name, dataset in datasets.items()}
+    parts = {split: {} for split in ("train", "val")}
+    for name, source in sources.items():
+        split = assign_splits(source, _splits(source))
+        for part, chosen in parts.items():
+            indices = np.flatnonzero(split == SPLITS.index(part))
+            if len(indices):
+                chosen[name] = _part(source, indices)
+    for part, chosen in parts.items():
+        if not chosen:
+            places = ", ".join(f"{d.kind}:{d.path}" for d in datasets.values())
+            raise ValueError(f"{places}: no sample for {part}; give more images")
+    train, held_out = (
+        Mixture(datasets=chosen, weights=dict.fromkeys(chosen, 1.0) | config.data)
+        for chosen in parts.values()
+    )
+    return ClickTask(config=config, train=train, held_out=held_out)
+
+
+def recipe(
+    base: ClickerConfig,
+    *,
+    data: Mapping[str, float],
+    regime: str | None = None,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    workers: int | None = None,
+) -> ClickerConfig:
+    """Return a clicker's section as a recipe for other data; None leaves what it says."""
+    optimisation = base.optimisation
+    if learning_rate is not None:
+        optimisation = replace(optimisation, learning_rate=learning_rate)
+    if steps is not None:
+        optimisation = optimisation.shortened(steps, min(optimisation.validate_every, steps))
+    changed = replace(
+        base,
+        data=dict(data),
+        optimisation=optimisation,
+        workers=replace(base.workers, number=workers or base.workers.number),
+    )
+    if regime is None or regime == base.clicks.name:
+        return changed
+    return replace(changed, clicks=Choice(name=regime, options={}), rounds=0)
+
+
+def _read(dataset: Dataset) -> Source:
+    read = lookup(READERS, dataset.kind, kind="dataset kind")
+    source = read(dataset.path, seed=0, limit=dataset.limit)
+    assert isinstance(source, Source)
+    return source
+
+
+def _splits(source: Source) -> SplitConfig:
+    own = {split for split in source.splits if split is not None}
+    if "train" not in own:
+        return SplitConfig(mode="hash", val=VAL_SHARE, test=0.0)
+    ours = {name: name if name in SPLITS else "test" for name in own}
+    return SplitConfig(mode=ours, val=VAL_SHARE, test=0.0)
+
+
+def _part(source: Source, indices: np.ndarray) -> Source:
+    chosen = indices.tolist()
+    return Source(
+        keys=tuple(source.keys[i] for i in chosen),
+        splits=tuple(source.splits[i] for i in chosen),
+        read=partial(_chosen, source, chosen),
+    )
+
+
+def _chosen(source: Source, chosen: list[int], index: int) -> Sample:
+    return source.read(chosen[index])
