@@ -49,13 +49,21 @@ def optimisation():
     return Optimisation(
         steps=6,
         batch=4,
+        accumulate=1,
+        optimiser="adamw",
+        betas=(0.9, 0.98),
         learning_rate=1e-3,
-        final_share=0.1,
-        weight_decay=0.01,
+        schedule=Choice(name="cosine", options={"final_share": 0.1}),
         warmup=2,
+        layer_decay=1.0,
+        weight_decay=0.01,
         clip_norm=1.0,
+        ema=0.0,
+        precision="float32",
+        compile=False,
         seed=0,
         validate_every=2,
+        early_stop=None,
         checkpoint_seconds=1e9,
     )
 

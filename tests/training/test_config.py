@@ -7,7 +7,21 @@ from maskspace.training.config import ClickerConfig, Optimisation, ProposalsConf
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("steps", 0), ("batch", 0), ("learning_rate", 0.0), ("warmup", 6)]
+    ("key", "value"),
+    [
+        ("steps", 0),
+        ("batch", 0),
+        ("accumulate", 0),
+        ("accumulate", 3),
+        ("learning_rate", 0.0),
+        ("schedule", {"name": "linear", "options": {}}),
+        ("warmup", 6),
+        ("layer_decay", 0.0),
+        ("ema", 1.0),
+        ("betas", [0.9, 1.0]),
+        ("optimiser", "lion"),
+        ("early_stop", {"monitor": "val_loss", "mode": "min", "patience": 0}),
+    ],
 )
 def test_impossible_recipes_are_refused_with_their_key(optimisation, key, value):
     with pytest.raises(ValueError, match=key):

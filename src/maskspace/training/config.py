@@ -1,39 +1,84 @@
 """What the training stages read from params.yaml: `clicker`, `sweep`, `distill`, `overfit`."""
 
 from dataclasses import replace
+from typing import Literal
 
-from maskspace.config import Choice, section
+from maskspace.config import Choice, choose, section
 from maskspace.data.augment import Crops
+from maskspace.training.schedule import SCHEDULES, peak_share
+
+
+@section
+class EarlyStop:
+    """End a training after `patience` validations without a better `monitor`, a column of history.
+
+    `mode` says which values are better. The weights of the best validation are then the result.
+    """
+
+    monitor: str
+    mode: Literal["min", "max"]
+    patience: int
+
+    def __post_init__(self) -> None:
+        """Refuse what would stop at once."""
+        if self.patience < 1:
+            raise ValueError(f"patience must be at least 1; got {self.patience}")
 
 
 @section
 class Optimisation:
-    """AdamW with linear warm-up and a cosine to `final_share` of the learning rate.
+    """The recipe of a training; lengths in steps, times in seconds.
 
-    `batch` counts images a step over all workers; times are in seconds, lengths in steps.
+    `batch` counts images a step over all workers, each of which takes its share in `accumulate`
+    parts. `schedule` is one of SCHEDULES. The rate of a layer is `layer_decay` times that of the
+    one above it. `ema` is the decay a step of the averaged weights, which are then validated and
+    exported (0: off). `compile` compiles the model's forward pass.
     """
 
     steps: int
     batch: int
+    accumulate: int
+    optimiser: Literal["adam", "adamw"]
+    betas: tuple[float, float]
     learning_rate: float
-    final_share: float
-    weight_decay: float
+    schedule: Choice
     warmup: int
+    layer_decay: float
+    weight_decay: float
     clip_norm: float
+    ema: float
+    precision: Literal["float32", "bfloat16"]
+    compile: bool
     seed: int
     validate_every: int
+    early_stop: EarlyStop | None
     checkpoint_seconds: float
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        positive = {"steps": self.steps, "batch": self.batch, "validate_every": self.validate_every}
-        for name, value in positive.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1; got {value}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0; got {self.learning_rate}")
+        for name in ("steps", "batch", "accumulate", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        for name in ("learning_rate", "clip_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0; got {getattr(self, name)}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} is no multiple of accumulate {self.accumulate}")
         if not 0 <= self.warmup < self.steps:
             raise ValueError(f"warmup must be below steps ({self.steps}); got {self.warmup}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay must lie in (0, 1]; got {self.layer_decay}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must lie in [0, 1); got {self.ema}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1); got {self.betas}")
+        self.rate(self.steps)
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0; ValueError for a wrong schedule."""
+        schedule = choose(SCHEDULES, self.schedule, kind="schedule")
+        share = peak_share(schedule, step, warmup=self.warmup, total=self.steps)
+        return self.learning_rate * share
 
     def shortened(self, steps: int, validate_every: int) -> "Optimisation":
         """Return the same recipe over another number of steps."""

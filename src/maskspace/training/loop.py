@@ -15,7 +15,6 @@ from maskspace.data.memory import keep_freed_memory
 from maskspace.training.checkpoint import PICTURES, Progress
 from maskspace.training.config import Optimisation
 from maskspace.training.monitors import mean_terms
-from maskspace.training.schedule import learning_rate
 
 Batch = TypeVar("Batch")
 Row = dict[str, float]
@@ -92,7 +91,7 @@ def fit(
     saved = clock = time.monotonic()
     for step, batch in _batches(task, optimisation, start, worker):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(optimisation, step)
+            group["lr"] = optimisation.rate(step)
         torch.manual_seed(hash((optimisation.seed, step, worker.rank)) % 2**63)
         seen.append(_step(task, model, batch, optimiser, optimisation.clip_norm))
         done = step + 1
@@ -161,7 +160,7 @@ def _optimiser(model: nn.Module, optimisation: Optimisation) -> torch.optim.Opti
         {"params": matrices, "weight_decay": optimisation.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=optimisation.learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=optimisation.learning_rate, betas=optimisation.betas)
 
 
 def _step(
@@ -191,7 +190,7 @@ def _validated(task: Task, model: nn.Module, seen: list[dict[str, Tensor]], pict
 def _pace(done: int, steps: int, seconds: float, optimisation: Optimisation) -> Row:
     return {
         "step": float(done),
-        "learning_rate": learning_rate(optimisation, done - 1),
+        "learning_rate": optimisation.rate(done - 1),
         "images_per_second": steps * optimisation.batch / max(seconds, 1e-9),
         "seconds": seconds,
     }
