@@ -22,10 +22,12 @@ def level_line(
     else takes no part in the mean, which is 0 where no image does. With one mask an image, this
     is `base`.
 
-    Likelihoods are least between the thresholds of the two masks that a pixel is between, for K up
-    to 4: of five masks or more the outermost rings are drawn further out. A hinge can be 0 only if
-    its margin is at most half of the smallest step between thresholds: 0.69, 0.55 and 0.40 for K of
-    2, 3 and 4.
+    Not every base is least where every mask is a level set. Likelihoods draw each pixel between the
+    thresholds of the two masks that it is between for K up to 4; of five masks or more the outer
+    rings are drawn further out. Hinges are 0 only if the margin is at most half of the smallest
+    step between thresholds: 0.69, 0.54 and 0.40 for K of 2, 3 and 4. Overlaps of probabilities
+    (`dice`, `lovasz_sigmoid`, `soft_iou`) may rather give up a mask: thresholds are about a logit
+    apart, so that no probability between them is sure.
     """
     real = (nest >= 0).any(3).any(2)
     number = real.sum(1, keepdim=True)
