@@ -31,7 +31,7 @@ def normalised_focal(
     prediction gives about 1e-6, not 0.
     """
     known = truth >= 0
-    wrong = torch.where(known, (truth - probabilities(logits, truth)).abs(), 0.0)
+    wrong = (truth.clamp(min=0) - probabilities(logits, truth)).abs()
     # the power of an error of exactly 0 has no finite slope for gamma below 1
     focus = wrong.clamp(min=torch.finfo(wrong.dtype).tiny) ** gamma
     scale = known.sum((1, 2)) / (focus.sum((1, 2)) + EPSILON)
