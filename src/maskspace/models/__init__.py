@@ -1,4 +1,4 @@
-"""Networks: the clicker, the pixel embedding, and the folder that holds a trained one."""
+"""Networks: the clicker, the pixel embedding; a trained one's folder, published checkpoints."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,18 @@ from torch import nn
 
 from maskspace.models.click_vit import build_click_vit
 from maskspace.models.pixel_embedding import build_pixel_embedding
+from maskspace.models.published import load_mae, load_published, signed_clicks, to_published
 from maskspace.models.weights import load_model, save_model
 
-__all__ = ["MODELS", "load_model", "save_model"]
+__all__ = [
+    "MODELS",
+    "load_mae",
+    "load_model",
+    "load_published",
+    "save_model",
+    "signed_clicks",
+    "to_published",
+]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "click_vit": build_click_vit,

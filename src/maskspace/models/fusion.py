@@ -90,8 +90,8 @@ class CrossBlock(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=EPS)
-        self.attn = CrossAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
+        self.attn = CrossAttention(dim, heads)
         self.fc1 = nn.Linear(dim, 4 * dim)
         self.fc2 = nn.Linear(4 * dim, dim)
 

@@ -84,9 +84,14 @@ def check_state_dict(
     wrong = [k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape]
     if missing or extra or wrong:
         raise ValueError(
-            f"{place}: not weights of this model; missing {missing[:5]}, extra {extra[:5]}, "
-            f"of another shape {sorted(wrong)[:5]}"
+            f"{place}: not weights of this model; missing {_some(missing)}, extra {_some(extra)}, "
+            f"of another shape {_some(sorted(wrong))}"
         )
     broken = [k for k, v in found.items() if v.is_floating_point() and not v.isfinite().all()]
     if broken:
-        raise ValueError(f"{place}: weights that are not finite in {sorted(broken)[:5]}")
+        raise ValueError(f"{place}: weights that are not finite in {_some(sorted(broken))}")
+
+
+def _some(names: list[str]) -> str:
+    """Return a few names, and how many more there are."""
+    return f"{names[:5]}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
