@@ -1,12 +1,15 @@
 """Batches from worker processes in shared memory that is used again and again.
 
 A queue would copy every array through a pipe, and a fresh block of shared memory for each batch
-would cost the kernel's work for every page of it. Here a worker writes the arrays of a batch one
-behind the other in a block of its own; the receiver copies them out and hands the block back. All
-else of a batch travels as multiprocessing sends everything, with the buffers of protocol 5 apart.
+would cost the kernel's work for every page of it. Here a worker writes a batch in a block of its
+own: its pickle, then the bytes of the arrays one behind the other, which are what protocol 5 keeps
+apart. The receiver's arrays are views of the block, and it is the worker's again when the last of
+them is gone: whoever keeps one array for long keeps the memory of its whole batch, unless copied.
 """
 
 import io
+import weakref
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
@@ -23,12 +26,11 @@ _ALIGNMENT = 64  # bytes, a cache line
 
 @dataclass(frozen=True)
 class Packed:
-    """A value without its arrays' bytes, which lie in a worker's block at these offsets.
+    """Where a value lies in a worker's block: its pickle first, then the bytes of its arrays.
 
     The block itself travels only when the receiver does not have it yet.
     """
 
-    value: bytes
     places: tuple[tuple[int, int], ...]
     worker: int
     number: int
@@ -47,12 +49,12 @@ class Sender:
         self._free: list[int] = []
 
     def __call__(self, value: object) -> Packed:
-        """Return the value with its contiguous numpy arrays moved to a block."""
+        """Return where the value lies in a block, its contiguous numpy arrays apart."""
         text = io.BytesIO()
         buffers: list[PickleBuffer] = []
         ForkingPickler(text, 5, True, buffers.append).dump(value)
         places: list[tuple[int, int]] = []
-        views, end = [buffer.raw() for buffer in buffers], 0
+        views, end = [text.getbuffer(), *(buffer.raw() for buffer in buffers)], 0
         for view in views:
             begin = -(-end // _ALIGNMENT) * _ALIGNMENT
             end = begin + view.nbytes
@@ -64,7 +66,7 @@ class Sender:
         written = block.numpy().data
         for (begin, end), view in zip(places, views, strict=True):
             written[begin:end] = view
-        return Packed(text.getvalue(), tuple(places), worker, number, block if is_new else None)
+        return Packed(tuple(places), worker, number, block if is_new else None)
 
     def _block_of(self, size: int, returned: SimpleQueue) -> tuple[int, bool]:
         """Return the number of a block that is free and large enough, and whether it is new."""
@@ -89,17 +91,27 @@ class Receiver:
     def __init__(self, returned: Sequence[SimpleQueue]) -> None:
         self._returned = tuple(returned)
         self._blocks: dict[tuple[int, int], UInt8[Tensor, " n"]] = {}
+        self._dropped: deque[tuple[int, int]] = deque()
 
     def __call__(self, packed: Packed) -> object:
-        """Return the value with arrays in memory of its own."""
+        """Return the value with arrays that view its block, which is theirs while one is alive."""
+        self._hand_back()
         place = packed.worker, packed.number
         if packed.block is not None:
             self._blocks[place] = packed.block
-        size = packed.places[-1][1] if packed.places else 0
-        own = self._blocks[place].numpy()[:size].copy().data
-        self._returned[packed.worker].put(packed.number)
-        views = [own[begin:end] for begin, end in packed.places]
-        return ForkingPickler.loads(packed.value, buffers=views)  # pyright: ignore[reportAttributeAccessIssue]
+        seen = self._blocks[place].numpy()[:]  # an array of its own: what the arrays will hold
+        weakref.finalize(seen, self._dropped.append, place).atexit = False
+        text, *views = [seen.data[begin:end] for begin, end in packed.places]
+        return ForkingPickler.loads(text, buffers=views)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _hand_back(self) -> None:
+        """Tell the workers which blocks are free; not when they become so, which may be anywhere.
+
+        A collection of garbage inside of `put` would wait for the lock that it holds.
+        """
+        while self._dropped:
+            worker, number = self._dropped.popleft()
+            self._returned[worker].put(number)
 
 
 def _shared(size: int) -> UInt8[Tensor, " n"]:

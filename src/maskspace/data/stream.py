@@ -4,6 +4,7 @@ The sequence depends on the seed and the epoch alone (`order.py`, `batches.py`),
 run is two numbers, good for any number of ranks and workers.
 """
 
+import gc
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ class Loader(Generic[Item]):
     in it comes from the turn's generator. `state_dict` says what comes after the last batch that
     was handed out, and `load_state_dict` goes on there. At most `corrupt_limit` different records
     may be corrupt for this rank: a `ValueError` from reading a sample or from `load` means that.
+    The arrays that workers send share the memory of their batch, which lasts as long as any of them
+    (`packing.py`).
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Loader(Generic[Item]):
             sampler=range(self._number, len(self)),
             num_workers=self._workers,
             collate_fn=Sender(returned) if self._workers else _as_it_is,
+            worker_init_fn=_settle,
             generator=torch.Generator(),  # else every epoch would take a number from torch's own
         )
         for one in made:
@@ -139,6 +143,14 @@ class Loader(Generic[Item]):
             "batch": self.plan.batch,
             "last": self.plan.last,
         }
+
+
+def _settle(worker: int) -> None:
+    """Leave out of garbage collection what a worker process has from its parent.
+
+    Marking it would copy the pages that they share.
+    """
+    gc.freeze()
 
 
 def _as_it_is(reading: object) -> object:
