@@ -81,6 +81,7 @@ def click_config(optimisation):
         model=Choice(name="click_vit", options=SMALL_CLICKER),
         losses={"normalised_focal": 1.0, "soft_iou": 1.0},
         initial=None,
+        backbone=None,
         crops=replace(CROPS, size=32),
         clicks=Choice(name="posneg", options={"least_pixels": 8}),
         clicks_per_image=2,

@@ -183,3 +183,30 @@ def test_a_training_goes_on_from_another_clicker(click_task, tmp_path):
 def test_corrections_and_levels_do_not_go_together(click_config):
     with pytest.raises(ValueError, match="rounds > 0 needs levels 1"):
         replace(click_config, levels=2, rounds=1)
+
+
+def test_a_backbone_begins_with_a_masked_autoencoders_weights(click_config, click_task, tmp_path):
+    options = click_config.model.options | {"stem": "patch"}
+    config = replace(click_config, model=Choice(name="click_vit", options=options))
+    donor = replace(click_task, config=config).build()
+    names = {"fc1": "mlp.fc1", "fc2": "mlp.fc2", "patch_embed": "patch_embed.proj"}
+    weights = {}
+    for name, value in donor.backbone.state_dict().items():
+        for ours, theirs in names.items():
+            name = name.replace(f"{ours}.", f"{theirs}.")
+        weights[name] = value + 0.25
+    positions = weights["pos_embed"]
+    weights["pos_embed"] = torch.cat([positions[:, :1], positions], dim=1)
+    torch.save({"model": weights | {"cls_token": positions[:, :1]}}, tmp_path / "mae.pth")
+    begun = replace(config, backbone=str(tmp_path / "mae.pth"))
+    torch.manual_seed(1)
+    clicker = replace(click_task, config=begun).build()
+    pairs = zip(
+        donor.backbone.state_dict().values(), clicker.backbone.state_dict().values(), strict=True
+    )
+    assert all(torch.allclose(one + 0.25, other) for one, other in pairs)
+
+
+def test_initial_weights_and_a_backbone_are_too_much(click_config):
+    with pytest.raises(ValueError, match="give one of initial and backbone"):
+        replace(click_config, initial="a", backbone="b")

@@ -22,7 +22,7 @@ from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import CLICK_SAMPLERS, DrawnClicks, next_training_clicks
 from maskspace.data.loader import Mixture, open_mixture
 from maskspace.masks import nested_chain
-from maskspace.models import MODELS, load_model
+from maskspace.models import MODELS, load_mae, load_model, load_published
 from maskspace.objectives import MASK_LOSSES, level_line, levels_of
 from maskspace.training.config import ClickerConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
@@ -55,10 +55,15 @@ class ClickTask:
     held_out: Mixture
 
     def build(self) -> nn.Module:
-        """Return the clicker: fresh, or with the weights of the folder `initial`."""
-        if self.config.initial is None:
-            return choose(MODELS, self.config.model, kind="model")()
-        return load_model(Path(self.config.initial))
+        """Return the clicker: fresh, with a backbone's weights, or one to go on from."""
+        config = self.config
+        if config.initial is not None:
+            place = Path(config.initial)
+            return load_model(place) if place.is_dir() else load_published(place)
+        model = choose(MODELS, config.model, kind="model")()
+        if config.backbone is not None:
+            load_mae(model.backbone, config.backbone)
+        return model
 
     def batch(self, step: int, rows: range) -> ClickBatch:
         """Return rows of a step's batch; images without a mask to click are replaced."""

@@ -10,7 +10,7 @@ from maskspace.training.schedule import SCHEDULES, peak_share
 
 @section
 class EarlyStop:
-    """End a training after `patience` validations without a better `monitor`, a column of history.
+    """End a training after `patience` validations without a better `monitor`, one of their figures.
 
     `mode` says which values are better. The weights of the best validation are then the result.
     """
@@ -20,7 +20,11 @@ class EarlyStop:
     patience: int
 
     def __post_init__(self) -> None:
-        """Refuse what would stop at once."""
+        """Refuse what would stop at once, or otherwise after a resume."""
+        if not self.monitor.startswith("val_"):
+            raise ValueError(
+                f"monitor must be a figure of validations, val_...; got {self.monitor}"
+            )
         if self.patience < 1:
             raise ValueError(f"patience must be at least 1; got {self.patience}")
 
@@ -108,18 +112,20 @@ class Workers:
 class ClickerConfig:
     """Section `clicker`. `data` weighs the datasets against each other, an image at a time.
 
-    `initial` is the folder of a clicker to go on from, whose architecture then counts and not
-    `model` (null: fresh weights). `losses` are weights of MASK_LOSSES. `clicks` chooses one of
-    CLICK_SAMPLERS, `clicks_per_image` how many prompts are drawn from a crop; up to `rounds`
-    corrections follow each, clicked where the model errs. `levels` above 1 asks for the nest of up
-    to so many masks under a click (level-line loss), 1 for the drawn mask. `pseudo_share` of the
-    prompts are replaced by the model's own answers, where their stability, an IoU, is at least
-    `pseudo_stability`; 0 is off.
+    `initial` is the folder, or the published checkpoint, of a clicker to go on from, whose
+    architecture then counts and not `model` (null: fresh weights); `backbone` a file of a masked
+    autoencoder's ViT for the backbone of `model` (null: none). `losses` are weights of MASK_LOSSES.
+    `clicks` chooses one of CLICK_SAMPLERS, `clicks_per_image` how many prompts are drawn from a
+    crop; up to `rounds` corrections follow each, clicked where the model errs. `levels` above 1
+    asks for the nest of up to so many masks under a click (level-line loss), 1 for the drawn mask.
+    `pseudo_share` of the prompts are replaced by the model's own answers, where their stability, an
+    IoU, is at least `pseudo_stability`; 0 is off.
     """
 
     data: dict[str, float]
     model: Choice
     initial: str | None
+    backbone: str | None
     losses: dict[str, float]
     crops: Crops
     clicks: Choice
@@ -138,6 +144,8 @@ class ClickerConfig:
             raise ValueError("losses are one or more, clicks_per_image and levels 1, rounds 0")
         if self.levels > 1 and self.rounds:
             raise ValueError("corrections are clicked towards one mask: rounds > 0 needs levels 1")
+        if self.initial is not None and self.backbone is not None:
+            raise ValueError("initial weights hold a backbone: give one of initial and backbone")
         if not (0 <= self.pseudo_share <= 1 and 0 < self.pseudo_stability <= 1):
             raise ValueError("pseudo_share is in [0, 1], pseudo_stability in (0, 1]")
 

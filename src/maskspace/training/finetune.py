@@ -46,7 +46,7 @@ def finetune(
     model = Choice(name="click_vit", options=asdict(clicker.architecture))
     initial = (out / "run" / "initial").resolve()
     save_model(clicker, initial, name=model.name, options=model.options, provenance={})
-    begun = replace(config, initial=str(initial), model=model)
+    begun = replace(config, initial=str(initial), backbone=None, model=model)
     make_task = partial(make_finetune_task, begun, dict(datasets))
     task = make_task()
     fit_distributed(make_task, config.optimisation, out / "run", workers=config.workers)
