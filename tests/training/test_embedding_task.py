@@ -37,5 +37,5 @@ def test_a_constant_student_is_reported_as_collapsed(embedding_task, optimisatio
             head.weight.zero_()
         row = embedding_task.validate(model, tmp_path / "picture.png")
     assert row["val_collapsed"] == 1
-    pace = {"step": 1.0, "images_per_second": 1.0}
+    pace = {"step": 1.0, "images_per_second": 1.0, "wait_share": 0.0}
     assert "constant output" in line(row | pace, optimisation)

@@ -1,6 +1,17 @@
+import math
+
+import pytest
 import torch
 
-from maskspace.training.monitors import collapse_verdict, feature_std, mean_terms
+from maskspace.training.config import EarlyStop
+from maskspace.training.monitors import (
+    collapse_verdict,
+    feature_std,
+    has_stopped,
+    mean_terms,
+    refuse_broken,
+    validations_since_best,
+)
 
 
 def test_a_constant_output_has_no_spread_and_a_verdict():
@@ -23,3 +34,41 @@ def test_spread_between_images_does_not_count():
 def test_terms_are_averaged_by_name():
     rows = [{"pull": torch.tensor(1.0)}, {"pull": torch.tensor(3.0)}]
     assert mean_terms(rows) == {"pull": 2.0}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_first_broken_step_is_named_with_its_terms(value):
+    rows = [{"pull": torch.tensor(1.0), "push": torch.tensor(1.0)} for _ in range(4)]
+    rows[2]["push"] = rows[3]["pull"] = torch.tensor(value)
+    with pytest.raises(ValueError, match=r"training: push became .* at step 13;"):
+        refuse_broken(rows, first=11)
+    refuse_broken(rows[:2], first=11)
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "since"),
+    [
+        ("max", [1.0, 3.0, 2.0], 1),
+        ("min", [1.0, 3.0, 2.0], 2),
+        ("max", [1.0, 2.0, 2.0], 1),
+        ("max", [1.0, 2.0, math.nan], 1),
+        ("min", [math.nan, 2.0], 0),
+    ],
+)
+def test_a_tie_and_what_is_no_number_are_no_improvement(mode, values, since):
+    rule = EarlyStop(monitor="val_iou", mode=mode, patience=2)
+    history = [{"val_iou": value} for value in values]
+    assert validations_since_best(history, rule) == since
+    assert has_stopped(history, rule) == (since >= 2)
+
+
+def test_no_rule_and_no_validation_stop_nothing():
+    rule = EarlyStop(monitor="val_iou", mode="max", patience=1)
+    assert not has_stopped([], rule)
+    assert not has_stopped([{"val_iou": 1.0}] * 9, None)
+
+
+def test_a_figure_that_nobody_measures_is_told_with_those_there_are():
+    rule = EarlyStop(monitor="val_iuo", mode="max", patience=1)
+    with pytest.raises(ValueError, match="val_iuo is not measured; monitor one of val_iou"):
+        validations_since_best([{"val_iou": 1.0, "step": 2.0}], rule)

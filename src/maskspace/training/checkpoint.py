@@ -2,45 +2,64 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-CHECKPOINT, HISTORY, PICTURES = "checkpoint.pt", "history.jsonl", "pictures"
+CHECKPOINT, BEST, HISTORY, PICTURES = "checkpoint.pt", "best.pt", "history.jsonl", "pictures"
+
+
+#: What torch can store and take up again.
+Stateful = nn.Module | torch.optim.Optimizer
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Folder of one training run: its checkpoint, and the history and pictures of validations."""
+    """Folder of one training run: its checkpoint, and the history and pictures of validations.
+
+    A run that may stop early keeps the weights of its best validation beside.
+    """
 
     folder: Path
 
-    def save(self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    def save(self, step: int, state: Mapping[str, Stateful]) -> None:
         """Write the state after `step` steps."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".{CHECKPOINT}.partial"
-        state = {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save(state, partial)
-        os.replace(partial, self.folder / CHECKPOINT)
+        parts = {name: part.state_dict() for name, part in state.items()}
+        self._write(CHECKPOINT, {"step": step, **parts})
 
-    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    def save_best(self, step: int, model: nn.Module) -> None:
+        """Write the weights after `step` steps as the best so far."""
+        self._write(BEST, {"step": step, "model": model.state_dict()})
+
+    def restore(self, state: Mapping[str, Stateful]) -> int:
         """Load the last state, if there is one, and return the number of steps it had done."""
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+        stored = self._read(CHECKPOINT)
+        if stored is None:
             return 0
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
+        for name, part in state.items():
+            if name not in stored:
+                raise ValueError(
+                    f"{self.folder / CHECKPOINT}: written by another recipe, without {name}; "
+                    "remove the folder to begin again"
+                )
+            part.load_state_dict(stored[name])
+        return int(stored["step"])
 
-    def restore_weights(self, model: nn.Module) -> None:
-        """Load the last weights alone; ValueError if the run has saved none."""
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+    def restore_weights(self, model: nn.Module) -> int:
+        """Load the weights that the run is for and return the number of steps they had seen.
+
+        The best if the run may stop early, else the last; averaged if it averages. ValueError if
+        the run has saved none.
+        """
+        stored = self._read(BEST) or self._read(CHECKPOINT)
+        if stored is None:
+            path = self.folder / CHECKPOINT
             raise ValueError(f"{path}: missing; the training has not come to its first validation")
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+        model.load_state_dict(stored.get("average", stored["model"]))
+        return int(stored["step"])
 
     def history(self) -> list[dict[str, float]]:
         """Return the rows written so far, one a validation."""
@@ -50,9 +69,8 @@ class Progress:
         lines = path.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def keep_history(self, upto: int) -> None:
-        """Forget rows beyond step `upto`: a resumed run writes them again."""
-        rows = [row for row in self.history() if row["step"] <= upto]
+    def keep_history(self, rows: list[dict[str, float]]) -> None:
+        """Forget all rows but these: a resumed run writes the others again."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f".{HISTORY}.partial"
         partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -62,3 +80,15 @@ class Progress:
         """Add a row to the history."""
         with (self.folder / HISTORY).open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+    def _write(self, name: str, content: Mapping[str, object]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f".{name}.partial"
+        torch.save(content, partial)
+        os.replace(partial, self.folder / name)
+
+    def _read(self, name: str) -> dict | None:
+        path = self.folder / name
+        if not path.exists():
+            return None
+        return torch.load(path, map_location="cpu", weights_only=True)

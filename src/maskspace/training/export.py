@@ -11,7 +11,7 @@ from maskspace.training.checkpoint import HISTORY, PICTURES, Progress
 from maskspace.training.loop import Row, Task
 
 #: Columns of the history that are no losses, variances or scores.
-PACE = ("step", "seconds", "images_per_second", "learning_rate")
+PACE = ("step", "seconds", "images_per_second", "learning_rate", "wait_share", "since_best")
 
 
 def export_training(
@@ -19,13 +19,14 @@ def export_training(
 ) -> list[Row]:
     """Write the model, the history and the pictures of the training in `run`; return the history.
 
-    ValueError if the training has not come to its first validation.
+    The weights are the run's best if it may stop early, else its last. ValueError if the training
+    has not come to its first validation.
     """
     progress = Progress(run)
     trained = task.build()
-    progress.restore_weights(trained)
+    steps = progress.restore_weights(trained)
     history = progress.history()
-    trained_on = {**provenance, "steps": int(history[-1]["step"])}
+    trained_on = {**provenance, "steps": steps}
     save_model(trained, out, name=model.name, options=model.options, provenance=trained_on)
     copy_record(run, out)
     draw_history(history, out / PICTURES / "history.png")

@@ -41,7 +41,7 @@ def followed(
 
 
 def line(row: Row, optimisation: Optimisation) -> str:
-    """Return one line: step, rate, remaining time, the validation's figures, a collapse."""
+    """Return one line: step, pace, remaining time, the validation's figures, a collapse."""
     left = (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
     shown = [f"{k[4:]} {v:.3f}" for k, v in row.items() if k.startswith("val_")]
     spread = [value for key, value in row.items() if key.startswith("val_std")]
@@ -50,6 +50,7 @@ def line(row: Row, optimisation: Optimisation) -> str:
         [
             f"step {row['step']:.0f}/{optimisation.steps}",
             f"{row['images_per_second']:.0f} images/s",
+            f"{row['wait_share']:.0%} waiting for data",
             f"{left:.0f} s left",
             *shown,
             *([verdict] if verdict else []),

@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import distributed
 
 from maskspace.training.config import Optimisation, Workers
 from maskspace.training.loop import Task, Worker, fit
@@ -68,5 +70,12 @@ def _work(config: dict) -> None:
         loaders=config["loaders"],
         device=get_device(),  # pyright: ignore[reportArgumentType]
         wrap=lambda model: prepare_model(model, move_to_device=False),
+        agree=partial(_from_rank_0, device=get_device()),
     )
     fit(config["make_task"](), config["optimisation"], config["folder"], worker=worker)
+
+
+def _from_rank_0(answer: bool, *, device: torch.device) -> bool:
+    told = torch.tensor(answer, device=device, dtype=torch.uint8)
+    distributed.broadcast(told, src=0)
+    return bool(told)

@@ -1,0 +1,35 @@
+"""Weights averaged over the steps of a training (Polyak and Juditsky 1992), exponentially."""
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+
+class MovingAverage:
+    """A copy of a model in evaluation mode whose weights follow the model's own.
+
+    After step t, counted from 0, the copy moves by 1 - min(decay, (1 + t) / (10 + t)) of the way,
+    so that the random weights of the start are soon forgotten. Running statistics are averaged like
+    weights; counters are copied.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model, self.decay = deepcopy(model).eval().requires_grad_(False), decay
+        # these tensors stay where they are: optimisers and load_state_dict write in place
+        pairs = list(
+            zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        )
+        self._moving = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Follow the model as it is after a step."""
+        follow = torch.optim.swa_utils.get_ema_multi_avg_fn(
+            min(self.decay, (1 + step) / (10 + step))
+        )
+        averaged, current = (list(tensors) for tensors in zip(*self._moving, strict=True))
+        follow(averaged, current, None)
+        for average, value in self._copied:
+            average.copy_(value)

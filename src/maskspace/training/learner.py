@@ -1,0 +1,85 @@
+"""A model that learns: its optimiser, its averaged weights, and one step of both."""
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from maskspace.training.average import MovingAverage
+from maskspace.training.checkpoint import Stateful
+from maskspace.training.config import Optimisation
+from maskspace.training.optimiser import make_optimiser, set_rate
+
+Terms = Callable[[nn.Module, object], dict[str, Tensor]]
+
+
+class Learner:
+    """The state of a training on one worker; `terms(model, batch)` are the losses it minimises.
+
+    `wrap` makes the model average its gradients with other workers'; `averages` says whether this
+    one keeps the moving average.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        terms: Terms,
+        optimisation: Optimisation,
+        *,
+        wrap: Callable[[nn.Module], nn.Module],
+        averages: bool,
+    ) -> None:
+        self.live, self._terms, self._recipe = model, terms, optimisation
+        self.optimiser = make_optimiser(model, optimisation)
+        has_average = averages and optimisation.ema > 0
+        self.average = MovingAverage(model, optimisation.ema) if has_average else None
+        if optimisation.compile:
+            model.compile()  # in place: names of weights stay what they are
+        self._trained = wrap(model)
+        device = next(model.parameters()).device
+        self._autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=optimisation.precision == "bfloat16"
+        )
+
+    @property
+    def model(self) -> nn.Module:
+        """The model to validate: with averaged weights if there are any."""
+        return self.live if self.average is None else self.average.model
+
+    @property
+    def state(self) -> dict[str, Stateful]:
+        """What a checkpoint holds, by name."""
+        kept: dict[str, Stateful] = {"model": self.live, "optimiser": self.optimiser}
+        return kept if self.average is None else kept | {"average": self.average.model}
+
+    def step(self, number: int, parts: Iterable[object]) -> dict[str, Tensor]:
+        """Learn from the parts of a step's batch; return the means of its terms, on the device.
+
+        Where terms are means over the batch, the gradient is that of the whole batch.
+        """
+        set_rate(self.optimiser, self._recipe.rate(number))
+        self._trained.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        told: dict[str, Tensor] = {}
+        for index, part in enumerate(parts, start=1):
+            for name, value in self._backward(part, last=index == self._recipe.accumulate).items():
+                told[name] = told[name] + value if name in told else value
+        told["norm"] = nn.utils.clip_grad_norm_(self.live.parameters(), self._recipe.clip_norm)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update(number)
+        return told
+
+    def _backward(self, part: object, *, last: bool) -> dict[str, Tensor]:
+        """Add the gradients of one part; workers talk to each other after the last alone."""
+        model = self._trained
+        is_shared = isinstance(model, DistributedDataParallel)
+        with model.no_sync() if is_shared and not last else nullcontext():
+            with self._autocast:
+                terms = self._terms(model, part)
+            shares = {name: v.float() / self._recipe.accumulate for name, v in terms.items()}
+            loss = torch.stack(list(shares.values())).sum()
+            loss.backward()
+        return {name: value.detach() for name, value in (shares | {"loss": loss}).items()}

@@ -1,0 +1,65 @@
+"""Adam over groups of parameters: matrices decay, and layers nearer the image learn more slowly.
+
+Layer-wise decay as in ELECTRA (Clark et al. 2020, arXiv 2003.10555) and BEiT; every parameter is in
+exactly one group, whatever a model holds beside its backbone.
+"""
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from maskspace.training.config import Optimisation
+
+_BLOCK = re.compile(r"backbone\.blocks\.(\d+)\.")
+_EMBEDDING = re.compile(r"backbone\.(patch_embed|pos_embed)\b")
+
+
+def layers(names: Iterable[str]) -> dict[str, int]:
+    """Return the layer of each parameter of a model with a ViT backbone, by name.
+
+    The embedding of patches and positions is layer 0, block i is i + 1, and all else lies one above
+    the last block. ValueError if there is no block.
+    """
+    names = list(names)
+    blocks = {name: int(found[1]) + 1 for name in names if (found := _BLOCK.match(name))}
+    if not blocks:
+        raise ValueError(
+            "layer_decay below 1 needs a backbone of blocks (parameters backbone.blocks.0., ...), "
+            "which this model does not have; set it to 1.0"
+        )
+    top = max(blocks.values()) + 1
+    return {name: blocks.get(name, 0 if _EMBEDDING.match(name) else top) for name in names}
+
+
+def make_optimiser(model: nn.Module, optimisation: Optimisation) -> torch.optim.Optimizer:
+    """Return the optimiser; each group's `share` is what it takes of the learning rate."""
+    parameters = dict(model.named_parameters())
+    depth = dict.fromkeys(parameters, 0)
+    if optimisation.layer_decay < 1:
+        depth = layers(parameters)
+    top = max(depth.values())
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        is_matrix = parameter.ndim >= 2  # biases and norms: no decay
+        groups.setdefault((depth[name], is_matrix), []).append(parameter)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimisation.optimiser]
+    return kind(
+        [
+            {
+                "params": members,
+                "weight_decay": optimisation.weight_decay if is_matrix else 0.0,
+                "share": optimisation.layer_decay ** (top - layer),
+            }
+            for (layer, is_matrix), members in groups.items()
+        ],
+        lr=optimisation.learning_rate,
+        betas=optimisation.betas,
+    )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its share of a learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share"]

@@ -1,0 +1,106 @@
+"""What one worker writes down for all: rows of history, pictures, checkpoints, the best weights."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from maskspace.training.checkpoint import PICTURES, Progress
+from maskspace.training.config import Optimisation
+from maskspace.training.feed import Feed
+from maskspace.training.learner import Learner
+from maskspace.training.monitors import (
+    has_stopped,
+    mean_terms,
+    refuse_broken,
+    validations_since_best,
+)
+
+Row = dict[str, float]
+
+
+class Record:
+    """The history of a training in a folder, from rows that it goes on after.
+
+    Nothing waits for the device but validations and checkpoints; there, a term of any step since
+    the last that was NaN or infinite raises ValueError.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        rows: list[Row],
+        optimisation: Optimisation,
+        *,
+        feed: Feed,
+        report: Callable[[Row], None],
+    ) -> None:
+        self._progress, self._rows, self._recipe = progress, list(rows), optimisation
+        self._feed, self._report = feed, report
+        self._begin_window()
+        self._saved = self._begun
+        progress.keep_history(rows)
+        for row in rows:
+            report(row)
+
+    def count(self, done: int, terms: dict[str, Tensor]) -> None:
+        """Take the terms of the last of `done` steps."""
+        self._done = done
+        self._seen.append(terms)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is long ago."""
+        return time.monotonic() - self._saved > self._recipe.checkpoint_seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the training is to stop early."""
+        return has_stopped(self._rows, self._recipe.early_stop)
+
+    def save(self, learner: Learner) -> None:
+        """Write a checkpoint."""
+        self._refuse_broken()
+        self._progress.save(self._done, learner.state)
+        self._saved = time.monotonic()
+
+    def validate(self, learner: Learner, figures: Callable[[nn.Module, Path], Row]) -> None:
+        """Add a row with the figures of the model to the history, and write a checkpoint."""
+        self._refuse_broken()
+        row = {f"train_{name}": value for name, value in mean_terms(self._seen).items()}
+        trained = time.monotonic() - self._begun
+        picture = self._progress.folder / PICTURES / f"step-{self._done:07d}.png"
+        model = learner.model.eval()
+        with torch.inference_mode():
+            row |= figures(model, picture)
+        row |= self._pace(trained)
+        self._begin_window()
+        self._rows.append(row)
+        if self._recipe.early_stop:
+            row["since_best"] = float(validations_since_best(self._rows, self._recipe.early_stop))
+            if not row["since_best"]:
+                self._progress.save_best(self._done, model)
+        self._progress.append(row)
+        self.save(learner)
+        self._report(row)
+
+    def _begin_window(self) -> None:
+        self._seen: list[dict[str, Tensor]] = []
+        self._begun, self._waited = time.monotonic(), self._feed.waited
+
+    def _refuse_broken(self) -> None:
+        if self._seen:
+            refuse_broken(self._seen, first=self._done - len(self._seen) + 1)
+
+    def _pace(self, trained: float) -> Row:
+        """Return step and pace; images a second count validations, which are part of the time."""
+        elapsed = max(time.monotonic() - self._begun, 1e-9)
+        return {
+            "step": float(self._done),
+            "learning_rate": self._recipe.rate(self._done - 1),
+            "images_per_second": len(self._seen) * self._recipe.batch / elapsed,
+            "wait_share": (self._feed.waited - self._waited) / max(trained, 1e-9),
+            "seconds": elapsed,
+        }
