@@ -1,9 +1,19 @@
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from maskspace.config import build_section
-from maskspace.training.config import ClickerConfig, Optimisation, ProposalsConfig
+from maskspace.training.config import (
+    ClickerConfig,
+    DistillConfig,
+    Optimisation,
+    OverfitConfig,
+    ProposalsConfig,
+)
+from workflows import profiles
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -44,3 +54,13 @@ def test_proposals_need_an_overlap():
         ProposalsConfig(
             images_per_dataset=None, images_per_shard=1, clicks_per_side=1, overlap=0.0, limit=1
         )
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
+def test_the_recipes_of_every_profile_are_whole(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    params = profiles.profile_params(name)
+    sections = {"clicker": ClickerConfig, "overfit": OverfitConfig, "distill": DistillConfig}
+    for section, kind in sections.items():
+        built = build_section(kind, params[section], place=section)
+        assert built.optimisation.rate(0) > 0
