@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
@@ -36,15 +36,53 @@ def string_of(runs: list[int]) -> str:
     return text
 
 
+#: The most pixels of each of the ways to decode: all by pycocotools, pixel by pixel, by boxes.
+WAYS = [(2**15, 2**18, 100), (0, 2**18, 100), (0, 0, 10**6), (0, 0, 0)]
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def way(request):
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in zip(
+            ("_SMALL", "_CACHED", "_PIXELS_A_LENGTH"), request.param, strict=True
+        ):
+            patched.setattr(rle, name, value)
+        yield
+
+
 @given(stacks)
-def test_strings_and_masks_are_pycocotools_own(stack):
+def test_strings_and_masks_are_pycocotools_own(way, stack):
     counts = rle.encode(stack)
     assert counts == coco_strings(stack)
-    np.testing.assert_array_equal(rle.decode(counts, stack.shape[1:]), stack)
+    found = rle.decode(counts, stack.shape[1:])
+    np.testing.assert_array_equal(found, stack)
+    assert found.flags.c_contiguous and found.flags.writeable
+
+
+@given(stacks, st.data())
+def test_a_string_that_lost_or_gained_a_character_is_refused_or_read_as_its_runs(way, stack, data):
+    counts = rle.encode(stack)
+    assume(counts)
+    index = data.draw(st.integers(0, len(counts) - 1))
+    text, place = counts[index], data.draw(st.integers(0, len(counts[index])))
+    counts[index] = text[:place] + data.draw(st.text("0123PQo/\x00p", max_size=2)) + text[place:]
+    counts[index] = counts[index][data.draw(st.integers(0, 1)) :]
+    height, width = stack.shape[1:]
+    try:
+        runs = rle.run_lengths(counts[index])
+    except ValueError:
+        runs = [-1]
+    if min(runs) < 0 or sum(runs) != height * width:
+        with pytest.raises(ValueError, match="run lengths"):
+            rle.decode(counts, (height, width))
+    else:
+        flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        stack[index] = flat.reshape(width, height).T
+        np.testing.assert_array_equal(rle.decode(counts, (height, width)), stack)
 
 
 @pytest.mark.parametrize("size_hw", [(700, 900), (1024, 512), (1, 5000), (5000, 1)])
-def test_large_masks_too(size_hw):
+def test_large_masks_too(way, size_hw):
     noise = np.random.default_rng(0).standard_normal((6, *size_hw))
     stack = ndimage.gaussian_filter(noise, (0, 5, 5)) > 0.03
     stack[0], stack[1] = True, False
@@ -54,9 +92,8 @@ def test_large_masks_too(size_hw):
     np.testing.assert_array_equal(rle.decode(counts, size_hw), stack)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=12).filter(any), st.integers(1, 4))
-def test_empty_runs_inside_decode_as_pycocotools_does(runs, height):
+def test_empty_runs_inside_decode_as_pycocotools_does(way, runs, height):
     runs[-1] += -sum(runs) % height
     size_hw = (height, sum(runs) // height)
     counts = [string_of(runs)]
@@ -70,6 +107,13 @@ def test_a_decoded_crop_is_the_crop_of_the_decoded(stack, data):
     rows, columns = data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left))
     found = rle.decode_crop(rle.encode(stack), (height, width), (left, top, columns, rows))
     np.testing.assert_array_equal(found, stack[:, top : top + rows, left : left + columns])
+
+
+def test_a_crop_beside_a_mask_is_empty():
+    mask = np.zeros((1, 9, 9), bool)
+    mask[:, 4:6, 4:6] = True
+    for box in ((0, 0, 9, 2), (0, 7, 9, 2), (0, 0, 2, 9), (7, 0, 2, 9)):
+        assert not rle.decode_crop(rle.encode(mask), (9, 9), box).any()
 
 
 @given(stacks)
@@ -90,14 +134,14 @@ def test_run_lengths_of_many_digits_are_pycocotools_own(runs):
 
 
 @pytest.mark.parametrize("bad", ["\x7f", "P", "0é", "/", "\x00"])
-def test_what_is_not_cocos_coding_is_refused(bad):
+def test_what_is_not_cocos_coding_is_refused(way, bad):
     with pytest.raises(ValueError, match="run lengths"):
         rle.run_lengths(bad)
     with pytest.raises(ValueError, match="run lengths"):
         rle.decode(["4", bad], (2, 2))
 
 
-def test_runs_that_do_not_fit_the_image_are_refused():
+def test_runs_that_do_not_fit_the_image_are_refused(way):
     counts = rle.encode(np.ones((1, 4, 5), bool))
     with pytest.raises(ValueError, match=r"mask 0: .* 20 pixels, the image has 4 x 6 = 24"):
         rle.decode(counts, (4, 6))
@@ -109,12 +153,12 @@ def test_runs_that_do_not_fit_the_image_are_refused():
     "runs",
     [[-1, 5], [6, -2], [0, 4, -1, 1], [2**33, -(2**33) + 4], [2**38] * 40, [0, 2**38, 0, 4]],
 )
-def test_negative_and_huge_runs_are_refused_whatever_they_add_up_to(runs):
+def test_negative_and_huge_runs_are_refused_whatever_they_add_up_to(way, runs):
     with pytest.raises(ValueError, match="mask 1: its run lengths"):
         rle.decode([string_of([4]), string_of(runs)], (2, 2))
 
 
-def test_runs_whose_sum_overflows_are_refused():
+def test_runs_whose_sum_overflows_are_refused(way):
     # 2**26 runs of 2**38 add up to 2**64, that is 0; so do their differences, all 0
     with pytest.raises(ValueError, match="mask 0: its run lengths"):
         rle.decode([string_of([4, 2**38, 2**38]) + "0" * 2**16], (2, 2))

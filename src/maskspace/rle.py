@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 from jaxtyping import Bool, Int64
+from pycocotools import mask as coco
 
 #: The most pixels a mask may have: a square of 12 000 a side.
 MAX_PIXELS = 144_000_000
@@ -18,7 +19,10 @@ MAX_PIXELS = 144_000_000
 MAX_DENSE_BYTES = 2**35
 
 _DIGITS = 8  # characters of a number: 40 bits
+_SMALL = 2**15  # pixels of all masks up to which numpy's fixed cost is more than pycocotools' work
 _CACHED = 2**18  # bytes of an array that is transposed in one go
+_PIXELS_A_LENGTH = 100  # as long as a run takes on the way to boxes takes writing so many pixels
+_LOOPED, _FEW = 800, 3  # numbers a string above which, and strings up to which, a loop is quicker
 _STRIPE = 16  # else rows at a time: few enough even where the image's width is a power of two
 
 
@@ -72,12 +76,64 @@ def decode_crop(
             f"{len(counts)} dense masks of {rows} x {columns} pixels are above "
             f"{MAX_DENSE_BYTES} bytes; decode fewer at a time, or a crop"
         )
-    runs = decode_runs(counts, size_hw)
-    dense = np.zeros((len(counts), rows, columns), bool)
+    number = len(counts)
+    if 0 < number * height * width <= _SMALL and rows * columns == height * width:
+        dense = _small(counts, size_hw)
+        if dense is not None:
+            return dense
+    lengths, firsts = _covering_lengths(counts, size_hw)
+    if rows * columns == height * width and _spreads_better(number * rows * columns, len(lengths)):
+        return _spread(lengths, firsts, size_hw)
+    runs = _runs(lengths, firsts)
+    dense = np.zeros((number, rows, columns), bool)
     if columns < width:
         runs = _between(runs, left * height, (left + columns) * height)
     _paint(dense, runs, height=height, top=top)
     return dense
+
+
+def _small(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"] | None:
+    """Return the dense masks by pycocotools, which has no fixed cost, or None to have them checked.
+
+    It stops at the image's end (2.0.11), but takes strings that cover too little, or any. What it
+    codes again as the strings that were given was right: every pixel of them has been written.
+    """
+    objects = [{"size": list(size_hw), "counts": one.encode()} for one in counts]
+    try:
+        stack = coco.decode(objects)  # pyright: ignore[reportArgumentType]
+    except ValueError:
+        return None
+    if coco.encode(stack) != objects:
+        return None
+    return np.ascontiguousarray(stack.transpose(2, 0, 1)).view(bool)
+
+
+def _spreads_better(pixels: int, lengths: int) -> bool:
+    """Return whether to write out every pixel rather than to find the boxes of the masks first."""
+    return pixels <= max(_CACHED, _PIXELS_A_LENGTH * lengths)
+
+
+def _spread(
+    lengths: Int64[np.ndarray, " v"], firsts: Int64[np.ndarray, " m"], size_hw: tuple[int, int]
+) -> Bool[np.ndarray, "n h w"]:
+    """Return the dense masks of run lengths that cover them exactly."""
+    height, width = size_hw
+    colours = (_places(firsts) & 1).astype(bool)
+    columns = colours.repeat(lengths).reshape(-1, width, height)
+    if columns.size <= _CACHED:
+        return np.ascontiguousarray(columns.swapaxes(1, 2))
+    dense = np.empty((len(columns), height, width), bool)
+    for source, out in zip(columns, dense, strict=True):
+        _turn(source, out)
+    return dense
+
+
+def _places(firsts: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " v"]:
+    """Return of each number its place in its string."""
+    place = np.arange(firsts[-1])
+    if len(firsts) > 2:
+        place -= firsts[:-1].repeat(firsts[1:] - firsts[:-1])
+    return place
 
 
 def _between(runs: Runs, first: int, last: int) -> Runs:
@@ -123,7 +179,9 @@ def _paint(dense: Bool[np.ndarray, "n h w"], runs: Runs, *, height: int, top: in
     boxes = np.stack([present, left, right, low, high, place[firsts], last + 1], axis=1)
     for index, x, end_x, y, end_y, a, b in boxes.tolist():
         strip = colours[: b - a].repeat(turns[a:b])
-        seen = strip.reshape(end_x - x, end_y - y)[:, max(top - y, 0) : top + dense.shape[1] - y]
+        seen = strip.reshape(end_x - x, end_y - y)[
+            :, max(top - y, 0) : max(top + dense.shape[1] - y, 0)
+        ]
         y = max(y - top, 0)
         _turn(seen, dense[index, y : y + seen.shape[1], x:end_x])
 
@@ -179,6 +237,25 @@ def run_lengths(counts: str) -> list[int]:
 
 def decode_runs(counts: Sequence[str], size_hw: tuple[int, int]) -> Runs:
     """Return the runs of COCO's compressed strings; ValueError if one does not fit the size."""
+    return _runs(*_covering_lengths(counts, size_hw))
+
+
+def _runs(lengths: Int64[np.ndarray, " v"], firsts: Int64[np.ndarray, " m"]) -> Runs:
+    """Return the runs of foreground among run lengths."""
+    ends = np.zeros(len(lengths) + 1, np.int64)
+    lengths.cumsum(out=ends[1:])
+    kept = np.flatnonzero((_places(firsts) & 1) & (lengths > 0))
+    owner = np.searchsorted(firsts, kept, side="right") - 1
+    return merged(len(firsts) - 1, owner, ends[kept] - ends[firsts[owner]], lengths[kept])
+
+
+def _covering_lengths(
+    counts: Sequence[str], size_hw: tuple[int, int]
+) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
+    """Return the run lengths in all strings and where those of each begin and end.
+
+    They are 0 to the image's pixels, and the sum of each string's is all of them, else ValueError.
+    """
     pixels = size_hw[0] * size_hw[1]
     if min(size_hw) < 1 or pixels > MAX_PIXELS:
         raise ValueError(f"masks of {size_hw} (h, w); masks have 1 to {MAX_PIXELS} pixels")
@@ -186,32 +263,20 @@ def decode_runs(counts: Sequence[str], size_hw: tuple[int, int]) -> Runs:
     lengths = _undifferenced(values, firsts)
     ends = np.zeros(len(lengths) + 1, np.int64)
     lengths.cumsum(out=ends[1:])
-    base = ends[firsts]
-    _refuse_misfits(lengths, base, firsts, size_hw)
-    odd = np.arange(len(lengths)) - np.repeat(firsts[:-1], np.diff(firsts))
-    kept = np.flatnonzero((odd & 1) & (lengths > 0))
-    owner = np.searchsorted(firsts, kept, side="right") - 1
-    return merged(len(counts), owner, ends[kept] - base[owner], lengths[kept])
-
-
-def _refuse_misfits(
-    lengths: Int64[np.ndarray, " v"],
-    base: Int64[np.ndarray, " m"],
-    firsts: Int64[np.ndarray, " m"],
-    size_hw: tuple[int, int],
-) -> None:
-    """Require lengths of 0 to the image's pixels whose sum, in each mask, is all of them."""
-    pixels = size_hw[0] * size_hw[1]
-    wrong = base[1:] - base[:-1] != pixels
-    if lengths.min(initial=0) < 0 or lengths.max(initial=0) > pixels:
-        outside = np.flatnonzero((lengths < 0) | (lengths > pixels))
+    covered = ends[firsts]
+    covered = covered[1:] - covered[:-1]
+    wrong = covered != pixels
+    # seen as unsigned, what is below 0 is large too
+    if len(lengths) and int(lengths.view(np.uint64).max()) > pixels:
+        outside = np.flatnonzero(lengths.view(np.uint64) > pixels)
         wrong[np.searchsorted(firsts, outside, side="right") - 1] = True
     if wrong.any():
         index = int(wrong.argmax())
         raise ValueError(
-            f"mask {index}: its run lengths cover {np.diff(base)[index]} pixels, the image has "
+            f"mask {index}: its run lengths cover {covered[index]} pixels, the image has "
             f"{size_hw[0]} x {size_hw[1]} = {pixels}"
         )
+    return lengths, firsts
 
 
 def encode_runs(runs: Runs, size_hw: tuple[int, int]) -> list[str]:
@@ -257,21 +322,21 @@ def _parse(counts: Sequence[str]) -> tuple[Int64[np.ndarray, " v"], Int64[np.nda
     if code.max(initial=0) > 63:
         raise ValueError("run lengths hold a character that is not COCO's coding")
     borders = np.fromiter(accumulate(map(len, counts), initial=0), np.int64)
-    last = code < 32
-    ends = np.flatnonzero(last)
-    firsts = np.searchsorted(ends, borders)
-    if not last[borders[borders > 0] - 1].all():
+    parts = np.ones(len(code) + 1, bool)  # whether a number ends before a character
+    np.less(code, 32, out=parts[1:])
+    if not parts[borders].all():
         raise ValueError("run lengths end in the middle of a number")
-    digits = ends + 1
-    digits[1:] -= digits[:-1].copy()
+    ends = parts.nonzero()[0]
+    firsts = ends.searchsorted(borders)
+    digits = ends[1:] - ends[:-1]
+    last = ends[1:] - 1
     most = int(digits.max(initial=1))
     if most > _DIGITS:
         raise ValueError(f"run lengths hold a number above 2**{5 * _DIGITS - 1}")
-    final = code[ends].astype(np.int64)
-    values = (final & 15) - (final & 16)
+    values = (code[last] ^ 16).astype(np.int64) - 16  # the highest of its 5 bits is the sign
     for digit in range(1, most):  # from a number's last character back
-        longer = np.flatnonzero(digits > digit)
-        values[longer] = (values[longer] << 5) | (code[ends[longer] - digit] & 31)
+        longer = (digits > digit).nonzero()[0]
+        values[longer] = (values[longer] << 5) | (code[last[longer] - digit] & 31)
     return values, firsts
 
 
@@ -279,10 +344,22 @@ def _undifferenced(
     values: Int64[np.ndarray, " v"], firsts: Int64[np.ndarray, " m"]
 ) -> Int64[np.ndarray, " v"]:
     """Return the run lengths: from a string's fourth number on each adds to the one two before."""
-    for first, end in pairwise(firsts.tolist()):
-        for chain in (values[first + 1 : end : 2], values[first + 2 : end : 2]):
-            chain.cumsum(out=chain)
-    return values
+    if len(values) > _LOOPED * (len(firsts) - _FEW):
+        for first, end in pairwise(firsts.tolist()):
+            for chain in (values[first + 1 : end : 2], values[first + 2 : end : 2]):
+                chain.cumsum(out=chain)
+        return values
+    # both chains of all strings in two sums, from which goes what was there before each began
+    sums = np.zeros(len(values) + 3, np.int64)
+    sums[2:-1] = values
+    for chain in (sums[::2], sums[1::2]):
+        chain.cumsum(out=chain)
+    begins, counts = firsts[:-1], firsts[1:] - firsts[:-1]
+    before = [sums[begins + 2 - odd].repeat(counts) for odd in (0, 1)]
+    lengths = sums[2:-1] - np.where(_places(firsts) & 1, before[1], before[0])
+    begins = begins[counts > 0]
+    lengths[begins] = values[begins]
+    return lengths
 
 
 def _write(
