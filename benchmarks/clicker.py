@@ -1,12 +1,15 @@
 """The clicker: clicks decoded in batches against one at a time, and what attention needs of memory.
 
-    python -m benchmarks.clicker decoding [--vit base --size 1024 --clicks 8 --turns 1]
+    python -m benchmarks.clicker decoding [--vit base --size 1024 --clicks 8 --turns 3]
+    python -m benchmarks.clicker decoding --vit default --clicks 256
     python -m benchmarks.clicker memory   [--vit base --size 1024 [--backward]]
+    python -m benchmarks.clicker training [--turns 5 --steps 60]
 
 `decoding` encodes an image once and decodes the same clicks together and one by one, taking turns.
 `memory` runs each form of attention in a process of its own and compares peaks of resident memory:
 the fused kernel, and the explicit softmax that writes every score down. With `--backward` it is a
 training step of one image, and the fused kernel with activation checkpointing is a third form.
+`training` trains by the loop of maskspace on Ray Train and by a bare torch loop, taking turns.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from types import MethodType
 from typing import get_args
@@ -23,9 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.clicker_training import add_training, show_training
+from maskspace.config import Choice, choose, read_params
+from maskspace.models import MODELS
 from maskspace.models.click_vit import ClickVit, ViT, build_click_vit
 from maskspace.models.vit import Attention
 
+DEFAULT = "default"
 FORMS = ("fused", "explicit", "checkpointing")
 
 
@@ -47,8 +55,8 @@ def show_decoding(options: argparse.Namespace) -> None:
     """Print clicks a second, batched and one at a time, and their ratio."""
     model = build(options)
     random = np.random.default_rng(0)
-    image = random.integers(0, 256, (options.size, options.size, 3), np.uint8)
-    clicks_xy = random.integers(0, options.size, (options.clicks, 2))
+    image = random.integers(0, 256, (model.size, model.size, 3), np.uint8)
+    clicks_xy = random.integers(0, model.size, (options.clicks, 2))
     positive = np.ones(options.clicks, bool)
     start = time.perf_counter()
     features = model.encode(image)
@@ -59,14 +67,14 @@ def show_decoding(options: argparse.Namespace) -> None:
         start = time.perf_counter()
         for first in range(0, options.clicks, chunk):
             some = slice(first, first + chunk)
-            model.click_logits(features, image.shape[:2], clicks_xy[some], positive[some])
+            model.click_logits(features, (model.size, model.size), clicks_xy[some], positive[some])
         return time.perf_counter() - start
 
     turns = [(decode(options.clicks), decode(1)) for _ in range(options.turns)]
     together, apart = (options.clicks / median(times) for times in zip(*turns, strict=True))
-    print("vit    size  clicks  encode s  batched/s  one by one/s  batched/one by one")
+    print("vit     size  clicks  encode s  batched/s  one by one/s  batched/one by one")
     print(
-        f"{options.vit:6} {options.size:4} {options.clicks:7} {encoding:9.2f} {together:10.2f} "
+        f"{options.vit:7} {model.size:4} {options.clicks:7} {encoding:9.2f} {together:10.2f} "
         f"{apart:13.2f} {together / apart:19.2f}"
     )
 
@@ -97,8 +105,8 @@ def print_peak(options: argparse.Namespace) -> None:
             if isinstance(module, Attention):
                 module.forward = MethodType(attend_explicitly, module)
     before = peak_megabytes()
-    images = torch.rand(1, 3, options.size, options.size)
-    clicks = torch.tensor([[[[options.size / 2, options.size / 2, 1.0]]]])
+    images = torch.rand(1, 3, model.size, model.size)
+    clicks = torch.tensor([[[[model.size / 2, model.size / 2, 1.0]]]])
     start = time.perf_counter()
     with torch.set_grad_enabled(options.backward):
         logits = model(images, clicks)
@@ -123,21 +131,24 @@ def peak_megabytes() -> float:
 
 
 def build(options: argparse.Namespace, *, checkpointing: bool = False) -> ClickVit:
-    """Return a clicker with fresh weights."""
+    """Return a clicker with fresh weights; `default` is that of params.yaml."""
+    if options.vit == DEFAULT:
+        section = read_params(Path("params.yaml"))["clicker"]["model"]
+        return choose(MODELS, Choice(**section), kind="model")().eval()
     return build_click_vit(vit=options.vit, size=options.size, checkpointing=checkpointing).eval()
 
 
-def add_sizes(parser: argparse.ArgumentParser) -> None:
+def add_sizes(parser: argparse.ArgumentParser, *more: str) -> None:
     """Let a subcommand choose its model."""
-    parser.add_argument("--vit", choices=get_args(ViT), default="base")
-    parser.add_argument("--size", type=int, default=1024, help="side in pixels")
+    parser.add_argument("--vit", choices=[*get_args(ViT), *more], default="base")
+    parser.add_argument("--size", type=int, default=1024, help="side in pixels of a ViT's square")
 
 
 def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Let `decoding` choose its clicks."""
-    add_sizes(parser)
+    add_sizes(parser, DEFAULT)
     parser.add_argument("--clicks", type=int, default=8)
-    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=3)
 
 
 def add_memory(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +169,7 @@ COMMANDS: dict[str, Command] = {
     "decoding": (show_decoding, add_decoding),
     "memory": (show_memory, add_memory),
     "peak": (print_peak, add_peak),
+    "training": (show_training, add_training),
 }
 
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskspace.models import click_vit
 from maskspace.models.click_vit import build_click_vit
 from maskspace.types import ClickModel, InteractiveModel
 
@@ -227,3 +228,18 @@ def test_impossible_sizes_are_told():
         build_click_vit(vit="tiny", size=800)
     with pytest.raises(ValueError, match="dim 16 is no multiple of heads 3"):
         build(heads=3)
+
+
+def test_clicks_decoded_in_pieces_give_what_all_at_once_do(clicker, monkeypatch):
+    random = np.random.default_rng(0)
+    features = clicker.encode(random.integers(0, 256, (32, 32, 3), np.uint8))
+    clicks_xy, positive = random.integers(0, 32, (7, 2)), random.random(7) < 0.5
+    together = clicker.click_logits(features, (32, 32), clicks_xy, positive)
+    monkeypatch.setitem(click_vit.PIXELS_AT_ONCE, "cpu", 2 * 32 * 32)
+    pieces = clicker.click_logits(features, (32, 32), clicks_xy, positive)
+    np.testing.assert_allclose(pieces, together, atol=1e-6)
+    assert clicker.click_logits(features, (32, 32), clicks_xy[:0], positive[:0]).shape == (
+        0,
+        32,
+        32,
+    )
