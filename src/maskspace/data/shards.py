@@ -10,6 +10,7 @@ writing itself.
 import hashlib
 import io
 import json
+import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -65,6 +66,8 @@ PLAN = "plan.json"
 
 #: Samples that are looked at to find out how many make up a number of bytes.
 PROBED = 32
+
+_AT_ONCE = 2**20  # bytes that are hashed and written
 
 #: Applies a function to every unit of work and gives the results in order, here or on a cluster.
 MapUnits = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
@@ -217,9 +220,10 @@ def _write(path: AnyPath, samples: Iterable[tuple[Sample, ImagePlace | None]]) -
     tally, places = Tally(), []
     with writing(path) as file:
         hashed = _Hashed(file)
-        # the tar writes 10 kB at a time; hashing and writing prefer more
-        buffered = io.BufferedWriter(hashed, 2**20)
+        buffered = io.BufferedWriter(hashed, _AT_ONCE)
         tar = TarWriter(buffered, user="", group="", mode=0o644, mtime=0, encoder=False)
+        # its own writes to a pipe, 10 kB at a time, each copied twice; hashing and writing like more
+        tar.tarstream = tarfile.open(fileobj=buffered, mode="w", copybufsize=_AT_ONCE)
         for sample, place in samples:
             image = b"" if place else sample.image
             places.append(_add(tar, sample, image, encode_record(sample, place=place)))
@@ -278,6 +282,10 @@ class _Hashed(io.RawIOBase):
     def writable(self) -> bool:
         """Return that it is."""
         return True
+
+    def tell(self) -> int:
+        """Return the number of bytes so far."""
+        return self.size
 
     def write(self, content: Any, /) -> int:
         """Write bytes and return their number."""
