@@ -1,9 +1,11 @@
 import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 
 from maskspace.models import (
@@ -16,6 +18,7 @@ from maskspace.models import (
     to_published,
 )
 from maskspace.models.click_vit import Architecture, ClickVit
+from maskspace.models.prompts import scale_clicks
 from maskspace.models.vit import split_windows
 
 TINY = Architecture(
@@ -95,7 +98,11 @@ def test_every_step_on_the_way_is_the_recorded_one(name, published, recorded):
     logits(model, case, torch.float32)
     for step, expected in case["intermediates"].items():
         if step == "scaled_points":
-            continue  # of those, the disks tell
+            clicks = signed_clicks(case["points"])
+            scaled = scale_clicks(clicks, tuple(case["image_u8"].shape[1:3]), 448)
+            given = clicks[..., 2] != 0
+            assert torch.equal(scaled[..., :2][given], expected["full"][..., :2][given])
+            continue
         found = seen[step].flatten()
         assert tuple(seen[step].shape) == expected["shape"], step
         torch.testing.assert_close(
@@ -300,3 +307,15 @@ def watch(model):
         keep(getattr(model.neck, level), f"down_{name}")
     keep(model.head, "head_logits")
     return seen
+
+
+def test_the_example_of_the_documentation_runs(checkpoint, tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "clicker.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    checkpoint.rename("checkpoint.pth")
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    Image.fromarray(pixels).save("photo.jpg")
+    known = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], known)
+    assert known["mask"].shape == (40, 56)
+    np.testing.assert_allclose(known["again"], known["logits"][0, 0], atol=1e-5)
