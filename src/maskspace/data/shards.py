@@ -222,8 +222,8 @@ def _write(path: AnyPath, samples: Iterable[tuple[Sample, ImagePlace | None]]) -
         hashed = _Hashed(file)
         buffered = io.BufferedWriter(hashed, _AT_ONCE)
         tar = TarWriter(buffered, user="", group="", mode=0o644, mtime=0, encoder=False)
-        # its own writes to a pipe, 10 kB at a time, each copied twice; hashing and writing like more
-        tar.tarstream = tarfile.open(fileobj=buffered, mode="w", copybufsize=_AT_ONCE)
+        # its own writes as to a tape, 10 kB at a time; hashing and writing prefer more
+        tar.tarstream = tarfile.TarFile(fileobj=buffered, mode="w", copybufsize=_AT_ONCE)
         for sample, place in samples:
             image = b"" if place else sample.image
             places.append(_add(tar, sample, image, encode_record(sample, place=place)))
