@@ -21,7 +21,8 @@ from statistics import median
 from typing import NamedTuple
 
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from maskspace import parallel
@@ -78,7 +79,7 @@ def bare(task: StoredTask, steps: int, world: int, folder: Path) -> Speed:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     out = folder / "bare.txt"
-    multiprocessing.spawn(_bare, (task, steps, world, port, out), nprocs=world)
+    spawn(_bare, (task, steps, world, port, out), nprocs=world)
     return Speed(*map(float, out.read_text().split()))
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from maskspace.training.learner import Learner
+from maskspace.training.learner import BFloat16, Learner
 from tests.training.lines import LineTask
 
 TASK = LineTask(batch_size=12)
@@ -45,6 +45,14 @@ def test_bfloat16_learns_float32_weights_by_nearly_the_same_loss(optimisation):
     assert {p.dtype for p in rough.live.parameters()} == {torch.float32}
     assert terms["loss"] != exact["loss"]
     torch.testing.assert_close(terms["loss"], exact["loss"], rtol=0.02, atol=0)
+
+
+def test_losses_see_float32_whatever_the_model_computes_in(embedding_task):
+    model, batch = embedding_task.build(), embedding_task.batch(0, range(2))
+    rough = BFloat16(model)
+    levels = rough(batch.images)
+    assert {level.dtype for level in levels.values()} == {torch.float32}
+    assert not torch.equal(levels[1], model(batch.images)[1])
 
 
 def test_who_averages_is_validated_by_the_average_and_stores_it(optimisation):

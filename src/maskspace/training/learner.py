@@ -38,10 +38,8 @@ class Learner:
         if optimisation.compile:
             model.compile()  # in place: names of weights stay what they are
         self._trained = wrap(model)
-        device = next(model.parameters()).device
-        self._autocast = torch.autocast(
-            device.type, torch.bfloat16, enabled=optimisation.precision == "bfloat16"
-        )
+        is_rough = optimisation.precision == "bfloat16"
+        self._called = BFloat16(self._trained) if is_rough else self._trained
 
     @property
     def model(self) -> nn.Module:
@@ -77,9 +75,27 @@ class Learner:
         model = self._trained
         is_shared = isinstance(model, DistributedDataParallel)
         with model.no_sync() if is_shared and not last else nullcontext():
-            with self._autocast:
-                terms = self._terms(model, part)
-            shares = {name: v.float() / self._recipe.accumulate for name, v in terms.items()}
+            terms = self._terms(self._called, part)
+            shares = {name: value / self._recipe.accumulate for name, value in terms.items()}
             loss = torch.stack(list(shares.values())).sum()
             loss.backward()
         return {name: value.detach() for name, value in (shares | {"loss": loss}).items()}
+
+
+class BFloat16(nn.Module):
+    """A model whose matrix products are in bfloat16; its weights and what it returns are float32.
+
+    Losses are so computed in float32, whatever they do.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self._kind = model, next(model.parameters()).device.type
+
+    def forward(self, *inputs: object, **options: object) -> Tensor | dict[int, Tensor]:
+        """Return the model's output: a tensor, or one a stride."""
+        with torch.autocast(self._kind, torch.bfloat16):
+            output = self.model(*inputs, **options)
+        if isinstance(output, Tensor):
+            return output.float()
+        return {stride: level.float() for stride, level in output.items()}
