@@ -27,8 +27,8 @@ from maskspace.data.config import ShardsConfig, SplitConfig
 from maskspace.data.shards import open_shards, read_manifest, write_dataset
 
 HEADER = (
-    "| kind | set | records | masks | of them ignored | image bytes | shard bytes | seconds "
-    "| records/s |\n|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    "| reader | set | licence in the records | records | masks | of them ignored | image bytes "
+    "| shard bytes | seconds | records/s |\n|---|---|---|--:|--:|--:|--:|--:|--:|--:|"
 )
 
 
@@ -117,13 +117,20 @@ def measured(one: RealSet, assets: Path, work: Path) -> str:
     seconds = time.perf_counter() - start
     totals = read_manifest(folder)["totals"]
     samples = open_shards(folder, "train")
+    licences = ", ".join(sorted({sample.licence for sample in samples}))
     ignored = sum(a.ignore for sample in samples for a in sample.annotations)
     image_bytes = sum(len(sample.image) for sample in samples)
     numbers = (totals["samples"], totals["masks"], ignored, image_bytes, totals["bytes"])
     cells = " | ".join(f"{number:,}".replace(",", " ") for number in numbers)
     rate = totals["samples"] / seconds
     name = f"{one.folder}, blank images" if one.complete else one.folder
-    return f"| `{one.kind}` | {name} | {cells} | {seconds:.2f} | {rate:.0f} |"
+    return f"| `{setting(one)}` | {name} | {licences} | {cells} | {seconds:.2f} | {rate:.0f} |"
+
+
+def setting(one: RealSet) -> str:
+    """Return what is to be written after `reader:` in params.yaml."""
+    options = ", ".join(f"{key}: {value}" for key, value in one.options.items())
+    return f"{{name: {one.kind}, options: {{{options}}}}}"
 
 
 def main() -> None:
@@ -136,7 +143,7 @@ def main() -> None:
     print(HEADER)
     for one in SETS:
         if not (assets / one.folder).is_dir():
-            print(f"| `{one.kind}` | {one.folder}: missing | | | | | | | |")
+            print(f"| `{one.kind}` | {one.folder}: missing | | | | | | | | |")
             continue
         with tempfile.TemporaryDirectory() as folder:
             print(measured(one, assets, Path(folder)), flush=True)
