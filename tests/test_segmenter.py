@@ -9,7 +9,7 @@ from torch import nn
 
 import maskspace
 from maskspace.masks import split_components
-from maskspace.models import MODELS
+from maskspace.models import MODELS, to_published
 from maskspace.models.weights import save_model
 from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, load, wrap
 from maskspace.types import Click
@@ -248,3 +248,30 @@ def test_a_folder_is_loaded_and_answers(tmp_path, name, options, kind, scene):
     assert isinstance(model, kind) and model.name == "mine"
     assert model.click(scene[0], clicks=[(10, 10, True)]).shape == (48, 64)
     assert model.propose(scene[0], limit=3).masks.shape[1:] == (48, 64)
+
+
+PUBLISHED = {"size": 32, "patch": 8, "dim": 64, "depth": 2, "heads": 1, "global_every": 1}
+
+
+@pytest.mark.parametrize("method", ["click", "propose"])
+def test_a_published_checkpoint_answers_as_its_folder_does(tmp_path, method):
+    model = MODELS["click_vit"](**PUBLISHED, neck_dims=(8, 8, 8, 8), head_dim=8).eval()
+    published = to_published(model)
+    torch.save(dict(published), tmp_path / "official.pth")
+    image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    question = {"click": {"clicks": [(25, 20, True)]}, "propose": {"limit": 5}}[method]
+    answers = [
+        getattr(one, method)(image, **question)
+        for one in (load(str(tmp_path / "official.pth")), wrap(model, name="ours"))
+    ]
+    masks = [one if isinstance(one, np.ndarray) else one.masks for one in answers]
+    assert (masks[0] == masks[1]).all()
+
+
+def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path):
+    (tmp_path / "bad.pth").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"bad\.pth: not a checkpoint") as error:
+        load(str(tmp_path / "bad.pth"))
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=r"none\.pth: cannot be read"):
+        load(str(tmp_path / "none.pth"))

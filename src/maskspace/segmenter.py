@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from PIL import Image
 from torch import nn
 
-from maskspace.models import load_model
+from maskspace.models import load_model, load_published
 from maskspace.partition.grid_clicks import propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
@@ -107,10 +107,12 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
         return wrap(load_model(download_model(name)).to(device), name=name)
     if Path(name).is_dir():
         return wrap(load_model(Path(name)).to(device), name=Path(name).resolve().name)
+    if Path(name).suffix == ".pth":
+        return wrap(load_published(Path(name)).to(device), name=Path(name).stem)
     known = ", ".join([*bundled_models(), *sorted(PEERS)])
     raise ValueError(
         f"model {name!r} is unknown; choose one of {known}, a folder with model.json and "
-        "model.safetensors, or models:/NAME@alias"
+        "model.safetensors, a published checkpoint *.pth, or models:/NAME@alias"
     )
 
 
