@@ -37,6 +37,34 @@ def test_it_reads_a_real_set_as_its_own_reader_does(assets: Path) -> None:
     assert len(read_folder(root, seed=0, limit=None, split="val")) == 60
 
 
+def test_a_mask_for_every_object_of_real_voc_labels(assets: Path) -> None:
+    root = assets / "voc_format"
+    source = read_folder(
+        str(root),
+        seed=0,
+        limit=None,
+        images="JPEGImages",
+        labels="SegmentationObject",
+        ignored=255,
+    )
+    assert len(source) == 3 and sum(len(sample.annotations) for sample in source) == 12
+    for sample in source:
+        labels = np.asarray(Image.open(root / f"SegmentationObject/{sample.key}.png"))
+        arrays = dense(sample)
+        objects = np.setdiff1d(labels, [0, 255])
+        assert {mask.tobytes() for mask in arrays.masks} == {
+            (labels == number).tobytes() for number in objects
+        }
+        assert (arrays.ignore == (labels == 255)).all()
+
+
+def test_a_real_binary_mask_is_its_pixels(assets: Path) -> None:
+    root = assets / "fine_masks"
+    options = {"images": "im", "labels": "gt", "kind": "masks"}
+    (path,) = (root / "gt").iterdir()
+    assert (only(root, **options) == (np.asarray(Image.open(path)) > 127)[None]).all()
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp", "a.gif", "A.PNG"])
 def test_label_maps_of_every_format(tmp_path: Path, picture: Callable, name: str) -> None:
     picture(tmp_path / "images" / f"{Path(name).stem}.jpg", IMAGE)
