@@ -130,7 +130,7 @@ def _train(config: Mapping[str, str], *, work: Mapping) -> None:
 def finish_trial(
     trial: Trial, task: Task, optimisation: Optimisation, folder: Path, model: Choice
 ) -> dict[str, object]:
-    """Save the last weights of a trial beside its history, and return its row of the table."""
+    """Save the weights of a trial beside its history, and return its row of the table."""
     progress = Progress(folder)
     trained = task.build()
     progress.restore_weights(trained)
