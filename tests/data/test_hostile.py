@@ -222,6 +222,13 @@ def coco_text(text: bytes, size: int | None = None) -> Build:
     return build
 
 
+def gigabyte_of_json(path: str) -> Build:
+    def build(folder: Path) -> None:
+        sparse(folder / path, b"{", 1_200_000_000)
+
+    return build
+
+
 def polygon(*numbers: float) -> Build:
     return coco({"segmentation": [list(numbers)]})
 
@@ -406,6 +413,11 @@ CASES = {
     "coco: an absolute name": Case(
         "coco", coco({"segmentation": [[0, 0, 9, 0, 9, 9]]}, "/etc/passwd"), ".json"
     ),
+    "coco_panoptic: JSON of a gigabyte": Case(
+        "coco_panoptic",
+        gigabyte_of_json("annotations/panoptic_val.json"),
+        "panoptic_val.json",
+    ),
     "coco_panoptic: a name that climbs": Case("coco_panoptic", panoptic("../../1.png"), ".json"),
     "coco_panoptic: ten gigapixels": Case("coco_panoptic", panoptic(content=HUGE), "1.png"),
     "coco_panoptic: another size": Case("coco_panoptic", panoptic(content=LARGE), "1.png"),
@@ -426,7 +438,7 @@ CASES = {
     "coco_lvis: a layer of another size": Case("coco_lvis", coco_lvis(layer(LARGE)), "01.pickle"),
     "sav: JSON of a gigabyte": Case(
         "sav",
-        lambda folder: sparse(folder / "sav_000001_manual.json", b"{", 1_200_000_000) and None,
+        gigabyte_of_json("sav_000001_manual.json"),
         "sav_000001_manual.json",
     ),
     "folder: pickled labels": Case(
