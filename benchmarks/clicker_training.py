@@ -1,6 +1,6 @@
 """What our training loop and Ray Train cost: against a bare torch loop, in the same run.
 
-    python -m benchmarks.clicker training [--turns 5 --steps 60]
+    python -m benchmarks.clicker training [--turns 5 --steps 60 --workers 1 2]
 
 Both train the clicker of params.yaml from the same batches in memory, one thread a worker: alone,
 and as two workers that average gradients by DDP over gloo. Prints images a second of each and the
@@ -131,7 +131,7 @@ def show_training(options: argparse.Namespace) -> None:
     recipe = replace(task.config.optimisation.shortened(2 * steps, steps), checkpoint_seconds=1e9)
     print("workers  turn  bare images/s  ours images/s  ours/bare  ours/bare by CPU time")
     with parallel.connect():
-        for world in (1, 2):
+        for world in options.workers:
             ratios = []
             for turn in range(options.turns):
                 with tempfile.TemporaryDirectory() as scratch:
@@ -151,3 +151,4 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     """Let `training` choose how long."""
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
