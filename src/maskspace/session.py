@@ -19,7 +19,7 @@ from maskspace.config import build_section, section
 from maskspace.masks import decode, encode
 from maskspace.types import Click
 
-ClickLike = Click | tuple[int, int, bool]
+ClickLike = Click | tuple[int | float, int | float, bool]
 
 FORMAT, VERSION = "maskspace-clicks", 1
 MAX_BYTES = 1 << 26
