@@ -9,10 +9,11 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
     from maskspace.download.tasks import Request
     from maskspace.segmenter import Segmenter
+    from maskspace.session import ClickSession
     from maskspace.types import Proposals, Sample
 
 DEFAULT_REGIONS = 24
+DEFAULT_MODEL = "student"
 MODEL_HELP = (
-    "a bundled model, a peer such as felzenszwalb, a folder with model.json and "
-    "model.safetensors, or models:/NAME@alias"
+    "a bundled model, a peer such as felzenszwalb or felzenszwalb@scale=200, a folder with "
+    "model.json and model.safetensors, a published checkpoint *.pth, or models:/NAME@alias"
 )
 
 
@@ -107,37 +110,78 @@ def _add_segment(command: argparse.ArgumentParser) -> None:
 
 
 def _add_click(command: argparse.ArgumentParser) -> None:
-    command.description = "Write the mask that clicks describe, 255 inside and 0 outside."
+    command.description = (
+        "Write the mask that clicks describe, 255 inside and 0 outside. With --session the clicks "
+        "are kept in a file, and the next call goes on with them."
+    )
     command.add_argument("image", type=Path, metavar="IMAGE")
     command.add_argument(
         "--at",
-        dest="positive",
-        type=_pixel,
+        dest="clicks",
+        type=_wanted,
         action="append",
-        required=True,
+        default=[],
         metavar="X,Y",
         help="a pixel of the object: column X and row Y from 0 at the top left; may be repeated",
     )
     command.add_argument(
         "--not",
-        dest="negative",
-        type=_pixel,
+        dest="clicks",
+        type=_unwanted,
         action="append",
         default=[],
         metavar="X,Y",
         help="a pixel of what to leave out; may be repeated (default none)",
     )
     command.add_argument(
-        "--model", default="student", metavar="NAME", help=f"{MODEL_HELP} (default student)"
+        "--model",
+        metavar="NAME",
+        help=f"{MODEL_HELP} (default that of the session's file, else student)",
+    )
+    command.add_argument(
+        "--session",
+        type=Path,
+        metavar="FILE",
+        help="a JSON file of clicks on this image: read if it exists, written with the new clicks",
+    )
+    command.add_argument(
+        "--undo",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="take back the session's last N clicks before the new ones (default 0)",
+    )
+    command.add_argument(
+        "--start",
+        type=Path,
+        metavar="MASK.png",
+        help="the mask that the clicks correct, of the image's size: object above 127 (default "
+        "that of the session's file, else empty)",
+    )
+    command.add_argument(
+        "--level",
+        type=float,
+        metavar="T",
+        help="the probability in (0, 1) above which a pixel is inside; higher is finer (default "
+        "that of the session's file, else 0.5)",
+    )
+    command.add_argument(
+        "--rule",
+        choices=("claims", "largest", "iterative"),
+        help="claims: the surest click that claims a pixel decides, in any order; largest: the "
+        "surest of all clicks' maps; iterative: clicks one after the other, each given the map "
+        "before it (default that of the session's file, else claims)",
     )
     command.add_argument("--out", required=True, type=Path, metavar="MASK.png", help="a PNG file")
-    command.set_defaults(run=_click)
+    command.set_defaults(run=_click, refuse=command.error)
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, per_image.csv "
-        "and plots. IoU and recall are in [0, 1]; masks of fewer than 256 pixels are ignored."
+        "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, clicks.csv, "
+        "per_image.csv, per_sample.csv and plots. IoU and recall are in [0, 1]; masks of fewer "
+        "than 256 pixels are ignored, unless the protocol says otherwise. A run that was broken "
+        "off goes on where it was."
     )
     command.add_argument(
         "--data",
@@ -169,6 +213,40 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         type=_count,
         metavar="N",
         help="the first N images of each dataset (default all; generated datasets need it)",
+    )
+    command.add_argument(
+        "--protocol",
+        choices=("maskspace", "segnext"),
+        default="maskspace",
+        help="maskspace: one click, at the centre, anywhere and in the inner half, cut at 0.5 and "
+        "0.49; segnext: as published, 20 clicks at centres of errors, each round given the last "
+        "probability map, cut at 0.49, masks of any size (default maskspace)",
+    )
+    command.add_argument(
+        "--clicks", type=_count, metavar="N", help="clicks a mask (default: the protocol's 1 or 20)"
+    )
+    command.add_argument(
+        "--clicker",
+        dest="clickers",
+        choices=("center", "random", "inner"),
+        action="append",
+        help="where clicks fall; may be repeated (default: the protocol's)",
+    )
+    command.add_argument(
+        "--mode",
+        dest="modes",
+        choices=("claims", "largest", "iterative"),
+        action="append",
+        help="how further clicks are answered: each with a map of its own, of which the surest "
+        "claims or the largest certainty win, or all together with the last round's map; may be "
+        "repeated (default: the protocol's claims or iterative)",
+    )
+    command.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="images measured at once: 1 in this process, more by Ray (default 1)",
     )
     command.set_defaults(run=_evaluate)
 
@@ -303,6 +381,14 @@ def _pixel(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y in whole pixels, such as 120,80")
     return int(parts[0]), int(parts[1])
+
+
+def _wanted(text: str) -> tuple[int, int, bool]:
+    return (*_pixel(text), True)
+
+
+def _unwanted(text: str) -> tuple[int, int, bool]:
+    return (*_pixel(text), False)
 
 
 def _dataset(text: str) -> tuple[str, str]:
@@ -440,25 +526,63 @@ def _png(array: "np.ndarray") -> bytes:
 
 
 def _click(options: argparse.Namespace) -> int:
-    from maskspace.segmenter import checked_image, load
+    from maskspace.segmenter import checked_image
 
+    known = options.session is not None and options.session.exists()
     if options.out.suffix.lower() != ".png":
         raise ValueError(f"{options.out}: a mask is written as PNG; give a name that ends in .png")
+    if options.undo and not known:
+        options.refuse("--undo needs --session with a file that exists")
+    if not (options.clicks or known):
+        options.refuse("no clicks; give --at or --not, or --session with a file that exists")
     image = checked_image(options.image)
-    clicks = [(x, y, True) for x, y in options.positive]
-    clicks += [(x, y, False) for x, y in options.negative]
+    start = None if options.start is None else _read_mask(options.start)
     try:
-        mask = load(options.model).click(image, clicks=clicks)
+        session = _taken_up(image, options.session if known else None, options.model)
+        session.change(level=options.level, rule=options.rule, start=start)
+        session.undo(options.undo)
+        mask = session.extend(options.clicks)
     except ValueError as error:
-        raise ValueError(f"{options.image}: {error}") from None
-    for written in write_files({options.out: _png(mask.astype("uint8") * 255)}):
+        message = str(error)
+        named = str(options.image) in message or str(options.session) in message
+        raise ValueError(message if named else f"{options.image}: {message}") from None
+    contents = {options.out: _png(mask.astype("uint8") * 255)}
+    if options.session is not None:
+        contents[options.session] = session.to_json()
+    for written in write_files(contents):
         print(written)
     return 0
 
 
+def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "ClickSession":
+    """Return the session of a file, of the model that made it if none is given; else a new one."""
+    from maskspace.segmenter import load
+    from maskspace.session import read_session
+
+    name = model or (DEFAULT_MODEL if saved is None else read_session(saved).model)
+    session = load(name).session(image)
+    session.model = name  # what can be loaded again: a folder, not only what it is called
+    if saved is not None:
+        session.load(saved)
+    return session
+
+
+def _read_mask(path: Path) -> "np.ndarray":
+    """Return a mask file as bool h w; one whose values all stay dark is refused."""
+    from maskspace.types import read_rgb
+
+    brightest = read_rgb(str(path)).max(axis=2)
+    if 0 < brightest.max() <= 127:
+        raise ValueError(f"{path}: values up to {brightest.max()}; a mask is 255 inside, 0 outside")
+    return brightest > 127
+
+
 def _evaluate(options: argparse.Namespace) -> int:
+    from functools import partial
+
     from maskspace.evaluation import evaluate_models
-    from maskspace.evaluation.config import EvaluateConfig
+    from maskspace.evaluation.config import protocol_config
+    from maskspace.parallel import map_here, map_units
     from maskspace.segmenter import load
 
     models = {name: load(name) for name in dict.fromkeys(options.models)}
@@ -469,22 +593,46 @@ def _evaluate(options: argparse.Namespace) -> int:
         )
         for kind, path in options.data
     }
-    config = EvaluateConfig(
+    config = protocol_config(
+        options.protocol,
         limit=options.limit,
-        min_area=256,
-        proposal_counts=(1, 2, 5, 10, 20, 50, 100),
-        recall_counts=(1, 10, 100),
-        click_thresholds=(0.49, 0.5),
-        click_seed=0,
-        collapse_std=1e-3,
-        gallery_images=6,
+        clicks=options.clicks,
+        clickers=options.clickers,
+        modes=options.modes,
     )
+    workers = partial(map_units, workers=options.workers) if options.workers > 1 else map_here
+    work = options.out / f".rows-{_question(options, models)}"
     try:
-        evaluate_models(datasets, models, options.out, config=config)
+        evaluate_models(
+            datasets,
+            models,
+            options.out,
+            config=config,
+            work=work,
+            map_units=partial(workers, describe="evaluate: images"),
+        )
+        shutil.rmtree(work)
         print((options.out / "table.txt").read_text(), end="")
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
     return 0
+
+
+def _question(options: argparse.Namespace, models: "Mapping[str, Segmenter]") -> str:
+    """Return a name of the data and of the models, their code and weights: what rows depend on."""
+    import hashlib
+
+    from torch import nn
+
+    digest = hashlib.sha256(json.dumps([options.data, options.split]).encode())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    for name, model in models.items():
+        digest.update(f"{name}\0".encode())
+        for network in (part for part in vars(model).values() if isinstance(part, nn.Module)):
+            for key, weight in network.state_dict().items():
+                digest.update(key.encode() + weight.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _finetune(options: argparse.Namespace) -> int:
