@@ -1,8 +1,8 @@
 import numpy as np
 
 from maskspace.masks import areas, pairwise_iou
-from maskspace.peers.felzenszwalb import felzenszwalb_proposals
-from maskspace.types import read_rgb
+from maskspace.peers.felzenszwalb import felzenszwalb_proposals, felzenszwalb_regions
+from maskspace.types import Click, read_rgb
 
 
 def test_plain_rectangles_are_found():
@@ -40,3 +40,16 @@ def test_a_large_image_is_answered_at_its_own_size():
     assert proposals.masks.shape[1:] == (50, 300)
     left = np.arange(300)[None] < 150
     assert pairwise_iou(proposals.masks, np.broadcast_to(left, (1, 50, 300))).max() > 0.95
+
+
+def test_a_click_gives_the_region_under_it_at_its_scale():
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.integers(0, 256, (6, 8, 3)), np.ones((10, 10, 1))).astype(np.uint8)
+    regions = felzenszwalb_proposals(image, scales=(100.0,), limit=1000).masks
+    answer = felzenszwalb_regions(image, scale=100.0)
+    first, second = (regions[:, y, x].argmax() for x, y in ((5, 5), (75, 55)))
+    np.testing.assert_array_equal(answer([Click(5, 5)]), regions[first])
+    both = answer([Click(5, 5), Click(75, 55)])
+    np.testing.assert_array_equal(both, regions[first] | regions[second])
+    less = answer([Click(5, 5), Click(75, 55), Click(6, 6, positive=False)])
+    np.testing.assert_array_equal(less, regions[second])

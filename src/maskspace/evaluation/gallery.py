@@ -1,12 +1,14 @@
 """A sheet of images: input, truth, what each model makes of it, and its features in colour."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from maskspace import masks, pictures
+from maskspace.data.clicks import center_click
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth
 
@@ -20,8 +22,9 @@ def write_gallery(
 ) -> None:
     """Write a PNG with one row an image.
 
-    A model that partitions is shown with as many regions as the truth has; any other with the best
-    of its first `count` proposals for each true mask, in that mask's colour: what is measured.
+    A model that partitions is shown with as many regions as the truth has; one that proposes with
+    the best of its first `count` proposals for each true mask, in that mask's colour; any other
+    with what a click at each true mask's centre gives: what is measured.
     """
     columns = {"input": [pictures.fit_image(truth.image, SIDE) for truth in truths]}
     columns["truth"] = [_painted(truth.image, masks.to_label_map(truth.masks)) for truth in truths]
@@ -42,10 +45,17 @@ def _model_columns(
     """Return the columns that a model can fill."""
     columns = {}
     name = name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
-    try:
-        columns[f"{name}: partition"] = [_partition(model, truth) for truth in truths]
-    except ValueError:
-        columns[f"{name}: best of {count}"] = [_best_of(model, truth, count) for truth in truths]
+    ways = {
+        "partition": _partition,
+        f"best of {count}": partial(_best_of, count=count),
+        "centre clicks": _clicked,
+    }
+    for way, draw in ways.items():
+        try:
+            columns[f"{name}: {way}"] = [draw(model, truth) for truth in truths]
+            break
+        except ValueError:  # not this way: the next
+            continue
     try:
         columns[f"{name}: features"] = [_features(model, truth) for truth in truths]
     except ValueError:
@@ -58,12 +68,17 @@ def _partition(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
     return _painted(truth.image, model.hierarchy(truth.image).partition(len(np.unique(shown))))
 
 
-def _best_of(model: Model, truth: Truth, count: int) -> UInt8[np.ndarray, "_ _ 3"]:
+def _best_of(model: Model, truth: Truth, *, count: int) -> UInt8[np.ndarray, "_ _ 3"]:
     proposed = model.propose(truth.image, limit=count).masks
     if len(proposed) == 0 or len(truth.masks) == 0:
         return _painted(truth.image, np.zeros(truth.ignore.shape, np.int64))
     best = masks.pairwise_iou(proposed, truth.masks).argmax(axis=0)
     return _painted(truth.image, masks.to_label_map(proposed[best]))
+
+
+def _clicked(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
+    clicked = [model.click(truth.image, [center_click(mask)]) for mask in truth.masks]
+    return _painted(truth.image, masks.to_label_map(np.reshape(clicked, truth.masks.shape)))
 
 
 def _features(model: Model, truth: Truth) -> UInt8[np.ndarray, "_ _ 3"]:
