@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -112,14 +113,15 @@ def _splits(source: Source) -> SplitConfig:
     own = {split for split in source.splits if split is not None}
     if "train" not in own:
         return SplitConfig(mode="hash", val=VAL_SHARE, test=0.0)
-    ours = {name: name if name in SPLITS else "test" for name in own}
+    ours: dict[str, Literal["train", "val", "test"]] = dict.fromkeys(own, "test")
+    ours |= {"train": "train", "val": "val"}
     return SplitConfig(mode=ours, val=VAL_SHARE, test=0.0)
 
 
 def _part(source: Source, indices: np.ndarray) -> Source:
-    chosen = indices.tolist()
+    chosen: list[int] = indices.tolist()
     return Source(
-        keys=tuple(source.keys[i] for i in chosen),
+        keys=tuple(str(source.keys[i]) for i in chosen),
         splits=tuple(source.splits[i] for i in chosen),
         read=partial(_chosen, source, chosen),
     )
