@@ -275,3 +275,112 @@ def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path):
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match=r"none\.pth: cannot be read"):
         load(str(tmp_path / "none.pth"))
+
+
+@pytest.fixture(scope="module")
+def clicker() -> ClickSegmenter:
+    """An untrained clicker of the real architecture."""
+    torch.manual_seed(0)
+    module = MODELS["click_vit"](**PUBLISHED, neck_dims=(8, 8, 8, 8), head_dim=8).eval()
+    return ClickSegmenter("clicker", module)
+
+
+CLICKS = [Click(10, 10), Click(40, 12, positive=False), Click(50, 40)]
+
+
+def test_iterative_is_one_refinement_a_click_from_the_start_mask_on(clicker, scene):
+    image, red, _ = scene
+    model, size_hw = clicker.model, (48, 64)
+    features = model.encode(image)
+    for start in (None, red):
+        previous = None if start is None else start.astype(np.float32)
+        for count in range(1, 4):
+            xy = np.array([(click.x, click.y) for click in CLICKS[:count]])
+            positive = np.array([click.positive for click in CLICKS[:count]])
+            logits = model.mask_logits(features, size_hw, xy, positive, previous)
+            refined = clicker.refine(image, CLICKS[:count], previous)
+            previous = torch.from_numpy(logits).sigmoid().numpy()
+            np.testing.assert_array_equal(refined, previous)
+            mask = clicker.click(image, CLICKS[:count], start=start, rule="iterative", level=0.4)
+            np.testing.assert_array_equal(mask, previous > 0.4)
+
+
+def test_claims_are_the_same_in_any_order_and_largest_is_another_rule(clicker, scene):
+    image = scene[0]
+    again = ClickSegmenter("again", clicker.model)
+    for rule in ("claims", "largest"):
+        mask = clicker.click(image, CLICKS, rule=rule)
+        np.testing.assert_array_equal(again.click(image, CLICKS[::-1], rule=rule), mask)
+    one_negative = [Click(10, 10, positive=False)]
+    assert not clicker.click(image, one_negative).any()
+
+
+def test_a_session_answers_what_click_does(clicker, student, scene):
+    image, red, _ = scene
+    for model in (clicker, student, load("flood-fill")):
+        session = model.session(image)
+        assert session.model == model.name and not session.mask.any()
+        for count in range(1, 4):
+            click = CLICKS[count - 1]
+            mask = session.add(click.x, click.y, click.positive)
+            np.testing.assert_array_equal(mask, model.click(image, CLICKS[:count]))
+        session.undo(2)
+        np.testing.assert_array_equal(session.mask, model.click(image, CLICKS[:1]))
+    corrected = clicker.session(image, red, level=0.3, rule="iterative")
+    corrected.extend(CLICKS)
+    expected = clicker.click(image, CLICKS, start=red, level=0.3, rule="iterative")
+    np.testing.assert_array_equal(corrected.mask, expected)
+
+
+def test_sessions_on_two_images_do_not_disturb_each_other(teacher, scene):
+    image, red, green = scene
+    first, second = teacher.session(image), teacher.session(image[:, ::-1].copy())
+    np.testing.assert_array_equal(first.add(10, 10), red)
+    np.testing.assert_array_equal(second.add(10, 10), green[:, ::-1])
+    np.testing.assert_array_equal(first.add(40, 10), red | green)
+    assert teacher.model.encodings == 2
+
+
+def test_models_of_masks_have_no_settings(student, scene):
+    for model in (student, load("flood-fill")):
+        with pytest.raises(ValueError, match=f"{model.name} answers masks, not maps"):
+            model.session(scene[0], scene[1])
+        with pytest.raises(ValueError, match=f"{model.name} answers masks, not maps"):
+            model.session(scene[0]).change(level=0.4)
+
+
+def test_what_a_clicker_refuses_names_it(teacher, clicker, scene):
+    image = scene[0]
+    with pytest.raises(ValueError, match=r"teacher: the model answers clicks one by one"):
+        teacher.refine(image, CLICKS)
+    with pytest.raises(ValueError, match=r"teacher: .*one by one"):
+        teacher.click(image, CLICKS, rule="iterative")
+    with pytest.raises(ValueError, match=r"clicker: editing rule 'most' is unknown; .*iterative"):
+        clicker.session(image, rule="most")
+    with pytest.raises(ValueError, match="clicker: level is a probability"):
+        clicker.click(image, CLICKS, level=1.0)
+    with pytest.raises(ValueError, match=r"clicker: the start mask is \(2, 2\)"):
+        clicker.click(image, CLICKS, start=np.zeros((2, 2), bool))
+    with pytest.raises(ValueError, match="at least one"):
+        clicker.refine(image, [])
+    for method in ("click", "refine", "session"):
+        more = {} if method == "session" else {"clicks": CLICKS}
+        with pytest.raises(ValueError, match="at least 16 a side"):
+            getattr(clicker, method)(image[:7], **more)
+
+
+def test_weights_that_are_not_finite_or_of_another_model_are_refused(tmp_path, clicker, scene):
+    state = dict(to_published(clicker.model))
+    weights = {k: v.clone() for k, v in state["state_dict"].items()}
+    name = next(key for key, value in weights.items() if value.ndim == 4)
+    broken = weights | {name: torch.full_like(weights[name], torch.nan)}
+    torch.save(state | {"state_dict": broken}, tmp_path / "nan.pth")
+    less = {k: v for k, v in weights.items() if k != name}
+    torch.save(state | {"state_dict": less}, tmp_path / "other.pth")
+    options = {"backbone": "b0", "width": 16, "registers": 1}
+    student = MODELS["pixel_embedding"](**options)
+    save_model(student, tmp_path / "folder", name="click_vit", options=PUBLISHED, provenance={})
+    for path in ("nan.pth", "other.pth", "folder"):
+        with pytest.raises(ValueError, match=path) as refused:
+            load(str(tmp_path / path))
+        assert "\n" not in str(refused.value)

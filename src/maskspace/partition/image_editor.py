@@ -7,6 +7,7 @@ clicks are replayed one at a time, each round given all clicks so far and the la
 import hashlib
 import threading
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic
 
 import numpy as np
@@ -41,6 +42,8 @@ class ImageEditor(Generic[Features]):
     ) -> None:
         self.model, self.features, self.size_hw, self.chunk = model, features, size_hw, chunk
         self._kept = _LastMaps(max_bytes)
+        self._combined = _Combined((), 0.5, "", SurestClaims(size_hw, dtype=np.float32))
+        self._lock = threading.Lock()
 
     def mask(
         self,
@@ -64,12 +67,8 @@ class ImageEditor(Generic[Features]):
             raise ValueError(f"the start mask is {start.shape}, the image {self.size_hw}")
         if rule == ITERATIVE:
             return np.asarray(self._replay(tuple(clicks), start) > level)
-        surest = SurestClaims(self.size_hw, rule=rule, dtype=np.float32)
-        distinct = list(dict.fromkeys(clicks))
-        shift = np.float32(np.log(level / (1 - level)))
-        for click, map_ in zip(distinct, self._maps(distinct), strict=True):
-            surest.add(self._at_size(map_) - shift, positive=click.positive)
-        return surest.mask(start)
+        with self._lock:
+            return self._combine(tuple(dict.fromkeys(clicks)), level, rule).mask(start)
 
     def probabilities(self, clicks: Sequence[Click]) -> Float32[np.ndarray, "k h w"]:
         """Return each click's own map of the probability that a pixel is of what it stands for."""
@@ -91,6 +90,20 @@ class ImageEditor(Generic[Features]):
         xy, positive = _arrays(clicks)
         logits = self.model.mask_logits(self.features, self.size_hw, xy, positive, previous)
         return _sigmoid(_numbers(logits))
+
+    def _combine(self, clicks: tuple[Click, ...], level: float, rule: str) -> SurestClaims:
+        """Return the surest claims of distinct clicks, adding to the last ones where it can."""
+        last = self._combined
+        more = clicks[: len(last.clicks)] == last.clicks
+        if not (more and (last.level, last.rule) == (level, rule)):
+            empty = SurestClaims(self.size_hw, rule=rule, dtype=np.float32)
+            last = _Combined((), level, rule, empty)
+        new = clicks[len(last.clicks) :]
+        shift = np.float32(np.log(level / (1 - level)))
+        for click, map_ in zip(new, self._maps(new), strict=True):
+            last.surest.add(self._at_size(map_) - shift, positive=click.positive)
+        self._combined = replace(last, clicks=clicks)
+        return last.surest
 
     def _replay(
         self, clicks: tuple[Click, ...], start: Bool[np.ndarray, "h w"] | None
@@ -126,6 +139,16 @@ class ImageEditor(Generic[Features]):
 
     def _at_size(self, logits: Float32[np.ndarray, "r s"]) -> Float32[np.ndarray, "h w"]:
         return resize_maps(logits[None], self.size_hw)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Combined:
+    """The clicks that were combined last, and what came of them."""
+
+    clicks: tuple[Click, ...]
+    level: float
+    rule: str
+    surest: SurestClaims
 
 
 class _LastMaps:
