@@ -121,3 +121,56 @@ def test_photos_with_their_annotations(assets, tmp_path):
     painted = pictures.paint_labels(image, labels)
     assert painted.shape == image.shape
     assert (painted[pictures.outlines(labels)] == 255).all()
+
+
+def test_the_ramp_is_ordered_in_grey_and_clips():
+    colors = pictures.ramp_colors(np.linspace(0, 1, 64)).astype(int)
+    assert (np.diff(colors @ [299, 587, 114]) >= 0).all()
+    np.testing.assert_array_equal(pictures.ramp_colors(np.array([-3.0, 7.0])), colors[[0, -1]])
+
+
+def test_level_lines_lie_where_the_map_passes_them_and_nowhere_else():
+    image = np.full((8, 20, 3), 255, np.uint8)
+    map_ = np.tile(np.linspace(0, 1, 20), (8, 1))
+    painted = pictures.paint_level_lines(image, map_, levels=(0.25, 0.75))
+    drawn = (painted != painted[0, 0]).any(axis=2)
+    assert drawn.all(axis=0).sum() == drawn.any(axis=0).sum() == 2
+    flat = pictures.paint_level_lines(image, np.full((8, 20), 0.9), levels=(0.25, 0.75))
+    assert (flat == flat[0, 0]).all()
+
+
+def test_a_click_is_seen_at_its_place_and_says_its_sign():
+    image = np.full((21, 31, 3), 128, np.uint8)
+    green, red = (
+        pictures.paint_click(image, (10, 8), radius=3, positive=sign) for sign in (True, False)
+    )
+    assert green[8, 10, 1] > green[8, 10, 0] and red[8, 10, 0] > red[8, 10, 1]
+    rows, columns = np.nonzero((green != image).any(axis=2))
+    assert (rows.min() + rows.max(), columns.min() + columns.max()) == (16, 20)
+
+
+def test_a_map_keeps_its_mean_when_it_shrinks():
+    map_ = np.random.default_rng(0).random((64, 96)).astype(np.float32)
+    fitted = pictures.fit_map(map_, 24)
+    assert fitted.shape == (16, 24)
+    assert fitted.mean() == pytest.approx(map_.mean(), abs=0.01)
+    np.testing.assert_array_equal(pictures.fit_map(map_, 96), map_)
+
+
+def test_names_of_several_lines_have_room():
+    cell = np.zeros((8, 96, 3), np.uint8)
+    one, four = (
+        pictures.contact_sheet([[cell]], titles=["t"], names=[name], side=96)
+        for name in ("name", "name\nof\nfour\nlines")
+    )
+    assert four.shape[0] > one.shape[0]
+    assert four.shape[1] <= one.shape[1]
+
+
+def test_curves_over_a_linear_axis_may_be_none_at_all(tmp_path):
+    lines = [pictures.Line(label="a", x=range(1, 21), y=[0.05 * k for k in range(1, 21)])]
+    pictures.plot_curves(
+        tmp_path / "a.png", {"full": lines, "empty": []}, x_label="k", y_label="y",
+        logarithmic=False,
+    )  # fmt: skip
+    assert (tmp_path / "a.png").stat().st_size > 1000

@@ -1,5 +1,6 @@
 import io
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -384,3 +385,12 @@ def test_weights_that_are_not_finite_or_of_another_model_are_refused(tmp_path, c
         with pytest.raises(ValueError, match=path) as refused:
             load(str(tmp_path / path))
         assert "\n" not in str(refused.value)
+
+
+def test_a_clicker_that_has_seen_an_image_goes_to_another_process():
+    network = MODELS["click_vit"](**PUBLISHED, neck_dims=(8, 8, 8, 8), head_dim=8)
+    image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    clicker = wrap(network.eval(), name="x")
+    mask = clicker.click(image, [(25, 20, True)])
+    again = pickle.loads(pickle.dumps(clicker))
+    assert (again.click(image, [(25, 20, True)]) == mask).all()

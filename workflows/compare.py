@@ -6,9 +6,8 @@ from pathlib import Path
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data.shards import open_shards
-from maskspace.evaluation import evaluate_models
+from maskspace.evaluation import evaluate_models, report
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.curves import metrics_table
 from maskspace.segmenter import load
 from workflows.frame import publish, stage_main, work_folder
 
@@ -27,7 +26,7 @@ def main() -> None:
             work=work / "rows",
             map_units=partial(parallel.map_units, describe=f"compare {folder.name}: images"),
         )
-        print(metrics_table(metrics), end="")
+        print(report(metrics), end="")
     publish(work / "out", Path("build/compare"))
 
 

@@ -7,9 +7,8 @@ from typing import cast
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data.shards import open_shards
-from maskspace.evaluation import evaluate_models
+from maskspace.evaluation import evaluate_models, report
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.curves import metrics_table
 from maskspace.models import load_model
 from maskspace.segmenter import ClickSegmenter, load
 from maskspace.types import ClickModel
@@ -35,7 +34,7 @@ def main(dataset: str) -> None:
         work=work / "rows",
         map_units=partial(parallel.map_units, describe=f"evaluate {dataset}: images"),
     )
-    print(metrics_table(metrics), end="")
+    print(report(metrics), end="")
     publish(work / "out", Path("build/evaluate") / dataset)
 
 

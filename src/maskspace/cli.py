@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -177,8 +178,10 @@ def _add_click(command: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, per_image.csv "
-        "and plots. IoU and recall are in [0, 1]; masks of fewer than 256 pixels are ignored."
+        "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, clicks.csv, "
+        "per_image.csv, per_sample.csv and plots. IoU and recall are in [0, 1]; masks of fewer "
+        "than 256 pixels are ignored, unless the protocol says otherwise. A run that was broken "
+        "off goes on where it was."
     )
     command.add_argument(
         "--data",
@@ -210,6 +213,40 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         type=_count,
         metavar="N",
         help="the first N images of each dataset (default all; generated datasets need it)",
+    )
+    command.add_argument(
+        "--protocol",
+        choices=("maskspace", "segnext"),
+        default="maskspace",
+        help="maskspace: one click, at the centre, anywhere and in the inner half, cut at 0.5 and "
+        "0.49; segnext: as published, 20 clicks at centres of errors, each round given the last "
+        "probability map, cut at 0.49, masks of any size (default maskspace)",
+    )
+    command.add_argument(
+        "--clicks", type=_count, metavar="N", help="clicks a mask (default: the protocol's 1 or 20)"
+    )
+    command.add_argument(
+        "--clicker",
+        dest="clickers",
+        choices=("center", "random", "inner"),
+        action="append",
+        help="where clicks fall; may be repeated (default: the protocol's)",
+    )
+    command.add_argument(
+        "--mode",
+        dest="modes",
+        choices=("claims", "largest", "iterative"),
+        action="append",
+        help="how further clicks are answered: each with a map of its own, of which the surest "
+        "claims or the largest certainty win, or all together with the last round's map; may be "
+        "repeated (default: the protocol's claims or iterative)",
+    )
+    command.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="images measured at once: 1 in this process, more by Ray (default 1)",
     )
     command.set_defaults(run=_evaluate)
 
@@ -541,8 +578,11 @@ def _read_mask(path: Path) -> "np.ndarray":
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from functools import partial
+
     from maskspace.evaluation import evaluate_models
-    from maskspace.evaluation.config import EvaluateConfig
+    from maskspace.evaluation.config import protocol_config
+    from maskspace.parallel import map_here, map_units
     from maskspace.segmenter import load
 
     models = {name: load(name) for name in dict.fromkeys(options.models)}
@@ -553,18 +593,25 @@ def _evaluate(options: argparse.Namespace) -> int:
         )
         for kind, path in options.data
     }
-    config = EvaluateConfig(
+    config = protocol_config(
+        options.protocol,
         limit=options.limit,
-        min_area=256,
-        proposal_counts=(1, 2, 5, 10, 20, 50, 100),
-        recall_counts=(1, 10, 100),
-        click_thresholds=(0.49, 0.5),
-        click_seed=0,
-        collapse_std=1e-3,
-        gallery_images=6,
+        clicks=options.clicks,
+        clickers=options.clickers,
+        modes=options.modes,
     )
+    workers = partial(map_units, workers=options.workers) if options.workers > 1 else map_here
+    work = options.out / f".rows-{_question(options, models)}"
     try:
-        evaluate_models(datasets, models, options.out, config=config)
+        evaluate_models(
+            datasets,
+            models,
+            options.out,
+            config=config,
+            work=work,
+            map_units=partial(workers, describe="evaluate: images"),
+        )
+        shutil.rmtree(work)
         print((options.out / "table.txt").read_text(), end="")
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None

@@ -1,4 +1,4 @@
-"""Pictures: masks and label maps on images, features in colour, contact sheets, curves, scatter.
+"""Pictures: masks, label maps, maps of probability and features in colour, sheets, curves, scatter.
 
 Arrays are drawn with numpy and Pillow; matplotlib, imported here only and only when asked for,
 draws the plots without a display. The same input gives the same picture, and a file appears whole.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from maskspace import masks as mask_algebra
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Black, violet, red, orange, pale yellow: a ramp that is also ordered in grey.
+RAMP = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 GOLDEN_RATIO = 0.6180339887498949
 INK, PAPER = (33, 37, 41), (255, 255, 255)
 #: M. Okabe and K. Ito's colours, told apart by colour-blind eyes too.
@@ -87,6 +89,45 @@ def paint_masks(
     return paint_labels(image, mask_algebra.to_label_map(masks), opacity=opacity)
 
 
+def ramp_colors(values: Float[np.ndarray, "*size"]) -> UInt8[np.ndarray, "*size 3"]:
+    """Return values in [0, 1] as colours of `RAMP`, dark to light; others as the nearest end."""
+    stops = np.linspace(0, 1, len(RAMP))
+    channels = [np.interp(values, stops, channel) for channel in np.transpose(RAMP)]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def paint_level_lines(
+    image: UInt8[np.ndarray, "h w 3"],
+    map_: Float[np.ndarray, "h w"],
+    *,
+    levels: Sequence[float],
+    opacity: float = 0.6,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image in grey under the borders of what is above each level, lighter for higher.
+
+    Levels are ascending; where the map passes several between two pixels the highest is drawn.
+    """
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) * (1 - opacity)
+    painted = np.round(grey).astype(np.uint8)
+    # The darkest colours of the ramp would not show on a darkened image.
+    colors = ramp_colors(np.linspace(0.3, 1, len(levels)))
+    for level, color in zip(levels, colors, strict=True):
+        painted[outlines((map_ > level).astype(np.int64))] = color
+    return painted
+
+
+def paint_click(
+    image: UInt8[np.ndarray, "h w 3"], click_xy: tuple[int, int], *, radius: int, positive: bool
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image with a disk at a pixel, green or red, ringed in white and in ink."""
+    picture = Image.fromarray(image)
+    pen = ImageDraw.Draw(picture)
+    fill = (0, 158, 115) if positive else (213, 94, 0)
+    for extra, color in ((2, INK), (1, PAPER), (0, fill)):
+        pen.circle(click_xy, radius + extra, fill=color)
+    return np.array(picture)
+
+
 def feature_colors(features: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
     """Return features as colours: three channels in [0, 1] as they are, one as grey.
 
@@ -139,6 +180,13 @@ def fit_labels(labels: Int[np.ndarray, "h w"], side: int) -> Int[np.ndarray, "r 
     return labels[rows[:, None], columns]
 
 
+def fit_map(map_: Float[np.ndarray, "h w"], side: int) -> Float32[np.ndarray, "r s"]:
+    """Return a map with its longer side `side`, bilinear to enlarge, averaged to shrink."""
+    height, width = fitted_size((map_.shape[0], map_.shape[1]), side)
+    picture = Image.fromarray(map_.astype(np.float32))
+    return np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
 def contact_sheet(
     rows: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]],
     *,
@@ -148,12 +196,15 @@ def contact_sheet(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return a sheet of images: one row each, `titles` over the columns, `names` before the rows.
 
-    Each image's longer side becomes `side` pixels; a row may be shorter than the titles.
+    Each image's longer side becomes `side` pixels; a row may be shorter than the titles, and a name
+    may have several lines.
     """
     font = ImageFont.load_default(size=max(11, side // 13))
     gap, line = max(4, side // 32), side // 8
     cells = [[fit_image(image, side) for image in row] for row in rows]
     heights = [max((cell.shape[0] for cell in row), default=line) for row in cells]
+    for row, name in enumerate(names):
+        heights[row] = max(heights[row], line * (1 + name.count("\n")))
     widths = [_text_width(font, title) for title in titles]
     for row in cells:
         for column, cell in enumerate(row):
@@ -175,7 +226,7 @@ def contact_sheet(
 
 
 def _text_width(font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", text: str) -> int:
-    return int(np.ceil(font.getlength(text)))
+    return max(int(np.ceil(font.getlength(line))) for line in text.split("\n"))
 
 
 def save_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -186,9 +237,14 @@ def save_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
 
 
 def plot_curves(
-    path: Path, panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
+    path: Path,
+    panels: Mapping[str, Sequence[Line]],
+    *,
+    x_label: str,
+    y_label: str,
+    logarithmic: bool = True,
 ) -> None:
-    """Write a PNG of one panel a name, curves over a logarithmic x, y in [0, 1]."""
+    """Write a PNG of one panel a name, curves over a logarithmic or linear x, y in [0, 1]."""
     figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
     colors = _line_colors(panels)
     for axis, lines in zip(axes, panels.values(), strict=True):
@@ -199,10 +255,14 @@ def plot_curves(
                 line.x, line.y, marker="o", markersize=4, color=colors[line.label], label=label
             )
         ticks = sorted({value for line in lines for value in line.x})
-        axis.set_xscale("log")
-        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        if logarithmic:
+            axis.set_xscale("log")
+        step = 1 if logarithmic else max(1, -(-len(ticks) // 10))
+        axis.set_xticks(ticks[::step], [f"{tick:g}" for tick in ticks[::step]])
         axis.minorticks_off()
-        axis.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+        if lines:
+            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
+            axis.legend(frameon=False, fontsize=9, **below)
     _save_figure(path, figure)
 
 

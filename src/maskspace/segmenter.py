@@ -416,10 +416,14 @@ def some_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[C
 
 
 class _LastImage(Generic[Value]):
-    """What was computed for the image asked about last."""
+    """What was computed for the image asked about last; another process begins with nothing."""
 
     def __init__(self) -> None:
         self._known: tuple[bytes, Value] | None = None
+
+    def __reduce__(self) -> tuple[type["_LastImage[Value]"], tuple[()]]:
+        """Pickle without what is remembered: it may hold locks, and is larger than the model."""
+        return type(self), ()
 
     def get(
         self,

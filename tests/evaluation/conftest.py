@@ -1,12 +1,14 @@
 """Images with exact truth, and models whose answers are known beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from maskspace import masks
 from maskspace.data.loader import dense
 from maskspace.data.readers.rectangles import read_rectangles
-from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.config import OWN_PROTOCOL, EvaluateConfig
 from maskspace.types import Embedding, Proposals
 
 
@@ -37,9 +39,9 @@ class Oracle:
 
     def click(self, image, clicks):
         truth = self.truth(image)
-        (click,) = clicks
+        click = clicks[0]
         hit = truth[truth[:, click.y, click.x]]
-        return hit[masks.areas(hit).argmin()]
+        return hit[masks.areas(hit).argmin()] if len(hit) else np.zeros(image.shape[:2], bool)
 
 
 class ProbabilityOracle(Oracle):
@@ -50,6 +52,19 @@ class ProbabilityOracle(Oracle):
     def click_probabilities(self, image, clicks):
         answers = np.stack([self.click(image, [click]) for click in clicks])
         return np.where(answers, 0.5 + self.margin, 0.5 - self.margin).astype(np.float32)
+
+
+class Refining(ProbabilityOracle):
+    """Answers all clicks together, and a corner more of the object at each: never all of it."""
+
+    def refine(self, image, clicks, previous):
+        mask = self.click(image, clicks)
+        inside = np.flatnonzero(mask)
+        known = inside[: len(inside) * len(clicks) // (len(clicks) + 1)]
+        probability = np.full(mask.shape, 0.1, np.float32)
+        probability.flat[known] = 0.9
+        self.previous = previous
+        return probability
 
 
 class Constant(Oracle):
@@ -81,7 +96,7 @@ class Silent(Oracle):
 
 
 MODELS = {"oracle": Oracle, "probability": ProbabilityOracle, "constant": Constant,
-          "silent": Silent}  # fmt: skip
+          "refining": Refining, "silent": Silent}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -102,8 +117,9 @@ def config():
         min_area=100,
         proposal_counts=(1, 5, 50),
         recall_counts=(1, 10, 100),
-        click_thresholds=(0.5, 0.49),
-        click_seed=0,
+        interactive=replace(
+            OWN_PROTOCOL, first_clickers=("center", "random"), max_clicks=3, cases=1
+        ),
         collapse_std=1e-3,
         gallery_images=2,
     )

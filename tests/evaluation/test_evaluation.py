@@ -12,8 +12,8 @@ from PIL import Image
 from maskspace import masks
 from maskspace.evaluation import evaluate_models
 
-FILES = {"metrics.json", "table.txt", "curves.csv", "per_image.csv", "curve.png", "scatter.png",
-         "gallery.png"}  # fmt: skip
+FILES = {"metrics.json", "table.txt", "curves.csv", "clicks.csv", "per_image.csv", "curve.png",
+         "per_sample.csv", "scatter.png", "gallery.png", "cases.png", "clicks.png"}  # fmt: skip
 
 
 def read_csv(path):
@@ -25,8 +25,10 @@ def test_a_perfect_model_scores_one_and_every_file_is_written(samples, models, c
     chosen = models("probability", "silent")
     metrics = evaluate_models({"rectangles": samples}, chosen, tmp_path, config=config)
     perfect, silent = metrics["rectangles"]["probability"], metrics["rectangles"]["silent"]
-    for name in ("miou_at_1_center", "miou_at_1_random_049", "mean_best_iou_50", "ar_100"):
+    for name in ("miou_at_1_center", "miou_at_1_random_049", "mean_best_iou_50", "ar_100",
+                 "miou_at_3_center", "noc_95_center", "miou_at_1_random_best_level"):  # fmt: skip
         assert perfect[name] == 1, name
+    assert perfect["nof_95_center"] == perfect["never_95_center"] == 0
     assert silent["mean_best_iou_50"] == silent["ar_100"] == silent["proposals"] == 0
     assert not any(name.startswith("miou") for name in silent)
     assert silent["not_answered"]["click"] == "silent cannot answer click"
@@ -102,7 +104,16 @@ def test_order_of_images_and_of_workers_changes_nothing(samples, models, config,
         {"r": samples[::-1]}, chosen, tmp_path / "2", config=config, map_units=scattered
     )
     assert one == two
-    for name in ("metrics.json", "curves.csv", "scatter.png", "curve.png"):
+    for name in (
+        "metrics.json",
+        "curves.csv",
+        "clicks.csv",
+        "per_sample.csv",
+        "scatter.png",
+        "curve.png",
+        "clicks.png",
+        "cases.png",
+    ):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
@@ -216,6 +227,6 @@ def test_several_datasets_share_the_files(samples, models, config, tmp_path):
     metrics = evaluate_models(datasets, models("oracle", "silent"), tmp_path, config=config)
     assert list(metrics) == ["first", "second"]
     assert {line["dataset"] for line in read_csv(tmp_path / "curves.csv")} == {"first", "second"}
-    for name in ("curve.png", "scatter.png", "gallery.png"):
+    for name in ("curve.png", "scatter.png", "gallery.png", "cases.png", "clicks.png"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 200

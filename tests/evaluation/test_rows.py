@@ -65,4 +65,4 @@ def test_truths_below_the_smallest_area_are_counted_apart(samples):
 def test_a_row_says_how_long_the_answers_took(samples, models, config):
     (row,) = measure_sample(samples[0], "r", models("oracle"), config=config)
     assert row.seconds > 0
-    assert row.masks == len(row.click_iou["center"]) == len(row.best_iou["50"])
+    assert row.masks == len(row.first_ious("center")) == len(row.best_iou["50"])

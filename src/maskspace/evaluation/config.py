@@ -1,6 +1,115 @@
-"""What evaluation reads from params.yaml."""
+"""What evaluation reads from params.yaml, and the protocols that the command offers."""
 
-from maskspace.config import section
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from maskspace.config import lookup, section
+from maskspace.data.clicks import CLICKERS
+from maskspace.partition.image_editor import CLICK_RULES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One way of clicking through all masks: up to `clicks` clicks of one clicker each.
+
+    After every click the mask is what has a probability above `threshold`, which the next click
+    answers to; `mode` is the rule of `ImageEditor` by which further clicks are answered.
+    """
+
+    clicker: str
+    threshold: float
+    mode: str
+    clicks: int
+
+    @property
+    def name(self) -> str:
+        """Return its name in metrics: "center", "center_049", "random_049_iterative"."""
+        cut = "" if self.threshold == 0.5 else f"_{f'{self.threshold:g}'.replace('.', '')}"
+        return f"{self.clicker}{cut}{'' if self.mode == 'claims' else f'_{self.mode}'}"
+
+
+@section
+class InteractiveConfig:
+    """How models are clicked; `protocol` is the name that reports give it.
+
+    One click by each of `first_clickers`, cut at each of `first_thresholds`, and the best of all
+    `levels` by mask; up to `max_clicks` by each of `clickers`, cut at each of `thresholds`, by each
+    of `modes`. No more than it takes to an IoU of `target_iou`: 1 asks a perfect mask no further
+    and takes its IoU as that of the clicks left, above 1 nothing ends a run early. Clicks are
+    counted to each of `noc_targets`; `seed` draws the clicks that are drawn; the worst, median and
+    best `cases` are shown.
+    """
+
+    protocol: str
+    first_clickers: tuple[str, ...]
+    first_thresholds: tuple[float, ...]
+    levels: tuple[float, ...]
+    clickers: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    modes: tuple[str, ...]
+    max_clicks: int
+    target_iou: float
+    noc_targets: tuple[float, ...]
+    seed: int
+    cases: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        for name, known in (
+            ("first_clickers", CLICKERS),
+            ("clickers", CLICKERS),
+            ("modes", CLICK_RULES),
+        ):
+            unknown = [value for value in getattr(self, name) if value not in known]
+            if unknown:
+                raise ValueError(f"{name}: {unknown[0]!r} is unknown; choose of {', '.join(known)}")
+        for name in ("first_thresholds", "thresholds", "levels"):
+            if any(not 0 < level < 1 for level in getattr(self, name)):
+                raise ValueError(f"{name}: each in (0, 1); got {getattr(self, name)}")
+        if self.max_clicks < 1:
+            raise ValueError(f"max_clicks: 1 or more; got {self.max_clicks}")
+        if not 0 < self.target_iou <= 1.01:
+            raise ValueError(f"target_iou: in (0, 1.01]; got {self.target_iou}")
+        for target in self.noc_targets:
+            if not 0 < target <= min(1, self.target_iou):
+                raise ValueError(
+                    f"noc_targets: each in (0, 1] and at most target_iou; got {target}"
+                )
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Return every run once, those of one click first, unless they are asked for more."""
+        found = {
+            (clicker, threshold, "claims"): 1
+            for clicker in self.first_clickers
+            for threshold in self.first_thresholds
+        }
+        found |= {
+            (clicker, threshold, mode): self.max_clicks
+            for clicker in self.clickers
+            for threshold in self.thresholds
+            for mode in self.modes
+        }
+        return tuple(
+            Run(clicker=clicker, threshold=threshold, mode=mode, clicks=clicks)
+            for (clicker, threshold, mode), clicks in found.items()
+        )
+
+    @property
+    def described(self) -> str:
+        """Return the protocol in words: its name, its clicks and when they end."""
+        ways = [
+            f"{run.clicks} {run.clicker} at p > {run.threshold:g}"
+            + (f" by {run.mode}" if run.clicks > 1 else "")
+            for run in self.runs
+        ]
+        return f"{self.protocol}: {', '.join(ways) or 'no'} clicks, to IoU {self.target_iou:g}"
+
+    @property
+    def headline(self) -> Run | None:
+        """Return the run of the per-image table, the scatter and the cases, if there is any."""
+        runs = {run.name: run for run in self.runs}
+        return runs.get("center", next(iter(runs.values()), None))
 
 
 @section
@@ -8,18 +117,16 @@ class EvaluateConfig:
     """How models are measured.
 
     `limit` images of each dataset at most (None: all); truths of fewer than `min_area` pixels are
-    left out; budgets `proposal_counts` of the curve and `recall_counts` of COCO's AR; clicked masks
-    are cut where the probability exceeds each of `click_thresholds` (none: no click is asked);
-    `click_seed` draws the random clicks; features whose standard deviation is below `collapse_std`
-    are a constant output; the gallery shows the first `gallery_images` of each dataset.
+    left out; budgets `proposal_counts` of the curve and `recall_counts` of COCO's AR; features
+    whose standard deviation is below `collapse_std` are a constant output; the gallery shows the
+    first `gallery_images` of each dataset.
     """
 
     limit: int | None
     min_area: int
     proposal_counts: tuple[int, ...]
     recall_counts: tuple[int, ...]
-    click_thresholds: tuple[float, ...]
-    click_seed: int
+    interactive: InteractiveConfig
     collapse_std: float
     gallery_images: int
 
@@ -31,10 +138,15 @@ class EvaluateConfig:
             counts = getattr(self, name)
             if any(count < 1 for count in counts) or sorted(set(counts)) != list(counts):
                 raise ValueError(f"{name}: budgets are 1 or more and ascending; got {counts}")
-        if any(not 0 < threshold < 1 for threshold in self.click_thresholds):
-            raise ValueError(f"click_thresholds: each in (0, 1); got {self.click_thresholds}")
+        if self.min_area < 1:
+            raise ValueError(f"min_area: a mask has 1 pixel or more; got {self.min_area}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit: 1 or more images, or null for all; got {self.limit}")
+
+    @property
+    def described(self) -> str:
+        """Return the protocol in words: its name, and what it stands for here."""
+        return f"{self.interactive.described}; masks of {self.min_area} pixels or more"
 
     @property
     def proposal_limit(self) -> int:
@@ -45,6 +157,73 @@ class EvaluateConfig:
     def headline_count(self) -> int:
         """Return the budget of the per-image table and the scatter: 50, or the largest there is."""
         return 50 if 50 in self.proposal_counts else max(self.proposal_counts)
+
+
+#: Ours: the object's centre and anywhere inside it, cut at a half and where the field cuts.
+OWN_PROTOCOL = InteractiveConfig(
+    protocol="maskspace",
+    first_clickers=("center", "random", "inner"),
+    first_thresholds=(0.5, 0.49),
+    levels=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    clickers=("center",),
+    thresholds=(0.5,),
+    modes=("claims",),
+    max_clicks=1,
+    target_iou=1.0,
+    noc_targets=(0.85, 0.9, 0.95),
+    seed=0,
+    cases=2,
+)
+#: The published one, with the target that lets every click be made: mIoU@k for every k.
+SEGNEXT_PROTOCOL = replace(
+    OWN_PROTOCOL,
+    protocol="segnext",
+    first_clickers=(),
+    levels=(),
+    thresholds=(0.49,),
+    modes=("iterative",),
+    max_clicks=20,
+    target_iou=1.01,
+)
+#: What `maskspace evaluate` measures, by the name of a protocol. A mask without a pixel is left out
+#: of the published one too: there its IoU is 0/0.
+PROTOCOLS: Mapping[str, EvaluateConfig] = {
+    name: EvaluateConfig(
+        limit=None,
+        min_area=min_area,
+        proposal_counts=(1, 2, 5, 10, 20, 50, 100),
+        recall_counts=(1, 10, 100),
+        interactive=interactive,
+        collapse_std=1e-3,
+        gallery_images=6,
+    )
+    for name, min_area, interactive in (
+        ("maskspace", 256, OWN_PROTOCOL),
+        ("segnext", 1, SEGNEXT_PROTOCOL),
+    )
+}
+
+
+def protocol_config(
+    name: str,
+    *,
+    limit: int | None = None,
+    clicks: int | None = None,
+    clickers: Sequence[str] | None = None,
+    modes: Sequence[str] | None = None,
+) -> EvaluateConfig:
+    """Return a protocol on the first `limit` images, with what is given in place of its own."""
+    base = lookup(PROTOCOLS, name, kind="protocol")
+    asked = base.interactive
+    chosen = tuple(clickers or asked.clickers)
+    interactive = replace(
+        asked,
+        first_clickers=chosen if clickers and asked.first_clickers else asked.first_clickers,
+        clickers=chosen,
+        modes=tuple(modes or asked.modes),
+        max_clicks=clicks or asked.max_clicks,
+    )
+    return replace(base, limit=limit, interactive=interactive)
 
 
 @section
@@ -67,8 +246,7 @@ class SelectConfig:
             min_area=self.min_area,
             proposal_counts=(self.proposals,),
             recall_counts=(),
-            click_thresholds=(),
-            click_seed=0,
+            interactive=replace(OWN_PROTOCOL, first_clickers=(), clickers=()),
             collapse_std=0.0,
             gallery_images=0,
         )

@@ -31,7 +31,7 @@ def write_metrics(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> N
 
 def write_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
     """Write a CSV with one line a dataset, model and budget of proposals."""
-    _write_csv(
+    write_csv(
         path,
         ("dataset", "model", "proposals", "mean_best_iou"),
         (
@@ -43,14 +43,15 @@ def write_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> No
     )
 
 
-def write_per_image(path: Path, rows: Iterable[Row], *, count: int) -> None:
+def write_per_image(path: Path, rows: Iterable[Row], *, count: int, run: str) -> None:
     """Write a CSV with one line an image and model; cells the model does not answer are empty."""
-    _write_csv(
+    write_csv(
         path,
-        ("dataset", "model", "key", "masks", "iou_at_1_center", f"{CURVE}{count}", "proposals",
-         "seconds"),
+        ("dataset", "model", "key", "masks", f"iou_at_1_{run or 'center'}", f"{CURVE}{count}",
+         "proposals", "seconds"),
         (
-            (row.dataset, row.model, row.key, row.masks, _mean(row.click_iou.get("center")),
+            (row.dataset, row.model, row.key, row.masks,
+             _mean(row.first_ious(run) if run in row.click_ious else None),
              _mean(row.best_iou.get(str(count))), _cell(row.proposals), f"{row.seconds:.4f}")
             for row in rows
             if row.masks
@@ -69,28 +70,27 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
     table = [["dataset", "model", "images", "masks", *(COLUMNS[c] for c in columns)]]
     for dataset, models in metrics.items():
         for model, values in models.items():
-            numbers = [_number(values.get(column)) for column in columns]
+            numbers = [number(values.get(column)) for column in columns]
             table.append([dataset, model, str(values["images"]), str(values["masks"]), *numbers])
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in table
-    ]
     notes = {
         f"{model}: proposals ranked by {values['ranking']}": None
         for models in metrics.values()
         for model, values in models.items()
         if "ranking" in values
     }
-    return "\n".join([*lines, *notes]) + "\n"
+    return "\n".join([*aligned(table, left=2), *notes]) + "\n"
 
 
-def write_table(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
-    """Write `metrics_table`."""
-    write_text(path, metrics_table(metrics))
+def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Return the lines of a table, its first `left` columns aligned to the left."""
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
+    ]
 
 
 def plot_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
@@ -111,14 +111,19 @@ def plot_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> Non
 
 
 def plot_scatter(
-    path: Path, rows: Sequence[Row], metrics: Mapping[str, Mapping[str, Metrics]], *, count: int
+    path: Path,
+    rows: Sequence[Row],
+    metrics: Mapping[str, Mapping[str, Metrics]],
+    *,
+    count: int,
+    run: str,
 ) -> None:
     """Write a PNG of zero-shot against one-click IoU, a point an image, a panel a model."""
     panels: dict[str, Sequence[pictures.Line]] = {}
     for dataset, models in metrics.items():
         for model, values in models.items():
             chosen = [row for row in rows if (row.dataset, row.model) == (dataset, model)]
-            pairs = zero_shot_against_click(chosen, count)
+            pairs = zero_shot_against_click(chosen, count, run)
             if pairs is None:
                 continue
             title = f"{dataset}: {model}\n{_correlation_title(values)}"
@@ -126,7 +131,7 @@ def plot_scatter(
     pictures.plot_scatter(
         path,
         panels,
-        x_label="IoU after one centre click",
+        x_label=f"IoU after one click ({run})",
         y_label=f"mean best IoU of {count} proposals",
     )
 
@@ -135,7 +140,7 @@ def _correlation_title(values: Metrics) -> str:
     parts = []
     for name in ("pearson", "spearman"):
         value = values.get(f"zero_shot_click_{name}")
-        parts.append(f"{name.capitalize()} {'undefined' if value is None else _number(value)}")
+        parts.append(f"{name.capitalize()} {'undefined' if value is None else number(value)}")
     return ", ".join(parts)
 
 
@@ -147,7 +152,8 @@ def _curve(values: Metrics) -> list[tuple[int, float]]:
     ]
 
 
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """Return a cell of a printed table: three decimals, and a dash for what is not there."""
     return f"{value:.3f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
@@ -159,7 +165,8 @@ def _mean(values: Sequence[float] | None) -> str:
     return "" if values is None else repr(sum(values) / len(values))
 
 
-def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    """Write a CSV; it appears whole or not at all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

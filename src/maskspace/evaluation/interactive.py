@@ -1,81 +1,192 @@
-"""Drive a model through clicks: IoU after one click, at the centre and anywhere in the object."""
+"""Drive a model through clicks: IoU after every click, and how local each correction was.
 
-from collections.abc import Mapping, Sequence
+The click that follows answers to the mask that the clicks so far gave, at the threshold of the run:
+each way of clicking, threshold and mode is a loop of its own over what the model computed once for
+the image. Masks go through a loop several at a time, so that a model is asked for many maps at once
+and memory stays bounded.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 
-from maskspace.data.clicks import center_click, random_click
-from maskspace.evaluation.model import Model, ProbabilityModel
+from maskspace.data.clicks import CLICKERS
+from maskspace.evaluation.answers import (
+    Answers,
+    Maps,
+    answers,
+    cannot_answer,
+    click_maps,
+)
+from maskspace.evaluation.asking import Asked, Refusal
+from maskspace.evaluation.config import InteractiveConfig, Run
+from maskspace.evaluation.model import ClickedModel, ProbabilityModel
 from maskspace.evaluation.truth import Truth
-from maskspace.metrics.clicks_to_iou import click_iou
+from maskspace.metrics.clicks_to_iou import click_iou, iou_at_levels
+from maskspace.metrics.locality import change
 from maskspace.types import Click
 
-#: Why a model without maps of probability has no IoU at a threshold other than 0.5.
-MASKS_ONLY = "the model answers masks cut at 0.5, not probabilities"
+#: Pixels of the masks that go through a loop together: six bytes each at one click, and 22 at more.
+PIXELS_AT_ONCE = 1 << 24
 
 
-def draw_clicks(truth: Truth, *, seed: int) -> dict[str, list[Click]]:
-    """Return one click a mask and way of clicking: "center" and "random"."""
-    return {
-        "center": [center_click(mask) for mask in truth.masks],
-        "random": [
-            random_click(mask, seed=seed, key=truth.key, mask_id=mask_id)
-            for mask, mask_id in zip(truth.masks, truth.ids, strict=True)
-        ],
-    }
+@dataclass(frozen=True, kw_only=True)
+class Clicked:
+    """One image, a value a mask in the order of the truth.
 
-
-def click_name(way: str, threshold: float) -> str:
-    """Return the name of a way of clicking cut at a threshold: "center", "center_049"."""
-    return way if threshold == 0.5 else f"{way}_{f'{threshold:g}'.replace('.', '')}"
-
-
-def answer_clicks(
-    model: Model, truth: Truth, clicks: Sequence[Click], *, thresholds: Sequence[float]
-) -> dict[float, Bool[np.ndarray, "k h w"]]:
-    """Return the masks of each click by itself, cut where the probability exceeds a threshold.
-
-    A model that has no `click_probabilities` answers at 0.5 only; other thresholds are then absent.
+    `ious[run]` holds the IoUs after each click made, `changes[run]` the pixels that each further
+    click changed and those of them outside the error region, `best_level[clicker]` the IoU of the
+    first click's map cut at the best level.
     """
-    distinct = list(dict.fromkeys(clicks))
-    if isinstance(model, ProbabilityModel):
-        answers = _cut_maps(model, truth, distinct, thresholds)
-    elif 0.5 in thresholds:
-        answers = {0.5: np.stack([model.click(truth.image, [click]) for click in distinct])}
-    else:
-        answers = {}
-    position = {click: index for index, click in enumerate(distinct)}
-    return {t: masks[[position[click] for click in clicks]] for t, masks in answers.items()}
+
+    ious: Mapping[str, Sequence[Sequence[float]]]
+    changes: Mapping[str, Sequence[Sequence[tuple[int, int]]]]
+    best_level: Mapping[str, Sequence[float]]
 
 
-def _cut_maps(
-    model: ProbabilityModel, truth: Truth, clicks: Sequence[Click], thresholds: Sequence[float]
-) -> dict[float, Bool[np.ndarray, "k h w"]]:
-    """Return the cut maps, at most 2**26 probabilities at a time: a map is four masks in size."""
-    step = max(1, (1 << 26) // truth.ignore.size)
-    cut = {t: np.zeros((len(clicks), *truth.ignore.shape), bool) for t in thresholds}
-    for start in range(0, len(clicks), step):
-        maps = model.click_probabilities(truth.image, clicks[start : start + step])
-        for threshold, masks in cut.items():
-            masks[start : start + step] = maps > threshold
-    return cut
+@dataclass(frozen=True, kw_only=True)
+class _Game:
+    """One mask in a run."""
+
+    clicks: list[Click] = field(default_factory=list)
+    ious: list[float] = field(default_factory=list)
+    changes: list[tuple[int, int]] = field(default_factory=list)
 
 
-def one_click_iou(
+def click_masks(
+    model: ClickedModel, truth: Truth, config: InteractiveConfig, asked: Asked
+) -> Clicked:
+    """Return the outcome of every run of the protocol; what is refused stands in `asked`.
+
+    A run is kept under `click_` and its name; a model that answers no click at all under `click`.
+    """
+    games: dict[str, list[_Game]] = {}
+    best: dict[str, list[float]] = {}
+    possible = {run: cannot_answer(model, run) for run in config.runs}
+    asked.not_answered |= {f"click_{run.name}": why for run, why in possible.items() if why}
+    runs = [run for run, why in possible.items() if why is None]
+    for clicker in dict.fromkeys(run.clicker for run in runs):
+        of_clicker = [run for run in runs if run.clicker == clicker]
+        for indices in _batches(truth):
+            first = [first_click(truth, index, clicker, seed=config.seed) for index in indices]
+            maps = _first_maps(model, truth, first, asked)
+            for run in of_clicker:
+                try:
+                    answering = answers(model, truth.image, run, asked, maps)
+                    played = _play(answering, truth, indices, run, config)
+                except Refusal as refusal:
+                    question = f"click_{run.name}" if run.mode == "iterative" else "click"
+                    asked.not_answered[question] = str(refusal)
+                else:
+                    games.setdefault(run.name, []).extend(played)
+            if config.levels and clicker in config.first_clickers:
+                best.setdefault(clicker, []).extend(
+                    _best_levels(truth, indices, first, maps, config.levels)
+                )
+    # A refusal at some of the masks is one for all.
+    whole = {run: games[run.name] for run in runs if _whole(games, run, truth)}
+    return Clicked(
+        ious={run.name: [game.ious for game in played] for run, played in whole.items()},
+        changes={
+            run.name: [game.changes for game in played]
+            for run, played in whole.items()
+            if run.clicks > 1
+        },
+        best_level={way: found for way, found in best.items() if len(found) == len(truth.masks)},
+    )
+
+
+def _whole(games: Mapping[str, Sequence[_Game]], run: Run, truth: Truth) -> bool:
+    return len(games.get(run.name, ())) == len(truth.masks)
+
+
+def first_click(truth: Truth, index: int, clicker: str, *, seed: int) -> Click:
+    """Return a clicker's first click on a mask."""
+    return _next_click(np.zeros(truth.ignore.shape, bool), truth, index, clicker, [], seed)
+
+
+def _next_click(
+    predicted: Bool[np.ndarray, "h w"],
     truth: Truth,
-    drawn: Mapping[str, Sequence[Click]],
-    answers: Mapping[float, Bool[np.ndarray, "k h w"]],
-) -> dict[str, Float64[np.ndarray, " n"]]:
-    """Return the IoU of each true mask, by way of clicking and threshold (`click_name`).
+    index: int,
+    clicker: str,
+    clicked: Sequence[Click],
+    seed: int,
+) -> Click:
+    return CLICKERS[clicker](
+        predicted,
+        truth.masks[index],
+        ignore=truth.ignore,
+        clicked=clicked,
+        seed=seed,
+        key=truth.key,
+        mask_id=truth.ids[index],
+    )
 
-    `answers` holds the masks of all drawn clicks, the ways one after the other.
-    """
-    count = len(truth.masks)
-    return {
-        click_name(way, threshold): click_iou(
-            masks[position * count : (position + 1) * count], truth.masks, truth.ignore
-        )
-        for threshold, masks in answers.items()
-        for position, way in enumerate(drawn)
-    }
+
+def _batches(truth: Truth) -> Iterator[range]:
+    """Return the places of the masks, as many at a time as memory is meant to hold."""
+    step = max(1, PIXELS_AT_ONCE // truth.ignore.size)
+    for start in range(0, len(truth.masks), step):
+        yield range(start, min(start + step, len(truth.masks)))
+
+
+def _first_maps(model: ClickedModel, truth: Truth, clicks: Sequence[Click], asked: Asked) -> Maps:
+    """Return the maps of the first clicks, which every run of a clicker begins with."""
+    if not isinstance(model, ProbabilityModel):
+        return {}
+    return asked.ask("click", lambda: click_maps(model, truth.image, clicks)) or {}
+
+
+def _play(
+    answering: Answers,
+    truth: Truth,
+    indices: Sequence[int],
+    run: Run,
+    config: InteractiveConfig,
+) -> list[_Game]:
+    """Return the games of the masks at `indices`, which go through the run's rounds together."""
+    games = {index: _Game() for index in indices}
+    masks = {index: np.zeros(truth.ignore.shape, bool) for index in indices}
+    for number in range(run.clicks):
+        going = [i for i in indices if number == 0 or not games[i].ious[-1] >= config.target_iou]
+        for index in going:
+            made = games[index].clicks
+            made.append(_next_click(masks[index], truth, index, run.clicker, made, config.seed))
+        asked_now = {index: tuple(games[index].clicks) for index in going}
+        for index, mask in answering.masks(asked_now):
+            _record(games[index], masks[index], mask, truth, index)
+            masks[index] = mask
+    return list(games.values())
+
+
+def _record(
+    game: _Game,
+    before: Bool[np.ndarray, "h w"],
+    after: Bool[np.ndarray, "h w"],
+    truth: Truth,
+    index: int,
+) -> None:
+    true = truth.masks[index]
+    game.ious.append(float(click_iou(after[None], true[None], truth.ignore)[0]))
+    if len(game.clicks) > 1:
+        changed = change(before, after, true, truth.ignore)
+        game.changes.append((changed.changed, changed.outside))
+
+
+def _best_levels(
+    truth: Truth,
+    indices: Sequence[int],
+    clicks: Sequence[Click],
+    maps: Maps,
+    levels: Sequence[float],
+) -> list[float]:
+    """Return the IoU of each first map at its best level; none if the model has no maps."""
+    if not maps:
+        return []
+    return [
+        float(iou_at_levels(maps[click], truth.masks[index], truth.ignore, levels=levels).max())
+        for index, click in zip(indices, clicks, strict=True)
+    ]

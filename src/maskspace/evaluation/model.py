@@ -55,3 +55,22 @@ class ProbabilityModel(Protocol):
     ) -> Float32[np.ndarray, "k h w"]:
         """Return for each of k distinct clicks, by itself, a map of probabilities in [0, 1]."""
         ...
+
+
+@runtime_checkable
+class RefiningModel(Protocol):
+    """A model that answers all clicks together, given what it answered the round before."""
+
+    def refine(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        /,
+        clicks: Sequence[Click],
+        previous: Float32[np.ndarray, "h w"] | None,
+    ) -> Float32[np.ndarray, "h w"]:
+        """Return the probability of the foreground; `previous` is the last one, None at first."""
+        ...
+
+
+#: What can be asked for clicks, in one of three ways.
+ClickedModel = Model | ProbabilityModel | RefiningModel

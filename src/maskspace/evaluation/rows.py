@@ -3,40 +3,34 @@
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
+from maskspace import masks
+from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.interactive import (
-    MASKS_ONLY,
-    answer_clicks,
-    click_name,
-    draw_clicks,
-    one_click_iou,
-)
-from maskspace.evaluation.model import Model
+from maskspace.evaluation.interactive import Clicked, click_masks
+from maskspace.evaluation.model import Model, ProbabilityModel
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.evaluation.zero_shot import zero_shot
 from maskspace.types import Embedding, Sample
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One model on one image; with `masks` 0 the image had no truth to measure and was not shown.
 
-    `best_iou` maps a budget to the best IoU of each mask, `matched` a budget to COCO's matches over
-    ten thresholds, `click_iou` a way of clicking to the IoU of each mask. What the model could not
-    answer is absent there and stands in `not_answered` with the reason. `seconds` is the time of
-    the model's answers.
+    `ids` and `areas` are of the masks, in the order of every list below, and `pixels` those of the
+    image that are not ignored. `best_iou` maps a budget to the best IoU of each mask, `matched` a
+    budget to COCO's matches over ten thresholds; the rest is of `Clicked`, and `combines` says
+    whether the model combined clicks in its own way. What the model could not answer is absent
+    there and stands in `not_answered` with the reason. `seconds` is the time of its answers.
     """
 
     dataset: str
@@ -49,8 +43,18 @@ class Row:
     feature_std: float | None = None
     best_iou: Mapping[str, Sequence[float]] = field(default_factory=dict)
     matched: Mapping[str, int] = field(default_factory=dict)
-    click_iou: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    ids: Sequence[int] = ()
+    areas: Sequence[int] = ()
+    pixels: int = 0
+    click_ious: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    changes: Mapping[str, Sequence[Sequence[Sequence[int]]]] = field(default_factory=dict)
+    best_level: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    combines: bool = False
     not_answered: Mapping[str, str] = field(default_factory=dict)
+
+    def first_ious(self, run: str) -> list[float]:
+        """Return the IoU of each mask after one click of a run."""
+        return [ious[0] for ious in self.click_ious[run]]
 
 
 @runtime_checkable
@@ -62,24 +66,6 @@ class MapUnits(Protocol):
     ) -> Iterable[list[Row]]:
         """Return the results in the order of the units, as they become available."""
         ...
-
-
-class _Asked:
-    """The answers of one model about one image: what they took, and what was refused."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.not_answered: dict[str, str] = {}
-
-    def ask(self, question: str, answer: Callable[[], Answer]) -> Answer | None:
-        start = time.perf_counter()
-        try:
-            return answer()
-        except ValueError as error:
-            self.not_answered[question] = str(error)
-            return None
-        finally:
-            self.seconds += time.perf_counter() - start
 
 
 def measure_rows(
@@ -133,11 +119,11 @@ def feature_std(embedding: Embedding) -> float:
 
 
 def _measure(dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig) -> Row:
-    asked = _Asked()
+    asked = Asked()
     embedding = asked.ask("embed", lambda: model.embed(truth.image))
     spread = None if embedding is None else feature_std(embedding)
     count, best, matched = _proposed(dataset, name, model, truth, config, asked)
-    clicked = _clicked(model, truth, config, asked)
+    clicked: Clicked = click_masks(model, truth, config.interactive, asked)
     return Row(
         dataset=dataset,
         model=name,
@@ -149,13 +135,19 @@ def _measure(dataset: str, name: str, model: Model, truth: Truth, config: Evalua
         feature_std=spread,
         best_iou=best,
         matched=matched,
-        click_iou=clicked,
+        ids=list(truth.ids),
+        areas=masks.areas(truth.masks).tolist(),
+        pixels=int((~truth.ignore).sum()),
+        click_ious=clicked.ious,
+        changes=clicked.changes,
+        best_level=clicked.best_level,
+        combines=not isinstance(model, ProbabilityModel),
         not_answered=asked.not_answered,
     )
 
 
 def _proposed(
-    dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig, asked: _Asked
+    dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig, asked: Asked
 ) -> tuple[int | None, dict[str, list[float]], dict[str, int]]:
     limit = config.proposal_limit
     proposals = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
@@ -179,26 +171,6 @@ def _proposed(
         {str(budget): values for budget, values in best},
         {str(budget): number for budget, number in matched},
     )
-
-
-def _clicked(
-    model: Model, truth: Truth, config: EvaluateConfig, asked: _Asked
-) -> dict[str, list[float]]:
-    if not config.click_thresholds:
-        return {}
-    drawn = draw_clicks(truth, seed=config.click_seed)
-    clicks = [click for way in drawn.values() for click in way]
-    thresholds = config.click_thresholds
-    answers = asked.ask("click", lambda: answer_clicks(model, truth, clicks, thresholds=thresholds))
-    if answers is None:
-        return {}
-    for threshold in thresholds:
-        if threshold not in answers:
-            asked.not_answered |= {
-                f"click_{click_name(way, threshold)}": MASKS_ONLY for way in drawn
-            }
-    ious = one_click_iou(truth, drawn, answers)
-    return {name: values.tolist() for name, values in ious.items()}
 
 
 def _pending(samples: Iterable[Sample], dataset: str, done: set[str]) -> Iterator[Sample]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from maskspace.evaluation.click_summary import click_metrics
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.zero_shot import pooled_recall
@@ -39,17 +40,18 @@ def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) 
         )
     not_answered = _refusals(seen)
     metrics: Metrics = {
+        "protocol": config.described,
         "images": len(seen),
         "images_without_truth": len(rows) - len(seen),
         "masks": sum(row.masks for row in seen),
         "masks_too_small": sum(row.masks_too_small for row in rows),
         **_proposal_metrics(seen, not_answered),
-        **_click_metrics(seen),
+        **click_metrics(seen, config.interactive, not_answered),
         **_feature_metrics(seen, not_answered, config.collapse_std),
     }
     if "propose" not in not_answered:
         metrics["ranking"] = ranking
-        metrics |= _correlations(seen, config.headline_count, not_answered)
+        metrics |= _correlations(seen, config, not_answered)
     return {**metrics, "not_answered": not_answered}
 
 
@@ -82,13 +84,6 @@ def _proposal_metrics(rows: Sequence[Row], not_answered: Mapping[str, str]) -> M
     return {**best, **recall, "proposals": _mean(float(row.proposals or 0) for row in rows)}
 
 
-def _click_metrics(rows: Sequence[Row]) -> Metrics:
-    return {
-        f"miou_at_1_{way}": _mean(value for row in rows for value in row.click_iou[way])
-        for way in rows[0].click_iou
-    }
-
-
 def _feature_metrics(
     rows: Sequence[Row], not_answered: Mapping[str, str], collapse_std: float
 ) -> Metrics:
@@ -99,23 +94,28 @@ def _feature_metrics(
 
 
 def zero_shot_against_click(
-    rows: Sequence[Row], count: int
+    rows: Sequence[Row], count: int, run: str
 ) -> tuple[list[float], list[float]] | None:
-    """Return each image's IoU after a centre click, and its mean best IoU of `count` proposals.
+    """Return each image's IoU after one click of a run, and mean best IoU of `count` proposals.
 
     None where the model does not answer both.
     """
     seen = [row for row in rows if row.masks]
-    if any(str(count) not in row.best_iou or "center" not in row.click_iou for row in seen):
+    if any(str(count) not in row.best_iou or run not in row.click_ious for row in seen):
         return None
     return (
-        [_mean(row.click_iou["center"]) for row in seen],
+        [_mean(row.first_ious(run)) for row in seen],
         [_mean(row.best_iou[str(count)]) for row in seen],
     )
 
 
-def _correlations(rows: Sequence[Row], count: int, not_answered: dict[str, str]) -> Metrics:
-    pairs = zero_shot_against_click(rows, count)
+def _correlations(
+    rows: Sequence[Row], config: EvaluateConfig, not_answered: dict[str, str]
+) -> Metrics:
+    run = config.interactive.headline
+    if run is None:
+        return {}
+    pairs = zero_shot_against_click(rows, config.headline_count, run.name)
     if pairs is None:
         return {}
     clicked, proposed = (np.array(values) for values in pairs)

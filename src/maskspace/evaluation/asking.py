@@ -1,0 +1,37 @@
+"""Ask a model, and keep what its answers took and what it refused."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Refusal(Exception):
+    """A model's ValueError: it has no answer to what it was asked."""
+
+
+class Asked:
+    """One model about one image: seconds of its answers, and refused questions with the reason."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.not_answered: dict[str, str] = {}
+
+    def answer(self, answer: Callable[[], Answer]) -> Answer:
+        """Return the model's answer, or raise Refusal with the model's reason."""
+        start = time.perf_counter()
+        try:
+            return answer()
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def ask(self, question: str, answer: Callable[[], Answer]) -> Answer | None:
+        """Return the model's answer, or None where it refuses, which is kept under `question`."""
+        try:
+            return self.answer(answer)
+        except Refusal as refusal:
+            self.not_answered[question] = str(refusal)
+            return None

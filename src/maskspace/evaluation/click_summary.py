@@ -1,0 +1,124 @@
+"""The clicks of a dataset's rows -> mIoU@k, NoC, NoF and how local the corrections were."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from maskspace.evaluation.config import InteractiveConfig, Run
+from maskspace.evaluation.rows import Row
+from maskspace.metrics.clicks_to_iou import clicks_to_iou, failures, never_reached
+
+#: Heads of the names of metrics; the tail is that of a run.
+MIOU, NOC, NOF, NEVER = "miou_at_", "noc_", "nof_", "never_"
+OUTSIDE, OUTSIDE_OF_IMAGE = "changed_outside_", "changed_outside_of_image_"
+BEST_LEVEL = "_best_level"
+
+
+def click_metrics(
+    rows: Sequence[Row], config: InteractiveConfig, not_answered: dict[str, str]
+) -> dict[str, object]:
+    """Return the numbers of every run that was answered; all masks weigh the same.
+
+    After k clicks of NAME: `miou_at_k_NAME`. Where there are several: the mean number of clicks to
+    an IoU of 0.85, `noc_85_NAME`, the masks that took all of them, `nof_85_NAME`, as published, and
+    those that never got there, `never_85_NAME`; of what a further click changed, the share that was
+    right before it, `changed_outside_NAME`, a mean over the clicks that changed anything, and the
+    same pixels over the image, a mean over all. After one click, cut at the best of the levels for
+    each mask: `miou_at_1_CLICKER_best_level`. What is undefined is added to `not_answered`.
+    """
+    found: dict[str, object] = {}
+    for run in config.runs:
+        if any(run.name not in row.click_ious for row in rows):
+            continue
+        ious = click_record([ious for row in rows for ious in row.click_ious[run.name]], run.clicks)
+        found |= _mean_ious(ious, run, config, not_answered)
+        if run.clicks > 1:
+            found |= _counts(ious, run, config.noc_targets)
+            found |= _locality(rows, run, not_answered)
+    for clicker in rows[0].best_level:
+        values = (iou for row in rows for iou in row.best_level[clicker])
+        found[f"{MIOU}1_{clicker}{BEST_LEVEL}"] = _mean(values)
+    if any(run.name in rows[0].click_ious for run in config.runs):
+        own = "the model, in its own way" if rows[0].combines else "the rule of each run"
+        found |= {"max_clicks": config.max_clicks, "clicks_combined_by": own}
+    return found
+
+
+def click_record(ious: Iterable[Sequence[float]], clicks: int) -> Float64[np.ndarray, "n k"]:
+    """Return the IoUs after each click as one array, NaN where a run ended earlier."""
+    padded = [[*made, *[math.nan] * (clicks - len(made))] for made in ious]
+    return np.array(padded, np.float64).reshape(-1, clicks)
+
+
+def _mean_ious(
+    ious: Float64[np.ndarray, "n k"],
+    run: Run,
+    config: InteractiveConfig,
+    not_answered: dict[str, str],
+) -> dict[str, object]:
+    """Return mIoU@k for every k that it is defined for."""
+    if config.target_iou >= 1:  # a run that ended was perfect, and stays so
+        ious = np.where(np.isnan(ious), 1.0, ious)
+    elif run.clicks > 1:
+        reason = f"clicks end at an IoU of {config.target_iou:g}; a target_iou of 1 or more has it"
+        not_answered[f"{MIOU}2_{run.name}"] = reason
+        ious = ious[:, :1]
+    return {f"{MIOU}{k}_{run.name}": _mean(ious[:, k - 1]) for k in range(1, ious.shape[1] + 1)}
+
+
+def _counts(
+    ious: Float64[np.ndarray, "n k"], run: Run, targets: Sequence[float]
+) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for target in targets:
+        tail = f"{100 * target:g}_{run.name}"
+        found[f"{NOC}{tail}"] = float(clicks_to_iou(ious, target=target).mean())
+        found[f"{NOF}{tail}"] = failures(ious, target=target)
+        found[f"{NEVER}{tail}"] = never_reached(ious, target=target)
+    return found
+
+
+def _locality(rows: Sequence[Row], run: Run, not_answered: dict[str, str]) -> dict[str, object]:
+    shares = [outside / changed for changed, outside, _ in _changes(rows, run) if changed]
+    of_image = [outside / pixels for _, outside, pixels in _changes(rows, run)]
+    found: dict[str, object] = {}
+    if shares:
+        found[f"{OUTSIDE}{run.name}"] = _mean(shares)
+    else:
+        not_answered[f"{OUTSIDE}{run.name}"] = "undefined: no further click changed anything"
+    if of_image:
+        found[f"{OUTSIDE_OF_IMAGE}{run.name}"] = _mean(of_image)
+    return found
+
+
+def _changes(rows: Sequence[Row], run: Run) -> Iterator[tuple[int, int, int]]:
+    """Yield, for every further click, pixels changed, those outside the error, and the image's."""
+    for row in rows:
+        for made in row.changes[run.name]:
+            yield from ((changed, outside, row.pixels) for changed, outside in made)
+
+
+def answered_runs(metrics: Mapping[str, object]) -> list[str]:
+    """Return the names of the runs that a model answered."""
+    head = f"{MIOU}1_"
+    names = [name.removeprefix(head) for name in metrics if name.startswith(head)]
+    return [name for name in names if not name.endswith(BEST_LEVEL)]
+
+
+def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]]:
+    """Return mIoU@k of a run by k."""
+    found = []
+    for k in range(1, len(metrics) + 1):
+        value = metrics.get(f"{MIOU}{k}_{run}")
+        if not isinstance(value, float):
+            break
+        found.append((k, value))
+    return found
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the mean, exact to the last bit whatever the order."""
+    values = list(values)
+    return math.fsum(values) / len(values)
