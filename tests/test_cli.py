@@ -225,3 +225,26 @@ def test_help_does_not_wait_for_torch():
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert time.perf_counter() - started < 5
+
+
+def test_evaluation_is_the_same_by_one_worker_and_by_two(tmp_path):
+    command = ["evaluate", "--data", "rectangles:none", "--limit", "3", "--model", "student"]
+    command += ["--clicks", "2", "--clicker", "center"]
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        assert main([*command, "--workers", workers, "--out", str(out)]) == 0
+        assert not list(out.glob(".rows-*"))
+    for name in ("metrics.json", "per_sample.csv", "clicks.csv"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_a_report_names_its_protocol_and_what_a_model_does_not_answer(tmp_path, capsys):
+    command = ["evaluate", "--data", "rectangles:none", "--limit", "1", "--model", "student"]
+    command += ["--clicks", "2"]
+    assert main([*command, "--out", str(tmp_path / "ours")]) == 0
+    assert "protocol maskspace" in capsys.readouterr().out
+    assert main([*command, "--protocol", "segnext", "--out", str(tmp_path / "theirs")]) == 0
+    metrics = json.loads((tmp_path / "theirs" / "metrics.json").read_text())
+    answers = metrics["rectangles"]["student"]
+    assert not any(name.startswith("noc_") for name in answers)
+    assert any("iterative" in name for name in answers["not_answered"])

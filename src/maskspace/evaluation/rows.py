@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -82,10 +83,7 @@ def measure_rows(
     With a folder `work`, the rows of each finished image are kept there and not computed again; the
     caller names the folder by what the models and the images are.
     """
-
-    def unit(sample: Sample) -> list[Row]:
-        return measure_sample(sample, dataset, models, config=config)
-
+    unit = partial(measure_sample, dataset=dataset, models=models, config=config)
     journal = None if work is None else _journal(work, dataset, list(models), config)
     rows = _finished(journal)
     pending = _pending(islice(samples, config.limit), dataset, {row.key for row in rows})
