@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pickle
+import stat
 import struct
 import subprocess
 import sys
@@ -222,9 +223,23 @@ def coco_text(text: bytes, size: int | None = None) -> Build:
     return build
 
 
-def gigabyte_of_json(path: str) -> Build:
+def gigabyte_of_json(path: str, *others: str) -> Build:
     def build(folder: Path) -> None:
         sparse(folder / path, b"{", 1_200_000_000)
+        for other in others:
+            write(folder / other, b'{"images": [], "annotations": []}')
+
+    return build
+
+
+def sav(counts: object) -> Build:
+    """Return the builder of a video of one frame, whose one mask has these run lengths."""
+
+    def build(folder: Path) -> None:
+        write(folder / "sav_000001/00000.jpg", jpeg())
+        one = {"size": list(SIZE_HW), "counts": counts}
+        record = {"video_id": "sav_000001", "video_frame_count": 1.0, "masklet": [[one]]}
+        write(folder / "sav_000001_manual.json", json.dumps(record).encode())
 
     return build
 
@@ -313,6 +328,36 @@ def zip_with_a_directory_of_a_gigabyte(folder: Path) -> None:
 def gzip_of_a_gigabyte(folder: Path) -> None:
     write(folder / "a.tgz", gzip.compress(b"")[:10] + zeros(1024)[2:])
 
+
+def links(path: str, kind: bytes | int) -> Build:
+    """Return the builder of an archive of a link to the folder above, and of a file through it."""
+
+    def build(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        if isinstance(kind, int):
+            info = zipfile.ZipInfo("to")
+            info.external_attr = (kind | 0o777) << 16
+            with zipfile.ZipFile(folder / path, "w") as archive:
+                archive.writestr(info, "..")
+                archive.writestr("to/escaped", b"1")
+            return
+        with tarfile.open(folder / path, "w:gz" if path.endswith("gz") else "w") as archive:
+            archive.addfile(tar_member("to", kind, ".."))
+            archive.addfile(tar_member("to/escaped"))
+
+    return build
+
+
+def tarred(path: str, name: str) -> Build:
+    def build(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        with tarfile.open(folder / path, "w:gz" if path.endswith("gz") else "w") as archive:
+            archive.addfile(tar_member(name))
+
+    return build
+
+
+PANOPTIC = "annotations/panoptic_val2017.json"
 
 MASKS = {
     "bsds500": ("train/images/1.jpg", "train/groundTruth/1_a0.png"),
@@ -436,11 +481,19 @@ CASES = {
     ),
     "coco_lvis: a layer of ten gigapixels": Case("coco_lvis", coco_lvis(layer(HUGE)), "01.pickle"),
     "coco_lvis: a layer of another size": Case("coco_lvis", coco_lvis(layer(LARGE)), "01.pickle"),
+    "coco_lvis: JSON of a gigabyte": Case(
+        "coco_lvis", gigabyte_of_json("annotations/lvis_v1_val.json", PANOPTIC), "lvis_v1_val.json"
+    ),
+    "coco_lvis: a panoptic JSON of a gigabyte": Case(
+        "coco_lvis", gigabyte_of_json(PANOPTIC, "annotations/lvis_v1_val.json"), "panoptic_val"
+    ),
     "sav: JSON of a gigabyte": Case(
         "sav",
         gigabyte_of_json("sav_000001_manual.json"),
         "sav_000001_manual.json",
     ),
+    "sav: runs that overflow": Case("sav", sav("o" * 12 + "000"), "sav_000001_manual.json"),
+    "sav: plain runs that overflow": Case("sav", sav([2**63, 1]), "sav_000001_manual.json"),
     "folder: pickled labels": Case(
         "folder",
         pairs("images/1.jpg", "labels/1.npz")(npz(array=np.array([[Touch()]], object))),
@@ -479,6 +532,22 @@ CASES = {
     "unpack: a zip that climbs": Case(
         "unpack", zipped("a.zip", "../escaped", b"1"), "a.zip", "a.zip"
     ),
+    "unpack: a zip with an absolute name": Case(
+        "unpack", zipped("a.zip", "/tmp/escaped", b"1"), "a.zip", "a.zip"
+    ),
+    **{
+        f"unpack: {words} in {path}": Case("unpack", build, path, path)
+        for path in ("a.tar", "a.tgz")
+        for words, build in (
+            ("a name that climbs", tarred(path, "../escaped")),
+            ("an absolute name", tarred(path, "/tmp/escaped")),
+            ("a link", links(path, tarfile.SYMTYPE)),
+            ("a hard link", links(path, tarfile.LNKTYPE)),
+            ("a device", links(path, tarfile.CHRTYPE)),
+        )
+    },
+    "unpack: a link in a zip": Case("unpack", links("a.zip", stat.S_IFLNK), "a.zip", "a.zip"),
+    "unpack: a device in a zip": Case("unpack", links("a.zip", stat.S_IFCHR), "a.zip", "a.zip"),
     "unpack: a zip of 400 megabytes": Case(
         "unpack", zipped("a.zip", "zeros", bytes(4 * 10**8)), "a.zip", "a.zip"
     ),
@@ -536,7 +605,7 @@ def outcomes(tmp_path_factory) -> dict[str, dict[str, str]]:
     )
     found = dict(map(json.loads, run.stdout.splitlines()))
     assert found.keys() == (CASES | CONTROLS).keys()
-    strays = [str(path) for path in (root / "ran", root / "escaped") if path.exists()]
+    strays = [str(path) for name in ("ran", "escaped") for path in root.rglob(name)]
     strays += [str(path) for path in root.glob("*/out") if not (path / "a/b").is_file()]
     return found | {"strays": {"kind": "", "said": " ".join(strays)}}
 

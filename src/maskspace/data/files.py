@@ -64,14 +64,23 @@ def check_split(dataset: str, split: str | None, known: Iterable[str]) -> None:
         raise ValueError(f"{dataset}: split {split!r} is unknown; choose one of {', '.join(names)}")
 
 
-def bounded_bytes(path: AnyPath, *, limit: int) -> bytes:
-    """Return the bytes of a file of at most `limit` bytes; ValueError in one line otherwise."""
+def bounded_size(path: AnyPath, *, limit: int) -> int:
+    """Return the size of a file of at most `limit` bytes; ValueError in one line otherwise."""
     try:
         size = path.stat().st_size
-        if size > limit:
-            raise ValueError(f"{path}: {size} bytes; the limit is {limit} bytes")
-        return path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; fetch the dataset again") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error}); check the file") from None
+    if size > limit:
+        raise ValueError(f"{path}: {size} bytes; the limit is {limit} bytes")
+    return size
+
+
+def bounded_bytes(path: AnyPath, *, limit: int) -> bytes:
+    """Return the bytes of a file of at most `limit` bytes; ValueError in one line otherwise."""
+    bounded_size(path, limit=limit)
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error}); check the file") from None

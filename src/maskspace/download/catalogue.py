@@ -168,7 +168,7 @@ OFFICIAL: Mapping[str, OfficialDataset] = {
         licence=_COCO_LICENCE,
         size="21.4 GB",
         files=(_PANOPTIC, *_LVIS, *_COCO_IMAGES),
-        note="to be read with the option layout: union",
+        note="COCO's and LVIS's own files, of which the reader makes the union",
     ),
     "coco_panoptic": OfficialDataset(
         kind="coco_panoptic",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from maskspace.data.readers import coco_json, json_lists
 from maskspace.data.readers.coco_json import index_coco, read_annotations
 
 IMAGE = {"id": 1, "file_name": "a.png", "height": 8, "width": 10}
@@ -69,17 +70,73 @@ def test_what_is_not_cocos_json_is_one_line_with_its_name(tmp_path: Path, text: 
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
-def test_a_file_of_a_gigabyte_is_refused_without_being_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", [b"", b'{"images": [', b'{"info": {"x": "', b'{"annotations": ['])
+def test_a_gigabyte_of_nothing_is_refused_in_little_memory(tmp_path: Path, head: bytes) -> None:
     path = tmp_path / "a.json"
     with path.open("wb") as file:
+        file.write(head)
         file.truncate(1 << 30)  # takes no room on the disk
     tracemalloc.start()
+    with pytest.raises(ValueError, match=r"a\.json: not JSON \(.* at byte \d+\)"):
+        index_coco(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    tracemalloc.stop()
+
+
+def test_a_file_above_the_limit_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
     with pytest.raises(
         ValueError, match=r"a\.json: 1073741824 bytes; the limit is 600000000 bytes; set max"
     ):
-        index_coco(path)
-    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        index_coco(path, max_bytes=600_000_000)
+
+
+def test_memory_does_not_grow_with_the_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_lists, "PIECE", 2**16)
+    path, number = tmp_path / "a.json", 500
+    one = json.dumps({"id": 1, "image_id": 1, "segmentation": [[0.5] * 1_500]})
+    path.write_text(
+        f'{{"images": [{json.dumps(IMAGE)}], "annotations": [{",".join([one] * number)}]}}'
+    )
+    assert path.stat().st_size > 3_500_000
+    tracemalloc.start()
+    (image,) = index_coco(path)
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert len(image.spans) == number and peak < 700_000
+
+
+def test_more_annotations_or_images_than_memory_holds_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    images = [IMAGE | {"id": number} for number in range(4)]
+    annotations = [{"id": number, "image_id": 0} for number in range(7)]
+    path.write_text(json.dumps({"images": images, "annotations": annotations}))
+    for name, most in (("MAX_IMAGES", 4), ("MAX_ANNOTATIONS", 7)):
+        with monkeypatch.context() as patch:
+            patch.setattr(coco_json, name, most)
+            assert len(index_coco(path)) == 4
+            patch.setattr(coco_json, name, most - 1)
+            with pytest.raises(ValueError, match=r"a\.json: more than .*divide it"):
+                index_coco(path)
+
+
+def test_names_are_utf8_however_they_are_written(tmp_path: Path) -> None:
+    path, images = tmp_path / "a.json", [IMAGE | {"id": "é", "file_name": "日本.jpg"}]
+    for escaped in (True, False):
+        content = {"images": images, "annotations": [{"image_id": "é"}]}
+        path.write_text(json.dumps(content, ensure_ascii=escaped), encoding="utf-8")
+        (image,) = index_coco(path)
+        assert image.names == ("日本.jpg",) and len(image.spans) == 1
+    path.write_bytes(b'{"annotations": [], "images": [{"id": 1, "file_name": "\xff"}]}')
+    with pytest.raises(ValueError, match=r"a\.json: .* is not UTF-8") as error:
+        index_coco(path)
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_changes_after_it_was_indexed_is_one_line(tmp_path: Path) -> None:

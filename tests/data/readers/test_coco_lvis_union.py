@@ -83,6 +83,14 @@ def test_things_come_first_then_lvis_without_what_is_doubled_or_small(root: Path
     assert arrays.parents[-2] == arrays.ids[-3] and arrays.parents[-3] == arrays.parents[-1] == 0
 
 
+def test_without_a_layout_it_is_the_one_that_there_is(root: Path, trees: Path) -> None:
+    (sample,) = read_coco_lvis(str(root), seed=0, limit=None)
+    assert sample == read_coco_lvis(str(root), seed=0, limit=None, layout="union")[0]
+    shutil.copytree(trees / "coco_lvis", root, dirs_exist_ok=True)
+    assert len(read_coco_lvis(str(root), seed=0, limit=None)) == 4
+    assert len(read_coco_lvis(str(root), seed=0, limit=None, layout="union")) == 1
+
+
 def test_categories_up_to_the_last_thing_are_the_things(root: Path) -> None:
     record = json.loads((root / "annotations/panoptic_val2017.json").read_text())
     for category in record["categories"]:

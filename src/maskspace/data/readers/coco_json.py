@@ -1,38 +1,47 @@
 """COCO's JSON (Lin et al. 2014, arXiv:1405.0312): which annotations an image has, and where.
 
-The file is scanned once. What stays is a small index: for each image the bytes at which its
-annotations begin and end; they are parsed when the image is read, so that neither memory nor what
-travels to other processes grows with the polygons.
+The file is scanned once, piece by piece. What stays is a small index: for each image the bytes at
+which its annotations begin and end; they are parsed when the image is read, so that neither memory
+nor what travels to other processes grows with the polygons.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
-from maskspace.data.files import bounded_bytes
+from maskspace.data.files import bounded_size
+from maskspace.data.readers.json_lists import NotJsonError, list_elements
 from maskspace.data.storage import AnyPath, open_ranged
 
-#: The largest JSON that is read by default; COCO's largest, instances_train2017, has 470 MB.
-MAX_JSON_BYTES = 600_000_000
+#: The largest JSON that is read by default; LVIS's train has about 1.1 GB, COCO's largest 470 MB.
+MAX_JSON_BYTES = 2_000_000_000
+
+#: The most images and annotations of a file: 17 times LVIS's, some 300 MB of places and more.
+MAX_IMAGES, MAX_ANNOTATIONS = 2_000_000, 20_000_000
 
 #: The licence of an image of which the file says nothing.
 UNSTATED = "not stated"
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
-
 
 @dataclass(frozen=True, kw_only=True)
 class CocoImage:
-    """An image in the JSON: its names, best first, its size, and its annotations' bytes there."""
+    """An image in the JSON: its names, best first, its size, and its annotations' bytes there.
+
+    `places` holds the first byte and the end of one annotation after the other.
+    """
 
     names: tuple[str, ...]
     size_hw: tuple[int, int]
     licence: str
-    spans: tuple[tuple[int, int], ...]
+    places: array
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Where each annotation is."""
+        return tuple(zip(self.places[::2], self.places[1::2], strict=True))
 
 
 def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoImage]:
@@ -41,18 +50,18 @@ def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoIm
     Raises ValueError in one line that names the file: above `max_bytes`, not JSON, not COCO's.
     """
     try:
-        content = bounded_bytes(path, limit=max_bytes)
+        size = bounded_size(path, limit=max_bytes)
     except ValueError as error:
-        mend = "; set max_json_bytes if memory allows" if "the limit" in str(error) else ""
+        mend = "; set max_json_bytes if time allows" if "the limit" in str(error) else ""
         raise ValueError(f"{error}{mend}") from None
-    # as latin-1 a character is a byte: places in the text are places in the file
-    text = content.decode("latin-1")
     try:
-        return _indexed(text, str(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error.msg} at byte {error.pos})") from None
+        return _indexed(path, size)
+    except NotJsonError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
     except RecursionError:
         raise ValueError(f"{path}: nests too deep for COCO's JSON; check the file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error}); check the file") from None
 
 
 def read_annotations(path: AnyPath, image: CocoImage) -> list[Mapping]:
@@ -105,94 +114,59 @@ def _split_in(stem: str) -> str | None:
     return found[0] if found else None
 
 
-def _indexed(text: str, place: str) -> list[CocoImage]:
-    spans: dict[object, list[tuple[int, int]]] = {}
-    images: list[Mapping] = []
+def _indexed(path: AnyPath, size: int) -> list[CocoImage]:
+    place, file = str(path), open_ranged(path)
+    places: dict[object, array] = {}
+    images: dict[object, Mapping] = {}
     licences: dict[str, str] = {}
-    keys = set()
-    for key, begin, end, value in _entries(text, ("images", "annotations", "licenses")):
+    keys, number = set(), 0
+    for key, begin, text, value in list_elements(file, size, name=place):
         keys.add(key)
-        if begin is None or end is None:
+        if not text or key not in ("images", "annotations", "licenses"):
             continue
         if not isinstance(value, Mapping):
             raise ValueError(f"{place}: `{key}` holds {str(value)[:40]!r}, not an object")
         if key == "annotations":
-            spans.setdefault(_identity(value, "image_id", place), []).append((begin, end))
-            continue
-        value = json.loads(text[begin:end].encode("latin-1"))
-        if key == "images":
-            images.append(value)
+            spans = places.setdefault(_identity(value, "image_id", place), array("q"))
+            spans.extend((begin, begin + len(text)))
+            number += 1
+        elif key == "images":
+            identity = _identity(value, "id", place)
+            if identity in images:
+                raise ValueError(f"{place}: two images share an id; give each its own")
+            images[identity] = _utf8(text, place)
         else:
-            licences[str(value.get("id"))] = str(value.get("name") or UNSTATED)
+            licence = _utf8(text, place)
+            licences[str(licence.get("id"))] = str(licence.get("name") or UNSTATED)
+        if number > MAX_ANNOTATIONS or len(images) > MAX_IMAGES:
+            raise ValueError(
+                f"{place}: more than {MAX_IMAGES} images or {MAX_ANNOTATIONS} annotations; divide "
+                "it into several files"
+            )
     for key in ("images", "annotations"):
         if key not in keys:
             raise ValueError(f"{place}: not COCO's JSON: no list `{key}`; check the dataset's kind")
-    found = {_identity(one, "id", place): one for one in images}
-    if len(found) < len(images):
-        raise ValueError(f"{place}: two images share an id; give each its own")
-    for lone in spans.keys() - found.keys():
+    for lone in places.keys() - images.keys():
         raise ValueError(f"{place}: an annotation is of image {lone!r}, which is not listed")
     return [
         CocoImage(
             names=_names(one, place),
             size_hw=(_side(one, "height", place), _side(one, "width", place)),
             licence=licences.get(str(one.get("license")), UNSTATED),
-            spans=tuple(spans.get(identity, ())),
+            places=places.get(identity, array("q")),
         )
-        for identity, one in found.items()
+        for identity, one in images.items()
     ]
 
 
-def _entries(
-    text: str, lists: tuple[str, ...]
-) -> Iterator[tuple[str, int | None, int | None, object]]:
-    """Yield the name, place and value of each element of the named lists of a JSON object.
-
-    A list also gives its name alone, without a place, so that an empty one is known.
-    """
-    position = _expect(text, _skip(text, 0), "{")
-    while text[position : position + 1] != "}":
-        key, position = _value(text, position)
-        position = _expect(text, _skip(text, position), ":")
-        if key in lists and text[position : position + 1] == "[":
-            yield key, None, None, None
-            position = _skip(text, position + 1)
-            while text[position : position + 1] != "]":
-                value, end = _value(text, position)
-                yield key, position, end, value
-                position = _next(text, end, "]")
-            position += 1
-        else:
-            _, position = _value(text, position)
-        position = _next(text, position, "}")
-    if _skip(text, position + 1) != len(text):
-        raise json.JSONDecodeError("Extra data", text[:0], position + 1)
-
-
-def _value(text: str, position: int) -> tuple[Any, int]:
+def _utf8(text: str, place: str) -> Mapping:
+    """Return an element as it is meant, less what is not used: it was read byte by byte."""
     try:
-        return _DECODER.raw_decode(text, position)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # Python takes no whole number of more than 4300 digits
-        raise json.JSONDecodeError("Number too long", text[:0], position) from None
-
-
-def _next(text: str, position: int, closing: str) -> int:
-    """Return the place after a comma, or of the closing bracket."""
-    position = _skip(text, position)
-    return position if text[position : position + 1] == closing else _expect(text, position, ",")
-
-
-def _expect(text: str, position: int, character: str) -> int:
-    if text[position : position + 1] != character:
-        raise json.JSONDecodeError(f"Expecting {character!r}", text[:0], position)
-    return _skip(text, position + 1)
-
-
-def _skip(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    return found.end() if found else position
+        value = json.loads(text.encode("latin-1"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place}: {text[:40]!r} is not UTF-8 ({error.reason})") from None
+    used = ("id", "name", "file_name", "coco_url", "height", "width", "license")
+    return {key: value[key] for key in used if key in value}
 
 
 def _identity(record: Mapping, key: str, place: str) -> int | str:

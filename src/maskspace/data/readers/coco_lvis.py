@@ -22,7 +22,7 @@ from maskspace.data.files import (
     safe_key,
 )
 from maskspace.data.images import image_size_hw
-from maskspace.data.readers.coco_lvis_union import LICENCE, read_union
+from maskspace.data.readers.coco_lvis_union import LICENCE, LVIS_FILES, read_union
 from maskspace.data.readers.coded_masks import annotate_tree
 from maskspace.data.readers.label_maps import label_map, read_file
 from maskspace.data.readers.mask_layers import layer_counts
@@ -49,7 +49,7 @@ def read_coco_lvis(
     seed: int,
     limit: int | None,
     split: str | None = None,
-    layout: Literal["published", "union"] = "published",
+    layout: Literal["published", "union"] | None = None,
     stuff: bool = False,
     nesting: Literal["hierarchy", "masks"] = "hierarchy",
     max_pickle_bytes: int = MAX_MASK_BYTES,
@@ -57,7 +57,8 @@ def read_coco_lvis(
 ) -> Source:
     """Return the images of train, then val, or of `split` alone, by id.
 
-    `layout: union` reads COCO's panoptic and LVIS's files instead: see `read_union`. With `stuff`
+    `layout: union` reads COCO's panoptic and LVIS's files instead: see `read_union`; without a
+    layout it is the one that there is, the published one where both are. With `stuff`
     the stuff masks follow the instances, without a parent; otherwise they are left out. Parents are
     those of the dataset's hierarchy (a part has more than 0.8 of its pixels in its parent), or with
     `nesting: masks` those of `containment`, as of every other dataset. Raises ValueError in one
@@ -66,7 +67,7 @@ def read_coco_lvis(
     check_split("coco_lvis", split, SPLITS)
     folder = dataset_root(root)
     by_masks = containment if nesting == "masks" else None
-    if layout == "union":
+    if layout == "union" or (layout is None and _is_union(folder)):
         return read_union(folder, limit=limit, split=split, stuff=stuff, containment=by_masks)
     listed = [place for one in SPLITS if split in (None, one) for place in _listed(folder, one)]
     if not listed:
@@ -84,6 +85,12 @@ def read_coco_lvis(
             containment=by_masks,
         ),
     )
+
+
+def _is_union(root: AnyPath) -> bool:
+    """Say whether a folder has the files that the union is made of, and no index of the pickles."""
+    published = any((root / one / INDEX).is_file() for one in SPLITS)
+    return not published and any(next(iter(root.glob(pattern)), None) for pattern in LVIS_FILES)
 
 
 def _listed(root: AnyPath, split: str) -> list[tuple[str, AnyPath, Tree]]:

@@ -40,8 +40,9 @@ LICENCE = "annotations CC-BY-4.0 (COCO, LVIS); images under their Flickr licence
 #: COCO's category ids up to this one are things, those above it stuff.
 LAST_THING = 90
 
-#: The largest JSON that is read; LVIS's train has about 1.1 GB.
-MAX_JSON_BYTES = 1_500_000_000
+#: Where LVIS's annotations and COCO's panoptic ones are looked for; the first that is there counts.
+LVIS_FILES = ("annotations/lvis*.json", "lvis*.json")
+PANOPTIC_FILES = ("annotations/panoptic*.json", "panoptic*.json")
 
 #: Stuff has more pixels than this, once the instances are taken from it.
 MIN_STUFF = 500
@@ -79,9 +80,9 @@ def read_union(
 
     `containment` None keeps the parents of the rule; otherwise parents are found anew.
     """
-    patterns = [(f"annotations/{kind}*.json", f"{kind}*.json") for kind in ("lvis", "panoptic")]
     lvis, panoptic = (
-        annotation_files(root, pattern, given=None, split=split) for pattern in patterns
+        annotation_files(root, patterns, given=None, split=split)
+        for patterns in (LVIS_FILES, PANOPTIC_FILES)
     )
     entries = [
         entry
@@ -104,11 +105,7 @@ def _paired(
     lvis_paths: list[AnyPath], panoptic_paths: list[AnyPath], *, split: str | None
 ) -> list[Entry]:
     lvis, panoptic = (
-        {
-            _stem(image): (path, image)
-            for path in paths
-            for image in index_coco(path, max_bytes=MAX_JSON_BYTES)
-        }
+        {_stem(image): (path, image) for path in paths for image in index_coco(path)}
         for paths in (lvis_paths, panoptic_paths)
     )
     return [

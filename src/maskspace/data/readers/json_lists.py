@@ -1,0 +1,130 @@
+"""The elements of the lists in a JSON object, one at a time, from a file of any size.
+
+COCO's and LVIS's annotations are one object with a few lists of up to a million elements, a
+gigabyte in all. No more of the file is held than the element at hand and what was read with it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from maskspace.data.storage import RangedFile, read_exactly
+
+#: Bytes that are read at once, and the most that one element may have.
+PIECE = 4 * 2**20
+LONGEST = 8 * 2**20
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
+#: So near to the end of what was read, something wrong may only be cut.
+_NEAR = 32
+
+
+class NotJsonError(Exception):
+    """What is wrong with a file, and at which byte."""
+
+
+def list_elements(
+    file: RangedFile, size: int, *, name: str
+) -> Iterator[tuple[str, int, str, object]]:
+    """Yield the list's key, first byte, text and value of each element, in the order of the file.
+
+    The text has a character for each byte (Latin-1), and so have the texts in the value. A list
+    also gives its key with an empty text before its elements, so that an empty one is known. Raises
+    NotJsonError for what is no JSON object or has an element of more than `LONGEST` bytes, and
+    ValueError that starts with `name` for what cannot be read.
+    """
+    scan = _Scan(file, size, name)
+    scan.expect("{")
+    while scan.ahead() != "}":
+        key = scan.value()[2]
+        scan.expect(":")
+        if scan.ahead() != "[":
+            scan.value()
+        else:
+            yield str(key), scan.place, "", None
+            scan.expect("[")
+            while scan.ahead() != "]":
+                begin, text, value = scan.value()
+                yield str(key), begin, text, value
+                scan.separate("]")
+            scan.expect("]")
+        scan.separate("}")
+    scan.expect("}")
+    if scan.ahead():
+        raise scan.wrong("Extra data")
+
+
+class _Scan:
+    """A place in a JSON file, and the text around it: a character for each byte."""
+
+    def __init__(self, file: RangedFile, size: int, name: str) -> None:
+        self._file, self._size, self._name = file, size, name
+        self._text, self._begin, self._at = "", 0, 0
+
+    @property
+    def place(self) -> int:
+        """The byte that has been reached."""
+        return self._begin + self._at
+
+    def wrong(self, reason: str, at: int | None = None) -> NotJsonError:
+        """Return the error to raise for a place in the text, by default the one reached."""
+        return NotJsonError(f"{reason} at byte {self.place if at is None else self._begin + at}")
+
+    def ahead(self) -> str:
+        """Return the next character that is no space, and go to it; "" at the end."""
+        while True:
+            found = _SPACE.match(self._text, self._at)
+            self._at = found.end() if found else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._read_on():
+                return ""
+
+    def expect(self, character: str) -> None:
+        """Go past a character."""
+        if self.ahead() != character:
+            raise self.wrong(f"Expecting {character!r}")
+        self._at += 1
+
+    def separate(self, closing: str) -> None:
+        """Go past a comma, unless the closing bracket comes."""
+        if self.ahead() != closing:
+            self.expect(",")
+
+    def value(self) -> tuple[int, str, Any]:
+        """Return the first byte, the text and the value of what comes next, and go past it."""
+        self.ahead()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if not (self._may_be_cut(error) and self._read_on()):
+                    raise self.wrong(error.msg, error.pos) from None
+            except ValueError:  # Python takes no whole number of more than 4300 digits
+                raise self.wrong("Number too long") from None
+            else:
+                # a number may go on in what is not read yet, also behind "." or "e-"
+                if end + 2 < len(self._text) or not self._read_on():
+                    begin, text = self.place, self._text[self._at : end]
+                    self._at = end
+                    return begin, text, value
+
+    def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
+        """Say whether more of the file may mend it: a text is told of where it begins."""
+        return error.msg.startswith("Unterminated") or error.pos + _NEAR > len(self._text)
+
+    def _read_on(self) -> bool:
+        """Read the next piece, and as much again as is still needed; false at the end."""
+        place = self._begin + len(self._text)
+        needed = len(self._text) - self._at
+        if place >= self._size:
+            return False
+        if needed > LONGEST:
+            raise self.wrong(f"An element of more than {LONGEST} bytes")
+        count = min(max(PIECE, needed), self._size - place)
+        piece = read_exactly(self._file, place, count, name=self._name)
+        self._text = self._text[self._at :] + piece.decode("latin-1")
+        self._begin, self._at = self._begin + self._at, 0
+        return True
