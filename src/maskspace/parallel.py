@@ -68,10 +68,8 @@ class LocalRay:
         """End the local Ray and everything it started, if it was started."""
         if self._process is None:
             return
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process = None
+        with self._process:  # closes its pipes, which ends it, and waits
+            self._process = None
 
 
 @contextmanager

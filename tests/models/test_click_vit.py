@@ -24,6 +24,8 @@ VARIANTS = {
     "convolutional": {"stem": "convolutional"},
     "cross": {"fusion": "cross_attention"},
     "naive": {"fusion": "naive"},
+    "relative": {"prompts": "relative", "stem": "convolutional"},
+    "relative patches": {"prompts": "relative"},
 }
 
 

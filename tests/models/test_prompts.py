@@ -1,9 +1,10 @@
 import json
+import math
 
 import pytest
 import torch
 
-from maskspace.models.prompts import click_disks, scale_clicks
+from maskspace.models.prompts import RELATIONS, click_disks, relation_maps, scale_clicks
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,55 @@ def test_every_recorded_disk_is_met(recorded):
         disks = click_disks(torch.cat([points[:, :2], signs[:, None]], 1)[None], width, 5.0)[0]
         for drawn, rows in zip(disks[:, :height], case["maps"], strict=True):
             assert ["".join(".#"[int(p)] for p in row) for row in drawn] == rows.split()
+
+
+def test_relations_equal_brute_force():
+    """Against loops over pixels and clicks, with clicks outside, padding, ties and lone signs."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, 9, 9, generator=generator, dtype=torch.float64)
+    clicks = torch.randint(-2, 11, (2, 4, 3, 3), generator=generator).double()
+    clicks[..., 2] = torch.randint(-1, 2, (2, 4, 3), generator=generator).double()
+    clicks[0, 0] = torch.tensor([[0.0, 0, 1], [0, 8, 1], [-1, -1, -1]])  # a tie along column 4
+    found = relation_maps(images, clicks)
+    assert found.shape == (2, 4, RELATIONS, 9, 9)
+    for image in range(2):
+        for prompt in range(4):
+            expected = related(images[image], clicks[image, prompt].tolist())
+            torch.testing.assert_close(found[image, prompt], expected)
+
+
+def related(image, clicks):
+    size = image.shape[-1]
+    maps = torch.zeros(RELATIONS, size, size, dtype=image.dtype)
+    for first, sign in ((0, 1), (RELATIONS // 2, -1)):
+        of_sign = [(r, c) for r, c, s in clicks if s == sign and not (r < 0 and c < 0)]
+        places = [(min(max(r, 0), size - 1), min(max(c, 0), size - 1)) for r, c in of_sign]
+        for row in range(size if places else 0):
+            for column in range(size):
+                far = [math.hypot(row - r, column - c) for r, c in places]
+                near = [p for p, d in zip(places, far, strict=True) if d < min(far) + 1e-9]
+                shades = [image[:, row, column] - mean_around(image, *p) for p in near]
+                shade = torch.stack(shades).mean(0)
+                offset = torch.tensor([[row - r, column - c] for r, c in near]).mean(0)
+                here = maps[first : first + RELATIONS // 2, row, column]
+                here[:2] = offset * 2 / size
+                here[2] = 4 * math.exp(-8 * min(far) / size)
+                here[3:6] = shade
+                here[6] = math.exp(-shade.norm())
+    return maps
+
+
+def mean_around(image, row, column):
+    rows = slice(max(int(row) - 1, 0), int(row) + 2)
+    columns = slice(max(int(column) - 1, 0), int(column) + 2)
+    return image[:, rows, columns].flatten(1).mean(1)
+
+
+def test_relations_follow_a_picture_that_is_mirrored():
+    images, clicks = torch.randn(1, 3, 8, 8), torch.tensor([[[[2.0, 5, 1], [6, 1, -1]]]])
+    mirrored = clicks.clone()
+    mirrored[..., 1] = 7 - clicks[..., 1]
+    signs = torch.ones(RELATIONS, 1, 1)
+    signs[[1, RELATIONS // 2 + 1]] = -1  # what lay to the right lies to the left
+    there = relation_maps(images.flip(-1), mirrored)
+    torch.testing.assert_close(there, relation_maps(images, clicks).flip(-1) * signs)

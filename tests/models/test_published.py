@@ -29,6 +29,7 @@ TINY = Architecture(
     heads=3,
     global_every=1,
     stem="patch",
+    prompts="disks",
     fusion="self_attention",
     fusion_depth=2,
     neck_dims=(4, 6, 8, 10),
@@ -248,6 +249,8 @@ def test_what_cannot_be_is_told_in_one_line_with_the_file(checkpoint, tmp_path):
         load_published(bad)
     with pytest.raises(ValueError, match="no convolutional stem"):
         to_published(MODELS["click_vit"](**asdict(replace(TINY, stem="convolutional"))))
+    with pytest.raises(ValueError, match="no relative prompts"):
+        to_published(MODELS["click_vit"](**asdict(replace(TINY, prompts="relative"))))
 
 
 def test_mae_weights_fill_the_backbone_and_nothing_else():

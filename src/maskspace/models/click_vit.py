@@ -7,7 +7,9 @@ as SegNext's evaluation does. `published` reads and writes its checkpoints.
 Departures: no class token's position and no final norm, which SegNext carries and never uses;
 nothing of an image is remembered between calls; a convolutional stem may replace the image's patch
 convolution, and its map at half the image's resolution then joins the finest level of the pyramid,
-because a small model on large patches has no room in its tokens for where exactly a border runs.
+because a small model on large patches has no room in its tokens for where exactly a border runs;
+prompts may say how every pixel lies to the clicks (`prompts.relation_maps`), in the tokens and at
+that finest level.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +24,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskspace.models.fusion import FusionName, build_fusion
-from maskspace.models.prompts import click_disks, scale_clicks
+from maskspace.models.prompts import (
+    RELATIONS,
+    PromptName,
+    RelativePrompt,
+    click_disks,
+    relation_maps,
+    scale_clicks,
+)
 from maskspace.models.pyramid import Head, Pyramid, resize
 from maskspace.models.vit import Stem, VisionTransformer, patch_embedding
 
@@ -59,6 +68,7 @@ class Architecture:
     heads: int
     global_every: int
     stem: Stem
+    prompts: PromptName
     fusion: FusionName
     fusion_depth: int
     neck_dims: tuple[int, int, int, int]
@@ -68,10 +78,14 @@ class Architecture:
 
 
 class ImageFeatures(NamedTuple):
-    """What is computed once an image: the backbone's map, and the stem's finer one if it has it."""
+    """What is computed once an image: the backbone's map, and what a model has beside it.
+
+    That is the stem's finer map, and the normalised image itself for relative prompts.
+    """
 
     tokens: Float[Tensor, "b c g g"]
     detail: Float[Tensor, "b d i i"] | None
+    square: Float[Tensor, "b 3 s s"] | None
 
 
 class ClickVit(nn.Module):
@@ -99,6 +113,9 @@ class ClickVit(nn.Module):
         self.prompt_embed = patch_embedding(3, a.dim, a.patch, "patch")
         if a.stem == "convolutional":
             _amplify(self.prompt_embed)
+        is_relative = a.prompts == "relative"
+        channels, finest = 3 + RELATIONS, a.neck_dims[0]
+        self.relative = RelativePrompt(channels, a.dim, a.patch, finest) if is_relative else None
         self.fusion = build_fusion(
             a.fusion, a.dim, a.heads, depth=a.fusion_depth, checkpointing=a.checkpointing
         )
@@ -139,7 +156,9 @@ class ClickVit(nn.Module):
     def image_features(self, images: Float[Tensor, "b 3 h w"]) -> ImageFeatures:
         """Return the features of RGB images in [0, 1] of any size."""
         normalised = (images - self.mean) / self.std
-        return ImageFeatures(*self.backbone(resize(normalised, (self.size, self.size))))
+        square = resize(normalised, (self.size, self.size))
+        kept = None if self.relative is None else square
+        return ImageFeatures(*self.backbone(square), kept)
 
     def decode(
         self,
@@ -166,12 +185,21 @@ class ClickVit(nn.Module):
         else:
             masks = resize(previous.flatten(0, 1)[:, None], (self.size, self.size))
         maps = torch.cat([masks, disks.to(masks.dtype)], dim=1).to(self.mean.dtype)
-        asked = self.prompt_embed(maps).unflatten(0, (images, prompts))  # b p c g g
-        fused = self.fusion(features.tokens, asked).flatten(0, 1)
+        asked, finer = self.prompt_embed(maps), None  # bp c g g
+        if self.relative is not None and features.square is not None:
+            relations = relation_maps(features.square, clicks.to(maps.dtype)).flatten(0, 1)
+            more, finer = self.relative(torch.cat([maps, relations], dim=1))
+            asked = asked + more
+        fused = self.fusion(features.tokens, asked.unflatten(0, (images, prompts))).flatten(0, 1)
         levels = self.neck(fused)
+        finest = levels[0]
+        if finer is not None:
+            finest = finest + resize(finer, finest.shape[2:])
         if self.detail is not None and features.detail is not None:
-            fine = resize(self.detail(features.detail), levels[0].shape[2:])[:, None]
-            levels[0] = F.gelu(levels[0].unflatten(0, (images, prompts)) + fine).flatten(0, 1)
+            detail = resize(self.detail(features.detail), finest.shape[2:])[:, None]
+            finest = (finest.unflatten(0, (images, prompts)) + detail).flatten(0, 1)
+        if finest is not levels[0]:
+            levels[0] = F.gelu(finest)
         coarse = self.head(levels)
         # between pixels of 16-bit logits there are too few values for where a border runs
         coarse = coarse.to(torch.promote_types(coarse.dtype, torch.float32))
@@ -234,6 +262,7 @@ def build_click_vit(
     heads: int | None = None,
     global_every: int | None = None,
     stem: Stem = "patch",
+    prompts: PromptName = "disks",
     fusion: FusionName = "self_attention",
     fusion_depth: int = 2,
     neck_dims: tuple[int, int, int, int] = (128, 256, 512, 1024),
@@ -258,6 +287,7 @@ def build_click_vit(
             heads=heads or preset_heads,
             global_every=max(depth // 4, 1) if global_every is None else global_every,
             stem=stem,
+            prompts=prompts,
             fusion=fusion,
             fusion_depth=fusion_depth,
             neck_dims=neck_dims,

@@ -97,6 +97,8 @@ def to_published(model: ClickVit) -> Published:
     """Return a clicker as `torch.save` writes a published `.pth`; its tensors are the model's."""
     if model.architecture.stem != "patch":
         raise ValueError("the published layout has no convolutional stem; this clicker has one")
+    if model.architecture.prompts != "disks":
+        raise ValueError("the published layout has no relative prompts; this clicker has them")
     return Published(state_dict=_published_state(model), config=write_config(model.architecture))
 
 
