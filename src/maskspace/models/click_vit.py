@@ -157,8 +157,8 @@ class ClickVit(nn.Module):
         """Return the features of RGB images in [0, 1] of any size."""
         normalised = (images - self.mean) / self.std
         square = resize(normalised, (self.size, self.size))
-        kept = None if self.relative is None else square
-        return ImageFeatures(*self.backbone(square), kept)
+        tokens, detail = self.backbone(square)
+        return ImageFeatures(tokens, detail, None if self.relative is None else square)
 
     def decode(
         self,

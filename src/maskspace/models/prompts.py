@@ -1,8 +1,8 @@
 """Clicks as dense maps: scaled to the model's square, then a disk around each.
 
-Clicks are rows (row, column, sign): sign 1 positive, -1 negative, 0 padding. Beyond SegNext's disks,
-for small models trained on few photos: how every pixel lies to the clicks, in place and in colour,
-which flood fill and random walkers start from and attention takes long to find by itself.
+Clicks are rows (row, column, sign): sign 1 positive, -1 negative, 0 padding. Beyond SegNext's
+disks, for small models trained on few photos: how every pixel lies to the clicks, in place and in
+colour, which flood fill and random walkers start from and attention takes long to find by itself.
 """
 
 import math
