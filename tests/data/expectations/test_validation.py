@@ -173,6 +173,40 @@ def test_what_is_unusual_in_its_dataset_is_told_by_its_class(tmp_path: Path) -> 
     assert found["not unusually many masks"] == (train[20].key,)
 
 
+def test_a_mask_that_is_unusually_large_is_told(tmp_path: Path) -> None:
+    train = [raw(sample_of("mosaics", 3 * i)) for i in range(60)]
+    for i, one in enumerate(train):
+        one.record["dataset"] = "folder"
+        for annotation in one.record["annotations"]:
+            small = block(1 + i % 3, 1 + annotation["id"] % 30, 2, 3)
+            box = [1 + annotation["id"] % 30, 1 + i % 3, 3, 2]
+            annotation |= {"counts": encode(small[None])[0], "area": 6, "box_xywh": box}
+    whole = block(0, 0, 47, 64)
+    train[7].record["annotations"][0] |= {
+        "counts": encode(whole[None])[0],
+        "area": 47 * 64,
+        "box_xywh": [0, 0, 64, 47],
+    }
+    found = warned(validate_shards(write_shards(tmp_path, "folder", train=train), CONFIG))
+    assert found["no mask is unusually large"] == (train[7].key,)
+
+
+def test_a_mask_below_the_least_area_is_found(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path, "scenes", train=[raw(sample_of("scenes", 0))])
+    assert names(validate_shards(folder, replace(CONFIG, min_area=45))) == {}
+    found = names(validate_shards(folder, replace(CONFIG, min_area=50)))
+    assert list(found) == ["the mask is large enough"]
+    assert all(name.startswith("scenes-0000, mask ") for name in found["the mask is large enough"])
+
+
+@pytest.mark.parametrize("key", ["a b", "tür", "a#1", "a:b"])
+def test_a_key_that_can_name_no_file_is_found(tmp_path: Path, key: str) -> None:
+    one = raw(sample_of("folder", 0, key=key))
+    assert check(write_shards(tmp_path, "folder", train=[one])) == {
+        "the key can name a file": (key,)
+    }
+
+
 def test_one_key_twice_is_found(tmp_path: Path) -> None:
     found = check(write(tmp_path, SAMPLES[:2], [*SAMPLES[2:], SAMPLES[0]]))
     assert found["the key is in one record"] == ("scenes-000000 (as scenes-000000 of train)",)
