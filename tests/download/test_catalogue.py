@@ -1,10 +1,16 @@
 import re
+import shlex
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from maskspace.cli import parser
+from maskspace.config import keyword_options
 from maskspace.data import READERS
 from maskspace.download.catalogue import OFFICIAL
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -51,3 +57,43 @@ def test_the_image_and_the_mask_of_a_davis_frame_are_of_one_record():
     for name in ("JPEGImages/480p/bear/00007.jpg", "Annotations/480p/bear/00007.png"):
         assert re.search(pattern, name).groups() == ("bear", "00007")
     assert not re.search(pattern, "ImageSets/2017/train.txt")
+
+
+def rows(page: str, title: str) -> dict[str, dict[str, str]]:
+    """Return the rows of the table of a page whose first column has this title, by their names."""
+    lines = (DOCS / page).read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(f"| {title} |"))
+    names, _, *found = (
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in lines[first : lines.index("", first)]
+    )
+    return {row[0].strip("`"): dict(zip(names, row, strict=True)) for row in found}
+
+
+def downloads(text: str) -> list[str]:
+    """Return the dataset of each command in a text, which the command line has to understand."""
+    asked = [shlex.split(one) for one in re.findall(r"`maskspace (download [^`]+)`", text)]
+    return [parser().parse_args(words).dataset for words in asked]
+
+
+def test_the_table_of_datasets_says_all_of_every_reader():
+    table = rows("datasets.md", "kind")
+    assert set(table) == set(READERS)
+    for kind, row in table.items():
+        assert all(row[name] for name in row if not name.startswith("options"))
+        options = keyword_options(READERS[kind]).keys() - {"seed", "limit", "split", "containment"}
+        assert (
+            set(re.findall(r"`(\w+)`", row["options beside `split` and `containment`"])) == options
+        )
+        named = {*downloads(row["command"]), *re.findall(r"or `(\w+)`", row["command"])}
+        assert named == {name for name, one in OFFICIAL.items() if one.kind == kind}
+        for number in ("records", "shards, MB", "seconds"):
+            assert float(row[number].rstrip(" †‡")) > 0
+
+
+def test_the_table_of_downloads_is_that_of_the_catalogue():
+    table = rows("download.md", "DATASET")
+    assert set(table) == set(OFFICIAL)
+    for name, row in table.items():
+        assert row["reader"] == f"`{OFFICIAL[name].kind}`"
+        assert downloads(row["command"]) == [name]
