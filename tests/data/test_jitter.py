@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from maskspace.data.batches import Plan
 from maskspace.data.jitter import JitterRanges, draw_jitter, jitter_images, jitter_masks
+from maskspace.data.loader import Dense, Mixture, load_dense
+from maskspace.data.readers.rectangles import read_rectangles
+from maskspace.data.stream import Loader
 
 ALL = JitterRanges(
     flip_columns=0.5,
@@ -109,3 +113,35 @@ def test_scale_above_one_enlarges_and_turns_go_against_the_clock():
 def test_ranges_that_are_none_are_refused(wrong):
     with pytest.raises(ValueError, match=r"scale|probabilities|contrast|hue"):
         JitterRanges(**wrong)
+
+
+def jittered(workers: int, world: int, device: str) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    """Return an epoch's images and label maps by position, changed batch by batch."""
+    datasets = {"rectangles": read_rectangles("", seed=0, limit=12)[:]}
+    order = Mixture(datasets=datasets, weights={"rectangles": 1.0}).order(seed=3)
+    found = {}
+    for rank in range(world):
+        plan = Plan(length=12, batch=6, rank=rank, world=world)
+        loader = Loader[Dense](datasets, load_dense, order=order, plan=plan, workers=workers)
+        for batch in loader:
+            images = torch.stack([torch.from_numpy(one.image.copy()) for one in batch.items])
+            labels = [(one.masks * one.ids[:, None, None]).sum(0) for one in batch.items]
+            stacked = torch.from_numpy(np.stack(labels))[:, None].to(device)
+            jitter = draw_jitter(ALL, [(one.seed, one.epoch, one.position) for one in batch.turns])
+            changed = jitter_images(images.permute(0, 3, 1, 2).float().to(device) / 255, jitter)
+            moved = jitter_masks(stacked, jitter)
+            assert changed.device.type == moved.device.type == device
+            positions = [one.position for one in batch.turns]
+            found |= dict(zip(positions, zip(changed, moved, strict=True), strict=True))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize(("workers", "world"), [(2, 1), (0, 3)])
+def test_batches_of_the_loader_change_alike_for_any_workers_and_ranks(device, workers, world):
+    alone, shared = jittered(0, 1, device), jittered(workers, world, device)
+    assert sorted(alone) == sorted(shared) == list(range(12))
+    for position, (image, labels) in alone.items():
+        torch.testing.assert_close(shared[position][0], image)
+        assert (shared[position][1] == labels).all()
