@@ -1,8 +1,11 @@
 import hashlib
 import json
 import multiprocessing
+import os
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -187,6 +190,36 @@ def processes(number: int) -> Callable[[Callable[[Any], Any], Sequence[Any]], It
 def test_other_processes_write_the_same_bytes(written: Path, tmp_path: Path, number: int) -> None:
     write_dataset(tmp_path, "rectangles", config(), READERS, map_units=processes(number))
     assert contents(tmp_path) == contents(written)
+
+
+OVER_RAY = """
+import json, sys
+from pathlib import Path
+from maskspace.config import build_section
+from maskspace.data import READERS
+from maskspace.data.config import ShardsConfig
+from maskspace.data.shards import write_dataset
+from maskspace.parallel import connect, map_units
+
+if __name__ == "__main__":
+    config = build_section(ShardsConfig, json.loads(sys.argv[2]), place="x")
+    with connect():
+        write_dataset(Path(sys.argv[1]), "rectangles", config, READERS, map_units=map_units)
+    assert "ray" in sys.modules
+"""
+
+
+@pytest.mark.fault
+def test_ray_writes_the_same_bytes(written: Path, tmp_path: Path) -> None:
+    driver = tmp_path / "driver.py"
+    driver.write_text(OVER_RAY)
+    command = [sys.executable, str(driver), str(tmp_path / "out"), json.dumps(VALUE)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == contents(written)
 
 
 @pytest.mark.fault
