@@ -157,6 +157,7 @@ class ClickVit(nn.Module):
         """Return the features of RGB images in [0, 1] of any size."""
         normalised = (images - self.mean) / self.std
         square = resize(normalised, (self.size, self.size))
+        square = square.contiguous(memory_format=torch.channels_last)
         tokens, detail = self.backbone(square)
         return ImageFeatures(tokens, detail, None if self.relative is None else square)
 
@@ -185,6 +186,7 @@ class ClickVit(nn.Module):
         else:
             masks = resize(previous.flatten(0, 1)[:, None], (self.size, self.size))
         maps = torch.cat([masks, disks.to(masks.dtype)], dim=1).to(self.mean.dtype)
+        maps = maps.contiguous(memory_format=torch.channels_last)
         asked, finer = self.prompt_embed(maps), None  # bp c g g
         if self.relative is not None and features.square is not None:
             relations = relation_maps(features.square, clicks.to(maps.dtype)).flatten(0, 1)

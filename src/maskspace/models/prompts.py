@@ -90,7 +90,7 @@ def relation_maps(
         shares = (shares / shares.sum(2, keepdim=True)).flatten(3)
         difference = at_pixels - (at_clicks @ shares).unflatten(3, (size, size))
         offset, shade = difference.split([2, 3], dim=2)
-        likeness = torch.exp(-torch.linalg.vector_norm(shade, dim=2, keepdim=True))
+        likeness = torch.exp(-shade.square().sum(2, keepdim=True).sqrt())
         nearness = 4 * torch.exp(-8 * far.sqrt())
         found = torch.cat([offset * (2 / size), nearness, shade, likeness], dim=2)
         maps.append(found * chosen.any(2)[..., None, None, None])
