@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -152,6 +153,25 @@ def test_a_body_cut_at_an_unknown_size_is_caught_by_the_expected_one(server, tra
     with pytest.raises(ValueError, match="has 1000 bytes, 300000 are expected"):
         fetch_file(transport, f"{server.url}/a.bin", tmp_path / "a.bin", size=len(CONTENT))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_body_without_an_end_is_left_at_the_expected_size(server, transport, tmp_path):
+    sent = []
+
+    def endless(handler):
+        handler.close_connection = True
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):  # the client hangs up
+            while sum(sent) < 100_000_000:
+                sent.append(handler.wfile.write(CONTENT))
+        return True
+
+    server.faults.append(endless)
+    with pytest.raises(ValueError, match="sends more than the 200000 bytes that are expected"):
+        fetch_file(transport, f"{server.url}/a.bin", tmp_path / "a.bin", size=200_000)
+    assert list(tmp_path.iterdir()) == []
+    assert transport.progress.received < 300_000 and sum(sent) < 100_000_000
 
 
 def test_content_can_be_checked_before_it_has_its_name(server, transport, tmp_path):

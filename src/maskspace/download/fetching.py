@@ -81,6 +81,12 @@ def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int |
             with partial.open("ab" if have else "wb") as file:
                 while content := body.read_some():
                     file.write(content)
+                    if 0 < total < body.position:  # a server that says no length never ends
+                        _forget(partial, note)
+                        raise ValueError(
+                            f"{shown(url)}: sends more than the {total} bytes that are expected; "
+                            "the file was changed, or the mirror is wrong"
+                        )
     except (ChangedError, NoRangesError):
         progress.expect(-total)
         progress.advance(-body.position, received=False)
