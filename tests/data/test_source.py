@@ -119,6 +119,25 @@ def test_an_image_is_the_bytes_of_the_file_that_its_source_names(
             assert sample.image == (Path(roots[name]) / member).read_bytes()
 
 
+@pytest.mark.parametrize("name", sorted(READERS.keys() - GENERATED))
+def test_the_order_of_the_file_system_changes_nothing(
+    roots: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    found = []
+    for backwards in (False, True):
+        with monkeypatch.context() as patch:
+            for listing in ("glob", "rglob", "iterdir"):
+                original = getattr(Path, listing)
+
+                def listed(*arguments, original=original, backwards=backwards):
+                    return iter(sorted(original(*arguments), reverse=backwards))
+
+                patch.setattr(Path, listing, listed)
+            source = READERS[name](roots[name], seed=0, limit=None)
+            found.append((list(source.keys), list(source.splits), source[0], source[-1]))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("name", ASSETS)
 def test_a_reader_reads_the_same_from_a_url(assets: Path, name: str) -> None:
     files = fsspec.filesystem("memory")
