@@ -10,6 +10,8 @@
 the fused kernel, and the explicit softmax that writes every score down. With `--backward` it is a
 training step of one image, and the fused kernel with activation checkpointing is a third form.
 `training` trains by the loop of maskspace on Ray Train and by a bare torch loop, taking turns.
+`--device cuda` does the first two on a GPU, after a first call that chooses its kernels, and
+compares peaks of allocated memory; `--bfloat16` is autocast.
 """
 
 import argparse
@@ -48,7 +50,9 @@ def main() -> None:
         command.set_defaults(run=run)
         add_options(command)
     options = parser.parse_args()
-    options.run(options)
+    rough = getattr(options, "bfloat16", False)
+    with torch.autocast(getattr(options, "device", "cpu"), torch.bfloat16, enabled=rough):
+        options.run(options)
 
 
 def show_decoding(options: argparse.Namespace) -> None:
@@ -58,8 +62,11 @@ def show_decoding(options: argparse.Namespace) -> None:
     image = random.integers(0, 256, (model.size, model.size, 3), np.uint8)
     clicks_xy = random.integers(0, model.size, (options.clicks, 2))
     positive = np.ones(options.clicks, bool)
+    if options.device == "cuda":
+        model.encode(image)
     start = time.perf_counter()
     features = model.encode(image)
+    wait(options)
     encoding = time.perf_counter() - start
 
     def decode(chunk: int) -> float:
@@ -70,11 +77,13 @@ def show_decoding(options: argparse.Namespace) -> None:
             model.click_logits(features, (model.size, model.size), clicks_xy[some], positive[some])
         return time.perf_counter() - start
 
+    if options.device == "cuda":
+        decode(options.clicks)
     turns = [(decode(options.clicks), decode(1)) for _ in range(options.turns)]
     together, apart = (options.clicks / median(times) for times in zip(*turns, strict=True))
     print("vit     size  clicks  encode s  batched/s  one by one/s  batched/one by one")
     print(
-        f"{options.vit:7} {model.size:4} {options.clicks:7} {encoding:9.2f} {together:10.2f} "
+        f"{options.vit:7} {model.size:4} {options.clicks:7} {encoding:9.3f} {together:10.2f} "
         f"{apart:13.2f} {together / apart:19.2f}"
     )
 
@@ -86,7 +95,8 @@ def show_memory(options: argparse.Namespace) -> None:
     fused = None
     for form in FORMS if options.backward else FORMS[:2]:
         command = [sys.executable, "-m", "benchmarks.clicker", "peak", "--form", form]
-        command += ["--vit", options.vit, "--size", str(options.size)]
+        command += ["--vit", options.vit, "--size", str(options.size), "--device", options.device]
+        command += ["--bfloat16"] if options.bfloat16 else []
         command += ["--backward"] if options.backward else []
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         peak, above, seconds = map(float, output.split())
@@ -104,16 +114,25 @@ def print_peak(options: argparse.Namespace) -> None:
         for module in model.modules():
             if isinstance(module, Attention):
                 module.forward = MethodType(attend_explicitly, module)
-    before = peak_megabytes()
-    images = torch.rand(1, 3, model.size, model.size)
-    clicks = torch.tensor([[[[model.size / 2, model.size / 2, 1.0]]]])
-    start = time.perf_counter()
-    with torch.set_grad_enabled(options.backward):
-        logits = model(images, clicks)
-    if options.backward:
-        logits.mean().backward()
-    seconds = time.perf_counter() - start
-    print(peak_megabytes(), peak_megabytes() - before, seconds)
+    before = peak_megabytes(options)
+    images = torch.rand(1, 3, model.size, model.size, device=options.device)
+    clicks = torch.tensor([[[[model.size / 2, model.size / 2, 1.0]]]], device=options.device)
+
+    def step() -> float:
+        """Return the seconds of one image and click."""
+        start = time.perf_counter()
+        model.zero_grad()
+        with torch.set_grad_enabled(options.backward):
+            logits = model(images, clicks)
+        if options.backward:
+            logits.mean().backward()
+        wait(options)
+        return time.perf_counter() - start
+
+    if options.device == "cuda":
+        step()
+    seconds = step()
+    print(peak_megabytes(options), peak_megabytes(options) - before, seconds)
 
 
 def attend_explicitly(attention: Attention, tokens: Tensor) -> Tensor:
@@ -125,8 +144,16 @@ def attend_explicitly(attention: Attention, tokens: Tensor) -> Tensor:
     return attention.proj(attended.transpose(1, 2).flatten(2))
 
 
-def peak_megabytes() -> float:
-    """Return the most resident memory that this process has had."""
+def wait(options: argparse.Namespace) -> None:
+    """Return when a GPU has done what it was told."""
+    if options.device == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak_megabytes(options: argparse.Namespace) -> float:
+    """Return the most memory that this process has had, resident or allocated on the GPU."""
+    if options.device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -134,14 +161,18 @@ def build(options: argparse.Namespace, *, checkpointing: bool = False) -> ClickV
     """Return a clicker with fresh weights; `default` is that of params.yaml."""
     if options.vit == DEFAULT:
         section = read_params(Path("params.yaml"))["clicker"]["model"]
-        return choose(MODELS, Choice(**section), kind="model")().eval()
-    return build_click_vit(vit=options.vit, size=options.size, checkpointing=checkpointing).eval()
+        model = choose(MODELS, Choice(**section), kind="model")()
+    else:
+        model = build_click_vit(vit=options.vit, size=options.size, checkpointing=checkpointing)
+    return model.eval().to(options.device)
 
 
 def add_sizes(parser: argparse.ArgumentParser, *more: str) -> None:
     """Let a subcommand choose its model."""
     parser.add_argument("--vit", choices=[*get_args(ViT), *more], default="base")
     parser.add_argument("--size", type=int, default=1024, help="side in pixels of a ViT's square")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--bfloat16", action="store_true")
 
 
 def add_decoding(parser: argparse.ArgumentParser) -> None:

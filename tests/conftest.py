@@ -1,9 +1,10 @@
-"""Shape and type checks on every public call, and where the real images are."""
+"""Shape and type checks on every public call, where the real images are, and if there is a GPU."""
 
 import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
@@ -13,6 +14,12 @@ install_import_hook("maskspace", "beartype.beartype")
 # how long an example takes says how busy the machine is, and nothing of the law that it is for
 settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("laws")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
 
 
 @pytest.fixture(scope="session")

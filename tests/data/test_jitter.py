@@ -20,6 +20,7 @@ ALL = JitterRanges(
 )
 MOVES = JitterRanges(flip_columns=0.5, flip_rows=0.5, scale=(0.7, 1.5), degrees=30.0)
 KEYS = [(0, 0, position) for position in range(6)]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,11 +32,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.stack([large, small, beside]).expand(6, 3, 24, 32)
 
 
-def devices() -> list[str]:
-    return ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-
-
-@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize("device", DEVICES)
 def test_a_row_changes_in_the_same_way_in_any_batch(device):
     images, masks = (one.to(device) for one in batch())
     whole = draw_jitter(ALL, KEYS)
@@ -137,7 +134,7 @@ def jittered(workers: int, world: int, device: str) -> dict[int, tuple[torch.Ten
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("workers", "world"), [(2, 1), (0, 3)])
 def test_batches_of_the_loader_change_alike_for_any_workers_and_ranks(device, workers, world):
     alone, shared = jittered(0, 1, device), jittered(workers, world, device)

@@ -245,3 +245,34 @@ def test_clicks_decoded_in_pieces_give_what_all_at_once_do(clicker, monkeypatch)
         32,
         32,
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_gpu_answers_as_the_cpu_does(clicker, scene, precision):
+    rough = precision == "bfloat16"
+    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        expected = clicker(*scene)
+        clicker.cuda()
+        with torch.autocast("cuda", torch.bfloat16, enabled=rough):
+            answer = clicker(*(one.cuda() for one in scene)).float().cpu()
+    tolerance = 0.05 * float(expected.std()) if rough else 1e-4
+    assert (answer - expected).abs().max() < max(tolerance, 0.05 if rough else 0)
+
+
+@pytest.mark.gpu
+def test_numpy_goes_to_the_gpu_and_comes_back(clicker):
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (32, 40, 3), np.uint8)
+    clicks_xy, positive = np.array([[4, 3], [19, 30]]), np.array([True, False])
+
+    def answers():
+        features = clicker.encode(pixels)
+        yield clicker.click_logits(features, (32, 40), clicks_xy, positive)
+        yield clicker.mask_logits(features, (32, 40), clicks_xy, positive, None)
+
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        expected = list(answers())
+        clicker.cuda()
+        for one, other in zip(answers(), expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4)

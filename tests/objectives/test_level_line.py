@@ -228,3 +228,16 @@ def test_free_logits_fitted_to_scenes_hold_every_mask_at_its_level(name):
     logits = fitted(name, torch.zeros(len(chains), 64, 64), nest)
     for z, chain in zip(logits, chains, strict=True):
         assert min(level_ious(z, chain)) >= 0.9
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, batch):
+    logits, nest = batch
+    found = []
+    for device in ("cpu", "cuda"):
+        leaf = logits.detach().to(device).requires_grad_()
+        value = level_line(MASK_LOSSES[name], leaf, nest.to(device))
+        value.backward()
+        found.append((value.detach().cpu(), leaf.grad.cpu()))
+    torch.testing.assert_close(*found)

@@ -99,3 +99,16 @@ def test_gradients_are_those_of_finite_differences(name):
         with torch.no_grad():
             rise = total(name, embedding + moved, labels) - total(name, embedding - moved, labels)
         assert rise / (2 * step) == pytest.approx(float(gradient.flatten()[place]), abs=2e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, labels):
+    embedding = torch.rand(2, 3, 12, 10)
+    found = []
+    for device in ("cpu", "cuda"):
+        leaf = embedding.to(device).requires_grad_()
+        value = total(name, leaf, labels.to(device))
+        value.backward()
+        found.append((value.detach().cpu(), leaf.grad.cpu()))
+    torch.testing.assert_close(*found)

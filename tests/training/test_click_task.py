@@ -8,7 +8,8 @@ from maskspace.config import Choice
 from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import DrawnClicks
 from maskspace.models import save_model
-from maskspace.training.click_task import ClickTask, Simulation, level_iou, nest
+from maskspace.training.click_task import ClickBatch, ClickTask, Simulation, level_iou, nest
+from maskspace.training.learner import Learner
 
 SIDE = 12
 
@@ -210,3 +211,15 @@ def test_a_backbone_begins_with_a_masked_autoencoders_weights(click_config, clic
 def test_initial_weights_and_a_backbone_are_too_much(click_config):
     with pytest.raises(ValueError, match="give one of initial and backbone"):
         replace(click_config, initial="a", backbone="b")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("changes", [{"levels": 3}, {"rounds": 2}, {"pseudo_share": 0.5}])
+def test_a_clicker_learns_on_the_gpu_in_bfloat16(click_task, optimisation, changes):
+    task = replace(click_task, config=replace(click_task.config, **changes))
+    torch.manual_seed(0)
+    recipe = replace(optimisation, steps=60, precision="bfloat16", learning_rate=3e-3, ema=0.9)
+    learner = Learner(task.build().cuda(), task.terms, recipe, wrap=lambda m: m, averages=True)
+    batch = ClickBatch(*(part.cuda() for part in task.batch(0, range(4))))
+    losses = [float(learner.step(step, [batch])["loss"]) for step in range(recipe.steps)]
+    assert all(np.isfinite(losses)) and sum(losses[-10:]) < 0.9 * sum(losses[:10])
