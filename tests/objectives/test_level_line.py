@@ -236,7 +236,7 @@ def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, batch):
     logits, nest = batch
     found = []
     for device in ("cpu", "cuda"):
-        leaf = logits.detach().to(device).requires_grad_()
+        leaf = logits.detach().to(device, copy=True).requires_grad_()
         value = level_line(MASK_LOSSES[name], leaf, nest.to(device))
         value.backward()
         found.append((value.detach().cpu(), leaf.grad.cpu()))

@@ -107,7 +107,7 @@ def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, labels):
     embedding = torch.rand(2, 3, 12, 10)
     found = []
     for device in ("cpu", "cuda"):
-        leaf = embedding.to(device).requires_grad_()
+        leaf = embedding.to(device, copy=True).requires_grad_()
         value = total(name, leaf, labels.to(device))
         value.backward()
         found.append((value.detach().cpu(), leaf.grad.cpu()))
