@@ -1,6 +1,6 @@
 """The loader against what the machine can do at most, and against what people write by hand.
 
-    MASKSPACE_ASSETS=... python -m benchmarks.loader
+    python -m benchmarks.loader
 
 The photos are BSDS500's, repeated into shards with the masks of their first annotator. The limit
 reads shards in order and decodes their JPEGs with the fastest decoder that is installed: once as a
@@ -50,7 +50,7 @@ TWO = "limit, two processes"
 def main() -> None:
     """Print the tables."""
     torch.set_num_threads(1)
-    assets = Path(os.environ["MASKSPACE_ASSETS"])
+    assets = Path(os.environ.get("MASKSPACE_ASSETS", "../shared/assets"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = read_photos(assets)
