@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,6 +237,34 @@ def test_evaluation_is_the_same_by_one_worker_and_by_two(tmp_path):
         assert not list(out.glob(".rows-*"))
     for name in ("metrics.json", "per_sample.csv", "clicks.csv"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+@pytest.mark.fault
+def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path):
+    command = ["evaluate", "--data", "rectangles:none", "--limit", "12", "--clicks", "2"]
+    command += ["--clicker", "center", "--model", "felzenszwalb@scale=50", "--out"]
+    out = tmp_path / "killed"
+    code = "import sys; from maskspace.cli import main; main(sys.argv[1:])"
+    victim = subprocess.Popen([sys.executable, "-c", code, *command, str(out)])
+    deadline = time.monotonic() + 120
+    while len(answered(out)) < 3 and victim.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    victim.kill()
+    victim.wait()
+    rows = answered(out)
+    assert 3 <= len(rows) < 12 and not (out / "metrics.json").exists()
+    (journal,) = out.glob(".rows-*/*")
+    with journal.open("r+b") as file:  # as if it had been killed within a row
+        file.truncate(journal.stat().st_size - 5)
+    assert main([*command, str(out)]) == 0
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    for name in ("metrics.json", "per_sample.csv", "clicks.csv", "cases.png"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def answered(out: Path) -> list[str]:
+    """Return the rows of images that an evaluation has finished."""
+    return [line for path in out.glob(".rows-*/*") for line in path.read_text().splitlines()]
 
 
 def test_a_report_names_its_protocol_and_what_a_model_does_not_answer(tmp_path, capsys):
