@@ -1,0 +1,148 @@
+"""`maskspace click`: clicks on one image -> one mask, or a session of clicks in a file."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskspace.cli.frame import DEFAULT_MODEL, MODEL_HELP, count, png, write_files
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from maskspace.session import ClickSession
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Give a parser its options."""
+    command.description = (
+        "Write the mask that clicks describe, 255 inside and 0 outside. With --session the clicks "
+        "are kept in a file, and the next call goes on with them."
+    )
+    command.add_argument("image", type=Path, metavar="IMAGE")
+    command.add_argument(
+        "--at",
+        dest="clicks",
+        type=_wanted,
+        action="append",
+        default=[],
+        metavar="X,Y",
+        help="a pixel of the object: column X and row Y from 0 at the top left; may be repeated",
+    )
+    command.add_argument(
+        "--not",
+        dest="clicks",
+        type=_unwanted,
+        action="append",
+        default=[],
+        metavar="X,Y",
+        help="a pixel of what to leave out; may be repeated (default none)",
+    )
+    command.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"{MODEL_HELP} (default that of the session's file, else student)",
+    )
+    command.add_argument(
+        "--session",
+        type=Path,
+        metavar="FILE",
+        help="a JSON file of clicks on this image: read if it exists, written with the new clicks",
+    )
+    command.add_argument(
+        "--undo",
+        type=count,
+        default=0,
+        metavar="N",
+        help="take back the session's last N clicks before the new ones (default 0)",
+    )
+    command.add_argument(
+        "--start",
+        type=Path,
+        metavar="MASK.png",
+        help="the mask that the clicks correct, of the image's size: object above 127 (default "
+        "that of the session's file, else empty)",
+    )
+    command.add_argument(
+        "--level",
+        type=float,
+        metavar="T",
+        help="the probability in (0, 1) above which a pixel is inside; higher is finer (default "
+        "that of the session's file, else 0.5)",
+    )
+    command.add_argument(
+        "--rule",
+        choices=("claims", "largest", "iterative"),
+        help="claims: the surest click that claims a pixel decides, in any order; largest: the "
+        "surest of all clicks' maps; iterative: clicks one after the other, each given the map "
+        "before it (default that of the session's file, else claims)",
+    )
+    command.add_argument("--out", required=True, type=Path, metavar="MASK.png", help="a PNG file")
+    command.set_defaults(run=run, refuse=command.error)
+
+
+def _pixel(text: str) -> tuple[int, int]:
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y in whole pixels, such as 120,80")
+    return int(parts[0]), int(parts[1])
+
+
+def _wanted(text: str) -> tuple[int, int, bool]:
+    return (*_pixel(text), True)
+
+
+def _unwanted(text: str) -> tuple[int, int, bool]:
+    return (*_pixel(text), False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask and return the exit status."""
+    from maskspace.segmenter import checked_image
+
+    known = options.session is not None and options.session.exists()
+    if options.out.suffix.lower() != ".png":
+        raise ValueError(f"{options.out}: a mask is written as PNG; give a name that ends in .png")
+    if options.undo and not known:
+        options.refuse("--undo needs --session with a file that exists")
+    if not (options.clicks or known):
+        options.refuse("no clicks; give --at or --not, or --session with a file that exists")
+    image = checked_image(options.image)
+    start = None if options.start is None else _read_mask(options.start)
+    try:
+        session = _taken_up(image, options.session if known else None, options.model)
+        session.change(level=options.level, rule=options.rule, start=start)
+        session.undo(options.undo)
+        mask = session.extend(options.clicks)
+    except ValueError as error:
+        message = str(error)
+        named = str(options.image) in message or str(options.session) in message
+        raise ValueError(message if named else f"{options.image}: {message}") from None
+    contents = {options.out: png(mask.astype("uint8") * 255)}
+    if options.session is not None:
+        contents[options.session] = session.to_json()
+    for written in write_files(contents):
+        print(written)
+    return 0
+
+
+def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "ClickSession":
+    """Return the session of a file, of the model that made it if none is given; else a new one."""
+    from maskspace.segmenter import load
+    from maskspace.session import read_session
+
+    name = model or (DEFAULT_MODEL if saved is None else read_session(saved).model)
+    session = load(name).session(image)
+    session.model = name  # what can be loaded again: a folder, not only what it is called
+    if saved is not None:
+        session.load(saved)
+    return session
+
+
+def _read_mask(path: Path) -> "np.ndarray":
+    """Return a mask file as bool h w; one whose values all stay dark is refused."""
+    from maskspace.types import read_rgb
+
+    brightest = read_rgb(str(path)).max(axis=2)
+    if 0 < brightest.max() <= 127:
+        raise ValueError(f"{path}: values up to {brightest.max()}; a mask is 255 inside, 0 outside")
+    return brightest > 127

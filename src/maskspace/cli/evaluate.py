@@ -1,0 +1,169 @@
+"""`maskspace evaluate`: models x datasets -> metrics and plots."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import maskspace
+from maskspace.cli.frame import MODEL_HELP, count, dataset, named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from maskspace.segmenter import Segmenter
+    from maskspace.types import Sample
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Give a parser its options."""
+    command.description = (
+        "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, clicks.csv, "
+        "per_image.csv, per_sample.csv and plots. IoU and recall are in [0, 1]; masks of fewer "
+        "than 256 pixels are ignored, unless the protocol says otherwise. A run that was broken "
+        "off goes on where it was."
+    )
+    command.add_argument(
+        "--data",
+        type=dataset,
+        action="append",
+        required=True,
+        metavar="KIND:PATH",
+        help="a dataset's kind and where it is, such as bsds500:/data/bsds500; may be repeated",
+    )
+    command.add_argument(
+        "--split",
+        choices=("train", "val", "test"),
+        default="test",
+        help="the source's split; a source without splits is used whole (default test)",
+    )
+    command.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help=f"{MODEL_HELP}; may be repeated",
+    )
+    command.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
+    )
+    command.add_argument(
+        "--limit",
+        type=count,
+        metavar="N",
+        help="the first N images of each dataset (default all; generated datasets need it)",
+    )
+    command.add_argument(
+        "--protocol",
+        choices=("maskspace", "segnext"),
+        default="maskspace",
+        help="maskspace: one click, at the centre, anywhere and in the inner half, cut at 0.5 and "
+        "0.49; segnext: as published, 20 clicks at centres of errors, each round given the last "
+        "probability map, cut at 0.49, masks of any size (default maskspace)",
+    )
+    command.add_argument(
+        "--clicks", type=count, metavar="N", help="clicks a mask (default: the protocol's 1 or 20)"
+    )
+    command.add_argument(
+        "--clicker",
+        dest="clickers",
+        choices=("center", "random", "inner"),
+        action="append",
+        help="where clicks fall; may be repeated (default: the protocol's)",
+    )
+    command.add_argument(
+        "--mode",
+        dest="modes",
+        choices=("claims", "largest", "iterative"),
+        action="append",
+        help="how further clicks are answered: each with a map of its own, of which the surest "
+        "claims or the largest certainty win, or all together with the last round's map; may be "
+        "repeated (default: the protocol's claims or iterative)",
+    )
+    command.add_argument(
+        "--workers",
+        type=count,
+        default=1,
+        metavar="N",
+        help="images measured at once: 1 in this process, more by Ray (default 1)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask and return the exit status."""
+    from functools import partial
+
+    from maskspace.evaluation import evaluate_models
+    from maskspace.evaluation.config import protocol_config
+    from maskspace.parallel import map_here, map_units
+    from maskspace.segmenter import load
+
+    models = {name: load(name) for name in dict.fromkeys(options.models)}
+    datasets = named(options.data, partial(read_split, split=options.split, limit=options.limit))
+    config = protocol_config(
+        options.protocol,
+        limit=options.limit,
+        clicks=options.clicks,
+        clickers=options.clickers,
+        modes=options.modes,
+    )
+    workers = partial(map_units, workers=options.workers) if options.workers > 1 else map_here
+    work = options.out / f".rows-{_question(options, models)}"
+    try:
+        evaluate_models(
+            datasets,
+            models,
+            options.out,
+            config=config,
+            work=work,
+            map_units=partial(workers, describe="evaluate: images"),
+        )
+        shutil.rmtree(work)
+        print((options.out / "table.txt").read_text(), end="")
+    except OSError as error:
+        raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
+    return 0
+
+
+def _question(options: argparse.Namespace, models: "Mapping[str, Segmenter]") -> str:
+    """Return a name of the data and of the models, their code and weights: what rows depend on."""
+    import hashlib
+
+    from torch import nn
+
+    digest = hashlib.sha256(json.dumps([options.data, options.split]).encode())
+    for source in sorted(Path(maskspace.__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    for name, model in models.items():
+        digest.update(f"{name}\0".encode())
+        for network in (part for part in vars(model).values() if isinstance(part, nn.Module)):
+            for key, weight in network.state_dict().items():
+                digest.update(key.encode() + weight.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Sequence[Sample]":
+    """Return the first `limit` samples of one split of a dataset, read when they are asked for.
+
+    A source that has no splits is used whole. Raises ValueError for an unknown kind and for a
+    split without images.
+    """
+    from maskspace.config import lookup
+    from maskspace.data import GENERATED, READERS
+    from maskspace.data.source import Source
+
+    read = lookup(READERS, kind, kind="dataset kind")
+    found = read(path, seed=0, limit=limit if kind in GENERATED else None)
+    assert isinstance(found, Source)
+    chosen = [i for i, own in enumerate(found.splits) if own in (None, split)][:limit]
+    if not chosen:
+        known = ", ".join(sorted({own for own in found.splits if own is not None}))
+        raise ValueError(f"{path}: no images in split {split}; this source has {known or 'none'}")
+    return Source(
+        keys=tuple(found.keys[i] for i in chosen),
+        splits=tuple(found.splits[i] for i in chosen),
+        read=lambda index: found.read(chosen[index]),
+    )
