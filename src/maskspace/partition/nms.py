@@ -1,34 +1,171 @@
 """Non-maximum suppression on masks: of proposals that overlap too much, keep the best.
 
-Greedy, on exact intersection over union of the masks themselves, not of their boxes.
+Greedy, on exact intersection over union of the masks themselves, not of their boxes: the quotient
+of two whole numbers, rounded once to float64, against the threshold. Candidates come best first and
+equal scores in order of index, so that the answer depends on nothing else; it is that of comparing
+every pair. Two empty masks have an IoU of 0.
+
+The greedy pass is on the CPU, whatever computes the areas, and indices are numpy's, which also
+index tensors.
 """
 
-import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64
+from collections.abc import Callable
+from functools import partial
 
-from maskspace.masks import pairwise_iou
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64, Int, Int64
+from torch import Tensor
+
+from maskspace.partition.shared_area import atoms, shared_area, shared_area_of_tensors
+
+Exceeds = Callable[[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]], Bool[np.ndarray, "n m"]]
+
+# Candidates compared at a time. Those that a mask kept before suppresses are never compared with
+# each other; a GPU has the products done before the pass has been told of it once.
+_BLOCK, _BLOCK_OF_TENSORS = 256, 4096
 
 
 def mask_nms(
-    masks: Bool[np.ndarray, "n h w"], scores: Float[np.ndarray, " n"], *, overlap: float = 0.7
+    masks: Bool[np.ndarray, "n h w"] | Bool[Tensor, "n h w"],
+    scores: Float[np.ndarray, " n"] | Float[Tensor, " n"],
+    *,
+    overlap: float = 0.7,
 ) -> Int64[np.ndarray, " m"]:
-    """Return the indices of the masks kept, best first: see `iou_nms`."""
-    return iou_nms(pairwise_iou(masks, masks), scores, overlap=overlap)
+    """Return the indices kept when each has an IoU of at most `overlap` with every better one kept.
+
+    Best first. `overlap` is in [0, 1]; at 1 everything is kept. Masks on a GPU are compared there,
+    by products over their pixels; others as unions of their atoms.
+    """
+    if isinstance(masks, Tensor) and masks.device.type != "cpu":
+        flat = masks.flatten(1)
+        pixels = torch.ones(flat.shape[1], dtype=torch.int64, device=masks.device)
+        return union_nms(flat, pixels, scores, overlap=overlap)
+    dense = masks.numpy() if isinstance(masks, Tensor) else masks
+    covered, areas = atoms(dense)
+    return union_nms(covered, areas, scores, overlap=overlap)
+
+
+def union_nms(
+    covered: Bool[np.ndarray, "n s"] | Bool[Tensor, "n s"],
+    areas: Int[np.ndarray, " s"] | Int[Tensor, " s"],
+    scores: Float[np.ndarray, " n"] | Float[Tensor, " n"],
+    *,
+    overlap: float = 0.7,
+) -> Int64[np.ndarray, " m"]:
+    """Return what `mask_nms` does for masks that are unions of superpixels.
+
+    `covered` says which superpixels each mask has, `areas` the pixels of each superpixel; both are
+    arrays or both tensors of one device.
+    """
+    order = _best_first(scores, len(covered), overlap=overlap)
+    if isinstance(covered, Tensor) and isinstance(areas, Tensor):
+        every = torch.ones((1, len(areas)), dtype=torch.bool, device=covered.device)
+        size = shared_area_of_tensors(covered, every, areas)[:, 0]
+        exceeds = partial(_tensors_exceed, covered, areas, size, overlap)
+        return _greedy(order, exceeds, block=_BLOCK_OF_TENSORS)
+    if isinstance(covered, Tensor) or isinstance(areas, Tensor):
+        raise TypeError("superpixels covered and their areas are both arrays or both tensors")
+    size = shared_area(covered, np.ones((1, len(areas)), bool), areas)[:, 0]
+    return _greedy(order, partial(_arrays_exceed, covered, areas, size, overlap), block=_BLOCK)
+
+
+def box_nms(
+    boxes_xywh: Int[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"], *, overlap: float = 0.7
+) -> Int64[np.ndarray, " m"]:
+    """Return the indices kept when it is boxes that overlap: what others do, for comparison.
+
+    Boxes are those of `masks.boxes_xywh`, w and h the numbers of columns and rows covered. Segment
+    Anything's, whose last column and row are where the mask ends, are 1 pixel smaller each way.
+    """
+    order = _best_first(scores, len(boxes_xywh), overlap=overlap)
+    boxes = boxes_xywh.astype(np.int64)
+    return _greedy(order, partial(_boxes_exceed, boxes, overlap), block=_BLOCK)
 
 
 def iou_nms(
     iou: Float64[np.ndarray, "n n"], scores: Float[np.ndarray, " n"], *, overlap: float = 0.7
 ) -> Int64[np.ndarray, " m"]:
-    """Return the indices kept when each has an IoU of at most `overlap` with every better one kept.
+    """Return what `mask_nms` does, of a table of IoU that is known already."""
+    order = _best_first(scores, len(iou), overlap=overlap)
+    return _greedy(order, lambda a, b: iou[np.ix_(a, b)] > overlap, block=_BLOCK)
 
-    Best first, equal scores in order of index. `overlap` is in [0, 1]; at 1 everything is kept.
-    """
+
+def _best_first(
+    scores: Float[np.ndarray, " n"] | Float[Tensor, " n"], count: int, *, overlap: float
+) -> Int64[np.ndarray, " n"]:
+    """Return the order in which candidates come; ValueError for arguments that have none."""
     if not 0 <= overlap <= 1:
         raise ValueError(f"overlap is an IoU in [0, 1]; got {overlap}")
-    suppressed = np.zeros(len(scores), bool)
-    kept = []
-    for index in np.argsort(-scores, kind="stable"):
+    if len(scores) != count:
+        raise ValueError(f"{count} masks have a score each; got {len(scores)} scores")
+    values = scores.double().cpu().numpy() if isinstance(scores, Tensor) else scores
+    if np.isnan(values).any():
+        raise ValueError(f"score {int(np.isnan(values).argmax())} is not a number")
+    return np.argsort(-values, kind="stable")
+
+
+def _greedy(
+    order: Int64[np.ndarray, " n"], exceeds: Exceeds, *, block: int
+) -> Int64[np.ndarray, " m"]:
+    """Return those kept of candidates in this order, `block` at a time against those before."""
+    kept = np.zeros(0, np.int64)
+    for start in range(0, len(order), block):
+        some = order[start : start + block]
+        if len(kept):
+            some = some[~exceeds(kept, some).any(axis=0)]
+        kept = np.concatenate([kept, some[_unsuppressed(exceeds(some, some))]])
+    return kept
+
+
+def _unsuppressed(over: Bool[np.ndarray, "n n"]) -> list[int]:
+    """Return the rows kept in order, each taking out the later ones that it is over with."""
+    kept, suppressed = [], np.zeros(len(over), bool)
+    for index, row in enumerate(over):
         if not suppressed[index]:
             kept.append(index)
-            suppressed |= iou[index] > overlap
-    return np.array(kept, np.int64)
+            suppressed |= row
+    return kept
+
+
+def _arrays_exceed(
+    covered: Bool[np.ndarray, "k s"],
+    areas: Int[np.ndarray, " s"],
+    size: Float64[np.ndarray, " k"],
+    overlap: float,
+    left: Int64[np.ndarray, " n"],
+    right: Int64[np.ndarray, " m"],
+) -> Bool[np.ndarray, "n m"]:
+    """Return which pairs of unions of superpixels have an IoU above `overlap`."""
+    shared = shared_area(covered[left], covered[right], areas)
+    return shared / np.maximum(size[left, None] + size[None, right] - shared, 1) > overlap
+
+
+def _tensors_exceed(
+    covered: Bool[Tensor, "k s"],
+    areas: Int[Tensor, " s"],
+    size: Float64[Tensor, " k"],
+    overlap: float,
+    left: Int64[np.ndarray, " n"],
+    right: Int64[np.ndarray, " m"],
+) -> Bool[np.ndarray, "n m"]:
+    """Return what `_arrays_exceed` does, computed where the tables are."""
+    rows, columns = (torch.from_numpy(part).to(covered.device) for part in (left, right))
+    shared = shared_area_of_tensors(covered[rows], covered[columns], areas)
+    union = size[rows, None] + size[None, columns] - shared
+    return (shared / union.clamp(min=1) > overlap).cpu().numpy()
+
+
+def _boxes_exceed(
+    boxes_xywh: Int64[np.ndarray, "k 4"],
+    overlap: float,
+    left: Int64[np.ndarray, " n"],
+    right: Int64[np.ndarray, " m"],
+) -> Bool[np.ndarray, "n m"]:
+    """Return which pairs of boxes have an IoU above `overlap`."""
+    start, side = boxes_xywh[:, :2], boxes_xywh[:, 2:]
+    area = side.prod(axis=1)
+    first = np.maximum(start[left, None], start[None, right])
+    last = np.minimum((start + side)[left, None], (start + side)[None, right])
+    shared = np.maximum(last - first, 0).prod(axis=2)
+    return shared / np.maximum(area[left, None] + area[None, right] - shared, 1) > overlap
