@@ -36,14 +36,43 @@ def contingency(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"])
     counted = true != 0
     if not counted.any():
         raise ValueError("the true label map has no labelled pixel; leave this image out")
-    _, row = np.unique(predicted[counted], return_inverse=True)
-    _, column = np.unique(true[counted], return_inverse=True)
+    return _tabulated(_numbered(predicted[counted]), _numbered(true[counted]))
+
+
+def merged(table: Contingency, region: Int[np.ndarray, " n"]) -> Contingency:
+    """Return the table after predicted region i, of n, became a part of region `region[i]`."""
+    row = _numbered(region)[table.predicted]
+    return _tabulated(row, table.true, table.shared)
+
+
+def _numbered(labels: Int[np.ndarray, " p"]) -> Int64[np.ndarray, " p"]:
+    """Return the rank of each label among those present; without a sort where labels are small."""
+    if labels.min() < 0 or labels.max() > 4 * len(labels):
+        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return (np.cumsum(np.bincount(labels) > 0) - 1)[labels]
+
+
+def _tabulated(
+    row: Int64[np.ndarray, " p"],
+    column: Int64[np.ndarray, " p"],
+    shared: Int64[np.ndarray, " p"] | None = None,
+) -> Contingency:
+    """Return the table of pairs of regions, each of one pixel or of `shared` pixels."""
     width = int(column.max()) + 1
-    cells, shared = np.unique(row.astype(np.int64) * width + column, return_counts=True)
+    key = row * width + column
+    if (int(row.max()) + 1) * width > 4 * len(key):  # too large to be made
+        cells, key = np.unique(key, return_inverse=True)
+        sums = np.bincount(key, weights=shared)
+    else:
+        sums = np.bincount(key, weights=shared)
+        cells = np.flatnonzero(sums)
+        sums = sums[cells]
+    pixels = sums.astype(np.int64)  # sums of weights are float64, exact below 2**53
+    predicted, true = cells // width, cells % width
     return Contingency(
-        predicted=cells // width,
-        true=cells % width,
-        shared=shared.astype(np.int64),
-        predicted_areas=np.bincount(row).astype(np.int64),
-        true_areas=np.bincount(column).astype(np.int64),
+        predicted=predicted,
+        true=true,
+        shared=pixels,
+        predicted_areas=np.bincount(predicted, weights=pixels).astype(np.int64),
+        true_areas=np.bincount(true, weights=pixels).astype(np.int64),
     )

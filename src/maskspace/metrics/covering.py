@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64, Int, Int64
 
-from maskspace.metrics.contingency import contingency
+from maskspace.metrics.contingency import Contingency, contingency
 
 
 def covering(predicted: Int[np.ndarray, "h w"], true: Sequence[Int[np.ndarray, "h w"]]) -> float:
@@ -32,7 +32,12 @@ def best_overlaps(
     Pixels that the truth leaves unlabelled (0) are not counted.
     """
     table = contingency(predicted, true)
+    return table.true_areas, overlaps_of(table)
+
+
+def overlaps_of(table: Contingency) -> Float64[np.ndarray, " n"]:
+    """Return the best IoU of each true region with a predicted one."""
     union = table.predicted_areas[table.predicted] + table.true_areas[table.true] - table.shared
     best = np.zeros(len(table.true_areas))
     np.maximum.at(best, table.true, table.shared / union)
-    return table.true_areas, best
+    return best

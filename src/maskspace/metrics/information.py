@@ -9,7 +9,7 @@ import math
 import numpy as np
 from jaxtyping import Int
 
-from maskspace.metrics.contingency import contingency
+from maskspace.metrics.contingency import Contingency, contingency
 
 
 def variation_of_information(
@@ -30,7 +30,11 @@ def conditional_entropies(
 
     The first grows with over-segmentation, the second with under-segmentation.
     """
-    table = contingency(predicted, true)
+    return entropies_of(contingency(predicted, true))
+
+
+def entropies_of(table: Contingency) -> tuple[float, float]:
+    """Return the conditional entropies, in nats, of the two partitions that a table is of."""
     inside_true = table.true_areas[table.true] / table.shared
     inside_predicted = table.predicted_areas[table.predicted] / table.shared
     over, under = (

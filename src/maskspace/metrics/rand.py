@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from maskspace.metrics.contingency import contingency
+from maskspace.metrics.contingency import Contingency, contingency
 
 
 def rand_index(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"]) -> float:
@@ -18,7 +18,11 @@ def rand_index(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"]) 
 
     Pixels that the truth leaves unlabelled (0) are not counted. One single pixel gives 1.
     """
-    table = contingency(predicted, true)
+    return rand_of(contingency(predicted, true))
+
+
+def rand_of(table: Contingency) -> float:
+    """Return the Rand index of the two partitions that a table is of."""
     together, in_predicted, in_true, pairs = (
         _pairs(counts)
         for counts in (

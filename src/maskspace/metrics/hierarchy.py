@@ -1,0 +1,118 @@
+"""Covering, Rand index and variation of information of hierarchies: ODS, OIS and best.
+
+P. Arbeláez, M. Maire, C. Fowlkes, J. Malik, 2011, doi:10.1109/TPAMI.2010.161, pooled as the code of
+the BSDS500 benchmark pools. A hierarchy is a partition a scale, the same number of scales for
+every image. ODS takes one scale for the data set, OIS the best of each image; each measure has its
+own. Covering sums the pixels covered over all true regions, annotators and images before it
+divides; `best` lets each true region have a scale of its own. The other two are means over
+annotators, then over images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from maskspace.metrics.contingency import Contingency, contingency, merged
+from maskspace.metrics.covering import overlaps_of
+from maskspace.metrics.information import entropies_of
+from maskspace.metrics.rand import rand_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionScores:
+    """One image, by scale: pixels covered of `area`, Rand index, variation of information in nats.
+
+    `area` counts the pixels of all annotators' regions, `best_covered` those covered when each true
+    region has its own scale.
+    """
+
+    covered: Float64[np.ndarray, " s"]
+    best_covered: float
+    area: int
+    rand: Float64[np.ndarray, " s"]
+    information: Float64[np.ndarray, " s"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionSummary:
+    """A data set: each measure at its best scale for all images (ODS) and for each (OIS)."""
+
+    covering_ods: float
+    covering_ois: float
+    covering_best: float
+    rand_ods: float
+    rand_ois: float
+    information_ods: float
+    information_ois: float
+
+
+def region_scores(
+    scales: Sequence[Int[np.ndarray, "h w"]], true: Sequence[Int[np.ndarray, "h w"]]
+) -> RegionScores:
+    """Return the scores of partitions, which need not nest, against several annotators' maps.
+
+    Pixels that an annotator leaves unlabelled (0) are not counted for that annotator.
+    """
+    _refuse_nothing(len(scales), len(true))
+    return _scores([[contingency(labels, one) for labels in scales] for one in true])
+
+
+def nested_region_scores(
+    pieces: Int[np.ndarray, "h w"],
+    regions: Int[np.ndarray, "s k"],
+    true: Sequence[Int[np.ndarray, "h w"]],
+) -> RegionScores:
+    """Return the scores of partitions made of the same pieces, pixels being counted once for all.
+
+    `regions[s, p]` is the region, at scale s, of the piece that has the label p, from 0.
+    """
+    _refuse_nothing(len(regions), len(true))
+    tables = []
+    for one in true:
+        finest = contingency(pieces, one)
+        present = np.unique(pieces[one != 0])
+        tables.append([merged(finest, region[present]) for region in regions])
+    return _scores(tables)
+
+
+def region_summary(images: Sequence[RegionScores]) -> RegionSummary:
+    """Return ODS, OIS and best of the images of a data set, all of the same number of scales."""
+    if len({len(image.covered) for image in images}) != 1:
+        raise ValueError("images without scores, or of different numbers of scales")
+    covered = np.array([image.covered for image in images])
+    rand = np.array([image.rand for image in images])
+    information = np.array([image.information for image in images])
+    area = np.array([image.area for image in images])
+    # OIS: the scale that is best for an image's own ratio, which its area does not change
+    return RegionSummary(
+        covering_ods=float(covered.sum(axis=0).max() / area.sum()),
+        covering_ois=float(covered.max(axis=1).sum() / area.sum()),
+        covering_best=sum(image.best_covered for image in images) / float(area.sum()),
+        rand_ods=float(rand.mean(axis=0).max()),
+        rand_ois=float(rand.max(axis=1).mean()),
+        information_ods=float(information.mean(axis=0).min()),
+        information_ois=float(information.min(axis=1).mean()),
+    )
+
+
+def _scores(tables: Sequence[Sequence[Contingency]]) -> RegionScores:
+    """Return the scores given the tables of each annotator, by scale."""
+    overlaps = [np.array([overlaps_of(table) for table in scales]) for scales in tables]  # s n
+    areas = [scales[0].true_areas for scales in tables]
+    pairs = list(zip(overlaps, areas, strict=True))
+    rand = np.array([[rand_of(table) for table in scales] for scales in tables])
+    entropies = np.array([[sum(entropies_of(table)) for table in scales] for scales in tables])
+    return RegionScores(
+        covered=sum((overlap @ area for overlap, area in pairs), np.zeros(len(tables[0]))),
+        best_covered=float(sum(overlap.max(axis=0) @ area for overlap, area in pairs)),
+        area=int(sum(area.sum() for area in areas)),
+        rand=rand.mean(axis=0),
+        information=entropies.mean(axis=0),
+    )
+
+
+def _refuse_nothing(scales: int, annotators: int) -> None:
+    if not scales or not annotators:
+        raise ValueError(f"{scales} scales and {annotators} true maps; one or more of each needed")
