@@ -121,3 +121,29 @@ def test_the_more_stable_of_two_near_duplicates_stays():
     sure[1:5, 1:5], unsure[1:5, 1:5] = 9, 0.5
     found = group_maps(np.stack([unsure, sure]), overlap=0.7, stability_offset=1.0)
     assert found.clicks.tolist() == [1]
+
+
+def test_box_nms_keeps_a_duplicate_with_a_stray_pixel_and_drops_another_mask_in_the_same_box():
+    duplicates, frames = np.full((2, 2, 12, 12), -9, np.float32)
+    duplicates[:, :5, :5], duplicates[1, 11, 11] = 9, 3
+    frames[:, 2:10, 2:10] = 9
+    frames[0, 3:9, 3:9], frames[1, 2:10, 3:9] = -9, 3
+    frames[1, 3:9, 2], frames[1, 3:9, 9] = -9, -9
+    options = {"overlap": 0.7, "stability_offset": 1.0}
+    assert len(group_maps(duplicates, nms="mask", **options).clicks) == 1
+    assert len(group_maps(duplicates, nms="box", **options).clicks) == 2
+    assert len(group_maps(frames, nms="mask", **options).clicks) == 2
+    assert len(group_maps(frames, nms="box", **options).clicks) == 1
+
+
+def test_no_two_proposals_overlap_by_more_than_asked():
+    logits = np.random.default_rng(0).normal(size=(60, 1, 1)) + np.random.default_rng(1).normal(
+        size=(60, 9, 10)
+    )
+    counts = []
+    for overlap in (0.1, 0.3, 0.5, 0.9):
+        found = group_maps(logits.astype(np.float32), overlap=overlap, stability_offset=0.5)
+        between = pairwise_iou(found.masks, found.masks)[~np.eye(len(found.masks), dtype=bool)]
+        assert between.max(initial=0) <= overlap
+        counts.append(len(found.masks))
+    assert 1 <= counts[0] < counts[-1]

@@ -6,14 +6,19 @@ Ranking by stability is that of Segment Anything (Kirillov et al. 2023, arXiv:23
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 
-from maskspace.partition.nms import iou_nms
+from maskspace.masks import boxes_xywh
+from maskspace.partition.nms import box_nms, union_nms
 from maskspace.partition.resample import resize_maps
 from maskspace.partition.superpixels import equal_components
 from maskspace.types import ClickModel, Features, Proposals
+
+#: What must overlap for a mask to be a duplicate; "box" is for comparison with those who use it.
+NMS = Literal["mask", "box"]
 
 
 def propose_from_clicks(
@@ -25,11 +30,13 @@ def propose_from_clicks(
     chunk: int = 64,
     overlap: float = 0.7,
     stability_offset: float = 1.0,
+    nms: NMS = "mask",
 ) -> Proposals:
     """Return up to `limit` proposals at the image's size, most stable first.
 
-    `per_side` clicks a side, decoded `chunk` at a time; of masks with an IoU above `overlap` the
-    most stable stays. Everything but the survivors' pixels is done at the model's resolution.
+    `per_side` clicks a side, decoded `chunk` at a time; of masks with an IoU above `overlap`, of
+    themselves or of their boxes, the most stable stays. Everything but the survivors' pixels is
+    done at the model's resolution.
     """
     if limit < 1:
         raise ValueError(f"proposals: limit is at least 1; got {limit}")
@@ -38,7 +45,7 @@ def propose_from_clicks(
     positive = np.ones(len(clicks_xy), bool)
     features = model.encode(image)
     logits = decode_clicks(model, features, size_hw, clicks_xy, positive, chunk=chunk)
-    found = group_maps(logits, overlap=overlap, stability_offset=stability_offset)
+    found = group_maps(logits, overlap=overlap, stability_offset=stability_offset, nms=nms)
     masks = np.zeros((min(limit, len(found.clicks)), *size_hw), bool)
     for index, mask in enumerate(masks):
         mask[:] = _at_size(found.masks[index], logits[found.clicks[index]], size_hw)
@@ -91,16 +98,26 @@ class ClickMasks:
 
 
 def group_maps(
-    logits: Float32[np.ndarray, "k r s"], *, overlap: float, stability_offset: float
+    logits: Float32[np.ndarray, "k r s"],
+    *,
+    overlap: float,
+    stability_offset: float,
+    nms: NMS = "mask",
 ) -> ClickMasks:
     """Return the distinct masks of the clicks' maps as unions of superpixels."""
+    if nms not in get_args(NMS):
+        raise ValueError(f"nms compares {' or '.join(get_args(NMS))}; got {nms!r}")
     labels = equal_components(surest_click(logits))
-    areas = np.bincount(labels.ravel())[1:].astype(float)
+    areas = np.bincount(labels.ravel())[1:]
     covered = _superpixels_covered(logits, labels, areas)
     scores = stability(logits, offset=stability_offset)
     some = np.flatnonzero(covered.any(axis=1))
-    kept = some[iou_nms(_union_iou(covered[some], areas), scores[some], overlap=overlap)]
-    return ClickMasks(covered[kept][:, labels - 1], scores[kept], kept)
+    if nms == "box":
+        boxes = boxes_xywh(covered[some].take(labels - 1, axis=1))
+        kept = some[box_nms(boxes, scores[some], overlap=overlap)]
+    else:
+        kept = some[union_nms(covered[some], areas, scores[some], overlap=overlap)]
+    return ClickMasks(covered[kept].take(labels - 1, axis=1), scores[kept], kept)
 
 
 def surest_click(logits: Float32[np.ndarray, "k r s"]) -> Int32[np.ndarray, "r s"]:
@@ -117,21 +134,11 @@ def stability(logits: Float32[np.ndarray, "k r s"], *, offset: float) -> Float32
 def _superpixels_covered(
     logits: Float32[np.ndarray, "k r s"],
     labels: Int32[np.ndarray, "r s"],
-    areas: Float64[np.ndarray, " n"],
+    areas: Int64[np.ndarray, " n"],
 ) -> Bool[np.ndarray, "k n"]:
     """Return which superpixels each click's map covers by more than half."""
     inside = [np.bincount(labels[claimed], minlength=len(areas) + 1)[1:] for claimed in logits > 0]
     return 2 * np.stack(inside) > areas
-
-
-def _union_iou(
-    covered: Bool[np.ndarray, "k n"], areas: Float64[np.ndarray, " n"]
-) -> Float64[np.ndarray, "k k"]:
-    """Return the IoU of unions of superpixels, exact: areas are whole numbers below 2**53."""
-    weighted = covered * areas
-    shared = weighted @ covered.T.astype(float)
-    area = weighted.sum(axis=1)
-    return shared / (area[:, None] + area[None, :] - shared)
 
 
 def _at_size(
