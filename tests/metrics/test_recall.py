@@ -3,12 +3,20 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskspace import masks
 from maskspace.metrics.best_iou import best_match_recall
-from maskspace.metrics.recall import THRESHOLDS, average_recall, greedy_matches, recall_at
+from maskspace.metrics.recall import (
+    THRESHOLDS,
+    UNMATCHED,
+    average_recall,
+    greedy_matches,
+    recall_at,
+)
+from maskspace.metrics.sizes import SIZES
 
 
 def random_masks(generator, count, side=24):
@@ -27,7 +35,7 @@ def jittered(generator, truths, count):
     return picked ^ (generator.random(picked.shape) < generator.choice([0, 0.02, 0.1]))
 
 
-def coco_average_recall(proposals, truths, limit):
+def coco_average_recall(proposals, truths, limit, kind="all"):
     images, annotations, results = [], [], []
     for image, (predicted, true) in enumerate(zip(proposals, truths, strict=True), start=1):
         size = list(true.shape[1:])
@@ -51,13 +59,14 @@ def coco_average_recall(proposals, truths, limit):
         evaluation = COCOeval(truth, truth.loadRes(results), "segm")
         evaluation.params.useCats = 0
         evaluation.params.maxDets = [limit]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.areaRng = [list(SIZES[kind])]
+        evaluation.params.areaRngLbl = [kind]
         evaluation.evaluate()
         evaluation.accumulate()
     return float(evaluation.eval["recall"].mean())
 
 
-@pytest.mark.parametrize("limit", [1, 10, 100])
+@pytest.mark.parametrize("limit", [1, 10, 100, 1000])
 @pytest.mark.parametrize("seed", range(6))
 def test_equals_pycocotools_over_images(seed, limit):
     generator = np.random.default_rng(seed)
@@ -70,6 +79,61 @@ def test_equals_pycocotools_over_images(seed, limit):
     ]
     expected = coco_average_recall(proposals, truths, limit)
     assert average_recall(proposals, truths, limit=limit) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_pycocotools_for_truths_of_a_size(seed, size):
+    generator = np.random.default_rng(seed)
+    truths, proposals = [], []
+    for _ in range(3):
+        corners, ends = np.sort(generator.integers(0, 160, (2, 14, 2)), axis=0)
+        true = np.zeros((14, 160, 160), bool)
+        for mask, (y, x), (below, right) in zip(true, corners, ends, strict=True):
+            mask[y : below + 1, x : right + 1] = True
+        true[0], true[1] = False, False
+        true[0, :32, :32] = true[1, 9:105, 3:99] = True  # on the borders of classes
+        truths.append(true)
+        proposals.append(np.roll(jittered(generator, true, 30), generator.integers(3), axis=2))
+    expected = coco_average_recall(proposals, truths, 20, size)
+    found = average_recall(proposals, truths, limit=20, size=size)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_equals_pycocotools_on_photos(assets):
+    truths, proposals = [], []
+    generator = np.random.default_rng(0)
+    for path in sorted(assets.glob("bsds500/val/groundTruth/*_a0.png"))[:3]:
+        true = masks.from_label_map(np.asarray(Image.open(path)).astype(np.int64))[1]
+        others = path.with_name(path.name.replace("_a0", "_a1"))
+        given = masks.from_label_map(np.asarray(Image.open(others)).astype(np.int64))[1]
+        truths.append(true)
+        proposals.append(given[generator.permutation(len(given))])
+    for limit in (1, 10, 100, 1000):
+        for size in SIZES:
+            expected = coco_average_recall(proposals, truths, limit, size)
+            found = average_recall(proposals, truths, limit=limit, size=size)
+            assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_disjoint_truths_greedy_recall_is_that_of_best_matches():
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        labels = np.kron(generator.integers(1, 9, (5, 5)), np.ones((4, 4), int))
+        truths = masks.from_label_map(labels)[1]
+        iou = masks.pairwise_iou(jittered(generator, truths, 30), truths)
+        above = np.linspace(0.5001, 1, 50)
+        greedy = (greedy_matches(iou, above) != UNMATCHED).mean(axis=1)
+        best = best_match_recall(iou.max(axis=0), above)
+        np.testing.assert_allclose(greedy, best, atol=1e-12)
+
+
+def test_a_class_of_size_that_is_none_is_refused():
+    truths = np.ones((1, 4, 4), bool)
+    with pytest.raises(ValueError, match="no class of size 'tiny'"):
+        average_recall([truths], [truths], size="tiny")
+    with pytest.raises(ValueError, match="of size large"):
+        average_recall([truths], [truths], size="large")
 
 
 def test_equal_ious_choose_as_pycocotools():

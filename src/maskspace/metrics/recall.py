@@ -1,7 +1,8 @@
 """Average recall as COCO defines it: greedy one-to-one matches in order of score.
 
 T.-Y. Lin et al., Microsoft COCO, 2014, arXiv 1405.0312; pycocotools' COCOeval without categories,
-all areas, one maxDets a budget.
+one maxDets a budget. Of a class of size only the truths of that class take part: COCOeval lets a
+proposal choose among them first, and one that then takes another truth changes no recall.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from maskspace import masks
+from maskspace.metrics.iou_table import iou_table
+from maskspace.metrics.sizes import in_size
 
 #: COCO's ten IoU thresholds.
 THRESHOLDS: Float64[np.ndarray, " t"] = np.linspace(0.5, 0.95, 10)
@@ -55,16 +58,19 @@ def average_recall(
     true: Sequence[Bool[np.ndarray, "_ _ _"]],
     *,
     limit: int = 100,
+    size: str = "all",
 ) -> float:
     """Return COCO's AR@limit over images: n h w proposals, best first, and m h w truths of each.
 
-    The truths of all images are pooled; images without any count for nothing.
+    The truths of all images are pooled; images without any count for nothing. `size` is one of
+    `sizes.SIZES`.
     """
     matched, total = 0, 0
     for proposals, truths in zip(predicted, true, strict=True):
-        ranks = greedy_matches(masks.pairwise_iou(proposals[:limit], truths))
+        chosen = truths[in_size(masks.areas(truths), size)]
+        ranks = greedy_matches(iou_table(proposals[:limit], chosen))
         matched += int((ranks != UNMATCHED).sum())
         total += ranks.size
     if total == 0:
-        raise ValueError("no true mask in any image; recall needs one or more")
+        raise ValueError(f"no true mask in any image, of size {size}; recall needs one or more")
     return matched / total

@@ -1,0 +1,127 @@
+"""Intervals of means over masks, and of differences of two methods, by resampling images.
+
+B. Efron, R. Tibshirani, 1993, chapters 6 and 13 (percentile intervals). Images are drawn, not
+masks: masks of one image are not independent, and intervals that pretend so are too narrow. Both
+methods of a comparison have the same images in every resample, so that what makes an image hard
+for both does not count.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64
+
+_AT_ONCE = 2**24  # numbers of images drawn that are held at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Means of k measures and the bounds of their confidence intervals."""
+
+    value: Float64[np.ndarray, " k"]
+    low: Float64[np.ndarray, " k"]
+    high: Float64[np.ndarray, " k"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Interval):
+    """Means of the first method less those of the second, and how surely they differ.
+
+    `p_value` is two-sided, that of the hypothesis that the difference is 0: no interval of a
+    confidence above 1 - p_value leaves 0 out. It is never below 1 / (resamples + 1).
+    """
+
+    p_value: Float64[np.ndarray, " k"]
+
+
+def confidence_interval(
+    sums: Float64[np.ndarray, "n k"],
+    counts: Int64[np.ndarray, " n"],
+    *,
+    generator: np.random.Generator,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the mean over all masks of k measures, with percentile intervals over images.
+
+    Image i has `counts[i]` masks, whose measures add up to `sums[i]`; with counts of 1 this is the
+    mean over images. Images without masks take no part; ValueError if fewer than two are left.
+    """
+    sums, counts = _with_masks(sums, counts)
+    means = _means(sums, counts, resamples=resamples, generator=generator)
+    low, high = _bounds(means, confidence)
+    return Interval(value=sums.sum(axis=0) / counts.sum(), low=low, high=high)
+
+
+def paired_difference(
+    first: Float64[np.ndarray, "n k"],
+    second: Float64[np.ndarray, "n k"],
+    counts: Int64[np.ndarray, " n"],
+    *,
+    generator: np.random.Generator,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Difference:
+    """Return how much the first method's means exceed the second's on the same images."""
+    sums, counts = _with_masks(first - second, counts)
+    means = _means(sums, counts, resamples=resamples, generator=generator)
+    low, high = _bounds(means, confidence)
+    tail = np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))
+    return Difference(
+        value=sums.sum(axis=0) / counts.sum(),
+        low=low,
+        high=high,
+        p_value=np.minimum(1.0, 2 * (tail + 1) / (resamples + 1)),
+    )
+
+
+def _with_masks(
+    sums: Float64[np.ndarray, "n k"], counts: Int64[np.ndarray, " n"]
+) -> tuple[Float64[np.ndarray, "m k"], Int64[np.ndarray, " m"]]:
+    if (counts < 0).any() or not np.isfinite(sums).all():
+        raise ValueError("counts below 0, or sums that are not finite: leave such images out")
+    kept = counts > 0
+    if kept.sum() < 2:
+        raise ValueError(f"{kept.sum()} images have masks; an interval over images needs two")
+    return sums[kept], counts[kept]
+
+
+def _means(
+    sums: Float64[np.ndarray, "n k"],
+    counts: Int64[np.ndarray, " n"],
+    *,
+    resamples: int,
+    generator: np.random.Generator,
+) -> Float64[np.ndarray, "r k"]:
+    """Return the means of each resample: as many images, drawn with replacement."""
+    return np.concatenate(
+        [
+            (times @ sums) / (times @ counts)[:, None]
+            for times in _drawn(len(counts), resamples, generator)
+        ]
+    )
+
+
+def _drawn(
+    images: int, resamples: int, generator: np.random.Generator
+) -> Iterator[Float[np.ndarray, "r n"]]:
+    """Yield how often each resample holds each image."""
+    if resamples < 1:
+        raise ValueError(f"the number of resamples is at least 1; got {resamples}")
+    step = max(1, _AT_ONCE // images)
+    for begin in range(0, resamples, step):
+        rows = min(step, resamples - begin)
+        index = generator.integers(images, size=(rows, images))
+        index += np.arange(rows)[:, None] * images
+        times = np.bincount(index.ravel(), minlength=rows * images)
+        yield times.reshape(rows, images).astype(np.float64)
+
+
+def _bounds(
+    means: Float64[np.ndarray, "r k"], confidence: float
+) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    if not 0 < confidence < 1:
+        raise ValueError(f"a confidence lies between 0 and 1; got {confidence}")
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return low, high
