@@ -1,7 +1,8 @@
 """What `maskspace.load` returns: one interface to the student, the teacher and the peers.
 
-Three kinds answer it, each with its own source: a pixel embedding (everything follows from its
-merge tree), a click model (clicks, and proposals from a grid of clicks), a source of proposals.
+Each kind answers it from a source of its own: a pixel embedding or a method with a merge tree (all
+else follows from the tree), a click model (clicks, and proposals from a grid of them), a source of
+proposals or of clicks.
 What a kind has no answer to is a ValueError that says so.
 """
 
@@ -24,7 +25,7 @@ from maskspace.partition.grid_clicks import propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
-from maskspace.peers import PEERS, Peer, find_peer
+from maskspace.peers import PEERS, Peer, TreePeer, find_peer
 from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import (
     Click,
@@ -97,6 +98,8 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
     `felzenszwalb@scale=200,min_size=50`.
     """
     peer = find_peer(name)
+    if isinstance(peer, TreePeer):
+        return TreePeerSegmenter(name, peer)
     if peer is not None:
         return PeerSegmenter(name, peer)
     if name in bundled_models():
@@ -363,6 +366,48 @@ class PeerSegmenter:
         click = ("click", "session") if self.peer.click else ()
         propose = ("propose",) if self.peer.propose else ()
         return cannot_answer(self.name, method, answers=" and ".join((*click, *propose)))
+
+
+@dataclass(frozen=True)
+class TreePeerSegmenter:
+    """A method that makes a tree of an image, from which all follows; the last tree is kept."""
+
+    name: str
+    peer: TreePeer
+    _last: "_LastImage[MergeTree]" = field(default_factory=lambda: _LastImage(), compare=False)
+
+    @property
+    def ranking(self) -> str:
+        """Return what the peer's proposals are ranked by."""
+        return self.peer.ranking
+
+    def embed(self, image: ImageLike) -> NoReturn:
+        """Raise ValueError: the method has no vector per pixel."""
+        answers = "hierarchy, partition, propose, click and session"
+        raise cannot_answer(self.name, "embed", answers=answers)
+
+    def hierarchy(self, image: ImageLike) -> MergeTree:
+        """Return the method's tree."""
+        return self._last.get(checked_image(image), self.peer.tree)
+
+    def partition(self, image: ImageLike, regions: int) -> Int32[np.ndarray, "h w"]:
+        """Return the tree's partition into exactly `regions`."""
+        return self.hierarchy(image).partition(regions)
+
+    def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
+        """Return the regions of the tree, as the peer ranks them."""
+        return self.peer.propose(self.hierarchy(image), limit=limit)
+
+    def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
+        """Return the mask that the clicks describe, whatever their order."""
+        tree = self.hierarchy(image)
+        return self.peer.click(tree, some_clicks(clicks, tree.size_hw))
+
+    def session(
+        self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
+    ) -> ClickSession:
+        """Return clicks on the image to add, undo, save and load; no start mask can be given."""
+        return masks_only_session(self, checked_image(image), start)
 
 
 def masks_only_session(

@@ -1,19 +1,33 @@
 """Laws of every peer that answers clicks, and how peers are asked for by name."""
 
+import inspect
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
-from maskspace.peers import PEERS, Peer, find_peer
+from maskspace.config import keyword_options
+from maskspace.partition.merge_tree import MergeTree
+from maskspace.peers import PEERS, Peer, TreePeer, find_peer
 from maskspace.peers.flood_fill import flood_fill
-from maskspace.segmenter import PeerSegmenter, load
+from maskspace.segmenter import PeerSegmenter, TreePeerSegmenter, load
 from maskspace.types import Click, ClickAnswer, read_rgb
 
-CLICK_PEERS = [name for name, peer in PEERS.items() if peer.click is not None]
+#: Peers that answer from an image alone; gPb-OWT-UCM needs files.
+ALONE = [
+    name
+    for name, peer in PEERS.items()
+    if isinstance(peer, Peer) or inspect.Parameter.empty not in keyword_options(peer.tree).values()
+]
+CLICK_PEERS = [name for name in ALONE if PEERS[name].click is not None]
 
 
 def look(name: str, image: np.ndarray) -> ClickAnswer:
     """Return what a peer of this name answers clicks on the image by."""
     peer = find_peer(name)
+    if isinstance(peer, TreePeer):
+        return partial(peer.click, peer.tree(image))
     assert peer is not None and peer.click is not None
     return peer.click(image)
 
@@ -101,9 +115,31 @@ def test_an_image_is_looked_at_once_for_many_clicks(name, scene):
     assert len(images) == 2
 
 
+@pytest.mark.parametrize("name", [n for n in ALONE if isinstance(PEERS[n], TreePeer)])
+def test_one_tree_answers_every_question_on_an_image(name, scene):
+    peer = PEERS[name]
+    assert isinstance(peer, TreePeer)
+    images = []
+
+    def counted(image: np.ndarray) -> MergeTree:
+        images.append(image)
+        return peer.tree(image)
+
+    model = TreePeerSegmenter(name, replace(peer, tree=counted))
+    image, red, _ = scene
+    tree = model.hierarchy(image)
+    np.testing.assert_array_equal(model.partition(image, 3), tree.partition(3))
+    assert len(model.propose(image, limit=4)) == 4
+    assert model.click(image, [(22, 30, True)]).shape == red.shape
+    assert model.session(image).mask.shape == red.shape
+    assert len(images) == 1
+    with pytest.raises(ValueError, match=f"{name} cannot answer embed; it answers hierarchy"):
+        model.embed(image)
+
+
 def test_a_name_alone_is_the_peer_of_the_table_and_others_are_none():
-    for name, peer in PEERS.items():
-        assert find_peer(name) is peer
+    for name in ALONE:
+        assert find_peer(name) is PEERS[name]
     for name in ("student", "felzenszwal", "models:/x@champion", "student@a=1", ""):
         assert find_peer(name) is None
 
@@ -117,12 +153,23 @@ def test_options_of_a_name_are_the_functions_arguments(tolerance, scene):
 
 def test_a_function_without_an_option_of_the_name_does_not_answer(scene):
     both = find_peer("felzenszwalb@sigma=0.5,min_size=50")
-    assert both is not None and both.propose is not None and both.click is not None
+    assert isinstance(both, Peer) and both.propose is not None and both.click is not None
     clicks = load("felzenszwalb@scale=300")
     clicks.click(scene[0], [(20, 30, True)])
     with pytest.raises(ValueError, match=r"felzenszwalb@scale=300 cannot answer propose"):
         clicks.propose(scene[0])
     assert clicks.name == "felzenszwalb@scale=300"
+
+
+def test_the_ranking_that_a_name_asks_for_is_told():
+    for name, told in {
+        "felzenszwalb": "area, largest first",
+        "felzenszwalb@ranking=stability": "number of scales that give the region, then area",
+        "watershed": "persistence in the merge tree, times the root of the area",
+        "watershed@ranking=area,attribute=area": "area, largest first",
+        "slic-merging@level=0.2": "persistence in the merge tree, times the root of the area",
+    }.items():
+        assert load(name).ranking == told
 
 
 @pytest.mark.parametrize(
@@ -136,6 +183,15 @@ def test_a_function_without_an_option_of_the_name_does_not_answer(scene):
         ("random-walker@level=1", "option level: input should be less than 1"),
         ("grabcut@size=nan", "option size"),
         ("grabcut@max_side=8", "option max_side: input should be greater than or equal to 32"),
+        ("felzenszwalb@ranking=luck", "option ranking: .*'area'"),
+        ("watershed@ranking=stability", "option ranking: .*'persistence', 'area' or 'strength'"),
+        ("watershed@attribute=colour", "option attribute"),
+        ("watershed@scale=3", "unknown option 'scale'; watershed takes attribute, level, max_side"),
+        ("slic-merging@superpixels=0", "option superpixels"),
+        ("normalized-cuts@level=1.5", "option level"),
+        ("gpb-owt-ucm", "give gpb-owt-ucm@folder=...,images=...; these have no default"),
+        ("gpb-owt-ucm@folder=/", "give gpb-owt-ucm@folder=...,images=..."),
+        ("gpb-owt-ucm@folder=/nowhere,images=/", "option folder: path does not point to a dir"),
         ("flood-fill@", "expected NAME@OPTION=VALUE"),
         ("flood-fill@tolerance", "expected NAME@OPTION=VALUE"),
         ("flood-fill@tolerance=", "expected NAME@OPTION=VALUE"),

@@ -6,18 +6,31 @@ one run can compare values of a parameter, every value has a name of its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from inspect import Parameter
 from typing import TypeVar
 
 from maskspace.config import bind_texts, keyword_options
-from maskspace.peers.felzenszwalb import RANKING, felzenszwalb_proposals, felzenszwalb_regions
+from maskspace.partition.merge_tree import MergeTree
+from maskspace.peers.felzenszwalb import felzenszwalb_proposals, felzenszwalb_regions
 from maskspace.peers.flood_fill import flood_fill
+from maskspace.peers.gpb_owt_ucm import gpb_owt_ucm
 from maskspace.peers.grabcut import grabcut
+from maskspace.peers.normalized_cuts import normalized_cuts
 from maskspace.peers.random_walker import random_walker
+from maskspace.peers.rankings import RANKINGS
+from maskspace.peers.slic_merging import slic_merging
+from maskspace.peers.tree_answers import (
+    TreeClick,
+    TreeProposer,
+    ranked_regions,
+    regions_under,
+)
+from maskspace.peers.watershed import watershed
 from maskspace.types import ClickMethod, Proposer
 
 Method = TypeVar("Method", bound=Callable[..., object])
 
-__all__ = ["PEERS", "Peer", "find_peer"]
+__all__ = ["PEERS", "Peer", "TreePeer", "find_peer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,26 +45,73 @@ class Peer:
     ranking: str = "no proposals"
 
 
-def find_peer(name: str) -> Peer | None:
+@dataclass(frozen=True, kw_only=True)
+class TreePeer:
+    """A method that makes nested partitions of an image, from which everything else follows.
+
+    `tree` takes an image; its options that have no default must be given with the name. `ranking`
+    is what decides the order of its proposals, for tables.
+    """
+
+    tree: Callable[..., MergeTree]
+    propose: TreeProposer = ranked_regions
+    click: TreeClick = regions_under
+    ranking: str = RANKINGS["persistence"]
+
+
+def find_peer(name: str) -> Peer | TreePeer | None:
     """Return the peer of a name such as `flood-fill` or `flood-fill@tolerance=20`, or None.
 
-    Options are the keyword-only parameters of the functions that answer for the peer; a function
-    that lacks one of those given does not answer. Raises ValueError for an option that no function
-    has, and for a value that is none of its kind.
+    Options are the keyword-only parameters of the functions that answer for the peer. Where it has
+    a tree, each function takes those that it has; otherwise one that lacks one of those given does
+    not answer. Raises ValueError for an option that no function has or that is missing and has no
+    default, and for a value that is none of its kind.
     """
     base, at, text = name.partition("@")
     peer = PEERS.get(base)
-    if peer is None or not at:
-        return peer
-    options = _split(text, place=name)
+    if peer is None:
+        return None
+    options = _split(text, place=name) if at else {}
     for option in options.keys() - _known(peer):
         takes = ", ".join(sorted(_known(peer)))
         raise ValueError(f"{name}: unknown option {option!r}; {base} takes {takes}")
+    if isinstance(peer, TreePeer):
+        return _bound_tree(peer, options, place=name)
+    if not at:
+        return peer
     return replace(
         peer,
         propose=_bound(peer.propose, options, place=name),
         click=_bound(peer.click, options, place=name),
+        ranking=_ranking(peer, options),
     )
+
+
+def _bound_tree(peer: TreePeer, options: dict[str, str], *, place: str) -> TreePeer:
+    defaults = keyword_options(peer.tree)
+    missing = [name for name, value in defaults.items() if value is Parameter.empty]
+    if not options.keys() >= set(missing):
+        asked = ",".join(f"{name}=..." for name in missing)
+        raise ValueError(f"{place}: give {place.partition('@')[0]}@{asked}; these have no default")
+    if not options:
+        return peer
+
+    def share(function: Method) -> Method:
+        own = {k: v for k, v in options.items() if k in keyword_options(function)}
+        return bind_texts(function, own, place=place)
+
+    return replace(
+        peer,
+        tree=share(peer.tree),
+        propose=share(peer.propose),
+        click=share(peer.click),
+        ranking=_ranking(peer, options),
+    )
+
+
+def _ranking(peer: Peer | TreePeer, options: dict[str, str]) -> str:
+    """Return the ranking that the option of this name asks for, in words."""
+    return RANKINGS[options["ranking"]] if "ranking" in options else peer.ranking
 
 
 def _split(text: str, *, place: str) -> dict[str, str]:
@@ -65,9 +125,9 @@ def _split(text: str, *, place: str) -> dict[str, str]:
     return options
 
 
-def _known(peer: Peer) -> set[str]:
+def _known(peer: Peer | TreePeer) -> set[str]:
     """Return the options of a peer; the number of proposals is no choice of the name."""
-    functions = (peer.propose, peer.click)
+    functions = [peer.propose, peer.click, *([peer.tree] if isinstance(peer, TreePeer) else [])]
     return {name for f in functions if f for name in keyword_options(f)} - {"limit"}
 
 
@@ -77,11 +137,15 @@ def _bound(function: Method | None, options: dict[str, str], *, place: str) -> M
     return bind_texts(function, options, place=place)
 
 
-PEERS: dict[str, Peer] = {
+PEERS: dict[str, Peer | TreePeer] = {
     "felzenszwalb": Peer(
-        propose=felzenszwalb_proposals, click=felzenszwalb_regions, ranking=RANKING
+        propose=felzenszwalb_proposals, click=felzenszwalb_regions, ranking=RANKINGS["area"]
     ),
     "flood-fill": Peer(click=flood_fill),
+    "gpb-owt-ucm": TreePeer(tree=gpb_owt_ucm),
     "grabcut": Peer(click=grabcut),
+    "normalized-cuts": TreePeer(tree=normalized_cuts),
     "random-walker": Peer(click=random_walker),
+    "slic-merging": TreePeer(tree=slic_merging),
+    "watershed": TreePeer(tree=watershed),
 }

@@ -2,11 +2,15 @@
 
 Felzenszwalb and Huttenlocher 2004 (doi:10.1023/B:VISI.0000022288.19776.77), scikit-image's
 implementation. As proposals it is run at several scales, and the regions of all of them are ranked
-by area, largest first, for the method has no confidence; a click gives its region at one scale.
+by area, largest first, for the method has no confidence, or by how many scales agree on a region; a
+click gives its region at one scale. Regions are 8-connected, and of different scales they do not
+nest.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int, Int64, UInt8
@@ -17,8 +21,6 @@ from maskspace.masks import enlarge
 from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer, Proposals, shrink_image
 
-RANKING = "area, largest first"
-
 
 def felzenszwalb_proposals(
     image: UInt8[np.ndarray, "h w 3"],
@@ -28,29 +30,36 @@ def felzenszwalb_proposals(
     sigma: NonNegativeFloat = 0.8,
     min_size: PositiveInt = 20,
     max_side: Side = 1024,
+    ranking: Literal["area", "stability"] = "area",
 ) -> Proposals:
-    """Return up to `limit` regions of all scales without duplicates, largest first.
+    """Return up to `limit` regions of all scales without duplicates, best first.
 
     `scales` are the paper's k for 8-bit intensities: larger means fewer regions; `sigma` is the
     smoothing and `min_size` the smallest region in pixels. Images longer than `max_side` pixels
-    are segmented at that size. Scores are areas as fractions of the image.
+    are segmented at that size. Scores are areas as fractions of the image, or for "stability" the
+    share of the scales that give the region, ties to the larger one.
     """
     if limit < 1:
         raise ValueError(f"proposals: limit is at least 1; got {limit}")
     small = shrink_image(image, max_side=max_side)
     found: dict[bytes, Int64[np.ndarray, " p"]] = {}
+    times: Counter[bytes] = Counter()
     for scale in scales:
         labels = segment(small, scale=scale, sigma=sigma, min_size=min_size)
         for pixels in _regions(labels):
             found.setdefault(pixels.tobytes(), pixels)
-    largest = sorted(found.values(), key=len, reverse=True)[:limit]
-    masks = np.zeros((len(largest), *image.shape[:2]), bool)
-    for mask, pixels in zip(masks, largest, strict=True):
-        region = np.zeros(small.shape[:2], bool)
-        region.ravel()[pixels] = True
-        mask[:] = enlarge(region, mask.shape)
+            times[pixels.tobytes()] += 1
     num_pixels = small.shape[0] * small.shape[1]
-    return Proposals(masks, np.array([len(p) / num_pixels for p in largest], np.float32))
+    scores = {key: len(pixels) / num_pixels for key, pixels in found.items()}
+    if ranking == "stability":
+        scores = {key: times[key] / len(scales) for key in found}
+    best = sorted(found, key=lambda key: (scores[key], len(found[key])), reverse=True)[:limit]
+    masks = np.zeros((len(best), *image.shape[:2]), bool)
+    for mask, key in zip(masks, best, strict=True):
+        region = np.zeros(small.shape[:2], bool)
+        region.ravel()[found[key]] = True
+        mask[:] = enlarge(region, mask.shape)
+    return Proposals(masks, np.array([scores[key] for key in best], np.float32))
 
 
 def felzenszwalb_regions(
