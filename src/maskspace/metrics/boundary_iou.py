@@ -1,0 +1,57 @@
+"""Boundary IoU: IoU of the pixels of two masks that lie near their own boundaries.
+
+B. Cheng, R. Girshick, P. Dollár, A. Berg, A. Kirillov, 2021, arXiv 2103.16562, equation 3, with the
+width in their code: a share of the image's diagonal, rounded, at least one pixel. Distances are in
+steps to any of 8 neighbours, and what lies outside of the image is not of the mask.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from scipy import ndimage
+
+from maskspace import masks
+from maskspace.metrics.iou_table import iou_table
+
+#: Width of the band as a share of the image's diagonal, that of the paper.
+WIDTH = 0.02
+
+
+def inner_bands(
+    stack: Bool[np.ndarray, "n h w"], *, width: float = WIDTH
+) -> Bool[np.ndarray, "n h w"]:
+    """Return the pixels of each mask that are nearer to its outside than the width."""
+    pixels = max(1, round(width * math.hypot(*stack.shape[1:])))
+    bands = np.zeros_like(stack)
+    for mask, band, (x, y, w, h) in zip(stack, bands, masks.boxes_xywh(stack), strict=True):
+        crop = mask[y : y + h, x : x + w]
+        if crop.size:
+            core = ndimage.minimum_filter(
+                crop.view(np.uint8), size=2 * pixels + 1, mode="constant", cval=0
+            )
+            band[y : y + h, x : x + w] = crop & (core == 0)
+    return bands
+
+
+def boundary_iou_table(
+    predicted: Bool[np.ndarray, "n h w"],
+    true: Bool[np.ndarray, "m h w"],
+    *,
+    width: float = WIDTH,
+) -> Float64[np.ndarray, "n m"]:
+    """Return the boundary IoU of every pair; two empty masks have 0."""
+    return iou_table(inner_bands(predicted, width=width), inner_bands(true, width=width))
+
+
+def boundary_iou(
+    predicted: Bool[np.ndarray, "n h w"],
+    true: Bool[np.ndarray, "n h w"],
+    *,
+    width: float = WIDTH,
+) -> Float64[np.ndarray, " n"]:
+    """Return the boundary IoU of each predicted mask with its truth; NaN where both are empty."""
+    bands = inner_bands(predicted, width=width), inner_bands(true, width=width)
+    shared = (bands[0] & bands[1]).sum(axis=(1, 2))
+    union = (bands[0] | bands[1]).sum(axis=(1, 2))
+    return np.divide(shared, union, out=np.full(len(union), np.nan), where=union > 0)

@@ -1,0 +1,19 @@
+"""Dice coefficient of masks, L. R. Dice, 1945, doi:10.2307/1932409: 2 IoU / (1 + IoU)."""
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+
+def dice(
+    predicted: Bool[np.ndarray, "n h w"],
+    true: Bool[np.ndarray, "n h w"],
+    ignore: Bool[np.ndarray, "h w"] | None = None,
+) -> Float64[np.ndarray, " n"]:
+    """Return for each predicted mask twice what it shares with its truth over the sum of areas.
+
+    In [0, 1], ignored pixels left out; NaN where neither has a counted pixel, as `click_iou`.
+    """
+    counted = np.ones(true.shape[1:], bool) if ignore is None else ~ignore
+    shared = (predicted & true & counted).sum(axis=(1, 2))
+    total = (predicted & counted).sum(axis=(1, 2)) + (true & counted).sum(axis=(1, 2))
+    return np.divide(2 * shared, total, out=np.full(len(total), np.nan), where=total > 0)

@@ -1,0 +1,55 @@
+"""Accuracy of class maps, from one table of classes that adds up over images.
+
+J. Long, E. Shelhamer, T. Darrell, 2015, arXiv 1411.4038, section 5: pixel accuracy, its mean over
+classes, and mean IoU.
+"""
+
+import numpy as np
+from jaxtyping import Int, Int64
+
+
+def class_counts(
+    predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"], *, classes: int
+) -> Int64[np.ndarray, "c c"]:
+    """Return the pixels of each true class (row) predicted as each class (column), from 1.
+
+    Pixels that the truth leaves unlabelled (0) are not counted; a predicted 0 counts as a miss: it
+    has the first column, as the unlabelled truth has the first row, which stays empty. Tables of
+    images add up. Raises ValueError for a class beyond `classes`.
+    """
+    highest = max(int(predicted.max(initial=0)), int(true.max(initial=0)))
+    lowest = min(int(predicted.min(initial=0)), int(true.min(initial=0)))
+    if highest > classes or lowest < 0:
+        raise ValueError(f"classes {lowest}..{highest} in a map; they lie in 0..{classes}")
+    width = classes + 1
+    counted = true != 0
+    cells = true[counted].astype(np.int64) * width + predicted[counted]
+    return np.bincount(cells, minlength=width * width).reshape(width, width).astype(np.int64)
+
+
+def pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
+    """Return the share in [0, 1] of counted pixels whose class is right."""
+    return float(np.trace(counts) / _total(counts))
+
+
+def mean_pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
+    """Return the mean over the classes of the truth of the share of their pixels that is right."""
+    _total(counts)
+    areas = counts.sum(axis=1)
+    present = areas > 0
+    return float((np.diag(counts)[present] / areas[present]).mean())
+
+
+def mean_class_iou(counts: Int64[np.ndarray, "c c"]) -> float:
+    """Return the mean IoU over the classes that the truth or the prediction holds."""
+    _total(counts)
+    union = (counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts))[1:]
+    present = union > 0
+    return float((np.diag(counts)[1:][present] / union[present]).mean())
+
+
+def _total(counts: Int64[np.ndarray, "c c"]) -> int:
+    total = int(counts.sum())
+    if total == 0:
+        raise ValueError("no labelled pixel in any image; accuracy needs one or more")
+    return total
