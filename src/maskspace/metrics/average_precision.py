@@ -1,0 +1,106 @@
+"""Mask AP as COCO defines it: the area under precision against recall, mean over IoU thresholds.
+
+T.-Y. Lin et al., Microsoft COCO, 2014, arXiv 1405.0312; pycocotools' COCOeval with iouType "segm",
+without crowds. Precision at a recall is the best at that recall or a higher one, read at 101
+recalls. Of a class of size, truths of other sizes take part without counting: a proposal that
+takes one, or takes none and is of another size itself, is neither right nor wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64
+
+from maskspace import masks
+from maskspace.metrics.iou_table import iou_table
+from maskspace.metrics.recall import THRESHOLDS, UNMATCHED, greedy_matches
+from maskspace.metrics.sizes import in_size
+
+#: COCO's recalls at which precision is read.
+RECALLS: Float64[np.ndarray, " r"] = np.linspace(0, 1, 101)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredMatches:
+    """One image and class: whether each proposal, best first, is right, and whether it counts.
+
+    By IoU threshold; `truths` is the number of those that count.
+    """
+
+    scores: Float64[np.ndarray, " n"]
+    right: Bool[np.ndarray, "t n"]
+    counted: Bool[np.ndarray, "t n"]
+    truths: int
+
+
+def scored_matches(
+    predicted: Bool[np.ndarray, "n h w"],
+    scores: Float[np.ndarray, " n"],
+    true: Bool[np.ndarray, "m h w"],
+    *,
+    limit: int = 100,
+    size: str = "all",
+) -> ScoredMatches:
+    """Return what an image adds to the average precision of a class.
+
+    Of equal scores the first is better; `limit` is COCO's maxDets, `size` one of `sizes.SIZES`.
+    """
+    order = np.argsort(-scores, kind="stable")[:limit]
+    chosen = predicted[order]
+    inside = in_size(masks.areas(true), size)
+    iou = iou_table(chosen, true)
+    right = _matched(greedy_matches(iou[:, inside]), len(order))
+    counted = right.copy()
+    for threshold, row in zip(THRESHOLDS, counted, strict=True):
+        left = np.where(row[:, None], 0.0, iou[:, ~inside])
+        elsewhere = _matched(greedy_matches(left, np.array([threshold])), len(order))[0]
+        row |= ~elsewhere & in_size(masks.areas(chosen), size)
+    return ScoredMatches(
+        scores=scores[order].astype(np.float64),
+        right=right,
+        counted=counted,
+        truths=int(inside.sum()),
+    )
+
+
+def precision_at_recall(images: Sequence[ScoredMatches]) -> Float64[np.ndarray, "t r"]:
+    """Return the precision of a class at COCO's thresholds and recalls, over images.
+
+    0 at recalls that are not reached. Raises ValueError if no image has a truth.
+    """
+    truths = sum(image.truths for image in images)
+    if truths == 0:
+        raise ValueError("no true mask in any image; precision needs one or more")
+    order = np.argsort(-np.concatenate([image.scores for image in images]), kind="stable")
+    right = np.concatenate([image.right for image in images], axis=1)[:, order]
+    counted = np.concatenate([image.counted for image in images], axis=1)[:, order]
+    hits, tried = np.cumsum(right, axis=1), np.cumsum(counted, axis=1)
+    precision = hits / np.maximum(tried, 1)
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    table = np.zeros((len(THRESHOLDS), len(RECALLS)))
+    for row, recall, curve in zip(table, hits / truths, best, strict=True):
+        reached = np.searchsorted(recall, RECALLS, side="left")
+        row[reached < len(curve)] = curve[reached[reached < len(curve)]]
+    return table
+
+
+def average_precision(images: Sequence[ScoredMatches]) -> float:
+    """Return COCO's AP of a class over images, in [0, 1]."""
+    return float(precision_at_recall(images).mean())
+
+
+def mean_average_precision(classes: Sequence[Sequence[ScoredMatches]]) -> float:
+    """Return the mean of `average_precision` over the classes that have a truth."""
+    present = [images for images in classes if any(image.truths for image in images)]
+    if not present:
+        raise ValueError("no class has a true mask; precision needs one or more")
+    return sum(map(average_precision, present)) / len(present)
+
+
+def _matched(ranks: Int64[np.ndarray, "t m"], number: int) -> Bool[np.ndarray, "t n"]:
+    """Return the proposals that took a truth, given the ranks of those that took each."""
+    matched = np.zeros((len(ranks), number), bool)
+    threshold, truth = np.nonzero(ranks != UNMATCHED)
+    matched[threshold, ranks[threshold, truth]] = True
+    return matched
