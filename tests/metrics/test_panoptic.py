@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -30,6 +30,7 @@ def by_hand(predicted, true, predicted_classes, true_classes, classes):
     return counts
 
 
+@settings(max_examples=40)
 @given(MAPS, MAPS, st.booleans())
 def test_counts_are_those_of_the_definition(predicted, true, swap):
     found_classes = {1: 1, 2: 0, 3: 1} if swap else CLASSES
@@ -41,6 +42,7 @@ def test_counts_are_those_of_the_definition(predicted, true, swap):
     np.testing.assert_allclose(np.array(rows), expected)
 
 
+@settings(max_examples=20)
 @given(MAPS)
 def test_perfect_is_one_and_names_do_not_matter(true):
     true[0, 0] = 1
