@@ -53,3 +53,21 @@ def test_a_click_gives_the_region_under_it_at_its_scale():
     np.testing.assert_array_equal(both, regions[first] | regions[second])
     less = answer([Click(5, 5), Click(75, 55), Click(6, 6, positive=False)])
     np.testing.assert_array_equal(less, regions[second])
+
+
+def test_the_ranking_by_stability_counts_the_scales_that_give_a_region():
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.integers(0, 256, (6, 8, 3)), np.ones((10, 10, 1))).astype(np.uint8)
+    scales = (100.0, 400.0, 1600.0, 6400.0)
+    known = [
+        {mask.tobytes() for mask in felzenszwalb_proposals(image, scales=(k,), limit=1000).masks}
+        for k in scales
+    ]
+    found = felzenszwalb_proposals(image, scales=scales, limit=1000, ranking="stability")
+    times = [sum(mask.tobytes() in one for one in known) for mask in found.masks]
+    np.testing.assert_allclose(found.scores, np.array(times) / len(scales))
+    assert len(set(times)) > 1
+    order = list(zip(times, areas(found.masks), strict=True))
+    assert order == sorted(order, reverse=True)
+    by_area = felzenszwalb_proposals(image, scales=scales, limit=1000)
+    assert {m.tobytes() for m in by_area.masks} == {m.tobytes() for m in found.masks}
