@@ -97,6 +97,15 @@ def test_runs_paint_the_masks(stack):
     np.testing.assert_array_equal(painted.reshape(stack.shape), stack)
 
 
+@pytest.mark.parametrize("block", [1, 3, 5, 12, 100])
+def test_blocks_without_pixels_are_left_out_of_no_mask(block, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", block)
+    generator = np.random.default_rng(block)
+    stack = generator.random((30, 4, 9)) < generator.choice([0, 0.03, 0.3, 1], (30, 1, 1))
+    np.testing.assert_array_equal(iou_table(stack, stack[:7]), by_pixels(stack, stack[:7]))
+    assert scan_runs(stack).areas().tolist() == masks.areas(stack).tolist()
+
+
 def test_views_that_are_not_contiguous_count_the_same():
     generator = np.random.default_rng(2)
     predicted, true = blobs(generator, 20)[:, ::2, ::-1], blobs(generator, 8)[:, ::2, ::-1]

@@ -18,6 +18,7 @@ from maskspace.rle import Runs, decode_runs
 
 _CELLS = 2**15  # of truths that cut the image into more, halves are measured on their own
 _AT_ONCE = 2**16  # pieces of runs that are held at a time: they stay cached
+_BLOCK = 2**14  # pixels that are looked at together for whether a mask has any
 _ROWS = 64  # masks that are counted at a time
 _NOISE = 16  # pixels a run below which products of dense masks are quicker
 _BITS = 32  # truths that one pass over the intervals tells apart
@@ -56,12 +57,29 @@ def scan_runs(stack: Bool[np.ndarray, "n h w"]) -> Runs:
     borders = [np.zeros(0, np.int64)]
     for mask in stack:
         flat = mask.reshape(-1)
-        changes[0], changes[-1] = flat[0], flat[-1]
-        np.not_equal(flat[1:], flat[:-1], out=changes[1:-1])
-        borders.append(np.flatnonzero(changes))
+        first, end = _occupied(flat)
+        if first == end:
+            borders.append(np.zeros(0, np.int64))
+            continue
+        part, change = flat[first:end], changes[: end - first + 1]
+        change[0], change[-1] = part[0], part[-1]
+        np.not_equal(part[1:], part[:-1], out=change[1:-1])
+        borders.append(np.flatnonzero(change) + first)
     owner = np.repeat(np.arange(len(stack)), [len(border) // 2 for border in borders[1:]])
     starts, ends = np.concatenate(borders).reshape(-1, 2).T
     return Runs(len(stack), owner, starts, ends - starts)
+
+
+def _occupied(flat: Bool[np.ndarray, " p"]) -> tuple[int, int]:
+    """Return positions between which all of a mask lies, borders of blocks; equal if it is empty.
+
+    Looking for it is four times quicker than looking for borders.
+    """
+    whole = len(flat) // _BLOCK * _BLOCK
+    blocks = np.flatnonzero(flat[:whole].reshape(-1, _BLOCK).any(axis=1))
+    first = int(blocks[0]) * _BLOCK if len(blocks) else whole
+    end = (int(blocks[-1]) + 1) * _BLOCK if len(blocks) else whole
+    return first, len(flat) if flat[whole:].any() else end
 
 
 @dataclass(frozen=True, eq=False)
