@@ -32,11 +32,12 @@ LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One named curve or cloud of points of a plot."""
+    """One named curve or cloud of points of a plot; a curve may lie in a band of low and high."""
 
     label: str
     x: Sequence[int | float]
     y: Sequence[int | float]
+    band: Sequence[tuple[float, float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +255,9 @@ def plot_curves(
             axis.plot(
                 line.x, line.y, marker="o", markersize=4, color=colors[line.label], label=label
             )
+            if line.band:
+                low, high = zip(*line.band, strict=True)
+                axis.fill_between(line.x, low, high, color=colors[line.label], alpha=0.15, lw=0)
         ticks = sorted({value for line in lines for value in line.x})
         if logarithmic:
             axis.set_xscale("log")

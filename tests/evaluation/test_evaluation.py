@@ -12,8 +12,9 @@ from PIL import Image
 from maskspace import masks
 from maskspace.evaluation import evaluate_models
 
-FILES = {"metrics.json", "table.txt", "curves.csv", "clicks.csv", "per_image.csv", "curve.png",
-         "per_sample.csv", "scatter.png", "gallery.png", "cases.png", "clicks.png"}  # fmt: skip
+FILES = {"metrics.json", "table.txt", "curves.csv", "clicks.csv", "comparisons.csv",
+         "per_image.csv", "per_sample.csv", "curve.png", "clicks.png", "scatter.png",
+         "gallery.png", "cases.png"}  # fmt: skip
 
 
 def read_csv(path):
@@ -108,6 +109,7 @@ def test_order_of_images_and_of_workers_changes_nothing(samples, models, config,
         "metrics.json",
         "curves.csv",
         "clicks.csv",
+        "comparisons.csv",
         "per_sample.csv",
         "scatter.png",
         "curve.png",

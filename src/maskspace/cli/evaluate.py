@@ -20,7 +20,8 @@ def add(command: argparse.ArgumentParser) -> None:
     """Give a parser its options."""
     command.description = (
         "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, clicks.csv, "
-        "per_image.csv, per_sample.csv and plots. IoU and recall are in [0, 1]; masks of fewer "
+        "comparisons.csv (pairs of models, with intervals over images), per_image.csv, "
+        "per_sample.csv and plots. IoU and recall are in [0, 1]; masks of fewer "
         "than 256 pixels are ignored, unless the protocol says otherwise. A run that was broken "
         "off goes on where it was."
     )

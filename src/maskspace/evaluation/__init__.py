@@ -9,6 +9,7 @@ from maskspace.evaluation import click_report, curves
 from maskspace.evaluation.cases import write_cases
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.gallery import write_gallery
+from maskspace.evaluation.intervals import comparisons
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import MapUnits, Row, measure_rows
 from maskspace.evaluation.summary import Metrics, collapse_lines, summarize
@@ -30,13 +31,13 @@ def evaluate_models(
 ) -> dict[str, dict[str, Metrics]]:
     """Measure every model on every dataset; return dataset -> model -> metric.
 
-    Writes `metrics.json`, `table.txt`, `curves.csv`, `clicks.csv`, `per_image.csv`,
-    `per_sample.csv`, `curve.png`, `clicks.png`, `scatter.png`, `gallery.png` and `cases.png` in the
-    folder `out`, each whole or not at all. `work` keeps the rows of finished images (see
-    `measure_rows`). Models whose output is constant are named on stderr. Datasets are gone through
-    again for what is shown. `ranking` says what a model's proposals are ranked by, where its own
-    `ranking` does not. Raises ValueError, naming the image, for one that cannot be read or whose
-    masks have another size.
+    Writes `metrics.json`, `table.txt`, `curves.csv`, `clicks.csv`, `comparisons.csv`,
+    `per_image.csv`, `per_sample.csv`, `curve.png`, `clicks.png`, `scatter.png`, `gallery.png` and
+    `cases.png` in the folder `out`, each whole or not at all. `work` keeps the rows of finished
+    images (see `measure_rows`). Models whose output is constant are named on stderr. Datasets are
+    gone through again for what is shown. `ranking` says what a model's proposals are ranked by,
+    where its own `ranking` does not. Raises ValueError, naming the image, for one that cannot be
+    read or whose masks have another size.
     """
     ranking = {name: model.ranking for name, model in models.items()} | dict(ranking or {})
     metrics: dict[str, dict[str, Metrics]] = {}
@@ -76,6 +77,15 @@ def _write(
     ]
     curves.write_curves(out / "curves.csv", metrics)
     curves.write_per_image(out / "per_image.csv", rows, count=count, run=run)
+    curves.write_comparisons(
+        out / "comparisons.csv",
+        {
+            dataset: comparisons(
+                [row for row in rows if row.dataset == dataset], seed=config.interactive.seed
+            )
+            for dataset in datasets
+        },
+    )
     click_report.write_per_sample(out / "per_sample.csv", rows, config=config.interactive)
     click_report.write_click_curves(out / "clicks.csv", metrics)
     curves.write_text(out / "table.txt", report(metrics))

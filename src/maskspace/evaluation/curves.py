@@ -5,9 +5,11 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from maskspace import pictures
+from maskspace.evaluation.intervals import Comparison
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.summary import Metrics, zero_shot_against_click
 
@@ -30,15 +32,32 @@ def write_metrics(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> N
 
 
 def write_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
-    """Write a CSV with one line a dataset, model and budget of proposals."""
+    """Write a CSV with one line a dataset, model and budget of proposals.
+
+    `low` and `high` are the 95 % interval over images, empty where there is none.
+    """
     write_csv(
         path,
-        ("dataset", "model", "proposals", "mean_best_iou"),
+        ("dataset", "model", "proposals", "mean_best_iou", "low", "high"),
         (
-            (dataset, model, count, value)
+            (dataset, model, count, value, *(_bounds(values, count) or ("", "")))
             for dataset, models in metrics.items()
             for model, values in models.items()
             for count, value in _curve(values)
+        ),
+    )
+
+
+def write_comparisons(path: Path, compared: Mapping[str, Iterable[Comparison]]) -> None:
+    """Write a CSV with one line a dataset, mean over masks and pair of models."""
+    names = [field.name for field in fields(Comparison)]
+    write_csv(
+        path,
+        ("dataset", *names),
+        (
+            (dataset, *(getattr(one, name) for name in names))
+            for dataset, found in compared.items()
+            for one in found
         ),
     )
 
@@ -94,13 +113,17 @@ def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
 
 
 def plot_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
-    """Write a PNG: mean best IoU against the number of proposals, one panel a dataset."""
+    """Write a PNG: mean best IoU against the number of proposals, one panel a dataset.
+
+    Bands are 95 % intervals over images.
+    """
     panels = {
         dataset: [
             pictures.Line(
                 label=f"{model} (by {values['ranking']})",
                 x=[count for count, _ in _curve(values)],
                 y=[value for _, value in _curve(values)],
+                band=_band(values),
             )
             for model, values in models.items()
             if "ranking" in values
@@ -150,6 +173,17 @@ def _curve(values: Metrics) -> list[tuple[int, float]]:
         for name, value in values.items()
         if name.startswith(CURVE) and isinstance(value, float)
     ]
+
+
+def _bounds(values: Metrics, count: int) -> tuple[float, float] | None:
+    intervals = values.get("interval_95")
+    found = intervals.get(f"{CURVE}{count}") if isinstance(intervals, dict) else None
+    return None if found is None else (found["low"], found["high"])
+
+
+def _band(values: Metrics) -> list[tuple[float, float]] | None:
+    bounds = [_bounds(values, count) for count, _ in _curve(values)]
+    return None if None in bounds else [pair for pair in bounds if pair is not None]
 
 
 def number(value: object) -> str:

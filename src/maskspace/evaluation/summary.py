@@ -7,9 +7,11 @@ import numpy as np
 
 from maskspace.evaluation.click_summary import click_metrics
 from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.intervals import intervals
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.zero_shot import pooled_recall
 from maskspace.metrics.correlation import pearson, spearman
+from maskspace.metrics.sizes import SIZES, in_size
 
 Metrics = dict[str, object]
 
@@ -48,6 +50,7 @@ def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) 
         **_proposal_metrics(seen, not_answered),
         **click_metrics(seen, config.interactive, not_answered),
         **_feature_metrics(seen, not_answered, config.collapse_std),
+        "interval_95": intervals(seen, seed=config.interactive.seed),
     }
     if "propose" not in not_answered:
         metrics["ranking"] = ranking
@@ -81,7 +84,27 @@ def _proposal_metrics(rows: Sequence[Row], not_answered: Mapping[str, str]) -> M
         f"ar_{count}": pooled_recall(sum(row.matched[count] for row in rows), masks)
         for count in rows[0].matched
     }
-    return {**best, **recall, "proposals": _mean(float(row.proposals or 0) for row in rows)}
+    return {
+        **best,
+        **recall,
+        "proposals": _mean(float(row.proposals or 0) for row in rows),
+        "mean_best_iou_by_size": _by_size(rows),
+    }
+
+
+def _by_size(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Return for each budget the mean over the masks of each of COCO's sizes that there are."""
+    areas = np.array([area for row in rows for area in row.areas], np.int64)
+    sizes = {size: np.flatnonzero(in_size(areas, size)) for size in SIZES}
+    found = {}
+    for count in rows[0].best_iou:
+        best = [value for row in rows for value in row.best_iou[count]]
+        found[count] = {
+            size: _mean(best[index] for index in of_size)
+            for size, of_size in sizes.items()
+            if len(of_size)
+        }
+    return found
 
 
 def _feature_metrics(

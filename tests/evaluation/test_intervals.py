@@ -1,0 +1,103 @@
+"""Laws of the intervals: they hold the mean, and a comparison is the other's opposite."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from maskspace.evaluation.config import PROTOCOLS
+from maskspace.evaluation.intervals import comparisons, intervals
+from maskspace.evaluation.rows import Row
+from maskspace.evaluation.summary import summarize
+
+
+def rows_of(model, *, shift=0.0, images=12, seed=0):
+    """Images of 1 to 5 masks, and one without."""
+    random = np.random.default_rng(seed)
+    found = [Row(dataset="d", model=model, key="none", masks=0, masks_too_small=1)]
+    for index in range(images):
+        masks = int(random.integers(1, 6))
+        clicked, best = random.random((2, masks)) * 0.8 + shift
+        found.append(
+            Row(
+                dataset="d",
+                model=model,
+                key=f"{index:03}",
+                masks=masks,
+                masks_too_small=0,
+                proposals=3,
+                best_iou={"1": (best / 2).tolist(), "5": best.tolist()},
+                matched={"1": 0},
+                areas=random.integers(300, 20_000, masks).tolist(),
+                click_ious={"center": [[iou] for iou in clicked.tolist()]},
+                not_answered={"embed": "no"},
+            )
+        )
+    return found
+
+
+def summary(rows):
+    return summarize(rows, config=PROTOCOLS["maskspace"], ranking={"m": "score", "n": "score"})
+
+
+def test_intervals_hold_the_means_and_every_mean_has_one():
+    values = summary(rows_of("m"))["m"]
+    found = values["interval_95"]
+    assert set(found) == {"miou_at_1_center", "mean_best_iou_1", "mean_best_iou_5"}
+    for name, bounds in found.items():
+        assert bounds["low"] < values[name] < bounds["high"]
+    order = np.random.default_rng(1).permutation(13)
+    rows = rows_of("m")
+    assert intervals([rows[i] for i in order], seed=0) == intervals(rows, seed=0)
+
+
+def test_an_interval_needs_two_images():
+    assert summary(rows_of("m", images=1))["m"]["interval_95"] == {}
+    assert not list(comparisons(rows_of("m", images=1) + rows_of("n", images=1), seed=0))
+
+
+def test_a_comparison_is_the_opposite_of_the_other_way_round():
+    first, second = rows_of("m", shift=0.1), rows_of("n", seed=3)
+    second = [
+        replace(b, masks=a.masks, **same_masks(a, b)) for a, b in zip(first, second, strict=True)
+    ]
+    forth, back = (
+        list(comparisons(first + second, seed=0)),
+        list(comparisons(second + first, seed=0)),
+    )
+    for one, other in zip(forth, back, strict=True):
+        assert (one.model, one.other, one.measure) == (other.other, other.model, other.measure)
+        assert one.difference == pytest.approx(-other.difference)
+        assert one.low == pytest.approx(-other.high)
+        assert one.p_value == other.p_value
+
+
+def same_masks(a, b):
+    """The answers of `b`, as many as the masks of `a`."""
+    values = np.resize([iou[0] for iou in b.click_ious.get("center", [[0.0]])], a.masks)
+    return {
+        "areas": a.areas,
+        "click_ious": {"center": [[iou] for iou in values.tolist()]} if a.masks else {},
+        "best_iou": {"1": (values / 2).tolist(), "5": values.tolist()} if a.masks else {},
+    }
+
+
+def test_a_model_does_not_differ_from_itself_and_a_constant_gain_is_certain():
+    same = rows_of("m") + [replace(row, model="n") for row in rows_of("m")]
+    assert all(one.difference == 0 and one.p_value == 1 for one in comparisons(same, seed=0))
+    better = rows_of("m", shift=0.1) + [replace(row, model="n") for row in rows_of("m")]
+    for one in comparisons(better, seed=0):
+        gain = 0.05 if one.measure == "mean_best_iou_1" else 0.1
+        assert one.low == pytest.approx(gain) and one.high == pytest.approx(gain)
+        assert one.p_value < 0.001
+
+
+def test_sizes_share_the_masks_between_them():
+    rows = rows_of("m")
+    values = summary(rows)["m"]
+    areas = np.array([area for row in rows for area in row.areas])
+    best = np.array([iou for row in rows for iou in row.best_iou.get("5", [])])
+    by_size = values["mean_best_iou_by_size"]["5"]
+    assert by_size["all"] == values["mean_best_iou_5"]
+    assert by_size["small"] == pytest.approx(best[areas <= 32**2].mean())
+    assert by_size["large"] == pytest.approx(best[areas >= 96**2].mean())
