@@ -346,6 +346,12 @@ class PeerSegmenter:
             raise self._cannot("propose")
         return self.peer.propose(checked_image(image), limit=limit)
 
+    def scales(self, image: ImageLike, counts: Sequence[int]) -> Iterator[Int32[np.ndarray, "h w"]]:
+        """Yield the method's partitions, one a scale of its own; `counts` are not read."""
+        if self.peer.scales is None:
+            raise self._cannot("partition")
+        yield from self.peer.scales(checked_image(image))
+
     def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
         """Return the mask that the clicks describe, whatever their order."""
         if self.peer.click is None:
@@ -393,6 +399,14 @@ class TreePeerSegmenter:
     def partition(self, image: ImageLike, regions: int) -> Int32[np.ndarray, "h w"]:
         """Return the tree's partition into exactly `regions`."""
         return self.hierarchy(image).partition(regions)
+
+    def scales(self, image: ImageLike, counts: Sequence[int]) -> Iterator[Int32[np.ndarray, "h w"]]:
+        """Yield the cuts at the peer's heights, or the partitions into `counts` regions."""
+        tree = self.hierarchy(image)
+        for height in self.peer.heights:
+            yield tree.cut(height)
+        if not self.peer.heights:
+            yield from (tree.partition(min(count, tree.max_regions)) for count in counts)
 
     def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
         """Return the regions of the tree, as the peer ranks them."""

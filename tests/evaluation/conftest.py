@@ -117,6 +117,7 @@ def config():
         min_area=100,
         proposal_counts=(1, 5, 50),
         recall_counts=(1, 10, 100),
+        region_counts=(1, 2, 4),
         interactive=replace(
             OWN_PROTOCOL, first_clickers=("center", "random"), max_clicks=3, cases=1
         ),

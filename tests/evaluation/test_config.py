@@ -26,7 +26,7 @@ def test_the_repositorys_sections_load():
 @pytest.mark.parametrize(
     ("key", "value"),
     [("proposal_counts", ()), ("proposal_counts", (2, 1)), ("recall_counts", (0,)),
-     ("min_area", 0), ("limit", 0)],
+     ("region_counts", (3, 2)), ("min_area", 0), ("limit", 0)],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_refused(config, key, value):
     with pytest.raises(ValueError, match=key):

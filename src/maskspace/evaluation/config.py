@@ -117,8 +117,10 @@ class EvaluateConfig:
     """How models are measured.
 
     `limit` images of each dataset at most (None: all); truths of fewer than `min_area` pixels are
-    left out; budgets `proposal_counts` of the curve and `recall_counts` of COCO's AR; features
-    whose standard deviation is below `collapse_std` are a constant output; the gallery shows the
+    left out; budgets `proposal_counts` of the curve and `recall_counts` of COCO's AR; a tree is cut
+    into `region_counts` regions for covering, Rand index and variation of information, which are
+    not measured without any; features whose standard deviation is below `collapse_std` are a
+    constant output; the gallery shows the
     first `gallery_images` of each dataset.
     """
 
@@ -126,6 +128,7 @@ class EvaluateConfig:
     min_area: int
     proposal_counts: tuple[int, ...]
     recall_counts: tuple[int, ...]
+    region_counts: tuple[int, ...]
     interactive: InteractiveConfig
     collapse_std: float
     gallery_images: int
@@ -134,7 +137,7 @@ class EvaluateConfig:
         """Refuse what cannot be measured."""
         if not self.proposal_counts:
             raise ValueError("proposal_counts: the curve needs one budget or more")
-        for name in ("proposal_counts", "recall_counts"):
+        for name in ("proposal_counts", "recall_counts", "region_counts"):
             counts = getattr(self, name)
             if any(count < 1 for count in counts) or sorted(set(counts)) != list(counts):
                 raise ValueError(f"{name}: budgets are 1 or more and ascending; got {counts}")
@@ -185,6 +188,8 @@ SEGNEXT_PROTOCOL = replace(
     max_clicks=20,
     target_iou=1.01,
 )
+#: Numbers of regions that trees are cut into: about evenly spread in their logarithm.
+REGION_COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 65, 80, 100, 150, 200, 300)
 #: What `maskspace evaluate` measures, by the name of a protocol. A mask without a pixel is left out
 #: of the published one too: there its IoU is 0/0.
 PROTOCOLS: Mapping[str, EvaluateConfig] = {
@@ -193,6 +198,7 @@ PROTOCOLS: Mapping[str, EvaluateConfig] = {
         min_area=min_area,
         proposal_counts=(1, 2, 5, 10, 20, 50, 100),
         recall_counts=(1, 10, 100),
+        region_counts=REGION_COUNTS,
         interactive=interactive,
         collapse_std=1e-3,
         gallery_images=6,
@@ -246,6 +252,7 @@ class SelectConfig:
             min_area=self.min_area,
             proposal_counts=(self.proposals,),
             recall_counts=(),
+            region_counts=(),
             interactive=replace(OWN_PROTOCOL, first_clickers=(), clickers=()),
             collapse_std=0.0,
             gallery_images=0,

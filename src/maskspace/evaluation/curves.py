@@ -22,6 +22,9 @@ COLUMNS = {
     "mean_best_iou_50": "best@50",
     "ar_10": "AR@10",
     "ar_100": "AR@100",
+    "covering_ods": "cover ODS",
+    "covering_ois": "OIS",
+    "covering_best": "best",
     "feature_std": "std",
 }
 
@@ -82,7 +85,8 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
     """Return the main numbers as a table in plain text, with what each ranking means below it.
 
     mIoU@1 of centre and of random clicks, mean best IoU and COCO's AR of a number of proposals,
-    standard deviation of the features. A dash stands where a model does not answer; the reasons are
+    covering of partitions at one scale for all images, for each and for each region, standard
+    deviation of the features. A dash stands where a model does not answer; the reasons are
     in metrics.json.
     """
     columns = [c for c in COLUMNS if any(c in v for m in metrics.values() for v in m.values())]

@@ -1,6 +1,6 @@
 """What evaluation asks of a model; what it cannot answer, it refuses with a ValueError."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +12,11 @@ from maskspace.types import Click, Embedding, Proposals
 @runtime_checkable
 class Tree(Protocol):
     """Nested partitions of one image."""
+
+    @property
+    def max_regions(self) -> int:
+        """Return the most regions that there are."""
+        ...
 
     def partition(self, regions: int, /) -> Int32[np.ndarray, "h w"]:
         """Return the partition to exactly `regions` regions."""
@@ -43,6 +48,20 @@ class Model(Protocol):
         self, image: UInt8[np.ndarray, "h w 3"], /, clicks: Sequence[Click]
     ) -> Bool[np.ndarray, "h w"]:
         """Return the mask of the object that the clicks mark together, cut at 0.5."""
+        ...
+
+
+@runtime_checkable
+class ScaledModel(Protocol):
+    """A model whose partitions come by scales of its own, or in a way of its own."""
+
+    def scales(
+        self, image: UInt8[np.ndarray, "h w 3"], /, counts: Sequence[int]
+    ) -> Iterable[Int32[np.ndarray, "h w"]]:
+        """Return partitions, as many for every image; `counts` are the regions of those of a tree.
+
+        Labels are 1 and more.
+        """
         ...
 
 

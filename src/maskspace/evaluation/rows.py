@@ -18,6 +18,7 @@ from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.interactive import Clicked, click_masks
 from maskspace.evaluation.model import Model, ProbabilityModel
+from maskspace.evaluation.regions import measure_regions
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.evaluation.zero_shot import zero_shot
 from maskspace.types import Embedding, Sample
@@ -31,7 +32,8 @@ class Row:
     image that are not ignored. `best_iou` maps a budget to the best IoU of each mask, `matched` a
     budget to COCO's matches over ten thresholds; the rest is of `Clicked`, and `combines` says
     whether the model combined clicks in its own way. What the model could not answer is absent
-    there and stands in `not_answered` with the reason. `seconds` is the time of its answers.
+    there and stands in `not_answered` with the reason. `regions` is of `measure_regions`. `seconds`
+    is the time of its answers.
     """
 
     dataset: str
@@ -50,6 +52,7 @@ class Row:
     click_ious: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     changes: Mapping[str, Sequence[Sequence[Sequence[int]]]] = field(default_factory=dict)
     best_level: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    regions: Mapping[str, Sequence[float]] | None = None
     combines: bool = False
     not_answered: Mapping[str, str] = field(default_factory=dict)
 
@@ -121,6 +124,7 @@ def _measure(dataset: str, name: str, model: Model, truth: Truth, config: Evalua
     embedding = asked.ask("embed", lambda: model.embed(truth.image))
     spread = None if embedding is None else feature_std(embedding)
     count, best, matched = _proposed(dataset, name, model, truth, config, asked)
+    regions = measure_regions(model, truth, counts=config.region_counts, asked=asked)
     clicked: Clicked = click_masks(model, truth, config.interactive, asked)
     return Row(
         dataset=dataset,
@@ -139,6 +143,7 @@ def _measure(dataset: str, name: str, model: Model, truth: Truth, config: Evalua
         click_ious=clicked.ious,
         changes=clicked.changes,
         best_level=clicked.best_level,
+        regions=regions,
         combines=not isinstance(model, ProbabilityModel),
         not_answered=asked.not_answered,
     )

@@ -8,6 +8,7 @@ import numpy as np
 from maskspace.evaluation.click_summary import click_metrics
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.intervals import intervals
+from maskspace.evaluation.regions import summarize_regions
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.zero_shot import pooled_recall
 from maskspace.metrics.correlation import pearson, spearman
@@ -48,6 +49,7 @@ def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) 
         "masks": sum(row.masks for row in seen),
         "masks_too_small": sum(row.masks_too_small for row in rows),
         **_proposal_metrics(seen, not_answered),
+        **_region_metrics(seen),
         **click_metrics(seen, config.interactive, not_answered),
         **_feature_metrics(seen, not_answered, config.collapse_std),
         "interval_95": intervals(seen, seed=config.interactive.seed),
@@ -90,6 +92,11 @@ def _proposal_metrics(rows: Sequence[Row], not_answered: Mapping[str, str]) -> M
         "proposals": _mean(float(row.proposals or 0) for row in rows),
         "mean_best_iou_by_size": _by_size(rows),
     }
+
+
+def _region_metrics(rows: Sequence[Row]) -> Metrics:
+    regions = [row.regions for row in rows if row.regions is not None]
+    return dict(summarize_regions(regions)) if regions else {}
 
 
 def _by_size(rows: Sequence[Row]) -> dict[str, dict[str, float]]:

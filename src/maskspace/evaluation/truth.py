@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from maskspace import masks
 from maskspace.data.loader import dense
@@ -12,7 +12,11 @@ from maskspace.types import Sample
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """An image, its masks without ignored pixels, and the number of masks that were too small."""
+    """An image, its masks without ignored pixels, and the number of masks that were too small.
+
+    `label_maps` is one map an annotator of masks of every size, the smallest on top, 0 where there
+    is none.
+    """
 
     key: str
     image: UInt8[np.ndarray, "h w 3"]
@@ -20,6 +24,7 @@ class Truth:
     ids: tuple[int, ...]
     ignore: Bool[np.ndarray, "h w"]
     too_small: int
+    label_maps: tuple[Int64[np.ndarray, "h w"], ...]
 
 
 def read_truth(sample: Sample, *, min_area: int) -> Truth:
@@ -38,4 +43,8 @@ def read_truth(sample: Sample, *, min_area: int) -> Truth:
         ids=tuple(arrays.ids[large].tolist()),
         ignore=arrays.ignore,
         too_small=int((~large).sum()),
+        label_maps=tuple(
+            masks.to_label_map(visible[arrays.layers == layer])
+            for layer in np.unique(arrays.layers)
+        ),
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from maskspace import masks
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.best_iou import best_iou
+from maskspace.metrics.iou_table import iou_table
 from maskspace.metrics.recall import THRESHOLDS, greedy_matches
 
 
@@ -34,7 +34,7 @@ def zero_shot(
     `recall_counts[k]` proposals serve, so that counts add up over images as COCO pools them.
     """
     visible = proposed & ~truth.ignore if truth.ignore.any() else proposed
-    iou = masks.pairwise_iou(visible, truth.masks)
+    iou = iou_table(visible, truth.masks)
     ranks = greedy_matches(iou[: max(recall_counts, default=0)])
     return ZeroShot(
         best_iou=best_iou(iou, proposal_counts),

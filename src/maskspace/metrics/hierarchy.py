@@ -8,7 +8,7 @@ divides; `best` lets each true region have a scale of its own. The other two are
 annotators, then over images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +49,16 @@ class RegionSummary:
 
 
 def region_scores(
-    scales: Sequence[Int[np.ndarray, "h w"]], true: Sequence[Int[np.ndarray, "h w"]]
+    scales: Iterable[Int[np.ndarray, "h w"]], true: Sequence[Int[np.ndarray, "h w"]]
 ) -> RegionScores:
     """Return the scores of partitions, which need not nest, against several annotators' maps.
 
-    Pixels that an annotator leaves unlabelled (0) are not counted for that annotator.
+    Partitions are looked at one after the other. Pixels that an annotator leaves unlabelled (0) are
+    not counted for that annotator.
     """
-    _refuse_nothing(len(scales), len(true))
-    return _scores([[contingency(labels, one) for labels in scales] for one in true])
+    tables = [[contingency(labels, one) for one in true] for labels in scales]
+    _refuse_nothing(len(tables), len(true))
+    return _scores(list(zip(*tables, strict=True)))
 
 
 def nested_region_scores(

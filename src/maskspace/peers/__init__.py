@@ -4,16 +4,23 @@ A method is asked for by name, alone or with options: `felzenszwalb@scale=200,mi
 one run can compare values of a parameter, every value has a name of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from inspect import Parameter
 from typing import TypeVar
 
+import numpy as np
+from jaxtyping import Int32
+
 from maskspace.config import bind_texts, keyword_options
 from maskspace.partition.merge_tree import MergeTree
-from maskspace.peers.felzenszwalb import felzenszwalb_proposals, felzenszwalb_regions
+from maskspace.peers.felzenszwalb import (
+    felzenszwalb_proposals,
+    felzenszwalb_regions,
+    felzenszwalb_scales,
+)
 from maskspace.peers.flood_fill import flood_fill
-from maskspace.peers.gpb_owt_ucm import gpb_owt_ucm
+from maskspace.peers.gpb_owt_ucm import THRESHOLDS, gpb_owt_ucm
 from maskspace.peers.grabcut import grabcut
 from maskspace.peers.normalized_cuts import normalized_cuts
 from maskspace.peers.random_walker import random_walker
@@ -37,11 +44,12 @@ __all__ = ["PEERS", "Peer", "TreePeer", "find_peer"]
 class Peer:
     """A method that turns an image into proposals, or answers clicks on it, or both.
 
-    `ranking` is what decides the order of its proposals, for tables.
+    `ranking` is what decides the order of its proposals, for tables; `scales` are its partitions.
     """
 
     propose: Proposer | None = None
     click: ClickMethod | None = None
+    scales: Callable[..., Iterator[Int32[np.ndarray, "h w"]]] | None = None
     ranking: str = "no proposals"
 
 
@@ -50,13 +58,15 @@ class TreePeer:
     """A method that makes nested partitions of an image, from which everything else follows.
 
     `tree` takes an image; its options that have no default must be given with the name. `ranking`
-    is what decides the order of its proposals, for tables.
+    is what decides the order of its proposals, for tables. With `heights` its partitions are the
+    cuts there, else those into numbers of regions.
     """
 
     tree: Callable[..., MergeTree]
     propose: TreeProposer = ranked_regions
     click: TreeClick = regions_under
     ranking: str = RANKINGS["persistence"]
+    heights: tuple[float, ...] = ()
 
 
 def find_peer(name: str) -> Peer | TreePeer | None:
@@ -83,6 +93,7 @@ def find_peer(name: str) -> Peer | TreePeer | None:
         peer,
         propose=_bound(peer.propose, options, place=name),
         click=_bound(peer.click, options, place=name),
+        scales=_bound(peer.scales, options, place=name),
         ranking=_ranking(peer, options),
     )
 
@@ -139,10 +150,13 @@ def _bound(function: Method | None, options: dict[str, str], *, place: str) -> M
 
 PEERS: dict[str, Peer | TreePeer] = {
     "felzenszwalb": Peer(
-        propose=felzenszwalb_proposals, click=felzenszwalb_regions, ranking=RANKINGS["area"]
+        propose=felzenszwalb_proposals,
+        click=felzenszwalb_regions,
+        scales=felzenszwalb_scales,
+        ranking=RANKINGS["area"],
     ),
     "flood-fill": Peer(click=flood_fill),
-    "gpb-owt-ucm": TreePeer(tree=gpb_owt_ucm),
+    "gpb-owt-ucm": TreePeer(tree=gpb_owt_ucm, heights=THRESHOLDS),
     "grabcut": Peer(click=grabcut),
     "normalized-cuts": TreePeer(tree=normalized_cuts),
     "random-walker": Peer(click=random_walker),

@@ -13,13 +13,16 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int, Int64, UInt8
+from jaxtyping import Bool, Int, Int32, Int64, UInt8
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from skimage.segmentation import felzenszwalb as segment
 
 from maskspace.masks import enlarge
 from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer, Proposals, shrink_image
+
+#: k of the partitions that are compared with people's.
+SCALES = (25.0, 50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1200.0, 1600.0, 2400.0, 4800.0)
 
 
 def felzenszwalb_proposals(
@@ -60,6 +63,20 @@ def felzenszwalb_proposals(
         region.ravel()[found[key]] = True
         mask[:] = enlarge(region, mask.shape)
     return Proposals(masks, np.array([scores[key] for key in best], np.float32))
+
+
+def felzenszwalb_scales(
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    sigma: NonNegativeFloat = 0.8,
+    min_size: PositiveInt = 20,
+    max_side: Side = 1024,
+) -> Iterator[Int32[np.ndarray, "h w"]]:
+    """Yield the partition at each of `SCALES`, finest first, labels from 1."""
+    small = shrink_image(image, max_side=max_side)
+    for scale in SCALES:
+        labels = segment(small, scale=scale, sigma=sigma, min_size=min_size)
+        yield enlarge(labels.astype(np.int32) + 1, (image.shape[0], image.shape[1]))
 
 
 def felzenszwalb_regions(

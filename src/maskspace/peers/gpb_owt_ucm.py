@@ -24,6 +24,8 @@ from maskspace.partition.merge_tree import MergeTree
 from maskspace.peers.linked_tree import tree_of_contours
 from maskspace.types import read_rgb
 
+#: Strengths of contour at which the benchmark cuts.
+THRESHOLDS = tuple(step / 100 for step in range(1, 100))
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 #: What a damaged or foreign file makes scipy's reader raise.
 _UNREADABLE = (

@@ -1,0 +1,94 @@
+"""Partitions in the harness: the truth covers itself, scales are pooled, refusals are kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from maskspace.evaluation import evaluate_models
+from maskspace.evaluation.asking import Asked
+from maskspace.evaluation.regions import measure_regions, summarize_regions
+from maskspace.evaluation.truth import read_truth
+from maskspace.metrics.hierarchy import region_scores, region_summary
+from maskspace.segmenter import load
+from maskspace.types import Sample
+
+COVERINGS = ("covering_ods", "covering_ois", "covering_best")
+
+
+class Annotated:
+    """Has one partition a scale: the image in one piece, and the map of each annotator."""
+
+    def __init__(self, truths):
+        self.maps = {truth.image.tobytes(): truth.label_maps for truth in truths}
+
+    def scales(self, image, counts):
+        whole = np.ones(image.shape[:2], np.int32)
+        yield whole
+        for labels in self.maps[image.tobytes()]:
+            yield (labels + 1).astype(np.int32)
+
+
+@pytest.fixture
+def truths(samples):
+    return [read_truth(sample, min_area=64) for sample in samples]
+
+
+def scored(model, truths):
+    asked = Asked()
+    found = [measure_regions(model, truth, counts=(1, 4), asked=asked) for truth in truths]
+    assert not asked.not_answered and asked.seconds > 0
+    return found
+
+
+def test_an_annotators_own_map_covers_all_that_it_labels(truths):
+    found = summarize_regions(scored(Annotated(truths), truths))
+    assert all(found[name] == pytest.approx(1) for name in COVERINGS)
+    assert found["rand_ods"] == pytest.approx(1)
+    assert found["information_ois"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_model_in_the_harness_has_the_scores_of_its_partitions(truths):
+    model = load("slic-merging@superpixels=60")
+    found = summarize_regions(scored(model, truths))
+    expected = []
+    for truth in truths:
+        tree = model.hierarchy(truth.image)
+        maps = [tree.partition(count) for count in (1, 4)]
+        expected.append(region_scores(maps, truth.label_maps))
+    summary = region_summary(expected)
+    for name, value in found.items():
+        assert value == pytest.approx(getattr(summary, name))
+    assert found["covering_ods"] <= found["covering_ois"] <= found["covering_best"]
+
+
+def test_scales_that_do_not_nest_are_measured_and_what_has_none_is_said(samples, config, tmp_path):
+    models = {name: load(name) for name in ("felzenszwalb", "flood-fill")}
+    few = replace(config, limit=2)
+    metrics = evaluate_models({"d": samples}, models, tmp_path, config=few)["d"]
+    assert 0 < metrics["felzenszwalb"]["covering_ods"] <= metrics["felzenszwalb"]["covering_best"]
+    assert "covering_ods" not in metrics["flood-fill"]
+    assert "partition" in metrics["flood-fill"]["not_answered"]["regions"]
+    assert "cover ODS" in (tmp_path / "table.txt").read_text()
+
+
+def test_without_numbers_of_regions_nothing_is_asked(truths):
+    asked = Asked()
+    model = load("flood-fill")
+    assert measure_regions(model, truths[0], counts=(), asked=asked) is None
+    assert not asked.not_answered
+
+
+def test_every_annotator_has_a_map_with_masks_of_every_size(samples):
+    sample: Sample = samples[0]
+    layered = replace(
+        sample,
+        annotations=tuple(
+            replace(one, layer=index % 2, parent=None)
+            for index, one in enumerate(sample.annotations)
+        ),
+    )
+    whole, none = (read_truth(layered, min_area=area) for area in (1, 10**9))
+    assert len(whole.label_maps) == 2 and len(none.masks) == 0
+    for first, second in zip(whole.label_maps, none.label_maps, strict=True):
+        assert first.any() and (first == second).all()
