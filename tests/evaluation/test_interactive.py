@@ -114,7 +114,7 @@ def test_ignored_pixels_neither_count_nor_draw_clicks(models, truth):
     ignore[::3] = True
     marked = Truth(
         key=truth.key, image=truth.image, masks=truth.masks & ~ignore, ids=truth.ids,
-        ignore=ignore, too_small=0,
+        ignore=ignore, too_small=0, label_maps=(),
     )  # fmt: skip
     seen = []
     refine = model.refine
@@ -132,7 +132,7 @@ def test_a_recorded_evaluation_is_repeated_click_by_click(vectors):
     steps = case["steps"]
     truth = Truth(
         key="recorded", image=case["image_u8"].numpy(), masks=(labels == 1)[None], ids=(1,),
-        ignore=labels == -1, too_small=0,
+        ignore=labels == -1, too_small=0, label_maps=(),
     )  # fmt: skip
     given = []
 
