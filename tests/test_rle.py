@@ -81,6 +81,20 @@ def test_a_string_that_lost_or_gained_a_character_is_refused_or_read_as_its_runs
         np.testing.assert_array_equal(rle.decode(counts, (height, width)), stack)
 
 
+@pytest.mark.parametrize("ending", ["o", "oo", "P", "o\x00", "P\x00111", "\xe9", "\u20ac"])
+def test_a_string_that_ends_within_a_number_never_reaches_pycocotools(way, ending, monkeypatch):
+    """It would read, and write, behind the string."""
+    given = []
+    decode = coco.decode
+    monkeypatch.setattr(
+        rle.coco, "decode", lambda objects: [given.append(objects), decode(objects)][1]
+    )
+    for length in range(30):
+        with pytest.raises(ValueError, match="run lengths"):
+            rle.decode(["1" * length + ending], (8, 9))
+    assert not given
+
+
 @pytest.mark.parametrize("size_hw", [(700, 900), (1024, 512), (1, 5000), (5000, 1)])
 def test_large_masks_too(way, size_hw):
     noise = np.random.default_rng(0).standard_normal((6, *size_hw))

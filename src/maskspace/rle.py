@@ -95,10 +95,15 @@ def decode_crop(
 def _small(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"] | None:
     """Return the dense masks by pycocotools, which has no fixed cost, or None to have them checked.
 
-    It stops at the image's end (2.0.11), but takes strings that cover too little, or any. What it
-    codes again as the strings that were given was right: every pixel of them has been written.
+    It stops at the image's end (2.0.11), but takes strings that cover too little, or any; of one
+    that ends within a number it reads on in the memory behind it, so that it is not given those.
+    What it codes again as the strings that were given was right: every pixel of them has been
+    written.
     """
-    objects = [{"size": list(size_hw), "counts": one.encode()} for one in counts]
+    coded = [one.encode() for one in counts]
+    if any(not one or (one[-1] - 48) & 32 or 0 in one for one in coded):
+        return None
+    objects = [{"size": list(size_hw), "counts": one} for one in coded]
     try:
         stack = coco.decode(objects)  # pyright: ignore[reportArgumentType]
     except ValueError:
