@@ -91,6 +91,27 @@ def test_coco_holds_the_masks_of_npz(photo, tmp_path, student, number):
     assert [a["area"] for a in found] == masks.sum(axis=(1, 2)).tolist()
     if "scores" in written:
         np.testing.assert_allclose([a["score"] for a in found], written["scores"])
+        held = {a["id"]: mask for a, mask in zip(found, masks, strict=True)}
+        assert any(a["parent"] for a in found)  # nodes of one tree
+        for a in found:
+            within = (held[a["parent"]] & held[a["id"]]).sum() if a["parent"] else a["area"]
+            assert within >= 0.95 * a["area"]
+    else:
+        assert {a["parent"] for a in found} == {None}
+
+
+def test_the_best_proposal_or_the_smallest_is_on_top_of_a_label_map(photo, tmp_path, student):
+    command = ["segment", str(photo), "--model", student, "--out", str(tmp_path)]
+    command += ["--proposals", "6"]
+    main([*command, "--format", "npz"])
+    masks = np.load(tmp_path / "photo.npz")["masks"]
+    for on_top, order in (("best", np.arange(6)), ("smallest", masks.sum(axis=(1, 2)).argsort())):
+        main([*command, "--on-top", on_top])
+        labels = np.asarray(Image.open(tmp_path / "photo.labels.png"))
+        expected = np.zeros((40, 60), int)
+        for index in order[::-1]:
+            expected[masks[index]] = index + 1
+        np.testing.assert_array_equal(labels, expected)
 
 
 def test_a_peer_gives_proposals_and_no_regions(photo, tmp_path, capsys):

@@ -56,6 +56,8 @@ def test_the_finest_mask_of_a_nest_is_seen_ties_to_the_lower_index():
     stack = np.zeros((3, 1, 4), bool)
     stack[0, 0, :] = stack[1, 0, 1:3] = stack[2, 0, 2:4] = True
     np.testing.assert_array_equal(masks.to_label_map(stack), [[1, 2, 2, 3]])
+    np.testing.assert_array_equal(masks.to_label_map(stack, priority="first"), [[1, 1, 1, 1]])
+    np.testing.assert_array_equal(masks.to_label_map(stack[::-1], priority="first"), [[3, 2, 1, 1]])
 
 
 @given(maps)

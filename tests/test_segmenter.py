@@ -12,6 +12,7 @@ import maskspace
 from maskspace.masks import split_components
 from maskspace.models import MODELS, to_published
 from maskspace.models.weights import save_model
+from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, load, wrap
 from maskspace.types import Click
 
@@ -267,6 +268,40 @@ def test_a_published_checkpoint_answers_as_its_folder_does(tmp_path, method):
     ]
     masks = [one if isinstance(one, np.ndarray) else one.masks for one in answers]
     assert (masks[0] == masks[1]).all()
+
+
+def test_a_click_model_takes_the_options_of_its_grid_with_its_name(tmp_path, scene):
+    options = {**PUBLISHED, "neck_dims": (8, 8, 8, 8), "head_dim": 8}
+    save_model(
+        MODELS["click_vit"](**options),
+        tmp_path / "mine",
+        name="click_vit",
+        options=options,
+        provenance={},
+    )
+    text = "per_side=5,levels=0.75+0.5,nms=box,min_region=9,negative=true"
+    model = load(f"{tmp_path / 'mine'}@{text}")
+    assert isinstance(model, ClickSegmenter) and model.name == f"mine@{text}"
+    assert model.grid == ClickGrid(
+        per_side=5, levels=(0.75, 0.5), nms="box", min_region=9, negative=True
+    )
+    expected = propose_from_clicks(model.model, scene[0], limit=7, grid=model.grid)
+    np.testing.assert_array_equal(model.propose(scene[0], limit=7).masks, expected.masks)
+    for wrong, said in {
+        "side=5": "unknown option 'side'",
+        "per_side=0": "per_side and chunk are at least 1",
+        "per_side=a": "option per_side",
+        "nms=no": "option nms",
+        "levels=0.5+1.5": r"levels: one or more, each in \(0, 1\)",
+    }.items():
+        with pytest.raises(ValueError, match=said) as error:
+            load(f"{tmp_path / 'mine'}@{wrong}")
+        assert "\n" not in str(error.value) and "mine@" in str(error.value)
+
+
+def test_an_embedding_takes_no_options():
+    with pytest.raises(ValueError, match="student is no click model"):
+        load("student@per_side=5")
 
 
 def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path):

@@ -10,6 +10,7 @@ from maskspace.data.shards import open_shards
 from maskspace.evaluation import evaluate_models, report
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.models import load_model
+from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.segmenter import ClickSegmenter, load
 from maskspace.types import ClickModel
 from workflows.frame import publish, stage_main, work_folder
@@ -18,11 +19,11 @@ from workflows.frame import publish, stage_main, work_folder
 def main(dataset: str) -> None:
     """Write `build/evaluate/DATASET`: metrics.json, tables and plots."""
     config = load_section(EvaluateConfig, "evaluate")
-    per_side = load_section(int, "proposals", "clicks_per_side")
+    grid = load_section(ClickGrid, "proposals", "grid")
     work = work_folder("evaluate", dataset)
     teacher = cast("ClickModel", load_model(Path("build/clicker")))
     models = {
-        "clicker": ClickSegmenter("clicker", teacher, per_side=per_side),
+        "clicker": ClickSegmenter("clicker", teacher, grid=grid),
         "student": load("build/student"),
         "felzenszwalb": load("felzenszwalb"),
     }

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -125,17 +125,39 @@ def bind_texts(function: Bound, options: Mapping[str, str], *, place: str) -> Bo
     Each is read as what its parameter is annotated with; ValueError that begins with `place` for
     one that cannot be.
     """
-    read = {}
+    return cast("Bound", partial(function, **_read_texts(function, options, place=place)))
+
+
+def section_of_texts(kind: type[Section], options: Mapping[str, str], *, place: str) -> Section:
+    """Return a section of the fields that are given as text, the others at their defaults.
+
+    The values of a tuple have + between them. ValueError that begins with `place`.
+    """
+    known = keyword_options(kind)
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{place}: unknown option {name!r}; it takes {', '.join(known)}")
+    return build_section(kind, _read_texts(kind, options, place=place), place=place)
+
+
+def _read_texts(
+    function: Callable[..., object], options: Mapping[str, str], *, place: str
+) -> dict[str, Any]:
+    read: dict[str, Any] = {}
     for name, text in options.items():
         annotation = inspect.signature(function, eval_str=True).parameters[name].annotation
+        kind = TypeAdapter(annotation)
         try:
-            read[name] = TypeAdapter(annotation).validate_strings(text)
+            if get_origin(annotation) is tuple:
+                read[name] = kind.validate_python(text.split("+"))
+            else:
+                read[name] = kind.validate_strings(text)
         except ValidationError as error:
             message = error.errors()[0]["msg"]
             raise ValueError(
                 f"{place}: option {name}: {message[:1].lower()}{message[1:]}; got {text!r}"
             ) from None
-    return cast("Bound", partial(function, **read))
+    return read
 
 
 def keyword_options(function: Callable[..., object]) -> dict[str, Any]:

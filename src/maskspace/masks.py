@@ -1,6 +1,6 @@
 """Mask algebra: run lengths, boxes, areas, intersections, nesting, masks <-> label map."""
 
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64, Shaped
@@ -118,13 +118,21 @@ def from_label_map(
     return ids, labels[None] == ids[:, None, None]
 
 
-def to_label_map(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "h w"]:
-    """Return a label map in which pixel values are 1 + the index of the smallest mask there.
+#: Which of several masks at a pixel a label map shows.
+Priority = Literal["smallest", "first"]
 
-    The finest mask of a nest is kept, ties going to the lower index; 0 where there is no mask.
+
+def to_label_map(
+    masks: Bool[np.ndarray, "n h w"], *, priority: Priority = "smallest"
+) -> Int64[np.ndarray, "h w"]:
+    """Return a label map in which pixel values are 1 + the index of a mask there, 0 without one.
+
+    Of several masks at a pixel the smallest shows, the finest of a nest, ties going to the lower
+    index; or the first.
     """
     labels = np.zeros(masks.shape[1:], np.int64)
-    for index in np.lexsort((-np.arange(len(masks)), -areas(masks))):
+    last = -np.arange(len(masks))
+    for index in np.lexsort((last, -areas(masks)) if priority == "smallest" else (last,)):
         labels[masks[index]] = index + 1
     return labels
 

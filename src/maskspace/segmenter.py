@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, NoReturn, Protocol, TypeVar, runtime_checkable
 
@@ -20,12 +20,13 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from PIL import Image
 from torch import nn
 
+from maskspace.config import section_of_texts
 from maskspace.models import load_model, load_published
-from maskspace.partition.grid_clicks import propose_from_clicks
+from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
-from maskspace.peers import PEERS, Peer, TreePeer, find_peer
+from maskspace.peers import PEERS, Peer, TreePeer, find_peer, option_texts
 from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import (
     Click,
@@ -94,24 +95,40 @@ class Segmenter(Protocol):
 def load(name: str, *, device: str = "cpu") -> Segmenter:
     """Return a model by name, folder, published checkpoint `*.pth` or URI `models:/NAME@alias`.
 
-    A name is that of a bundled model or a peer's, which may have options:
-    `felzenszwalb@scale=200,min_size=50`.
+    A name is that of a bundled model or a peer's. It may have options: a peer's own, as in
+    `felzenszwalb@scale=200,min_size=50`, or of a click model those of `ClickGrid`, as in
+    `FOLDER@per_side=32,levels=0.75+0.5+0.25`.
     """
     peer = find_peer(name)
     if isinstance(peer, TreePeer):
         return TreePeerSegmenter(name, peer)
     if peer is not None:
         return PeerSegmenter(name, peer)
+    base, at, text = name.rpartition("@")
+    if "=" not in text:  # models:/NAME@alias
+        base, at, text = name, "", ""
+    network, short = _load_network(base)
+    model = wrap(network.to(device), name=f"{short}{at}{text}")
+    if not at:
+        return model
+    options = option_texts(text, place=name)
+    if not isinstance(model, ClickSegmenter):
+        raise ValueError(f"{name}: {base} is no click model, and takes no options")
+    return replace(model, grid=section_of_texts(ClickGrid, options, place=name))
+
+
+def _load_network(name: str) -> tuple[nn.Module, str]:
+    """Return a network by a name without options, and what it is called in tables."""
     if name in bundled_models():
-        return wrap(load_model(BUNDLED / name).to(device), name=name)
+        return load_model(BUNDLED / name), name
     if name.startswith("models:/"):
         from maskspace.tracking import download_model  # mlflow takes seconds to import
 
-        return wrap(load_model(download_model(name)).to(device), name=name)
+        return load_model(download_model(name)), name
     if Path(name).is_dir():
-        return wrap(load_model(Path(name)).to(device), name=Path(name).resolve().name)
+        return load_model(Path(name)), Path(name).resolve().name
     if Path(name).suffix == ".pth":
-        return wrap(load_published(Path(name)).to(device), name=Path(name).stem)
+        return load_published(Path(name)), Path(name).stem
     known = ", ".join([*bundled_models(), *sorted(PEERS)])
     raise ValueError(
         f"model {name!r} is unknown; choose one of {known}, a folder with model.json and "
@@ -200,16 +217,14 @@ class EmbeddingSegmenter:
 
 @dataclass(frozen=True)
 class ClickSegmenter:
-    """A click model; proposals come from a grid of `per_side` × `per_side` clicks.
+    """A click model; proposals come from a grid of clicks.
 
     What was computed for the last image is kept, so that one more click costs one decode.
-    """  # noqa: RUF002
+    """
 
     name: str
     model: ClickModel
-    per_side: int = 16
-    chunk: int = 64
-    overlap: float = 0.7
+    grid: ClickGrid = field(default_factory=ClickGrid)
     ranking: str = "stability of the click's map"
     _last: "_LastImage[ImageEditor]" = field(default_factory=lambda: _LastImage(), compare=False)
 
@@ -227,14 +242,7 @@ class ClickSegmenter:
 
     def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
         """Return the masks of a grid of clicks without near-duplicates, most stable first."""
-        return propose_from_clicks(
-            self.model,
-            checked_image(image),
-            limit=limit,
-            per_side=self.per_side,
-            chunk=self.chunk,
-            overlap=self.overlap,
-        )
+        return propose_from_clicks(self.model, checked_image(image), limit=limit, grid=self.grid)
 
     def click(
         self,
@@ -300,7 +308,7 @@ class ClickSegmenter:
 
     def _look_at(self, image: UInt8[np.ndarray, "h w 3"]) -> ImageEditor:
         size_hw = (image.shape[0], image.shape[1])
-        return ImageEditor(self.model, self.model.encode(image), size_hw, chunk=self.chunk)
+        return ImageEditor(self.model, self.model.encode(image), size_hw, chunk=self.grid.chunk)
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -3,14 +3,15 @@ import pytest
 import torch
 
 from maskspace.masks import pairwise_iou
+from maskspace.partition.click_masks import group_maps, logit, stability, surest_claims
 from maskspace.partition.grid_clicks import (
+    ClickGrid,
     click_grid,
     decode_clicks,
-    group_maps,
     propose_from_clicks,
-    stability,
-    surest_click,
 )
+from maskspace.partition.resample import resize_maps, resize_window
+from maskspace.partition.views import View
 
 
 class ExactClicks:
@@ -51,7 +52,7 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("per_side", [6, 16])
 def test_an_exact_model_gives_the_masks_of_the_scene_once_each(scene, stride, per_side):
     image, masks = scene
-    proposals = propose_from_clicks(ExactClicks(stride), image, per_side=per_side)
+    proposals = propose_from_clicks(ExactClicks(stride), image, grid=ClickGrid(per_side=per_side))
     assert len(proposals) == 3
     assert pairwise_iou(proposals.masks, masks).max(axis=0).min() == pytest.approx(1, abs=0.08)
     if stride == 1:
@@ -92,7 +93,7 @@ def test_clicks_lie_in_the_image_centred_and_apart(size_hw):
 
 def test_a_pixel_goes_to_the_surest_click_above_a_half():
     logits = np.array([[[1.0, -1.0, 2.0]], [[2.0, -3.0, 2.0]]], np.float32)
-    assert surest_click(logits).tolist() == [[1, -1, 0]]
+    assert surest_claims(logits, (0.0,)).tolist() == [[1, -1, 0]]
 
 
 def test_masks_are_unions_of_superpixels_covered_by_more_than_half():
@@ -147,3 +148,110 @@ def test_no_two_proposals_overlap_by_more_than_asked():
         assert between.max(initial=0) <= overlap
         counts.append(len(found.masks))
     assert 1 <= counts[0] < counts[-1]
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+@pytest.mark.parametrize("negative", [False, True])
+def test_crops_and_negative_clicks_of_an_exact_model_find_the_same_masks(scene, layers, negative):
+    image, masks = scene
+    image, masks = image.repeat(4, 0).repeat(4, 1), masks.repeat(4, 1).repeat(4, 2)
+    grid = ClickGrid(per_side=9, crop_layers=layers, negative=negative)
+    found = propose_from_clicks(ExactClicks(), image, grid=grid)
+    assert len(found) == 3
+    assert pairwise_iou(found.masks, masks).max(axis=0).min() == 1
+
+
+def test_crops_find_what_the_whole_image_is_clicked_too_sparsely_for():
+    image = np.zeros((256, 256, 3), np.uint8)
+    image[28:38, 28:38] = 200
+    sparse = ClickGrid(per_side=8)
+    assert len(propose_from_clicks(ExactClicks(), image, grid=sparse)) == 0
+    deeper = ClickGrid(per_side=8, crop_layers=1)
+    found = propose_from_clicks(ExactClicks(), image, grid=deeper)
+    assert len(found) == 1
+    np.testing.assert_array_equal(found.masks[0], image[..., 0] > 0)
+
+
+@pytest.mark.parametrize("edge", ["left", "top", "right", "bottom"])
+def test_what_a_view_cuts_off_is_left_out(edge):
+    maps = np.full((2, 8, 8), -9, np.float32)
+    maps[0, 2:6, 2:6] = 9
+    maps[
+        1,
+        {"top": slice(0, 1), "bottom": slice(7, 8)}.get(edge, slice(0, 8)),
+        {"left": slice(0, 1), "right": slice(7, 8)}.get(edge, slice(0, 8)),
+    ] = 9
+    options = {"overlap": 0.7, "stability_offset": 1.0}
+    assert group_maps(maps, view=View((0, 0, 8, 8)), **options).clicks.tolist() == [0, 1]
+    view = View((0, 0, 8, 8), **{f"open_{edge}": True})
+    assert group_maps(maps, view=view, **options).clicks.tolist() == [0]
+
+
+def test_levels_of_one_click_are_nested_masks_of_their_own():
+    rows, columns = np.mgrid[:21, :21] - 10
+    distance = np.hypot(rows, columns)
+    map_ = (6 - distance).astype(np.float32)  # a cone: level sets are discs
+    cuts = (logit(0.9), logit(0.5), logit(0.1))
+    found = group_maps(map_[None], overlap=0.9, stability_offset=0.1, thresholds=cuts)
+    assert sorted(found.thresholds.tolist()) == sorted(np.float32(cuts).tolist())
+    for mask, cut in zip(found.masks, found.thresholds, strict=True):
+        np.testing.assert_array_equal(mask, map_ > cut)
+
+
+def test_proposals_do_not_overlap_at_the_images_size_either():
+    rng = np.random.default_rng(0)
+
+    class Noise(ExactClicks):
+        def click_logits(self, features, size_hw, clicks_xy, positive):
+            coarse = np.stack(
+                [np.random.default_rng([x, y]).normal(size=(3, 4)) for x, y in clicks_xy.tolist()]
+            )
+            return resize_maps(coarse.astype(np.float32), (24, 32))
+
+    image = rng.integers(0, 255, (190, 260, 3)).astype(np.uint8)
+    for overlap in (0.1, 0.5, 0.8):
+        found = propose_from_clicks(Noise(), image, grid=ClickGrid(overlap=overlap, crop_layers=1))
+        between = pairwise_iou(found.masks, found.masks)[~np.eye(len(found), dtype=bool)]
+        assert len(found) > 1 and between.max() <= overlap
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_the_size_of_chunks_changes_nothing(scene, chunk):
+    image, _ = scene
+    expected = propose_from_clicks(ExactClicks(2), image, grid=ClickGrid(per_side=6))
+    found = propose_from_clicks(ExactClicks(2), image, grid=ClickGrid(per_side=6, chunk=chunk))
+    np.testing.assert_array_equal(found.masks, expected.masks)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("size_hw", [(6, 9), (24, 36), (50, 37), (5, 40)])
+def test_a_window_of_a_resized_map_is_what_the_whole_has_there(size_hw):
+    rng = np.random.default_rng(0)
+    map_ = rng.normal(size=(6, 9)).astype(np.float32)
+    whole = resize_maps(map_[None], size_hw)[0]
+    for _ in range(30):
+        mask = rng.random((6, 9)) < 0.1
+        window, (left, top) = resize_window(map_, size_hw, around=mask)
+        part = whole[top : top + window.shape[0], left : left + window.shape[1]]
+        np.testing.assert_allclose(window, part, atol=1e-5)
+        outside = resize_maps(mask[None].astype(np.float32), size_hw)[0] > 0
+        outside[top : top + window.shape[0], left : left + window.shape[1]] = False
+        assert not outside.any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"per_side": 0},
+        {"chunk": 0},
+        {"levels": ()},
+        {"levels": (1.0,)},
+        {"overlap": 1.5},
+        {"crop_layers": -1},
+        {"min_stability": 2.0},
+        {"stability_offset": -1.0},
+    ],
+)
+def test_a_grid_that_cannot_be_asked_is_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ClickGrid(**options)

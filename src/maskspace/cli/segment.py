@@ -5,6 +5,8 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,13 @@ def add(command: argparse.ArgumentParser) -> None:
         "--proposals",
         type=count,
         metavar="N",
-        help="at most N ranked masks, which may overlap; in a label map the smallest is on top",
+        help="at most N ranked masks, which may overlap",
+    )
+    command.add_argument(
+        "--on-top",
+        choices=("smallest", "best"),
+        default="smallest",
+        help="which of several proposals at a pixel a label map shows (default smallest)",
     )
     command.add_argument(
         "--model",
@@ -54,7 +62,8 @@ def add(command: argparse.ArgumentParser) -> None:
         choices=sorted(WRITERS),
         default="png",
         help="png: label map, 8 bits to 255 labels and 16 above, and an overlay; "
-        "coco: JSON with run lengths, boxes and areas in pixels; "
+        "coco: JSON with run lengths, boxes and areas in pixels, for proposals the id of the "
+        "smallest one that holds each too, its parent; "
         "npz: labels (int32 h w), or masks (bool n h w) and scores (default png)",
     )
     command.set_defaults(run=run)
@@ -88,18 +97,29 @@ def _segment_one(model: "Segmenter", path: Path, options: argparse.Namespace) ->
         found = model.propose(image, limit=options.proposals)
     else:
         found = model.partition(image, regions=options.regions or DEFAULT_REGIONS)
-    return write_files(WRITERS[options.format](options.out, path.name, image, found))
+    write = WRITERS[options.format]
+    if options.format == "png":
+        write = partial(write, best_on_top=options.on_top == "best")
+    return write_files(write(options.out, path.name, image, found))
 
 
 def _png_files(
-    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Proposals"
+    folder: Path,
+    name: str,
+    image: "np.ndarray",
+    found: "np.ndarray | Proposals",
+    *,
+    best_on_top: bool,
 ) -> dict[Path, bytes]:
     import numpy as np
 
     from maskspace.masks import to_label_map
     from maskspace.pictures import paint_labels
 
-    labels = found if isinstance(found, np.ndarray) else to_label_map(found.masks)
+    if isinstance(found, np.ndarray):
+        labels = found
+    else:
+        labels = to_label_map(found.masks, priority="first" if best_on_top else "smallest")
     depth = np.uint8 if labels.max() <= 255 else np.uint16
     stem = Path(name).stem
     return {
@@ -113,26 +133,29 @@ def _coco_files(
 ) -> dict[Path, bytes]:
     import numpy as np
 
-    from maskspace.masks import areas, boxes_xywh, encode
+    from maskspace.data.annotations import annotate
 
-    if isinstance(found, np.ndarray):
-        masks = (found == label for label in range(1, int(found.max()) + 1))
-        scores = [1.0] * int(found.max())
-    else:
-        masks, scores = iter(found.masks), found.scores.tolist()
     size_hw = list(image.shape[:2])
+    if isinstance(found, np.ndarray):  # one region at a time: all of them may not fit in memory
+        marked = [
+            replace(annotate(found[None] == label)[0], id=label)
+            for label in range(1, int(found.max()) + 1)
+        ]
+    else:
+        marked = annotate(found.masks, scores=found.scores.tolist())
     annotations = [
         {
-            "id": index,
+            "id": one.id,
             "image_id": 1,
             "category_id": 1,
             "iscrowd": 0,
-            "segmentation": {"size": size_hw, "counts": encode(mask[None])[0]},
-            "area": int(areas(mask[None])[0]),
-            "bbox": boxes_xywh(mask[None])[0].tolist(),
-            "score": score,
+            "segmentation": {"size": size_hw, "counts": one.counts},
+            "area": one.area,
+            "bbox": one.box_xywh,
+            "score": one.score,
+            "parent": one.parent,
         }
-        for index, (mask, score) in enumerate(zip(masks, scores, strict=True), start=1)
+        for one in marked
     ]
     document = {
         "images": [{"id": 1, "file_name": name, "height": size_hw[0], "width": size_hw[1]}],

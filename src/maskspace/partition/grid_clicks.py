@@ -1,24 +1,65 @@
 """Zero-shot segmentation: a grid of clicks on a ClickModel becomes ranked mask proposals.
 
-Each pixel goes to the surest of the clicks that claim it; connected components of that assignment
-are superpixels; each click's mask is rounded to a union of them; duplicates go by mask NMS.
-Ranking by stability is that of Segment Anything (Kirillov et al. 2023, arXiv:2304.02643, §5).
+Masks are made, ranked and compared at the model's own resolution (`click_masks`); only what is left
+is brought to the image's, each mask inside its box, and compared there once more (`distinct`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
-from maskspace.masks import boxes_xywh
-from maskspace.partition.nms import box_nms, union_nms
-from maskspace.partition.resample import resize_maps
-from maskspace.partition.superpixels import equal_components
+from maskspace.config import section
+from maskspace.partition.click_masks import NMS, group_maps, logit
+from maskspace.partition.distinct import DistinctMasks
+from maskspace.partition.resample import resize_window
+from maskspace.partition.views import View, image_views
 from maskspace.types import ClickModel, Features, Proposals
 
-#: What must overlap for a mask to be a duplicate; "box" is for comparison with those who use it.
-NMS = Literal["mask", "box"]
+#: Crops shorter than this are not looked at: a model has nothing to see there.
+LEAST_CROP = 64
+
+
+@section
+class ClickGrid:
+    """How an image is asked: where it is clicked, what becomes a mask, and what is a duplicate.
+
+    `per_side` clicks a side on the image and on every crop, `negative` ones too if asked for;
+    `crop_layers` layers of crops, that overlap by `crop_overlap` of the image's shorter side.
+    Each click's map is cut at every probability of `levels`. Of masks with an IoU above `overlap`,
+    of themselves or, `nms: box`, of their boxes, the most stable stays: the one whose IoU between
+    cuts `stability_offset` above and below, in logits, is largest; none below `min_stability` is a
+    proposal. Holes and islands of fewer than `min_region` pixels are mended. `chunk` clicks are
+    decoded at a time.
+    """
+
+    per_side: int = 16
+    negative: bool = False
+    crop_layers: int = 0
+    crop_overlap: float = 0.34
+    levels: tuple[float, ...] = (0.5,)
+    overlap: float = 0.7
+    nms: NMS = "mask"
+    stability_offset: float = 1.0
+    min_stability: float = 0.0
+    min_region: int = 0
+    chunk: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        if min(self.per_side, self.chunk) < 1 or min(self.crop_layers, self.min_region) < 0:
+            raise ValueError(
+                "per_side and chunk are at least 1, crop_layers and min_region at least 0; "
+                f"got {self.per_side}, {self.chunk}, {self.crop_layers}, {self.min_region}"
+            )
+        if not self.levels or any(not 0 < level < 1 for level in self.levels):
+            raise ValueError(f"levels: one or more, each in (0, 1); got {self.levels}")
+        for name in ("overlap", "min_stability", "crop_overlap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: in [0, 1]; got {getattr(self, name)}")
+        if self.stability_offset < 0:
+            raise ValueError(f"stability_offset: at least 0; got {self.stability_offset}")
 
 
 def propose_from_clicks(
@@ -26,31 +67,26 @@ def propose_from_clicks(
     image: UInt8[np.ndarray, "h w 3"],
     *,
     limit: int = 100,
-    per_side: int = 16,
-    chunk: int = 64,
-    overlap: float = 0.7,
-    stability_offset: float = 1.0,
-    nms: NMS = "mask",
+    grid: ClickGrid | None = None,
 ) -> Proposals:
     """Return up to `limit` proposals at the image's size, most stable first.
 
-    `per_side` clicks a side, decoded `chunk` at a time; of masks with an IoU above `overlap`, of
-    themselves or of their boxes, the most stable stays. Everything but the survivors' pixels is
-    done at the model's resolution.
+    No two of them are duplicates, by `grid` and at the image's size. Equally stable ones of the
+    whole image come before those of crops.
     """
     if limit < 1:
         raise ValueError(f"proposals: limit is at least 1; got {limit}")
+    grid = grid or ClickGrid()
     size_hw = (image.shape[0], image.shape[1])
-    clicks_xy = click_grid(size_hw, per_side=per_side)
-    positive = np.ones(len(clicks_xy), bool)
-    features = model.encode(image)
-    logits = decode_clicks(model, features, size_hw, clicks_xy, positive, chunk=chunk)
-    found = group_maps(logits, overlap=overlap, stability_offset=stability_offset, nms=nms)
-    masks = np.zeros((min(limit, len(found.clicks)), *size_hw), bool)
-    for index, mask in enumerate(masks):
-        mask[:] = _at_size(found.masks[index], logits[found.clicks[index]], size_hw)
-    seen = masks.any(axis=(1, 2))
-    return Proposals(masks[seen], found.scores[: len(masks)][seen])
+    found = DistinctMasks(
+        size_hw, limit, overlap=grid.overlap, nms=grid.nms, min_region=grid.min_region
+    )
+    candidates = [one for view in _views(size_hw, grid) for one in _seen(model, image, view, grid)]
+    candidates.sort(key=lambda one: -one.score)  # of equals the first stays first
+    for candidate in candidates:
+        if found.add(*candidate.at_size(), candidate.score) == limit:
+            break
+    return found.proposals()
 
 
 def click_grid(size_hw: tuple[int, int], *, per_side: int) -> Int64[np.ndarray, "k 2"]:
@@ -88,67 +124,61 @@ def decode_clicks(
     return np.concatenate(maps)
 
 
-@dataclass(frozen=True)
-class ClickMasks:
-    """Masks at the model's resolution, most stable first, with the click each came from."""
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A mask of a view at the model's resolution, and how far inside it each pixel is."""
 
-    masks: Bool[np.ndarray, "n r s"]
-    scores: Float32[np.ndarray, " n"]
-    clicks: Int64[np.ndarray, " n"]
+    score: float
+    view: View
+    mask: Bool[np.ndarray, "r s"]
+    depth: Float32[np.ndarray, "r s"]
 
+    def at_size(self) -> tuple[Bool[np.ndarray, "a b"], tuple[int, int]]:
+        """Return the mask at the image's size around its box, and the window's column and row.
 
-def group_maps(
-    logits: Float32[np.ndarray, "k r s"],
-    *,
-    overlap: float,
-    stability_offset: float,
-    nms: NMS = "mask",
-) -> ClickMasks:
-    """Return the distinct masks of the clicks' maps as unions of superpixels."""
-    if nms not in get_args(NMS):
-        raise ValueError(f"nms compares {' or '.join(get_args(NMS))}; got {nms!r}")
-    labels = equal_components(surest_click(logits))
-    areas = np.bincount(labels.ravel())[1:]
-    covered = _superpixels_covered(logits, labels, areas)
-    scores = stability(logits, offset=stability_offset)
-    some = np.flatnonzero(covered.any(axis=1))
-    if nms == "box":
-        boxes = boxes_xywh(covered[some].take(labels - 1, axis=1))
-        kept = some[box_nms(boxes, scores[some], overlap=overlap)]
-    else:
-        kept = some[union_nms(covered[some], areas, scores[some], overlap=overlap)]
-    return ClickMasks(covered[kept].take(labels - 1, axis=1), scores[kept], kept)
+        The border lies between pixels where the depth puts it. Where that has another sign than the
+        mask, it is turned round: at the model's own resolution the result is the mask itself.
+        """
+        signed = np.where(self.mask, 1, -1) * np.maximum(
+            np.abs(self.depth), np.finfo(np.float32).tiny
+        )
+        x, y, width, height = self.view.box_xywh
+        window, (left, top) = resize_window(
+            signed.astype(np.float32), (height, width), around=self.mask
+        )
+        return window > 0, (x + left, y + top)
 
 
-def surest_click(logits: Float32[np.ndarray, "k r s"]) -> Int32[np.ndarray, "r s"]:
-    """Return at each pixel the click of the largest logit above 0, ties to the first; else -1."""
-    return np.where(logits.max(axis=0) > 0, logits.argmax(axis=0), -1).astype(np.int32)
+def _views(size_hw: tuple[int, int], grid: ClickGrid) -> tuple[View, ...]:
+    return image_views(
+        size_hw, layers=grid.crop_layers, overlap=grid.crop_overlap, least=LEAST_CROP
+    )
 
 
-def stability(logits: Float32[np.ndarray, "k r s"], *, offset: float) -> Float32[np.ndarray, " k"]:
-    """Return the IoU of each map's masks above `offset` and -`offset`, 0 if both are empty."""
-    high, low = ((logits > level).sum(axis=(1, 2)) for level in (offset, -offset))
-    return (high / np.maximum(low, 1)).astype(np.float32)
-
-
-def _superpixels_covered(
-    logits: Float32[np.ndarray, "k r s"],
-    labels: Int32[np.ndarray, "r s"],
-    areas: Int64[np.ndarray, " n"],
-) -> Bool[np.ndarray, "k n"]:
-    """Return which superpixels each click's map covers by more than half."""
-    inside = [np.bincount(labels[claimed], minlength=len(areas) + 1)[1:] for claimed in logits > 0]
-    return 2 * np.stack(inside) > areas
-
-
-def _at_size(
-    mask: Bool[np.ndarray, "r s"], logits: Float32[np.ndarray, "r s"], size_hw: tuple[int, int]
-) -> Bool[np.ndarray, "h w"]:
-    """Return a mask at the image's size with the border between pixels where the logits put it.
-
-    Logits whose sign the mask overrules are turned round, so that at the model's own resolution
-    the result is the mask itself.
-    """
-    smallest = np.finfo(np.float32).tiny
-    signed = np.where(mask, 1, -1) * np.maximum(np.abs(logits), smallest)
-    return resize_maps(signed.astype(np.float32)[None], size_hw)[0] > 0
+def _seen(
+    model: ClickModel, image: UInt8[np.ndarray, "h w 3"], view: View, grid: ClickGrid
+) -> Iterator[_Candidate]:
+    """Yield the distinct masks of one view, most stable first."""
+    part = np.ascontiguousarray(view.of(image))
+    size_hw = (part.shape[0], part.shape[1])
+    clicks_xy = click_grid(size_hw, per_side=grid.per_side)
+    positive = np.ones(len(clicks_xy), bool)
+    if grid.negative:
+        clicks_xy = np.concatenate([clicks_xy, clicks_xy])
+        positive = np.concatenate([positive, ~positive])
+    logits = decode_clicks(
+        model, model.encode(part), size_hw, clicks_xy, positive, chunk=grid.chunk
+    )
+    found = group_maps(
+        logits,
+        overlap=grid.overlap,
+        stability_offset=grid.stability_offset,
+        nms=grid.nms,
+        thresholds=tuple(logit(level) for level in grid.levels),
+        view=view,
+    )
+    for mask, score, click, cut in zip(
+        found.masks, found.scores.tolist(), found.clicks, found.thresholds, strict=True
+    ):
+        if score >= grid.min_stability:
+            yield _Candidate(score, view, mask, logits[click] - cut)

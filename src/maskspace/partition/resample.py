@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int64
 from torch.nn import functional
 
 
@@ -19,6 +19,44 @@ def resize_maps(
     batched = torch.from_numpy(np.ascontiguousarray(maps))[None]
     resized = functional.interpolate(batched, size=size_hw, mode="bilinear", align_corners=False)
     return resized[0].numpy()
+
+
+def resize_window(
+    values: Float32[np.ndarray, "r s"],
+    size_hw: tuple[int, int],
+    *,
+    around: Bool[np.ndarray, "r s"],
+) -> tuple[Float32[np.ndarray, "a b"], tuple[int, int]]:
+    """Return a map at `size_hw` in a window around a mask, and the window's column and row.
+
+    Bilinear between pixel centres, as `resize_maps`; the window holds every pixel in whose value
+    the mask has a share. An empty mask has an empty window.
+    """
+    sides = [
+        _weights(np.flatnonzero(around.any(axis=1 - axis)), small, large)
+        for axis, (small, large) in enumerate(zip(values.shape, size_hw, strict=True))
+    ]
+    (top, rows, down), (left, columns, along) = sides
+    across = values.take(rows, axis=0) * (1 - down)[:, None]
+    across += values.take(np.minimum(rows + 1, values.shape[0] - 1), axis=0) * down[:, None]
+    window = across.take(columns, axis=1) * (1 - along)
+    window += across.take(np.minimum(columns + 1, values.shape[1] - 1), axis=1) * along
+    return window, (left, top)
+
+
+def _weights(
+    present: Int64[np.ndarray, " p"], small: int, large: int
+) -> tuple[int, Int64[np.ndarray, " a"], Float32[np.ndarray, " a"]]:
+    """Return where on the large side what these small places reach begins.
+
+    And of each place reached the small one before it and the weight of the one after.
+    """
+    if len(present) == 0:
+        return 0, np.zeros(0, np.int64), np.zeros(0, np.float32)
+    place = np.clip((np.arange(large) + 0.5) * (small / large) - 0.5, 0, small - 1)
+    reached = np.flatnonzero((place > present[0] - 1) & (place < present[-1] + 1))
+    before = place[reached].astype(np.int64)
+    return int(reached[0]), before, (place[reached] - before).astype(np.float32)
 
 
 def stack_levels(

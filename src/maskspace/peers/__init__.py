@@ -37,7 +37,7 @@ from maskspace.types import ClickMethod, Proposer
 
 Method = TypeVar("Method", bound=Callable[..., object])
 
-__all__ = ["PEERS", "Peer", "TreePeer", "find_peer"]
+__all__ = ["PEERS", "Peer", "TreePeer", "find_peer", "option_texts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def find_peer(name: str) -> Peer | TreePeer | None:
     peer = PEERS.get(base)
     if peer is None:
         return None
-    options = _split(text, place=name) if at else {}
+    options = option_texts(text, place=name) if at else {}
     for option in options.keys() - _known(peer):
         takes = ", ".join(sorted(_known(peer)))
         raise ValueError(f"{name}: unknown option {option!r}; {base} takes {takes}")
@@ -125,7 +125,7 @@ def _ranking(peer: Peer | TreePeer, options: dict[str, str]) -> str:
     return RANKINGS[options["ranking"]] if "ranking" in options else peer.ranking
 
 
-def _split(text: str, *, place: str) -> dict[str, str]:
+def option_texts(text: str, *, place: str) -> dict[str, str]:
     """Return OPTION=VALUE,... as a dictionary."""
     options: dict[str, str] = {}
     for pair in text.split(","):

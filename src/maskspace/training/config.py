@@ -5,6 +5,7 @@ from typing import Literal
 
 from maskspace.config import Choice, choose, section
 from maskspace.data.augment import Crops
+from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.training.schedule import SCHEDULES, peak_share
 
 
@@ -209,22 +210,18 @@ class OverfitConfig:
 class ProposalsConfig:
     """Section `proposals`: the teacher's masks on the training images, from a grid of clicks.
 
-    `images_per_dataset` bounds how many (null: all); `clicks_per_side` is the density of the grid;
-    of masks with an IoU above `overlap` the more stable stays; `limit` masks an image are kept.
+    `images_per_dataset` bounds how many (null: all); `limit` masks an image are kept.
     """
 
     images_per_dataset: int | None
     images_per_shard: int
-    clicks_per_side: int
-    overlap: float
     limit: int
+    grid: ClickGrid
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        if min(self.images_per_shard, self.clicks_per_side, self.limit) < 1:
-            raise ValueError("images_per_shard, clicks_per_side and limit must be at least 1")
-        if not 0 < self.overlap <= 1:
-            raise ValueError(f"overlap must lie in (0, 1]; got {self.overlap}")
+        if min(self.images_per_shard, self.limit) < 1:
+            raise ValueError("images_per_shard and limit must be at least 1")
 
 
 @section

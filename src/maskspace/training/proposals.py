@@ -91,8 +91,7 @@ def _proposed(sample: Sample, model: nn.Module, config: ProposalsConfig) -> Samp
         model,  # pyright: ignore[reportArgumentType]
         read_rgb(sample.image),
         limit=config.limit,
-        per_side=config.clicks_per_side,
-        overlap=config.overlap,
+        grid=config.grid,
     )
     return replace(sample, annotations=annotate(found.masks, scores=found.scores.tolist()))
 

@@ -1,0 +1,124 @@
+"""Logit maps of many clicks -> distinct masks, at the maps' own resolution.
+
+Each pixel goes to the surest of the clicks that claim it; connected components of that assignment
+are superpixels; each click's mask is rounded to the superpixels that it covers by more than half;
+of near-duplicates the most stable stays. Stability is Segment Anything's (Kirillov et al. 2023,
+arXiv:2304.02643, §5).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Int64
+
+from maskspace.masks import boxes_xywh
+from maskspace.partition.nms import box_nms, union_nms
+from maskspace.partition.superpixels import equal_components
+from maskspace.partition.views import View
+
+#: What must overlap for a mask to be a duplicate; "box" is for comparison with those who use it.
+NMS = Literal["mask", "box"]
+
+
+@dataclass(frozen=True, eq=False)
+class ClickMasks:
+    """Masks at the maps' resolution, most stable first, each with its click and its threshold."""
+
+    masks: Bool[np.ndarray, "n r s"]
+    scores: Float32[np.ndarray, " n"]
+    clicks: Int64[np.ndarray, " n"]
+    thresholds: Float32[np.ndarray, " n"]
+
+
+def group_maps(
+    logits: Float32[np.ndarray, "k r s"],
+    *,
+    overlap: float,
+    stability_offset: float,
+    nms: NMS = "mask",
+    thresholds: tuple[float, ...] = (0.0,),
+    view: View | None = None,
+) -> ClickMasks:
+    """Return the distinct masks of the clicks' maps as unions of superpixels.
+
+    Each map is cut at each of `thresholds`, all of them logits. Masks that reach an edge of `view`
+    beyond which the image goes on are cut off there, and left out.
+    """
+    if nms not in get_args(NMS):
+        raise ValueError(f"nms compares {' or '.join(get_args(NMS))}; got {nms!r}")
+    labels = equal_components(surest_claims(logits, thresholds))
+    areas = np.bincount(labels.ravel())[1:]
+    cuts = np.tile(np.array(thresholds, np.float32), len(logits))
+    clicks = np.arange(len(logits)).repeat(len(thresholds))
+    covered = np.stack([_covered(logits > cut, labels, areas) for cut in thresholds], axis=1)
+    covered = covered.reshape(len(clicks), len(areas))
+    scores = np.stack(
+        [stability(logits, offset=stability_offset, threshold=cut) for cut in thresholds], axis=1
+    ).ravel()
+    chosen = covered.any(axis=1)
+    if view is not None:
+        chosen &= ~covered[:, _at_open_edges(labels, view) - 1].any(axis=1)
+    some = np.flatnonzero(chosen)
+    if nms == "box":
+        boxes = boxes_xywh(covered[some].take(labels - 1, axis=1))
+        kept = some[box_nms(boxes, scores[some], overlap=overlap)]
+    else:
+        kept = some[union_nms(covered[some], areas, scores[some], overlap=overlap)]
+    return ClickMasks(
+        covered[kept].take(labels - 1, axis=1), scores[kept], clicks[kept], cuts[kept]
+    )
+
+
+def surest_claims(
+    logits: Float32[np.ndarray, "k r s"], thresholds: Sequence[float]
+) -> Int32[np.ndarray, "r s"]:
+    """Return each pixel's surest click, ties to the first, and how many thresholds it exceeds.
+
+    As one number, the click times the number of thresholds, plus those exceeded but one: so that
+    each level set of a click is a union of pieces of equal numbers where it is the surest. -1 where
+    none is exceeded; of one threshold it is the click.
+    """
+    ascending = np.sort(np.array(thresholds, np.float32))
+    exceeded = np.searchsorted(ascending, logits.max(axis=0))
+    claims = logits.argmax(axis=0) * len(ascending) + exceeded - 1
+    return np.where(exceeded > 0, claims, -1).astype(np.int32)
+
+
+def stability(
+    logits: Float32[np.ndarray, "k r s"], *, offset: float, threshold: float = 0.0
+) -> Float32[np.ndarray, " k"]:
+    """Return the IoU of each map's masks `offset` above and below, 0 if both are empty."""
+    high, low = (
+        (logits > level).sum(axis=(1, 2)) for level in (threshold + offset, threshold - offset)
+    )
+    return (high / np.maximum(low, 1)).astype(np.float32)
+
+
+def _covered(
+    claimed: Bool[np.ndarray, "k r s"],
+    labels: Int32[np.ndarray, "r s"],
+    areas: Int64[np.ndarray, " n"],
+) -> Bool[np.ndarray, "k n"]:
+    """Return which superpixels each mask covers by more than half."""
+    inside = [np.bincount(labels[mask], minlength=len(areas) + 1)[1:] for mask in claimed]
+    return 2 * np.stack(inside) > areas
+
+
+def _at_open_edges(labels: Int32[np.ndarray, "r s"], view: View) -> Int64[np.ndarray, " e"]:
+    """Return the superpixels at the edges of a view beyond which the image goes on."""
+    edges = {
+        "left": (view.open_left, labels[:, 0]),
+        "top": (view.open_top, labels[0]),
+        "right": (view.open_right, labels[:, -1]),
+        "bottom": (view.open_bottom, labels[-1]),
+    }
+    found = [edge for is_open, edge in edges.values() if is_open]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
+
+def logit(level: float) -> float:
+    """Return the logit of a probability in (0, 1)."""
+    return math.log(level / (1 - level))

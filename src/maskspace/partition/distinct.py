@@ -1,0 +1,83 @@
+"""Masks at the image's size, none of which is nearly another: exact NMS one mask at a time.
+
+Masks come best first and each as a window of the image. What it is compared with is narrowed down
+by boxes and areas, which bound an IoU from above; the pixels of those few are counted.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from maskspace.partition.small_regions import clean_small_regions
+from maskspace.types import Proposals
+
+
+class DistinctMasks:
+    """Up to `limit` masks, each with an IoU of at most `overlap` with every one added before.
+
+    With `nms` of "box" it is the IoU of their boxes. Holes and islands of fewer than `min_region`
+    pixels are mended first.
+    """
+
+    def __init__(
+        self, size_hw: tuple[int, int], limit: int, *, overlap: float, nms: str, min_region: int
+    ) -> None:
+        self.overlap, self.by_box, self.min_region = overlap, nms == "box", min_region
+        self._masks = np.zeros((limit, *size_hw), bool)  # memory only where it is written to
+        self._boxes = np.zeros((limit, 4), np.int64)  # first column and row, those after the last
+        self._areas = np.zeros(limit, np.int64)
+        self._scores: list[float] = []
+
+    def add(self, window: Bool[np.ndarray, "a b"], corner_xy: tuple[int, int], score: float) -> int:
+        """Keep a mask, given around its box, unless it is empty or nearly one that is kept.
+
+        Returns how many are kept; once they are `limit` no more can be added.
+        """
+        count = len(self._scores)
+        x, y = corner_xy
+        if self.min_region > 1:
+            whole = np.zeros((1, *self._masks.shape[1:]), bool)
+            whole[0, y : y + window.shape[0], x : x + window.shape[1]] = window
+            window = clean_small_regions(whole, min_area=self.min_region)[0][0]
+            x = y = 0
+        rows, columns = (np.flatnonzero(window.any(axis=axis)) for axis in (1, 0))
+        if len(rows) == 0:
+            return count
+        window = window[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        left, top = x + int(columns[0]), y + int(rows[0])
+        box = np.array([left, top, left + window.shape[1], top + window.shape[0]])
+        area = int(np.count_nonzero(window))
+        if self._is_known(window, box, area, count):
+            return count
+        self._masks[count, box[1] : box[3], box[0] : box[2]] = window
+        self._boxes[count], self._areas[count] = box, area
+        self._scores.append(score)
+        return count + 1
+
+    def proposals(self) -> Proposals:
+        """Return what has been kept, in the order in which it was added."""
+        return Proposals(self._masks[: len(self._scores)], np.array(self._scores, np.float32))
+
+    def _is_known(
+        self, window: Bool[np.ndarray, "a b"], box: Int64[np.ndarray, " 4"], area: int, count: int
+    ) -> bool:
+        boxes, areas = self._boxes[:count], self._areas[:count]
+        low = np.maximum(boxes[:, :2], box[:2])
+        high = np.minimum(boxes[:, 2:], box[2:])
+        shared = np.maximum(high - low, 0).prod(axis=1)
+        if self.by_box:
+            areas, area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), window.size
+        else:
+            shared = np.minimum(np.minimum(areas, area), shared)
+        over = np.flatnonzero(shared / (areas + area - shared) > self.overlap).tolist()
+        if self.by_box:
+            return bool(over)
+        return any(self._iou(window, box, area, index) > self.overlap for index in over)
+
+    def _iou(
+        self, window: Bool[np.ndarray, "a b"], box: Int64[np.ndarray, " 4"], area: int, index: int
+    ) -> float:
+        left, top = np.maximum(self._boxes[index, :2], box[:2]).tolist()
+        right, bottom = np.minimum(self._boxes[index, 2:], box[2:]).tolist()
+        here = window[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
+        shared = np.count_nonzero(here & self._masks[index, top:bottom, left:right])
+        return shared / (area + int(self._areas[index]) - shared)
