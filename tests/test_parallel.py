@@ -29,6 +29,17 @@ def die_once(unit):
         os._exit(1)
     return number
 
+def wait_for_the_last(unit):
+    number, folder = unit
+    here = Path(folder) / f"{number}.begun"
+    here.touch()
+    ended = len(list(Path(folder).glob("*.ended")))
+    begun = len(list(Path(folder).glob("*.begun")))
+    while number == 0 and not (Path(folder) / "5.ended").exists():
+        time.sleep(0.05)
+    (Path(folder) / f"{number}.ended").touch()
+    return number, begun - ended
+
 def nap(x):
     time.sleep(1)
 
@@ -43,6 +54,11 @@ if __name__ == "__main__":
             list(map_units(refuse, range(4)))
         except ValueError as error:
             assert str(error) == "0.tar: cut; fetch it again"
+        folder = scratch / "two"
+        folder.mkdir()
+        found = list(map_units(wait_for_the_last, [(n, str(folder)) for n in range(6)], workers=2))
+        assert [number for number, _ in found] == list(range(6))
+        assert max(together for _, together in found) <= 2
     print("done", flush=True)
     if len(sys.argv) > 2:
         list(map_units(nap, range(600)))

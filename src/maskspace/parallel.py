@@ -191,8 +191,8 @@ def map_units(
 ) -> Iterator[Result]:
     """Yield `function(unit)` for each unit, in the order of the units, computed by Ray tasks.
 
-    One CPU a task, at most `workers` at once if not None; a few results a CPU are in flight, so
-    that memory stays bounded however many units there are. A task whose worker dies is run again,
+    One CPU a task, at most `workers` at once if not None; a few results a CPU are in flight or wait
+    for one before them, so that memory stays bounded however many units there are. A task whose worker dies is run again,
     three times; a task that raises is not, and its exception is raised here. `describe` names what
     is counted in the progress line. No unit means no Ray; a single one is computed here.
     """
@@ -211,17 +211,22 @@ def _map_on_ray(
 
     task = ray.remote(num_cpus=1, max_retries=3)(_apply)
     shared = ray.put(function)  # once, however much is bound to it
-    window = workers or 4 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    window = 4 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
     progress = _Progress(label, len(units))
     waiting = deque(units)
-    flying: deque[object] = deque()
+    flying: deque[Any] = deque()  # results that are still to be given, in order
+    running: set[Any] = set()
     # What is in flight when an error leaves ends by itself or with this process: cancelling a task
     # that completes meanwhile fails a check in Ray and would end this process without a word.
     while waiting or flying:
-        while waiting and len(flying) < window:
+        while waiting and len(flying) < window and len(running) < (workers or window):
             flying.append(task.remote(shared, waiting.popleft()))
-        yield _result(flying.popleft(), label)
-        progress.step()
+            running.add(flying[-1])
+        if flying[0] in running:
+            running.difference_update(ray.wait(list(running), num_returns=1)[0])
+        else:
+            yield _result(flying.popleft(), label)
+            progress.step()
 
 
 def _apply(function: Callable[[Unit], Result], unit: Unit) -> Result:
