@@ -149,8 +149,8 @@ def test_every_regime_gives_finite_terms_and_gradients(click_task, changes):
 
 
 def test_validation_is_never_augmented_and_perfect_maps_score_one(click_task, tmp_path):
-    batch = click_task._validation
-    assert all(torch.equal(a, b) for a, b in zip(batch, click_task._validation, strict=True))
+    batch = click_task.validation
+    assert all(torch.equal(a, b) for a, b in zip(batch, click_task.validation, strict=True))
 
     class Oracle(torch.nn.Module):
         """Answer with the truth of the validation batch."""

@@ -114,7 +114,7 @@ class ClickTask:
         }
 
     @cached_property
-    def _validation(self) -> ClickBatch:
+    def validation(self) -> ClickBatch:
         """Held-out crops with their clicks, the same at every validation and never augmented."""
         crops = replace(self.config.crops, augment=False)
         held = replace(self, config=replace(self.config, crops=crops), train=self.held_out)
@@ -123,7 +123,7 @@ class ClickTask:
     def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
         """Return each loss and the mean IoU on held-out images, every level cut at its own t."""
         device = next(model.parameters()).device
-        batch = self._validation
+        batch = self.validation
         pieces = [
             model(images.to(device), clicks.to(device)).float().cpu()
             for images, clicks in zip(batch.images.split(16), batch.clicks.split(16), strict=True)
