@@ -92,6 +92,7 @@ def recipe(steps: int) -> ClickerConfig:
         levels=LEVELS,
         pseudo_share=0.0,
         pseudo_stability=0.9,
+        jitter=None,
         optimisation=Optimisation(
             steps=steps, batch=BATCH, accumulate=1, optimiser="adamw", betas=(0.9, 0.98),
             learning_rate=3e-3, schedule=Choice(name="cosine", options={"final_share": 0.02}),

@@ -192,9 +192,10 @@ def map_units(
     """Yield `function(unit)` for each unit, in the order of the units, computed by Ray tasks.
 
     One CPU a task, at most `workers` at once if not None; a few results a CPU are in flight or wait
-    for one before them, so that memory stays bounded however many units there are. A task whose worker dies is run again,
-    three times; a task that raises is not, and its exception is raised here. `describe` names what
-    is counted in the progress line. No unit means no Ray; a single one is computed here.
+    for one before them, so that memory stays bounded however many units there are. A task whose
+    worker dies is run again, three times; a task that raises is not, and its exception is raised
+    here. `describe` names what is counted in the progress line. No unit means no Ray; a single one
+    is computed here.
     """
     units = list(units)
     if len(units) <= 1:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from maskspace import pictures
@@ -24,6 +24,7 @@ from maskspace.data.loader import Mixture, open_mixture
 from maskspace.masks import nested_chain
 from maskspace.models import MODELS, load_mae, load_model, load_published
 from maskspace.objectives import MASK_LOSSES, level_line, levels_of
+from maskspace.training.colour import recolour
 from maskspace.training.config import ClickerConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.monitors import feature_std
@@ -35,12 +36,13 @@ class ClickBatch(NamedTuple):
     """Images in [0, 1], p prompts an image of k clicks (row, column, sign), and what they mean.
 
     A nest holds masks finest first, 1 on, 0 off, -1 unknown; levels that are not there are -1
-    everywhere.
+    everywhere. Positions are those of the images in the order of training.
     """
 
     images: Float[Tensor, "b 3 s s"]
     clicks: Float[Tensor, "b p k 3"]
     nests: Float[Tensor, "b p m s s"]
+    positions: Int[Tensor, " b"]
 
 
 Decode = Callable[[Tensor, Tensor | None], Tensor]
@@ -74,7 +76,7 @@ class ClickTask:
         parts = zip(*examples, strict=True)
         return ClickBatch(*(torch.from_numpy(np.stack(part)) for part in parts))
 
-    def _example(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _example(self, position: int) -> tuple[np.ndarray, ...]:
         config, seed = self.config, self.config.optimisation.seed
         draw = choose(CLICK_SAMPLERS, config.clicks, kind="clicks")
         for attempt in range(_ATTEMPTS):
@@ -88,20 +90,23 @@ class ClickTask:
             raise ValueError(f"no mask to click in {_ATTEMPTS} crops; lower least_pixels")
         clicks = np.stack([one.clicks for one in drawn])
         nests = np.stack([nest(one, crop, levels=config.levels) for one in drawn])
-        return to_float(crop.image), clicks, nests
+        return to_float(crop.image), clicks, nests, np.array(position)
 
     def terms(self, model: nn.Module, batch: ClickBatch) -> dict[str, Tensor]:
         """Return the weighted mask losses."""
         config = self.config
+        images = recolour(
+            batch.images, batch.positions, config.jitter, seed=config.optimisation.seed
+        )
         if not config.rounds and not config.pseudo_share:
-            return self._losses(model(batch.images, batch.clicks), batch.nests)
+            return self._losses(model(images, batch.clicks), batch.nests)
         simulation = Simulation(
             batch.nests,
             rounds=config.rounds,
             pseudo_share=config.pseudo_share,
             stability=config.pseudo_stability,
         )
-        logits = model(batch.images, batch.clicks, refine=simulation)
+        logits = model(images, batch.clicks, refine=simulation)
         return self._losses(logits, simulation.nests)
 
     def _losses(
@@ -139,7 +144,8 @@ class ClickTask:
 
     def _draw(self, batch: ClickBatch, logits: Tensor, picture: Path) -> None:
         rows = []
-        for image, clicks, nests, maps in zip(*(t[:6] for t in (*batch, logits)), strict=True):
+        shown = (batch.images, batch.clicks, batch.nests, logits)
+        for image, clicks, nests, maps in zip(*(part[:6] for part in shown), strict=True):
             shown = to_uint8(image)
             clicked = shown.copy()
             for row, column, sign in clicks[0].long().tolist():

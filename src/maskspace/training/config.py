@@ -6,6 +6,7 @@ from typing import Literal
 from maskspace.config import Choice, choose, section
 from maskspace.data.augment import Crops
 from maskspace.partition.grid_clicks import ClickGrid
+from maskspace.training.colour import ColourJitter
 from maskspace.training.schedule import SCHEDULES, peak_share
 
 
@@ -120,7 +121,8 @@ class ClickerConfig:
     crop; up to `rounds` corrections follow each, clicked where the model errs. `levels` above 1
     asks for the nest of up to so many masks under a click (level-line loss), 1 for the drawn mask.
     `pseudo_share` of the prompts are replaced by the model's own answers, where their stability, an
-    IoU, is at least `pseudo_stability`; 0 is off.
+    IoU, is at least `pseudo_stability`; 0 is off. `jitter` changes colours on the device (null:
+    not).
     """
 
     data: dict[str, float]
@@ -135,6 +137,7 @@ class ClickerConfig:
     levels: int
     pseudo_share: float
     pseudo_stability: float
+    jitter: ColourJitter | None
     optimisation: Optimisation
     validation_images: int
     workers: Workers
@@ -155,7 +158,8 @@ class ClickerConfig:
 class DistillConfig:
     """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
 
-    `level_weights` weighs the loss at each stride of the student's levels.
+    `level_weights` weighs the loss at each stride of the student's levels; `jitter` changes colours
+    on the device (null: not).
     """
 
     data: dict[str, float]
@@ -164,6 +168,7 @@ class DistillConfig:
     crops: Crops
     teacher_share: float
     min_proposal_score: float
+    jitter: ColourJitter | None
     optimisation: Optimisation
     validation_images: int
     workers: Workers

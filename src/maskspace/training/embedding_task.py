@@ -19,6 +19,7 @@ from maskspace.data.loader import Mixture, open_mixture
 from maskspace.models import MODELS
 from maskspace.objectives import OBJECTIVES
 from maskspace.partition import PARTITIONERS
+from maskspace.training.colour import recolour
 from maskspace.training.config import DistillConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.monitors import collapse_verdict, feature_std
@@ -27,10 +28,11 @@ _TEACHER = 41  # what a generator is for
 
 
 class EmbeddingBatch(NamedTuple):
-    """Images in [0, 1] and one label map each, 0 unlabelled."""
+    """Images in [0, 1], one label map each, 0 unlabelled, and positions in training's order."""
 
     images: Float[Tensor, "b 3 s s"]
     labels: Int[Tensor, "b s s"]
+    positions: Int[Tensor, " b"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class EmbeddingTask:
 
     def batch(self, step: int, rows: range) -> EmbeddingBatch:
         """Return rows of a step's batch."""
-        examples = [self._example(step * self.config.optimisation.batch + row) for row in rows]
-        return _stack(examples)
+        positions = [step * self.config.optimisation.batch + row for row in rows]
+        return _stack([self._example(position) for position in positions], positions)
 
     def _example(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         seed = self.config.optimisation.seed
@@ -63,7 +65,11 @@ class EmbeddingTask:
 
     def terms(self, model: nn.Module, batch: EmbeddingBatch) -> dict[str, Tensor]:
         """Return each term of the objective at each level, weighted: `pull/4`, `push/1`, ..."""
-        return self._level_terms(model(batch.images), batch.labels)
+        config = self.config
+        images = recolour(
+            batch.images, batch.positions, config.jitter, seed=config.optimisation.seed
+        )
+        return self._level_terms(model(images), batch.labels)
 
     def _level_terms(self, levels: dict[int, Tensor], labels: Tensor) -> dict[str, Tensor]:
         objective = choose(OBJECTIVES, self.objective, kind="objective")
@@ -84,12 +90,12 @@ class EmbeddingTask:
             seed = self.config.optimisation.seed
             crop, _ = crop_at(self.held_out, self.config.crops, seed=seed, position=row)
             examples.append((to_float(crop.image), label_map_at_depth(crop, len(crop.masks))))
-        return _stack(examples)
+        return _stack(examples, range(len(examples)))
 
     def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
         """Return the loss terms and the spread of each level on held-out crops."""
         device = next(model.parameters()).device
-        images, labels = self._validation
+        images, labels, _ = self._validation
         levels: dict[int, list[Tensor]] = {}
         for piece in images.split(16):
             for stride, level in model(piece.to(device)).items():
@@ -106,7 +112,7 @@ class EmbeddingTask:
         }
 
     def _draw(self, levels: dict[int, Tensor], picture: Path) -> None:
-        images, labels = self._validation
+        images, labels, _ = self._validation
         arrays = {s: level[:6].float().cpu().numpy() for s, level in sorted(levels.items())}
         rows = []
         for index in range(min(6, len(images))):
@@ -155,8 +161,12 @@ def pure_cells(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"
     return torch.where(least == most, most, 0).long()
 
 
-def _stack(examples: Sequence[tuple[np.ndarray, np.ndarray]]) -> EmbeddingBatch:
+def _stack(
+    examples: Sequence[tuple[np.ndarray, np.ndarray]], positions: Sequence[int]
+) -> EmbeddingBatch:
     images, labels = zip(*examples, strict=True)
     return EmbeddingBatch(
-        torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)).long()
+        torch.from_numpy(np.stack(images)),
+        torch.from_numpy(np.stack(labels)).long(),
+        torch.tensor(positions),
     )

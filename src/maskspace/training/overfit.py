@@ -47,6 +47,7 @@ class OverfitTask(EmbeddingTask):
         return EmbeddingBatch(
             torch.from_numpy(np.stack([to_float(one.image) for one in shown])),
             torch.from_numpy(np.stack([_truth(one) for one in shown])),
+            torch.tensor(rows),
         )
 
 
@@ -104,6 +105,7 @@ def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder:
         crops=config.crops,
         teacher_share=0.0,
         min_proposal_score=0.0,
+        jitter=None,
         optimisation=replace(config.optimisation, batch=len(samples)),
         validation_images=len(samples),
         workers=config.workers,
