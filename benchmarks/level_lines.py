@@ -66,7 +66,7 @@ def make_task(scenes: int, steps: int) -> ClickTask:
 
 
 def recipe(steps: int) -> ClickerConfig:
-    """Return the recipe: the level-line loss on the normalised focal loss, nothing augmented."""
+    """Return the recipe: level lines of the normalised focal loss and of the likelihood."""
     return ClickerConfig(
         data={"scenes": 1.0},
         model=Choice(
@@ -77,7 +77,7 @@ def recipe(steps: int) -> ClickerConfig:
                 "neck_dims": (24, 32, 32, 32), "head_dim": 32, "click_radius": 2.5,
             },
         ),
-        losses={"normalised_focal": 1.0},
+        losses={"normalised_focal": 1.0, "cross_entropy": 1.0},
         initial=None,
         backbone=None,
         crops=Crops(
