@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int64
 
 from maskspace.evaluation.rows import Row
 from maskspace.metrics.bootstrap import confidence_interval, paired_difference
+from maskspace.metrics.recall import THRESHOLDS
 
 Bounds = dict[str, float]
 
@@ -29,8 +30,8 @@ class Comparison:
 def intervals(rows: Sequence[Row], *, seed: int) -> dict[str, Bounds]:
     """Return `low` and `high` of the 95 % interval of each mean over the masks of a model.
 
-    Of `miou_at_1_RUN` and `mean_best_iou_COUNT`, by resampling images; empty where fewer than two
-    images have masks.
+    Of `miou_at_1_RUN`, `mean_best_iou_COUNT` and `ar_COUNT`, by resampling images; empty where
+    fewer than two images have masks.
     """
     names, sums, counts = _sums(rows)
     if len(counts) < 2 or not names:
@@ -79,5 +80,7 @@ def _sums(
             columns.setdefault(f"miou_at_1_{run}", []).append(sum(row.first_ious(run)))
         for count, best in row.best_iou.items():
             columns.setdefault(f"mean_best_iou_{count}", []).append(sum(best))
+        for count, matched in row.matched.items():
+            columns.setdefault(f"ar_{count}", []).append(matched / len(THRESHOLDS))
     sums = np.array(list(columns.values()), np.float64).reshape(len(columns), len(seen)).T
     return list(columns), sums, np.array([row.masks for row in seen], np.int64)
