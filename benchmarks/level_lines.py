@@ -1,6 +1,6 @@
 """Whether one map of logits holds an object, its parts and their parts, each at its own level.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.level_lines [--scenes 4 --steps 600] [--picture P.png]
+    OMP_NUM_THREADS=1 python -m benchmarks.level_lines [--scenes 4 --steps 700] [--picture P.png]
 
 Trains a small clicker on nested scenes with the level-line loss, and cuts its answer to clicks on
 these scenes, learnt by heart, at the level of each mask of the nest that holds the click. Prints
@@ -35,7 +35,7 @@ def main() -> None:
     """Train, print the table as training goes, and draw."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.level_lines", description=__doc__)
     parser.add_argument("--scenes", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -66,7 +66,7 @@ def make_task(scenes: int, steps: int) -> ClickTask:
 
 
 def recipe(steps: int) -> ClickerConfig:
-    """Return the recipe: level lines of the normalised focal loss and of the likelihood."""
+    """Return the recipe: level lines of a focal loss and of the Lovász hinge."""
     return ClickerConfig(
         data={"scenes": 1.0},
         model=Choice(
@@ -77,7 +77,7 @@ def recipe(steps: int) -> ClickerConfig:
                 "neck_dims": (24, 32, 32, 32), "head_dim": 32, "click_radius": 2.5,
             },
         ),
-        losses={"normalised_focal": 1.0, "cross_entropy": 1.0},
+        losses={"normalised_focal": 1.0, "lovasz_hinge": 1.0},
         initial=None,
         backbone=None,
         crops=Crops(
@@ -85,7 +85,7 @@ def recipe(steps: int) -> ClickerConfig:
             shuffle_channels=False, contrast=0.0, brightness=0.0,
         ),
         clicks=Choice(
-            name="one", options={"centre_share": 0.5, "least_pixels": 32, "power": 0.0}
+            name="one", options={"centre_share": 0.0, "least_pixels": 32, "power": 0.0}
         ),
         clicks_per_image=6,
         rounds=0,
