@@ -21,6 +21,7 @@ from PIL import Image
 from torch import nn
 
 from maskspace.models import load_model, load_published
+from maskspace.models.click_vit import ClickVit
 from maskspace.partition.grid_clicks import propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
@@ -212,6 +213,11 @@ class ClickSegmenter:
     overlap: float = 0.7
     ranking: str = "stability of the click's map"
     _last: "_LastImage[ImageEditor]" = field(default_factory=lambda: _LastImage(), compare=False)
+
+    @property
+    def working_side(self) -> int | None:
+        """Return the side in pixels of the square that images are stretched to, if it is known."""
+        return self.model.architecture.size if isinstance(self.model, ClickVit) else None
 
     def embed(self, image: ImageLike) -> NoReturn:
         """Raise ValueError: a click model has no vector per pixel."""
