@@ -132,8 +132,8 @@ def _main_table(dataset: str, models: Mapping[str, Metrics], config: EvaluateCon
     without, small = counts["images_without_truth"], counts["masks_too_small"]
     caption = (
         f"{counts['images']} images with {counts['masks']} masks"
-        + (f"; {without} images without one" if without else "")
-        + (f"; {small} masks of fewer than {config.min_area} pixels left out" if small else "")
+        + (f"; images without one: {without}" if without else "")
+        + (f"; left out, of fewer than {config.min_area} pixels: {small}" if small else "")
     )
     rows = [
         [escape(model), *(_cell(values, column) for column in columns)]
