@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from maskspace.cli import main
+from maskspace.cli.evaluate import labelled
 from maskspace.masks import decode, split_components
 from maskspace.models.pixel_embedding import build_pixel_embedding
 from maskspace.models.weights import save_model
@@ -200,6 +201,130 @@ def test_evaluate_measures_a_split_of_real_photos(assets, tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
+def test_labels_name_models_in_what_is_written(student, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["evaluate", "--data", "rectangles:none", "--limit", "1", "--out", str(out)]
+    models = [f"ours={student}", student, "fine=felzenszwalb@scale=50", "felzenszwalb@scale=200"]
+    assert main([*command, *(word for model in models for word in ("--model", model))]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())["rectangles"]
+    assert list(metrics) == ["ours", student, "fine", "felzenszwalb@scale=200"]
+    assert metrics["ours"] == metrics[student]
+    assert metrics["fine"]["miou_at_1_center"] != metrics[models[-1]]["miou_at_1_center"]
+    assert "ours" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "name"),
+    [
+        ("student", "student", "student"),
+        ("a=build/x", "a", "build/x"),
+        ("a b=x", "a b", "x"),
+        ("felzenszwalb@scale=200,min_size=5", *["felzenszwalb@scale=200,min_size=5"] * 2),
+        ("a=felzenszwalb@scale=200", "a", "felzenszwalb@scale=200"),
+        ("./lr=1/model", *["./lr=1/model"] * 2),
+        ("runs/lr=1", *["runs/lr=1"] * 2),
+        ("models:/m@champion", *["models:/m@champion"] * 2),
+    ],
+)
+def test_what_is_before_the_first_equals_sign_is_a_label(text, label, name):
+    assert labelled(text) == (label, name)
+
+
+def test_two_models_of_one_label_are_refused(tmp_path, capsys):
+    command = ["evaluate", "--data", "rectangles:none", "--limit", "1", "--out", str(tmp_path)]
+    assert main([*command, "--model", "a=student", "--model", "a=felzenszwalb"]) == 2
+    assert "2 models are called 'a'; give --model LABEL=NAME" in complaint(capsys)
+    assert main([*command, "--model", "student", "--model", "student"]) == 2
+    assert "'student'" in complaint(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_label_for_another_model_does_not_reuse_its_answers(tmp_path):
+    """What a label stands for decides, also where no weights tell two methods apart."""
+    command = ["evaluate", "--data", "rectangles:none", "--limit", "2", "--model"]
+    out, alone = tmp_path / "out", tmp_path / "alone"
+
+    def stop(*_, **__):
+        raise ValueError("stopped")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maskspace.evaluation.curves.write_curves", stop)
+        assert main([*command, "a=felzenszwalb@scale=50", "--out", str(out)]) == 2
+    assert len(answered(out)) == 2
+    for folder in (out, alone):
+        assert main([*command, "a=felzenszwalb@scale=500", "--out", str(folder)]) == 0
+    assert (out / "metrics.json").read_bytes() == (alone / "metrics.json").read_bytes()
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Four images of 80 rows beside label maps."""
+    root = tmp_path / "pairs"
+    random = np.random.default_rng(0)
+    labels = np.kron(np.arange(1, 25).reshape(4, 6), np.ones((20, 20))).astype(np.uint8)
+    for kind in ("images", "labels"):
+        (root / kind).mkdir(parents=True)
+    for index in range(4):
+        blocks = random.integers(0, 256, (4, 6, 3)).astype(np.uint8)
+        image = np.kron(blocks, np.ones((20, 20, 1), np.uint8))
+        Image.fromarray(image).save(root / "images" / f"i{index}.png")
+        Image.fromarray(labels).save(root / "labels" / f"i{index}.png")
+    return root
+
+
+def one_row_short(pairs):
+    path = pairs / "labels" / "i2.png"
+    Image.fromarray(np.asarray(Image.open(path))[1:]).save(path)
+
+
+def cut_short(pairs):
+    path = pairs / "images" / "i2.png"
+    path.write_bytes(path.read_bytes()[:-60])
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"), [(one_row_short, ("i2", "79", "80")), (cut_short, ("i2",))]
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_bad_image_is_named_and_the_others_are_not_lost(
+    pairs, tmp_path, capsys, damage, told, workers
+):
+    out = tmp_path / "out"
+    command = ["evaluate", "--data", f"folder:{pairs}", "--model", "felzenszwalb@scale=50"]
+    command += ["--workers", workers, "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    whole = {path: path.read_bytes() for path in pairs.rglob("*.png")}
+    damage(pairs)
+    capsys.readouterr()
+    assert main([*command, str(out)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert all(word in error for word in told)
+    assert not (out / "metrics.json").exists()
+    # Truths are read before anything is measured, images when their turn comes.
+    assert len(answered(out)) == (0 if damage is one_row_short else 2)
+    for path, content in whole.items():
+        path.write_bytes(content)
+    assert main([*command, str(out)]) == 0
+    for name in ("metrics.json", "per_sample.csv", "report.html"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not list(out.glob(".rows-*"))
+
+
+def test_an_interrupt_says_that_the_run_can_go_on(tmp_path, capsys):
+    command = ["evaluate", "--data", "rectangles:none", "--limit", "2", "--model", "felzenszwalb"]
+    command += ["--out", str(tmp_path / "out")]
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maskspace.evaluation.curves.write_metrics", interrupt)
+        assert main(command) == 130
+    assert "the same command goes on where it was" in capsys.readouterr().err.splitlines()[-1]
+    assert len(answered(tmp_path / "out")) == 2
+    assert main(command) == 0
+
+
 def test_an_unknown_kind_and_a_missing_folder_are_told(tmp_path, capsys):
     for data, told in (("nothing:x", "bsds500"), (f"bsds500:{tmp_path}", str(tmp_path))):
         command = ["evaluate", "--data", data, "--model", "felzenszwalb", "--limit", "2"]
@@ -220,6 +345,8 @@ def test_an_unknown_kind_and_a_missing_folder_are_told(tmp_path, capsys):
         ["click", "x.png", "--out", "m.png"],
         ["evaluate", "--data", "bsds500", "--model", "student", "--out", "o"],
         ["evaluate", "--data", "a:b", "--model", "m", "--out", "o", "--split", "all"],
+        ["evaluate", "--data", "a:b", "--model", "m=", "--out", "o"],
+        ["evaluate", "--data", "a:b", "--model", "=m", "--out", "o"],
     ],
 )
 def test_wrong_arguments_are_one_line_and_status_2(arguments, capsys):
@@ -236,6 +363,15 @@ def test_help_says_defaults_and_units(command, capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "default" in text and ("pixel" in text or "megapixel" in text)
+
+
+def test_help_of_evaluate_names_every_file(capsys):
+    from maskspace.evaluation import FILES
+
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    text = capsys.readouterr().out
+    assert [name for name in FILES if name not in text] == []
 
 
 def test_help_does_not_wait_for_torch():
@@ -256,7 +392,7 @@ def test_evaluation_is_the_same_by_one_worker_and_by_two(tmp_path):
         out = tmp_path / workers
         assert main([*command, "--workers", workers, "--out", str(out)]) == 0
         assert not list(out.glob(".rows-*"))
-    for name in ("metrics.json", "per_sample.csv", "clicks.csv"):
+    for name in ("metrics.json", "per_sample.csv", "clicks.csv", "report.html"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 

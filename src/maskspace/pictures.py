@@ -28,16 +28,24 @@ GOLDEN_RATIO = 0.6180339887498949
 INK, PAPER = (33, 37, 41), (255, 255, 255)
 #: M. Okabe and K. Ito's colours, told apart by colour-blind eyes too.
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKS = ("o", "s", "^", "D", "v")
+PUBLISHED_COLOR = "#495057"
+#: Dashes of published lines, told apart without colour.
+DASHES = ((0, (6, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (10, 3)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One named curve or cloud of points of a plot; a curve may lie in a band of low and high."""
+    """One named curve or cloud of points of a plot; a curve may lie in a band of low and high.
+
+    What is `published` is drawn dashed and grey; if it is one point, as a level across the plot.
+    """
 
     label: str
     x: Sequence[int | float]
     y: Sequence[int | float]
     band: Sequence[tuple[float, float]] | None = None
+    published: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,30 +252,59 @@ def plot_curves(
     x_label: str,
     y_label: str,
     logarithmic: bool = True,
+    tick_names: Mapping[float, str] | None = None,
 ) -> None:
-    """Write a PNG of one panel a name, curves over a logarithmic or linear x, y in [0, 1]."""
+    """Write a PNG of one panel a name, curves over a logarithmic or linear x, y in [0, 1].
+
+    `tick_names` stand on the x axis in place of its numbers.
+    """
     figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
     colors = _line_colors(panels)
     for axis, lines in zip(axes, panels.values(), strict=True):
-        for line in lines:
-            # A legend wider than the figure leaves the axes no room.
-            label = textwrap.fill(line.label, 48)
-            axis.plot(
-                line.x, line.y, marker="o", markersize=4, color=colors[line.label], label=label
-            )
-            if line.band:
-                low, high = zip(*line.band, strict=True)
-                axis.fill_between(line.x, low, high, color=colors[line.label], alpha=0.15, lw=0)
-        ticks = sorted({value for line in lines for value in line.x})
+        for line in (line for line in lines if not line.published):
+            _draw_curve(axis, line, colors[line.label])
+        for index, line in enumerate(line for line in lines if line.published):
+            _draw_published(axis, line, DASHES[index % len(DASHES)])
+        ticks = sorted(tick_names or {value for line in lines for value in line.x})
         if logarithmic:
             axis.set_xscale("log")
         step = 1 if logarithmic else max(1, -(-len(ticks) // 10))
-        axis.set_xticks(ticks[::step], [f"{tick:g}" for tick in ticks[::step]])
+        names = tick_names or {tick: f"{tick:g}" for tick in ticks}
+        axis.set_xticks(ticks[::step], [names[tick] for tick in ticks[::step]])
         axis.minorticks_off()
         if lines:
-            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
-            axis.legend(frameon=False, fontsize=9, **below)
+            _legend_below(axis)
     _save_figure(path, figure)
+
+
+def _draw_curve(axis: "Axes", line: Line, color: str) -> None:
+    axis.plot(line.x, line.y, marker="o", markersize=4, color=color, label=_legend(line.label))
+    if line.band:
+        low, high = zip(*line.band, strict=True)
+        axis.fill_between(line.x, low, high, color=color, alpha=0.15, lw=0)
+
+
+def _draw_published(axis: "Axes", line: Line, dashes: tuple[int, tuple[int, ...]]) -> None:
+    if len(line.x) == 1:
+        drawn = axis.axhline(line.y[0])
+    else:
+        (drawn,) = axis.plot(line.x, line.y, marker="D", markersize=3)
+    drawn.set(linestyle=dashes, linewidth=1.3, color=PUBLISHED_COLOR, zorder=1.5)
+    drawn.set_label(_legend(line.label))
+
+
+def _legend_below(axis: "Axes") -> None:
+    axis.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+
+
+def _legend(label: str) -> str:
+    """Return a label in lines: a legend wider than the figure leaves the axes no room."""
+    return "\n".join(textwrap.fill(part, 48) for part in _literal(label).splitlines())
+
+
+def _literal(text: str) -> str:
+    """Return text that is shown as it is: two dollars would make a formula of what is between."""
+    return text.replace("$", r"\$")
 
 
 def plot_histories(
@@ -289,15 +326,29 @@ def plot_histories(
 def plot_scatter(
     path: Path, panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
 ) -> None:
-    """Write a PNG of one panel a name, each with clouds of points in the unit square."""
+    """Write a PNG of one panel a name, each with clouds of points in the unit square.
+
+    Labels stand below the panel; what follows a label's first line may differ between panels.
+    """
     figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
     colors = _line_colors(panels)
     for axis, lines in zip(axes, panels.values(), strict=True):
         axis.plot([0, 1], [0, 1], color="#ADB5BD", linewidth=1, linestyle="--", zorder=0)
-        for line in lines:
-            axis.scatter(line.x, line.y, s=22, color=colors[line.label], alpha=0.7, linewidths=0)
+        for index, line in enumerate(lines):
+            axis.scatter(
+                line.x,
+                line.y,
+                s=22,
+                color=colors[line.label],
+                marker=MARKS[index % len(MARKS)],
+                alpha=0.7,
+                linewidths=0,
+                label=_legend(line.label),
+            )
         axis.set_xlim(-0.02, 1.02)
         axis.set_aspect("equal")
+        if lines:
+            _legend_below(axis)
     _save_figure(path, figure)
 
 
@@ -333,7 +384,7 @@ def _panels(
     FigureCanvasAgg(figure)
     axes = [figure.add_subplot(lines, columns, index + 1) for index in range(len(panels))]
     for axis, name in zip(axes, panels, strict=True):
-        axis.set_title(name, fontsize=11)
+        axis.set_title(_literal(name), fontsize=11)
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         axis.set_ylim(-0.02, 1.02)
@@ -344,9 +395,11 @@ def _panels(
 
 
 def _line_colors(panels: Mapping[str, Sequence[Line]]) -> dict[str, str]:
-    """Return a colour for each label, the same in every panel."""
-    labels = dict.fromkeys(line.label for lines in panels.values() for line in lines)
-    return {label: LINE_COLORS[index % len(LINE_COLORS)] for index, label in enumerate(labels)}
+    """Return a colour for each label, the same in every panel for labels of one first line."""
+    labels = [line.label for lines in panels.values() for line in lines if not line.published]
+    names = list(dict.fromkeys(label.partition("\n")[0] for label in labels))
+    places = {label: names.index(label.partition("\n")[0]) for label in labels}
+    return {label: LINE_COLORS[place % len(LINE_COLORS)] for label, place in places.items()}
 
 
 def _save_figure(path: Path, figure: "Figure") -> None:

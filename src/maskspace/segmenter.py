@@ -22,6 +22,7 @@ from torch import nn
 
 from maskspace.config import section_of_texts
 from maskspace.models import load_model, load_published
+from maskspace.models.click_vit import ClickVit
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
@@ -227,6 +228,11 @@ class ClickSegmenter:
     grid: ClickGrid = field(default_factory=ClickGrid)
     ranking: str = "stability of the click's map"
     _last: "_LastImage[ImageEditor]" = field(default_factory=lambda: _LastImage(), compare=False)
+
+    @property
+    def working_side(self) -> int | None:
+        """Return the side in pixels of the square that images are stretched to, if it is known."""
+        return self.model.architecture.size if isinstance(self.model, ClickVit) else None
 
     def embed(self, image: ImageLike) -> NoReturn:
         """Raise ValueError: a click model has no vector per pixel."""

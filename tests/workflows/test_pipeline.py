@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from maskspace.evaluation import FILES
+
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("src", "workflows", "profiles", "samples", "data.dvc", "dvc.yaml", "params.yaml")
 
@@ -76,8 +78,7 @@ def test_metrics_and_pictures_are_complete(finished):
     folder = finished[0] / "build" / "evaluate" / "rectangles"
     metrics = json.loads((folder / "metrics.json").read_text())["rectangles"]
     assert 0 < metrics["student"]["mean_best_iou_50"] <= 1
-    names = {path.name for path in folder.iterdir()}
-    assert {"curves.csv", "per_image.csv", "curve.png", "scatter.png", "gallery.png"} <= names
+    assert {path.name for path in folder.iterdir()} == set(FILES)
 
 
 def test_run_again_it_does_nothing_and_quickly(finished, clone):

@@ -7,8 +7,9 @@ import grimp
 import pytest
 
 from maskspace.config import read_params
+from maskspace.evaluation import FILES
 from workflows import plan, profiles
-from workflows.frame import dependencies
+from workflows.frame import dependencies, outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = read_params(ROOT / "dvc.yaml")["stages"]
@@ -45,6 +46,13 @@ def test_a_stage_depends_on_the_code_it_imports_and_on_no_other(stage, graph):
     assert sorted(needed - have - FREE) in ([], ["maskspace.training"])
     for path in code:
         assert needed & set(covered(path)), f"{stage} does not need {path}"
+
+
+def test_what_the_evaluation_writes_is_what_its_stage_makes():
+    params = read_params(Path("params.yaml"))
+    item = next(iter(params["shards"]))
+    made = outputs("evaluate", item, params)
+    assert sorted(made) == sorted(Path("build/evaluate", item, name) for name in FILES)
 
 
 def test_a_metric_does_not_retrain():

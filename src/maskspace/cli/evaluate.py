@@ -3,27 +3,29 @@
 import argparse
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import maskspace
-from maskspace.cli.frame import MODEL_HELP, count, dataset, named
+from maskspace.cli.frame import MODEL_HELP, complain, count, dataset, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from maskspace.data.source import Source
     from maskspace.segmenter import Segmenter
-    from maskspace.types import Sample
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Give a parser its options."""
     command.description = (
-        "Evaluate models on datasets; writes metrics.json, table.txt, curves.csv, clicks.csv, "
-        "comparisons.csv (pairs of models, with intervals over images), per_image.csv, "
-        "per_sample.csv and plots. IoU and recall are in [0, 1]; masks of fewer "
-        "than 256 pixels are ignored, unless the protocol says otherwise. A run that was broken "
-        "off goes on where it was."
+        "Evaluate models on datasets; writes report.html (all of it on one page that needs no "
+        "network), metrics.json, table.txt, curves.csv, clicks.csv, comparisons.csv (pairs of "
+        "models, with intervals over images), per_image.csv, per_sample.csv, curve.png, "
+        "clicks.png, regions.png, scatter.png, gallery.png and cases.png. IoU and recall are in "
+        "[0, 1]; masks of fewer than 256 pixels are ignored, unless the protocol says otherwise. "
+        "A run that was broken off goes on where it was."
     )
     command.add_argument(
         "--data",
@@ -42,10 +44,12 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
         dest="models",
+        type=labelled,
         action="append",
         required=True,
-        metavar="NAME",
-        help=f"{MODEL_HELP}; may be repeated",
+        metavar="[LABEL=]NAME",
+        help=f"{MODEL_HELP}; may be repeated. LABEL is its name in what is written (default NAME); "
+        "a path with = before any / is given as ./PATH",
     )
     command.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
@@ -93,17 +97,34 @@ def add(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=run)
 
 
+def labelled(text: str) -> tuple[str, str]:
+    """Return the label and the name of [LABEL=]NAME, the name where there is no label.
+
+    What is before the first = is a label if it holds no @, / or . : options and paths have those.
+    """
+    label, equals, name = text.partition("=")
+    if not equals or any(character in label for character in "@/."):
+        return text, text
+    if not (label and name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=NAME, such as ours=build/clicker")
+    return label, name
+
+
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
     from functools import partial
 
-    from maskspace.evaluation import evaluate_models
+    from maskspace.evaluation import Origin, evaluate_models
     from maskspace.evaluation.config import protocol_config
     from maskspace.parallel import map_here, map_units
     from maskspace.segmenter import load
 
-    models = {name: load(name) for name in dict.fromkeys(options.models)}
+    for label, times in Counter(label for label, _ in options.models).items():
+        if times > 1:
+            raise ValueError(f"{times} models are called {label!r}; give --model LABEL=NAME")
+    models = {label: load(name) for label, name in options.models}
     datasets = named(options.data, partial(read_split, split=options.split, limit=options.limit))
+    kinds = named(options.data, lambda kind, _: kind)
     config = protocol_config(
         options.protocol,
         limit=options.limit,
@@ -119,6 +140,10 @@ def run(options: argparse.Namespace) -> int:
             models,
             options.out,
             config=config,
+            origins={
+                name: Origin(kind=kinds[name], split=options.split if any(source.splits) else None)
+                for name, source in datasets.items()
+            },
             work=work,
             map_units=partial(workers, describe="evaluate: images"),
         )
@@ -126,6 +151,9 @@ def run(options: argparse.Namespace) -> int:
         print((options.out / "table.txt").read_text(), end="")
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on where it was")
+        return 130
     return 0
 
 
@@ -133,20 +161,17 @@ def _question(options: argparse.Namespace, models: "Mapping[str, Segmenter]") ->
     """Return a name of the data and of the models, their code and weights: what rows depend on."""
     import hashlib
 
-    from torch import nn
+    from maskspace.evaluation.versions import weights_version
 
-    digest = hashlib.sha256(json.dumps([options.data, options.split]).encode())
+    weights = [weights_version(model) for model in models.values()]
+    asked = [options.data, options.split, options.models, weights]
+    digest = hashlib.sha256(json.dumps(asked).encode())
     for source in sorted(Path(maskspace.__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
-    for name, model in models.items():
-        digest.update(f"{name}\0".encode())
-        for network in (part for part in vars(model).values() if isinstance(part, nn.Module)):
-            for key, weight in network.state_dict().items():
-                digest.update(key.encode() + weight.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
-def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Sequence[Sample]":
+def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Source":
     """Return the first `limit` samples of one split of a dataset, read when they are asked for.
 
     A source that has no splits is used whole. Raises ValueError for an unknown kind and for a

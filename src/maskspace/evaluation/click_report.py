@@ -17,6 +17,7 @@ from maskspace.evaluation.click_summary import (
 )
 from maskspace.evaluation.config import InteractiveConfig, Run
 from maskspace.evaluation.curves import aligned, number, write_csv
+from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.summary import Metrics
 from maskspace.metrics.clicks_to_iou import clicks_to_iou
@@ -64,14 +65,21 @@ def click_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
     masks that did not get there; outside: the share of what further clicks changed that was right
     before.
     """
+    table = click_cells(metrics)
+    if len(table) == 1:
+        return ""
+    protocols = dict.fromkeys(str(v["protocol"]) for m in metrics.values() for v in m.values())
+    return "\n".join([*aligned(table, left=3), *(f"protocol {text}" for text in protocols)]) + "\n"
+
+
+def click_cells(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[list[str]]:
+    """Return the cells of the table of clicks, headings first: one line a run that was answered."""
     lines = [
         (dataset, model, run, values)
         for dataset, models in metrics.items()
         for model, values in models.items()
         for run in answered_runs(values)
     ]
-    if not lines:
-        return ""
     heads = {f"{MIOU}{k}_{{}}": f"mIoU@{k}" for k in SHOWN_CLICKS}
     heads |= {f"{MIOU}1_{{}}{BEST_LEVEL}": "best level"}
     targets = sorted(
@@ -94,8 +102,7 @@ def click_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
     for dataset, model, run, values in lines:
         cells = [number(values.get(name.format(run))) for name in shown]
         table.append([dataset, model, run, *cells])
-    protocols = dict.fromkeys(str(values["protocol"]) for _, _, _, values in lines)
-    return "\n".join([*aligned(table, left=3), *(f"protocol {text}" for text in protocols)]) + "\n"
+    return table
 
 
 def write_click_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
@@ -113,19 +120,38 @@ def write_click_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]])
     )
 
 
-def plot_click_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
-    """Write a PNG: mIoU against the number of clicks, one panel a dataset, runs of several."""
+def plot_click_curves(
+    path: Path,
+    metrics: Mapping[str, Mapping[str, Metrics]],
+    placed: Mapping[str, Iterable[Placed]],
+) -> None:
+    """Write a PNG: mIoU against the number of clicks, one panel a dataset, runs of several.
+
+    Beside the runs that were clicked alike stands what was published.
+    """
     panels: dict[str, Sequence[pictures.Line]] = {}
     for dataset, models in metrics.items():
         curves = {
-            f"{model}, {run}": iou_curve(values, run)
+            (model, run): iou_curve(values, run)
             for model, values in models.items()
             for run in answered_runs(values)
         }
         longest = max(map(len, curves.values()), default=0)
+        shown = {way: c for way, c in curves.items() if len(c) > 1 or longest == 1}
+        runs = {run for _, run in shown}
         panels[dataset] = [
-            pictures.Line(label=label, x=[k for k, _ in curve], y=[value for _, value in curve])
-            for label, curve in curves.items()
-            if len(curve) > 1 or longest == 1
+            *(
+                pictures.Line(
+                    label=f"{model}, {run}",
+                    x=[k for k, _ in curve],
+                    y=[value for _, value in curve],
+                )
+                for (model, run), curve in shown.items()
+            ),
+            *(
+                one.click_line()
+                for one in placed.get(dataset, ())
+                if one.values and one.run in runs
+            ),
         ]
     pictures.plot_curves(path, panels, x_label="clicks", y_label="mIoU", logarithmic=False)

@@ -43,7 +43,7 @@ def write_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> No
         path,
         ("dataset", "model", "proposals", "mean_best_iou", "low", "high"),
         (
-            (dataset, model, count, value, *(_bounds(values, count) or ("", "")))
+            (dataset, model, count, value, *(bounds(values, f"{CURVE}{count}") or ("", "")))
             for dataset, models in metrics.items()
             for model, values in models.items()
             for count, value in _curve(values)
@@ -145,16 +145,18 @@ def plot_scatter(
     count: int,
     run: str,
 ) -> None:
-    """Write a PNG of zero-shot against one-click IoU, a point an image, a panel a model."""
-    panels: dict[str, Sequence[pictures.Line]] = {}
+    """Write a PNG of zero-shot against one-click IoU, a point an image, a panel a dataset."""
+    panels: dict[str, list[pictures.Line]] = {}
     for dataset, models in metrics.items():
         for model, values in models.items():
             chosen = [row for row in rows if (row.dataset, row.model) == (dataset, model)]
             pairs = zero_shot_against_click(chosen, count, run)
             if pairs is None:
                 continue
-            title = f"{dataset}: {model}\n{_correlation_title(values)}"
-            panels[title] = [pictures.Line(label=model, x=pairs[0], y=pairs[1])]
+            label = f"{model}\n{correlations(values)}"
+            panels.setdefault(dataset, []).append(
+                pictures.Line(label=label, x=pairs[0], y=pairs[1])
+            )
     pictures.plot_scatter(
         path,
         panels,
@@ -163,7 +165,8 @@ def plot_scatter(
     )
 
 
-def _correlation_title(values: Metrics) -> str:
+def correlations(values: Metrics) -> str:
+    """Return how zero-shot and one-click IoU of a model go together over images, in words."""
     parts = []
     for name in ("pearson", "spearman"):
         value = values.get(f"zero_shot_click_{name}")
@@ -179,15 +182,16 @@ def _curve(values: Metrics) -> list[tuple[int, float]]:
     ]
 
 
-def _bounds(values: Metrics, count: int) -> tuple[float, float] | None:
+def bounds(values: Metrics, metric: str) -> tuple[float, float] | None:
+    """Return the 95 % interval of a metric, or None where there is none."""
     intervals = values.get("interval_95")
-    found = intervals.get(f"{CURVE}{count}") if isinstance(intervals, dict) else None
+    found = intervals.get(metric) if isinstance(intervals, dict) else None
     return None if found is None else (found["low"], found["high"])
 
 
 def _band(values: Metrics) -> list[tuple[float, float]] | None:
-    bounds = [_bounds(values, count) for count, _ in _curve(values)]
-    return None if None in bounds else [pair for pair in bounds if pair is not None]
+    found = [bounds(values, f"{CURVE}{count}") for count, _ in _curve(values)]
+    return None if None in found else [pair for pair in found if pair is not None]
 
 
 def number(value: object) -> str:

@@ -157,6 +157,7 @@ def _play(
             made.append(_next_click(masks[index], truth, index, run.clicker, made, config.seed))
         asked_now = {index: tuple(games[index].clicks) for index in going}
         for index, mask in answering.masks(asked_now):
+            truth.require_size(mask.shape, "answers a click with a mask")
             _record(games[index], masks[index], mask, truth, index)
             masks[index] = mask
     return list(games.values())

@@ -91,5 +91,15 @@ class RefiningModel(Protocol):
         ...
 
 
+@runtime_checkable
+class SquareModel(Protocol):
+    """A model that brings every image to one size before it looks."""
+
+    @property
+    def working_side(self) -> int | None:
+        """Return the longer side of that size in pixels; None if images keep their own."""
+        ...
+
+
 #: What can be asked for clicks, in one of three ways.
 ClickedModel = Model | ProbabilityModel | RefiningModel

@@ -28,7 +28,7 @@ def measure_regions(
     if not counts:
         return None
     try:
-        found = region_scores(_answered(model, truth.image, counts, asked), truth.label_maps)
+        found = region_scores(_answered(model, truth, counts, asked), truth.label_maps)
     except Refusal as refusal:
         asked.not_answered["regions"] = str(refusal)
         return None
@@ -55,14 +55,12 @@ def summarize_regions(images: Sequence[Numbers]) -> dict[str, float]:
 
 
 def _answered(
-    model: Model | ScaledModel,
-    image: UInt8[np.ndarray, "h w 3"],
-    counts: Sequence[int],
-    asked: Asked,
+    model: Model | ScaledModel, truth: Truth, counts: Sequence[int], asked: Asked
 ) -> Iterator[Int[np.ndarray, "h w"]]:
     """Yield the partitions one after the other: all of a large photo's would not fit."""
-    scales = _scales(model, image, counts)
+    scales = _scales(model, truth.image, counts)
     while (labels := asked.answer(lambda: next(scales, None))) is not None:
+        truth.require_size(labels.shape, "partitions into regions")
         yield labels
 
 

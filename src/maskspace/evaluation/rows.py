@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -101,7 +102,11 @@ def measure_rows(
 def measure_sample(
     sample: Sample, dataset: str, models: Mapping[str, Model], *, config: EvaluateConfig
 ) -> list[Row]:
-    """Return one row a model of one image."""
+    """Return one row a model of one image.
+
+    Raises ValueError, naming the image and the model, for an answer that is none, such as a mask of
+    another size; what a model refuses stands in its row.
+    """
     truth = read_truth(sample, min_area=config.min_area)
     if len(truth.masks) == 0:
         return [
@@ -110,7 +115,13 @@ def measure_sample(
             )
             for name in models
         ]
-    return [_measure(dataset, name, model, truth, config) for name, model in models.items()]
+    rows = []
+    for name, model in models.items():
+        try:
+            rows.append(_measure(dataset, name, model, truth, config))
+        except ValueError as error:
+            raise ValueError(f"{dataset}/{truth.key}: {name} {error}") from error
+    return rows
 
 
 def feature_std(embedding: Embedding) -> float:
@@ -123,7 +134,7 @@ def _measure(dataset: str, name: str, model: Model, truth: Truth, config: Evalua
     asked = Asked()
     embedding = asked.ask("embed", lambda: model.embed(truth.image))
     spread = None if embedding is None else feature_std(embedding)
-    count, best, matched = _proposed(dataset, name, model, truth, config, asked)
+    count, best, matched = _proposed(model, truth, config, asked)
     regions = measure_regions(model, truth, counts=config.region_counts, asked=asked)
     clicked: Clicked = click_masks(model, truth, config.interactive, asked)
     return Row(
@@ -150,17 +161,13 @@ def _measure(dataset: str, name: str, model: Model, truth: Truth, config: Evalua
 
 
 def _proposed(
-    dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig, asked: Asked
+    model: Model, truth: Truth, config: EvaluateConfig, asked: Asked
 ) -> tuple[int | None, dict[str, list[float]], dict[str, int]]:
     limit = config.proposal_limit
     proposals = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
     if proposals is None:
         return None, {}, {}
-    if proposals.masks.shape[1:] != truth.ignore.shape:
-        raise ValueError(
-            f"{dataset}/{truth.key}: {name} proposes masks of {proposals.masks.shape[1:]} pixels "
-            f"for an image of {truth.ignore.shape}; its proposals must have the image's size"
-        )
+    truth.require_size(proposals.masks.shape[1:], "proposes masks")
     measured = zero_shot(
         proposals.masks[:limit],
         truth,
@@ -190,7 +197,7 @@ def _journal(work: Path, dataset: str, models: list[str], config: EvaluateConfig
     """Return the file of finished rows; another question than before has another file."""
     question = json.dumps([dataset, models, asdict(config)], sort_keys=True)
     digest = hashlib.sha256(question.encode()).hexdigest()
-    return work / f"rows-{dataset}-{digest[:12]}.jsonl"
+    return work / f"rows-{re.sub(r'[^A-Za-z0-9_-]+', '_', dataset)}-{digest[:12]}.jsonl"
 
 
 def _finished(journal: Path | None) -> list[Row]:

@@ -15,7 +15,7 @@ class Truth:
     """An image, its masks without ignored pixels, and the number of masks that were too small.
 
     `label_maps` is one map an annotator of masks of every size, the smallest on top, 0 where there
-    is none.
+    is none; an annotator of nothing visible has no map.
     """
 
     key: str
@@ -25,6 +25,14 @@ class Truth:
     ignore: Bool[np.ndarray, "h w"]
     too_small: int
     label_maps: tuple[Int64[np.ndarray, "h w"], ...]
+
+    def require_size(self, shape: tuple[int, ...], answer: str) -> None:
+        """Raise ValueError if an answer, in words, is not of the image's size."""
+        if shape != self.ignore.shape:
+            raise ValueError(
+                f"{answer} of {shape} pixels for an image of {self.ignore.shape}; its answers must "
+                "have the image's size"
+            )
 
 
 def read_truth(sample: Sample, *, min_area: int) -> Truth:
@@ -44,7 +52,8 @@ def read_truth(sample: Sample, *, min_area: int) -> Truth:
         ignore=arrays.ignore,
         too_small=int((~large).sum()),
         label_maps=tuple(
-            masks.to_label_map(visible[arrays.layers == layer])
+            labels
             for layer in np.unique(arrays.layers)
+            if (labels := masks.to_label_map(visible[arrays.layers == layer])).any()
         ),
     )

@@ -1,0 +1,292 @@
+"""The evaluation as one page that needs no network: tables, pictures inside it, how to read them.
+
+The same bytes for the same results.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from maskspace.evaluation.click_report import click_cells
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.curves import COLUMNS, bounds, correlations, number, write_text
+from maskspace.evaluation.intervals import Comparison
+from maskspace.evaluation.page import definitions, figure, html_page, html_table
+from maskspace.evaluation.reference import Placed
+from maskspace.evaluation.region_report import COVERING, partitions
+from maskspace.evaluation.summary import Metrics
+
+#: How to read each column of the main table, metric -> one line.
+EXPLAINED = {
+    "miou_at_1_center": "mean IoU over masks after one click at the mask's centre.",
+    "miou_at_1_random": "the same after one click anywhere in the mask.",
+    "mean_best_iou_10": "mean over masks of the best IoU among the first 10 proposals.",
+    "mean_best_iou_50": "the same among the first 50.",
+    "ar_10": "COCO's average recall of the first 10 proposals, each serving one mask only.",
+    "ar_100": "the same of the first 100.",
+    "covering_ods": "share of annotators' regions that a partition covers, at one scale for all.",
+    "covering_ois": "the same at the best scale of each image.",
+    "covering_best": "the same at the best scale of each region.",
+    "feature_std": "spread of the features over pixels; 0 is a constant output.",
+}
+#: Pictures by file: title, and what is to be seen.
+PICTURES = {
+    "curve.png": (
+        "Best IoU against the number of proposals",
+        "Mean best IoU of the first N proposals, one panel a dataset; bands are 95 % intervals.",
+    ),
+    "clicks.png": (
+        "IoU against the number of clicks",
+        "Mean IoU after each click, one panel a dataset; dashed grey lines, if any, were "
+        "published.",
+    ),
+    "regions.png": (
+        "Covering of regions",
+        "Covering by one scale for all images, one an image and one a region; dashed grey lines, "
+        "if any, were published.",
+    ),
+    "scatter.png": (
+        "Zero-shot against one click",
+        "One point an image: IoU after one click, and mean best IoU of the proposals.",
+    ),
+    "gallery.png": (
+        "Gallery",
+        "Image, truth, what each model makes of it, and its features in colour.",
+    ),
+    "cases.png": (
+        "Worst, median and best cases",
+        "One mask a row after one click: click, truth, prediction, certainty and level lines.",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a page is made of, by dataset; `versions` is lines of a name and what it stands for."""
+
+    metrics: Mapping[str, Mapping[str, Metrics]]
+    compared: Mapping[str, Sequence[Comparison]]
+    placed: Mapping[str, Sequence[Placed]]
+    versions: Sequence[tuple[str, str]]
+    config: EvaluateConfig
+
+
+def write_html(path: Path, findings: Findings) -> None:
+    """Write the page; the pictures named in `PICTURES` lie beside it already."""
+    metrics = findings.metrics
+    models = dict.fromkeys(model for found in metrics.values() for model in found)
+    sections = {
+        "Protocol": _protocol(findings),
+        "Results": "".join(
+            _main_table(name, found, findings.config) for name, found in metrics.items()
+        )
+        + _not_answered(metrics),
+        "Pairs of models": _pairs(findings.compared),
+        "Proposals": _figure(path, "curve.png") + _figure(path, "scatter.png", _together(metrics)),
+        "Clicks": _click_section(path, metrics),
+        "Regions": _region_section(path, metrics),
+        "Published values": _published(findings.placed),
+        "Pictures": _figure(path, "gallery.png") + _figure(path, "cases.png"),
+        "How to read": _explained(metrics),
+        "Versions": definitions(findings.versions),
+    }
+    title = f"Evaluation of {_listed(models)} on {_listed(metrics)}"
+    write_text(path, html_page(title, {name: text for name, text in sections.items() if text}))
+
+
+def _protocol(findings: Findings) -> str:
+    metrics, config = findings.metrics, findings.config
+    rankings = {
+        model: str(values["ranking"])
+        for found in metrics.values()
+        for model, values in found.items()
+        if "ranking" in values
+    }
+    scales = ", ".join(map(str, config.region_counts))
+    return definitions(
+        [
+            ("Protocol", config.described),
+            (
+                "Pixels",
+                "IoU is taken in the original resolution of each image, ignored pixels left out; "
+                "all masks weigh the same.",
+            ),
+            (
+                "Intervals",
+                "95 %, by drawing images with replacement; an image brings all its masks.",
+            ),
+            *(
+                [("Regions", f"trees are cut into {scales} regions; others at scales of their own")]
+                if scales
+                else []
+            ),
+            *((f"Proposals of {model}", f"ranked by {rule}") for model, rule in rankings.items()),
+        ]
+    )
+
+
+def _main_table(dataset: str, models: Mapping[str, Metrics], config: EvaluateConfig) -> str:
+    columns = [c for c in COLUMNS if any(c in values for values in models.values())]
+    counts = next(iter(models.values()))
+    without, small = counts["images_without_truth"], counts["masks_too_small"]
+    caption = (
+        f"{counts['images']} images with {counts['masks']} masks"
+        + (f"; images without one: {without}" if without else "")
+        + (f"; left out, of fewer than {config.min_area} pixels: {small}" if small else "")
+    )
+    rows = [
+        [escape(model), *(_cell(values, column) for column in columns)]
+        for model, values in models.items()
+    ]
+    heads = ["model", *(escape(COLUMNS[c]) for c in columns)]
+    return f"<h3>{escape(dataset)}</h3>{html_table(heads, rows, caption=caption)}"
+
+
+def _cell(values: Metrics, metric: str) -> str:
+    found = bounds(values, metric)
+    between = "" if found is None else f"<small>{found[0]:.3f} to {found[1]:.3f}</small>"
+    return escape(number(values.get(metric))) + between
+
+
+def _explained(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+    measured = {
+        metric for models in metrics.values() for values in models.values() for metric in values
+    }
+    return definitions((COLUMNS[c], told) for c, told in EXPLAINED.items() if c in measured)
+
+
+def _not_answered(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+    rows = [
+        [escape(dataset), escape(model), escape(question), escape(str(reason))]
+        for dataset, models in metrics.items()
+        for model, values in models.items()
+        for question, reason in _mapping(values["not_answered"]).items()
+    ]
+    if not rows:
+        return ""
+    table = html_table(["dataset", "model", "question", "reason"], rows, text=4)
+    return f"<details><summary>What was not answered, and why</summary>{table}</details>"
+
+
+def _pairs(compared: Mapping[str, Sequence[Comparison]]) -> str:
+    rows = [
+        [
+            escape(dataset),
+            escape(COLUMNS[one.measure]),
+            escape(one.model),
+            escape(one.other),
+            _difference(one),
+            f"{one.low:+.3f} to {one.high:+.3f}",
+            f"{one.p_value:.3f}",
+        ]
+        for dataset, found in compared.items()
+        for one in found
+        if one.measure in COLUMNS
+    ]
+    if not rows:
+        return ""
+    caption = (
+        "First less second on the same images, its 95 % interval and two-sided p; bold where the "
+        "interval is clear of 0. Every measure is in comparisons.csv."
+    )
+    heads = ["dataset", "measure", "first", "second", "difference", "interval", "p"]
+    return html_table(heads, rows, caption=caption, text=4)
+
+
+def _difference(one: Comparison) -> str:
+    clear = one.low > 0 or one.high < 0
+    return f"<strong>{one.difference:+.3f}</strong>" if clear else f"{one.difference:+.3f}"
+
+
+def _together(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+    told = [
+        f"{dataset}, {model}: {correlations(values)}"
+        for dataset, models in metrics.items()
+        for model, values in models.items()
+        if any(name.startswith("zero_shot_click_") for name in values)
+    ]
+    return "; ".join(told)
+
+
+def _click_section(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+    heads, *rows = click_cells(metrics)
+    if not rows:
+        return ""
+    caption = (
+        "A run is where clicks fall, the threshold if not 0.5 and how further clicks are answered "
+        "if not by the surest claims. mIoU@k: after k clicks; NoC: clicks to an IoU in percent; "
+        "NoF: masks that took all clicks; outside: share of further changes that was right before."
+    )
+    cells = [[escape(cell) for cell in row] for row in rows]
+    return html_table(list(map(escape, heads)), cells, caption=caption, text=3) + _figure(
+        path, "clicks.png"
+    )
+
+
+def _region_section(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+    names = {
+        **{metric: f"covering {name}" for metric, name in COVERING.items()},
+        "rand_ods": "Rand ODS",
+        "rand_ois": "OIS",
+        "information_ods": "VI ODS",
+        "information_ois": "OIS",
+    }
+    rows = [
+        [escape(dataset), escape(model), *(number(values.get(name)) for name in names)]
+        for dataset, models in metrics.items()
+        for model, values in models.items()
+        if partitions(values)
+    ]
+    if not rows:
+        return ""
+    caption = (
+        "Against every annotator. Covering and Rand index: more is better; variation of "
+        "information (VI, nats): less is."
+    )
+    heads = ["dataset", "model", *names.values()]
+    return html_table(heads, rows, caption=caption, text=2) + _figure(path, "regions.png")
+
+
+def _published(placed: Mapping[str, Sequence[Placed]]) -> str:
+    rows = [
+        [
+            escape(dataset),
+            escape(one.published.method),
+            escape(one.published.clicking.described if one.published.clicking else "regions"),
+            escape(_values(one.values or one.published.values)),
+            escape("; ".join(one.reasons) or f"yes{f', with {one.run}' if one.run else ''}"),
+            escape(one.published.source),
+        ]
+        for dataset, found in placed.items()
+        for one in found
+    ]
+    if not rows:
+        return ""
+    caption = (
+        "A value is comparable, and drawn as a dashed line, only where split, images, clicks, "
+        "threshold and resolution are those of this run."
+    )
+    heads = ["dataset", "method", "measured by", "values", "comparable here", "source"]
+    return html_table(heads, rows, caption=caption, text=6)
+
+
+def _values(values: Mapping[str, float]) -> str:
+    names = {**COVERING, **{f"miou_at_{k}": f"@{k}" for k in range(1, 21)}}
+    return ", ".join(f"{names[name]} {value:.4f}" for name, value in values.items())
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return names in a row; of many, how many more there are."""
+    first, rest = list(names)[:4], list(names)[4:]
+    return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
+
+
+def _figure(path: Path, name: str, told: str = "") -> str:
+    """Return the picture of this name that lies beside the page."""
+    title, seen = PICTURES[name]
+    return figure(path.parent / name, title, seen, told=told)

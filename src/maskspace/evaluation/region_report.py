@@ -1,0 +1,52 @@
+"""Covering of partitions, in a picture and a table: at one scale, by image, and by region."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from maskspace import pictures
+from maskspace.evaluation.reference import Placed
+from maskspace.evaluation.summary import Metrics
+
+#: What is shown: metric -> name.
+COVERING = {"covering_ods": "ODS", "covering_ois": "OIS", "covering_best": "best"}
+
+
+def plot_regions(
+    path: Path,
+    metrics: Mapping[str, Mapping[str, Metrics]],
+    placed: Mapping[str, Iterable[Placed]],
+) -> None:
+    """Write a PNG: covering by ODS, OIS and best, one panel a dataset, beside what was published.
+
+    A model that does not partition has no line.
+    """
+    panels: dict[str, list[pictures.Line]] = {}
+    for dataset, models in metrics.items():
+        lines = [_line(name, values) for name, values in models.items() if partitions(values)]
+        beside = [one for one in placed.get(dataset, ()) if lines and one.values and not one.run]
+        lines += [_line(one.label, one.values, published=True) for one in beside]
+        panels[dataset] = lines
+    pictures.plot_curves(
+        path,
+        panels,
+        x_label="scale: one for all images, one an image, one a region",
+        y_label="covering",
+        logarithmic=False,
+        tick_names=dict(enumerate(COVERING.values())),
+    )
+
+
+def partitions(values: Metrics) -> bool:
+    """Return whether a model's partitions were measured."""
+    return not set(COVERING).isdisjoint(values)
+
+
+def _line(label: str, values: Mapping[str, object], *, published: bool = False) -> pictures.Line:
+    found = [(place, values.get(metric)) for place, metric in enumerate(COVERING)]
+    numbers = [(place, value) for place, value in found if isinstance(value, float)]
+    return pictures.Line(
+        label=label,
+        x=[place for place, _ in numbers],
+        y=[value for _, value in numbers],
+        published=published,
+    )
