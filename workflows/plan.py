@@ -53,10 +53,10 @@ def _check_sections(path: Path) -> None:
         ClickerConfig,
         DistillConfig,
         OverfitConfig,
-        ProposalsConfig,
         RegimesConfig,
         SweepConfig,
     )
+    from maskspace.training.proposals import ProposalsConfig
 
     kinds = {
         "validate": ValidateConfig,

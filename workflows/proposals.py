@@ -4,8 +4,8 @@ from pathlib import Path
 
 from maskspace import parallel
 from maskspace.config import load_section
-from maskspace.training.config import DistillConfig, ProposalsConfig
-from maskspace.training.proposals import summary, write_proposals
+from maskspace.training.config import DistillConfig
+from maskspace.training.proposals import ProposalsConfig, summary, write_proposals
 from workflows.frame import publish, stage_main, work_folder
 
 

@@ -252,7 +252,7 @@ def plot_curves(
     x_label: str,
     y_label: str,
     logarithmic: bool = True,
-    tick_names: Mapping[float, str] | None = None,
+    tick_names: Mapping[int, str] | None = None,
 ) -> None:
     """Write a PNG of one panel a name, curves over a logarithmic or linear x, y in [0, 1].
 

@@ -9,7 +9,6 @@ from maskspace.training.config import (
     DistillConfig,
     Optimisation,
     OverfitConfig,
-    ProposalsConfig,
 )
 from workflows import profiles
 
@@ -47,13 +46,6 @@ def test_a_wrong_type_deep_inside_is_told_with_its_path(click_config):
 
 def test_a_recipe_can_be_shortened_below_its_warmup(optimisation):
     assert optimisation.shortened(1, 1).warmup == 0
-
-
-def test_proposals_need_an_overlap():
-    with pytest.raises(ValueError, match="overlap"):
-        ProposalsConfig(
-            images_per_dataset=None, images_per_shard=1, clicks_per_side=1, overlap=0.0, limit=1
-        )
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))

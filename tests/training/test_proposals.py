@@ -7,8 +7,7 @@ from maskspace.data.shards import open_shards, write_dataset
 from maskspace.models import save_model
 from maskspace.parallel import map_here
 from maskspace.partition.grid_clicks import ClickGrid
-from maskspace.training.config import ProposalsConfig
-from maskspace.training.proposals import write_proposals
+from maskspace.training.proposals import ProposalsConfig, write_proposals
 
 CONFIG = ProposalsConfig(
     images_per_dataset=5, images_per_shard=2, limit=4, grid=ClickGrid(per_side=3)

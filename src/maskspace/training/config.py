@@ -5,7 +5,6 @@ from typing import Literal
 
 from maskspace.config import Choice, choose, section
 from maskspace.data.augment import Crops
-from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.training.colour import ColourJitter
 from maskspace.training.schedule import SCHEDULES, peak_share
 
@@ -209,24 +208,6 @@ class OverfitConfig:
     optimisation: Optimisation
     workers: Workers
     floor: float
-
-
-@section
-class ProposalsConfig:
-    """Section `proposals`: the teacher's masks on the training images, from a grid of clicks.
-
-    `images_per_dataset` bounds how many (null: all); `limit` masks an image are kept.
-    """
-
-    images_per_dataset: int | None
-    images_per_shard: int
-    limit: int
-    grid: ClickGrid
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot run."""
-        if min(self.images_per_shard, self.limit) < 1:
-            raise ValueError("images_per_shard and limit must be at least 1")
 
 
 @section

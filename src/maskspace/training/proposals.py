@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from maskspace.config import section
 from maskspace.data.annotations import annotate
 from maskspace.data.shards import (
     ShardFacts,
@@ -17,11 +18,28 @@ from maskspace.data.shards import (
     write_shard,
 )
 from maskspace.models import load_model
-from maskspace.partition.grid_clicks import propose_from_clicks
-from maskspace.training.config import ProposalsConfig
+from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.types import Sample, read_rgb
 
 MapUnits = Callable[..., Iterator[ShardFacts]]
+
+
+@section
+class ProposalsConfig:
+    """Section `proposals`: the teacher's masks on the training images, from a grid of clicks.
+
+    `images_per_dataset` bounds how many (null: all); `limit` masks an image are kept.
+    """
+
+    images_per_dataset: int | None
+    images_per_shard: int
+    limit: int
+    grid: ClickGrid
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        if min(self.images_per_shard, self.limit) < 1:
+            raise ValueError("images_per_shard and limit must be at least 1")
 
 
 @dataclass(frozen=True)
