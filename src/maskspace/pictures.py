@@ -258,7 +258,8 @@ def plot_curves(
 
     `tick_names` stand on the x axis in place of its numbers.
     """
-    figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
+    below = _legend_lines(panels)
+    figure, axes = _panels(panels, x_label=x_label, y_label=y_label, below=below)
     colors = _line_colors(panels)
     for axis, lines in zip(axes, panels.values(), strict=True):
         for line in (line for line in lines if not line.published):
@@ -297,6 +298,14 @@ def _legend_below(axis: "Axes") -> None:
     axis.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16))
 
 
+def _legend_lines(panels: Mapping[str, Sequence[Line]]) -> int:
+    """Return the most lines of text that the legend of a panel has."""
+    return max(
+        (sum(1 + _legend(line.label).count("\n") for line in lines) for lines in panels.values()),
+        default=0,
+    )
+
+
 def _legend(label: str) -> str:
     """Return a label in lines: a legend wider than the figure leaves the axes no room."""
     return "\n".join(textwrap.fill(part, 48) for part in _literal(label).splitlines())
@@ -330,7 +339,8 @@ def plot_scatter(
 
     Labels stand below the panel; what follows a label's first line may differ between panels.
     """
-    figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
+    below = _legend_lines(panels)
+    figure, axes = _panels(panels, x_label=x_label, y_label=y_label, below=below)
     colors = _line_colors(panels)
     for axis, lines in zip(axes, panels.values(), strict=True):
         axis.plot([0, 1], [0, 1], color="#ADB5BD", linewidth=1, linestyle="--", zorder=0)
@@ -372,17 +382,21 @@ def plot_histograms(path: Path, panels: Mapping[str, Histogram], *, y_label: str
 
 
 def _panels(
-    panels: Mapping[str, object], *, x_label: str, y_label: str
+    panels: Mapping[str, object], *, x_label: str, y_label: str, below: int = 0
 ) -> "tuple[Figure, list[Axes]]":
-    """Return a figure and one titled axis a panel, at most three side by side."""
+    """Return a figure and one titled axis a panel, at most three side by side.
+
+    There is room for `below` lines of legend under each.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(3, max(1, len(panels)))
-    lines = -(-max(1, len(panels)) // columns)
-    figure = Figure(figsize=(4.6 * columns, 4.2 * lines), dpi=120, layout="constrained")
+    rows = -(-max(1, len(panels)) // columns)
+    height = max(4.2, 3.6 + 0.19 * below)
+    figure = Figure(figsize=(4.6 * columns, height * rows), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(lines, columns, index + 1) for index in range(len(panels))]
+    axes = [figure.add_subplot(rows, columns, index + 1) for index in range(len(panels))]
     for axis, name in zip(axes, panels, strict=True):
         axis.set_title(_literal(name), fontsize=11)
         axis.set_xlabel(x_label)
