@@ -133,14 +133,14 @@ def _question(options: argparse.Namespace, models: "Mapping[str, Segmenter]") ->
     """Return a name of the data and of the models, their code and weights: what rows depend on."""
     import hashlib
 
-    from torch import nn
+    from maskspace.segmenter import networks
 
     digest = hashlib.sha256(json.dumps([options.data, options.split]).encode())
     for source in sorted(Path(maskspace.__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     for name, model in models.items():
         digest.update(f"{name}\0".encode())
-        for network in (part for part in vars(model).values() if isinstance(part, nn.Module)):
+        for network in networks(model):
             for key, weight in network.state_dict().items():
                 digest.update(key.encode() + weight.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
