@@ -18,6 +18,10 @@ def randomise(model: nn.Module, *, seed: int) -> nn.Module:
         scale = 0.1 if weight.ndim == 1 or "pos_embed" in name else fan_in**-0.5
         noise = torch.randn(weight.shape, generator=generator) * scale
         weight.data = noise + (weight.ndim == 1 and "norm" in name and "weight" in name)
+        if type(model).__name__ == "SamModel" and name.endswith(
+            "iou_prediction_head.proj_out.bias"
+        ):
+            weight.data += 0.7  # or none would be above 0
     return model.eval()
 
 
@@ -42,9 +46,9 @@ def sam_configs(library, kind: str) -> dict:
 
 def sam2_config(library):
     backbone = library.Sam2HieraDetConfig(
-        hidden_size=8, image_size=[SIDE, SIDE], blocks_per_stage=[1, 1, 1, 1],
+        hidden_size=8, image_size=[SIDE, SIDE], blocks_per_stage=[1, 1, 2, 1],
         embed_dim_per_stage=[8, 16, 32, 64], num_attention_heads_per_stage=[1, 1, 2, 2],
-        window_size_per_stage=[4, 2, 2, 1], global_attention_blocks=[2],
+        window_size_per_stage=[4, 4, 4, 2], global_attention_blocks=[3],
     )  # fmt: skip
     vision = library.Sam2VisionConfig(
         backbone_config=backbone, backbone_channel_list=[64, 32, 16, 8],

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from maskspace.masks import areas
+from maskspace.partition.small_regions import clean_small_regions
 from maskspace.peers.automatic_masks import automatic_masks, crops_of, point_grid
 from maskspace.peers.sam import sam, sam_hq
 from maskspace.peers.sam2 import sam2
@@ -17,11 +18,12 @@ NETWORKS = {"sam": sam, "sam-hq": sam_hq, "sam2": sam2}
 #: Thresholds that some masks of random networks pass and some do not.
 LOOSE = {
     "points_per_side": 6,
-    "pred_iou_thresh": 0.05,
-    "stability_score_thresh": 0.6,
-    "stability_score_offset": 0.2,
+    "stability_score_thresh": 0.7,
+    "stability_score_offset": 0.02,
     "limit": 10_000,
 }
+PREDICTED_IOU = {"sam": 0.42, "sam-hq": 0.6, "sam2": 0.5}
+LOGIT = {"sam": 0.2, "sam-hq": 0.5, "sam2": 0.7}  # above which masks are small
 
 
 @dataclass
@@ -98,7 +100,8 @@ def crops_by_the_book(height, width, layers):
 
 
 def by_the_book(name, network, image, *, points_per_side, pred_iou_thresh, stability_score_thresh,
-                stability_score_offset, limit, layers=0):  # fmt: skip
+                stability_score_offset, mask_threshold, box_nms_thresh, limit,
+                layers=0):  # fmt: skip
     """Return what SamAutomaticMaskGenerator does, one click and one pixel rule at a time."""
     height, width = image.shape[:2]
     everything = []
@@ -109,12 +112,12 @@ def by_the_book(name, network, image, *, points_per_side, pred_iou_thresh, stabi
                 x = (2 * column + 1) / (2 * points_per_side) * (x1 - x0)
                 y = (2 * row + 1) / (2 * points_per_side) * (y1 - y0)
                 for logits, iou in zip(*one_point(name, network, crop, x, y), strict=True):
-                    high = (logits > stability_score_offset).sum()
-                    low = (logits > -stability_score_offset).sum()
+                    high = (logits > mask_threshold + stability_score_offset).sum()
+                    low = (logits > mask_threshold - stability_score_offset).sum()
                     stable = high / low if low else 0.0
                     if iou <= pred_iou_thresh or stable < stability_score_thresh:
                         continue
-                    mask = logits > 0
+                    mask = logits > mask_threshold
                     box = [int(v) + d for v, d in zip(box_of(mask), (x0, y0, x0, y0), strict=True)]
                     edges = zip(box, (x0, y0, x1, y1), (0, 0, width, height), strict=True)
                     if any(abs(v - c) <= 20 and abs(v - i) > 20 for v, c, i in edges):
@@ -123,7 +126,7 @@ def by_the_book(name, network, image, *, points_per_side, pred_iou_thresh, stabi
                     whole[y0:y1, x0:x1] = mask
                     area = (x1 - x0) * (y1 - y0)
                     found.append(Found(whole, box, float(iou), float(stable), area))
-        everything += suppressed(found, lambda one: one.predicted_iou, 0.7)
+        everything += suppressed(found, lambda one: one.predicted_iou, box_nms_thresh)
     if layers:
         everything = suppressed(everything, lambda one: 1 / one.crop_area, 0.7)
     return sorted(everything, key=lambda one: -one.predicted_iou)[:limit]
@@ -133,11 +136,13 @@ def by_the_book(name, network, image, *, points_per_side, pred_iou_thresh, stabi
 def test_masks_are_those_of_the_published_algorithm(name, layers, published, picture):
     weights = str(published[name])
     image = np.kron(picture, np.ones((1 + 2 * layers, 1 + 2 * layers, 1), np.uint8))
-    expected = by_the_book(name, NETWORKS[name](weights=weights), image, layers=layers, **LOOSE)
+    loose = {**LOOSE, "pred_iou_thresh": PREDICTED_IOU[name], "mask_threshold": LOGIT[name]}
+    loose |= {"stability_score_thresh": 0.3, "box_nms_thresh": 0.9}
+    expected = by_the_book(name, NETWORKS[name](weights=weights), image, layers=layers, **loose)
     proposals = automatic_masks(
-        NETWORKS[name], image, weights=weights, crop_n_layers=layers, **LOOSE
+        NETWORKS[name], image, weights=weights, crop_n_layers=layers, **loose
     )
-    assert len(expected) > 3
+    assert len(expected) > 1
     assert len(proposals) == len(expected)
     np.testing.assert_allclose(
         proposals.scores, [one.predicted_iou for one in expected], rtol=1e-4, atol=1e-5
@@ -150,7 +155,13 @@ def test_masks_are_those_of_the_published_algorithm(name, layers, published, pic
 def test_the_size_of_batches_changes_nothing(name, published, picture):
     answers = [
         automatic_masks(
-            NETWORKS[name], picture, weights=str(published[name]), points_per_batch=batch, **LOOSE
+            NETWORKS[name],
+            picture,
+            weights=str(published[name]),
+            points_per_batch=batch,
+            pred_iou_thresh=PREDICTED_IOU[name],
+            box_nms_thresh=0.95,
+            **LOOSE,
         )
         for batch in (1, 7, 64)
     ]
@@ -161,8 +172,8 @@ def test_the_size_of_batches_changes_nothing(name, published, picture):
 
 def test_without_thresholds_every_mask_comes_back_but_the_empty(published, picture):
     weights = str(published["sam"])
-    everything = {**LOOSE, "pred_iou_thresh": 0, "stability_score_thresh": 0}
-    kept = automatic_masks(sam, picture, weights=weights, box_nms_thresh=1, **everything)
+    everything = {**LOOSE, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+    kept = automatic_masks(sam, picture, weights=weights, box_nms_thresh=1.0, **everything)
     network = sam(weights=weights)
     seen = network.look(picture)
     points_xy = point_grid(6)[:, None] * (picture.shape[1], picture.shape[0])
@@ -178,19 +189,25 @@ def test_without_thresholds_every_mask_comes_back_but_the_empty(published, pictu
 
 @pytest.mark.parametrize("ranking", ["predicted_iou", "stability_score", "mean_score"])
 def test_a_ranking_orders_the_same_masks_and_a_limit_takes_the_first(ranking, published, picture):
-    ask = partial(automatic_masks, sam, picture, weights=str(published["sam"]))
-    default, other = ask(**LOOSE), ask(**LOOSE, ranking=ranking)
+    ask = partial(
+        automatic_masks, sam, picture, weights=str(published["sam"]), pred_iou_thresh=0.1,
+        box_nms_thresh=0.98, mask_threshold=0.2,
+    )  # fmt: skip
+    loose = {**LOOSE, "stability_score_thresh": 0.1}
+    default, other = ask(**loose), ask(**loose, ranking=ranking)
+    assert len(default) > 1
     assert (np.diff(other.scores) <= 0).all()
     assert {m.tobytes() for m in other.masks} == {m.tobytes() for m in default.masks}
-    first = ask(**{**LOOSE, "limit": 3}, ranking=ranking)
+    first = ask(**{**loose, "limit": 3}, ranking=ranking)
     np.testing.assert_array_equal(first.masks, other.masks[:3])
     np.testing.assert_array_equal(first.scores, other.scores[:3])
 
 
 def test_clean_up_leaves_no_small_region(published, picture):
-    ask = partial(automatic_masks, sam, picture, weights=str(published["sam"]), **LOOSE)
-    from maskspace.partition.small_regions import clean_small_regions
-
+    ask = partial(
+        automatic_masks, sam, picture, weights=str(published["sam"]), pred_iou_thresh=0.1,
+        box_nms_thresh=0.98, **LOOSE,
+    )  # fmt: skip
     before, after = ask(), ask(min_mask_region_area=30)
     assert clean_small_regions(before.masks, min_area=30)[1].any()
     assert len(after) and not clean_small_regions(after.masks, min_area=30)[1].any()

@@ -25,17 +25,16 @@ def test_features_are_unit_vectors_of_patches_in_0_1(published):
 
 
 def test_heights_are_half_the_chord_between_features(published):
-    """Two patches make a tree of one merge between two plain halves, seen from far away."""
-    model = load(f"dinov2@weights={published['dinov2']},side=28,stride=14")
-    image = np.zeros((16, 32, 3), np.uint8)
-    image[:, 16:] = 255
-    level = model.embed(image).levels[14]
-    assert level.shape == (24, 2, 2 + 1)
-    tree = model.hierarchy(image)
-    assert tree.max_regions == 6 and tree.heights.max() <= 1
-    vectors = 2 * level.reshape(24, -1) - 1
-    chords = np.linalg.norm(vectors[:, :, None] - vectors[:, None], axis=0) / 2
-    assert tree.heights[0] <= chords.max() + 1e-6
+    """Two patches make a tree of one merge, whose height is but for the factor of small regions."""
+    model = load(f"dinov2@weights={published['dinov2']},side=56,stride=28")
+    image = np.zeros((28, 56, 3), np.uint8)
+    image[:, 28:] = 255
+    level = model.embed(image).levels[28]
+    assert level.shape == (24, 1, 2)
+    left, right = 2 * level[:, 0].T - 1
+    small = 0.5 / (0.5 + 2 / 64)  # of one pixel each, a grain of 1/64 of the image
+    expected = small**0.5 * np.linalg.norm(left - right) / 2
+    np.testing.assert_allclose(model.hierarchy(image).heights, [expected], rtol=1e-4)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 5])
@@ -45,7 +44,7 @@ def test_every_question_is_answered(stride, published, picture):
     assert levels[stride].shape == (24, -(-40 // stride), -(-54 // stride))
     labels = model.partition(picture, 5)
     assert labels.shape == picture.shape[:2] and set(np.unique(labels)) == set(range(1, 6))
-    assert len(model.propose(picture, limit=7)) == 7
+    assert 0 < len(model.propose(picture, limit=7)) <= 7
     assert model.click(picture, [(3, 4, True)])[4, 3]
     assert model.session(picture).mask.shape == picture.shape[:2]
 
@@ -55,6 +54,4 @@ def test_a_pickled_network_is_the_name_of_its_weights(published, picture):
     pickled = pickle.dumps(model)
     assert len(pickled) < 2000
     again = pickle.loads(pickled)
-    np.testing.assert_array_equal(
-        again.embed(picture).levels[2], model.embed(picture).levels[2]
-    )
+    np.testing.assert_array_equal(again.embed(picture).levels[2], model.embed(picture).levels[2])

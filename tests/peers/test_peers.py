@@ -15,7 +15,6 @@ from maskspace.segmenter import PeerSegmenter, TreePeerSegmenter, load
 from maskspace.types import Click, ClickAnswer, read_rgb
 
 
-
 def needs_files(peer: AnyPeer) -> bool:
     first = peer.network if not isinstance(peer, TreePeer) else peer.tree
     return first is not None and inspect.Parameter.empty in keyword_options(first).values()

@@ -39,20 +39,18 @@ def test_masks_before_suppression_are_those_of_the_library(processor, published,
     inputs = processor(picture, return_tensors="pt")
     with torch.inference_mode():
         embeddings = network.model.get_image_embeddings(inputs["pixel_values"].float())
-        out = network.model(
-            image_embeddings=embeddings, input_points=points, input_labels=labels
-        )
+        out = network.model(image_embeddings=embeddings, input_points=points, input_labels=labels)
     full = processor.post_process_masks(
         out.pred_masks, [(height, width)], inputs["reshaped_input_sizes"].tolist(), binarize=False
     )
     counts, scores, _ = processor.filter_masks(
         full[0], out.iou_scores[0], (height, width), boxes[0],
-        pred_iou_thresh=0.05, stability_score_thresh=0.6, stability_score_offset=0.2,
+        pred_iou_thresh=0.2, stability_score_thresh=0.5, stability_score_offset=0.02,
     )  # fmt: skip
     masks = np.stack([runs_to_mask(one) for one in counts])
     ours = automatic_masks(
-        sam, picture, weights=str(published["sam"]), points_per_side=6, pred_iou_thresh=0.05,
-        stability_score_thresh=0.6, stability_score_offset=0.2, box_nms_thresh=1, limit=1000,
+        sam, picture, weights=str(published["sam"]), points_per_side=6, pred_iou_thresh=0.2,
+        stability_score_thresh=0.5, stability_score_offset=0.02, box_nms_thresh=1.0, limit=1000,
     )  # fmt: skip
     order = np.argsort(-scores.numpy(), kind="stable")
     assert len(ours) == len(order) > 10

@@ -200,9 +200,7 @@ def crop_masks(
             logits, predicted_iou = logits[good], predicted_iou[good]
         # few enough at a time to be enlarged together
         count = max(1, _BLOCK_PIXELS // max(network.side**2, size_hw[0] * size_hw[1]))
-        for block, block_iou in zip(
-            logits.split(count), predicted_iou.split(count), strict=True
-        ):
+        for block, block_iou in zip(logits.split(count), predicted_iou.split(count), strict=True):
             full = network.enlarge(block, seen)
             parts.append(_passing(full, block_iou, crop, size_hw, passes))
     return Candidates.join(parts)

@@ -72,7 +72,7 @@ def dinov2(
     *,
     weights: str,
     device: str = "cpu",
-    side: Annotated[int, Field(ge=14)] = 518,
+    side: Annotated[int, Field(ge=32)] = 518,
     stride: PositiveInt = 2,
 ) -> PatchFeatures:
     """Return DINOv2, with registers or without, as an embedding."""

@@ -8,7 +8,7 @@ and row as coordinates, which the network takes for the pixel's centre.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Seen:
     size_hw: tuple[int, int]
 
 
+@runtime_checkable
 class Decoded(Protocol):
     """What a network of the library answers."""
 
@@ -53,6 +54,7 @@ class Decoded(Protocol):
         ...
 
 
+@runtime_checkable
 class LibraryModel(Protocol):
     """What is used of a network of the library."""
 
