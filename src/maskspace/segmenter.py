@@ -27,7 +27,7 @@ from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
-from maskspace.peers import PEERS, Peer, TreePeer, find_peer, option_texts
+from maskspace.peers import PEERS, EmbeddingPeer, Peer, TreePeer, find_peer, option_texts
 from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import (
     Click,
@@ -100,9 +100,16 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
     `felzenszwalb@scale=200,min_size=50`, or of a click model those of `ClickGrid`, as in
     `FOLDER@per_side=32,levels=0.75+0.5+0.25`.
     """
-    peer = find_peer(name)
+    peer = find_peer(name, device=device)
     if isinstance(peer, TreePeer):
         return TreePeerSegmenter(name, peer)
+    try:
+        if isinstance(peer, EmbeddingPeer):
+            return _embedding_of(name, peer)
+        if peer is not None and peer.network is not None:
+            peer.network()  # what is wrong with the weights is said here, not at every image
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if peer is not None:
         return PeerSegmenter(name, peer)
     base, at, text = name.rpartition("@")
@@ -137,6 +144,17 @@ def _load_network(name: str) -> tuple[nn.Module, str]:
     )
 
 
+def _embedding_of(name: str, peer: EmbeddingPeer) -> "EmbeddingSegmenter":
+    module = peer.network()
+    return EmbeddingSegmenter(
+        name,
+        module,
+        levels=(module.stride,),
+        max_side=module.side,
+        contrast=module.contrast,
+    )
+
+
 def bundled_models() -> list[str]:
     """Return the names of the models that come with the package."""
     return sorted(path.parent.name for path in BUNDLED.glob("*/model.json"))
@@ -153,9 +171,10 @@ def wrap(module: nn.Module, *, name: str) -> "Segmenter":
 class EmbeddingSegmenter:
     """A network from images to features in [0, 1]; regions are nodes of its merge tree.
 
-    `levels` are the strides whose features the tree is built on. Images longer than `max_side`
-    pixels are embedded at that size, and regions brought back by nearest neighbour. The tree of
-    the last image is kept, so that many questions on one image cost one pass.
+    `levels` are the strides whose features the tree is built on, their differences times
+    `contrast`. Images longer than `max_side` pixels are embedded at that size, and regions brought
+    back by nearest neighbour. The tree of the last image is kept, so that many questions on one
+    image cost one pass.
     """
 
     name: str
@@ -163,6 +182,7 @@ class EmbeddingSegmenter:
     levels: tuple[int, ...] = (1, 2)
     max_side: int = 1024
     regions: int = 1024
+    contrast: float = 1.0
     ranking: str = "persistence in the merge tree, times the root of the area"
     _last: "_LastImage[MergeTree]" = field(default_factory=lambda: _LastImage(), compare=False)
 
@@ -213,6 +233,8 @@ class EmbeddingSegmenter:
 
     def _tree(self, image: UInt8[np.ndarray, "h w 3"]) -> MergeTree:
         features = stack_levels(self._embed(image).levels, self.levels)
+        if self.contrast != 1:
+            features = features * np.float32(self.contrast)
         return build_tree(features, size_hw=(image.shape[0], image.shape[1]), regions=self.regions)
 
 
@@ -353,6 +375,10 @@ class PeerSegmenter:
     def partition(self, image: ImageLike, regions: int) -> NoReturn:
         """Raise ValueError: the method cannot be asked for a number of regions."""
         raise self._cannot("partition")
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks whose weights decide what the method answers."""
+        return [] if self.peer.network is None else [self.peer.network()]
 
     def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
         """Return the method's regions."""

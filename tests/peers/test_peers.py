@@ -9,17 +9,19 @@ import pytest
 
 from maskspace.config import keyword_options
 from maskspace.partition.merge_tree import MergeTree
-from maskspace.peers import PEERS, Peer, TreePeer, find_peer
+from maskspace.peers import PEERS, AnyPeer, Peer, TreePeer, find_peer
 from maskspace.peers.flood_fill import flood_fill
 from maskspace.segmenter import PeerSegmenter, TreePeerSegmenter, load
 from maskspace.types import Click, ClickAnswer, read_rgb
 
-#: Peers that answer from an image alone; gPb-OWT-UCM needs files.
-ALONE = [
-    name
-    for name, peer in PEERS.items()
-    if isinstance(peer, Peer) or inspect.Parameter.empty not in keyword_options(peer.tree).values()
-]
+
+def needs_files(peer: AnyPeer) -> bool:
+    first = peer.network if not isinstance(peer, TreePeer) else peer.tree
+    return first is not None and inspect.Parameter.empty in keyword_options(first).values()
+
+
+#: Peers that answer from an image alone; gPb-OWT-UCM and published networks need files.
+ALONE = [name for name, peer in PEERS.items() if not needs_files(peer)]
 CLICK_PEERS = [name for name in ALONE if PEERS[name].click is not None]
 
 

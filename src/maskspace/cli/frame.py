@@ -17,7 +17,7 @@ Entry = TypeVar("Entry")
 
 DEFAULT_MODEL = "student"
 MODEL_HELP = (
-    "a bundled model, a peer such as felzenszwalb or felzenszwalb@scale=200, a folder with "
+    "a bundled model, a peer such as felzenszwalb@scale=200 or sam@weights=FOLDER, a folder with "
     "model.json and model.safetensors, a published checkpoint *.pth, or models:/NAME@alias; a "
     "click model takes options too, as in FOLDER@per_side=32,nms=box (docs/proposals.md)"
 )

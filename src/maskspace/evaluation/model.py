@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
+from torch import nn
 
 from maskspace.types import Click, Embedding, Proposals
 
@@ -103,3 +104,12 @@ class SquareModel(Protocol):
 
 #: What can be asked for clicks, in one of three ways.
 ClickedModel = Model | ProbabilityModel | RefiningModel
+
+
+@runtime_checkable
+class NetworkMethod(Protocol):
+    """A method that asks networks of its own."""
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks whose weights decide what the method answers."""
+        ...

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from maskspace.evaluation.model import NetworkMethod
 from maskspace.evaluation.rows import Row
 
 #: Hexadecimal digits of a name: 48 bits.
@@ -15,6 +16,8 @@ DIGITS = 12
 def weights_version(model: object) -> str | None:
     """Return a name of a model's weights, or None for a method that has none."""
     networks = [part for part in vars(model).values() if isinstance(part, nn.Module)]
+    if isinstance(model, NetworkMethod):
+        networks += model.networks()
     digest = hashlib.sha256()
     for network in networks:
         for key, weight in network.state_dict().items():
