@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import Parameter
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from jaxtyping import Int32
@@ -201,11 +201,12 @@ def _bound(function: Method | None, options: dict[str, str], *, place: str) -> M
 def _of_sam_family(
     network: Callable[..., PromptedNetwork], *, pred_iou_thresh: float = 0.88
 ) -> Peer:
-    """Return the peer that asks a network of this family."""
+    """Return the peer that asks a network of this family; a name must say `weights`."""
+    propose = partial(automatic_masks, network, pred_iou_thresh=pred_iou_thresh)
     return Peer(
         network=network,
-        propose=partial(automatic_masks, network, pred_iou_thresh=pred_iou_thresh),
-        click=partial(clicked_mask, network),
+        propose=cast("Proposer", propose),
+        click=cast("ClickMethod", partial(clicked_mask, network)),
         ranking=RANKINGS["predicted_iou"],
     )
 

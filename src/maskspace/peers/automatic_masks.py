@@ -247,7 +247,7 @@ def _cut_off(
     near_crop, near_image = (
         np.abs(ends_xyxy - edges) <= _EDGE for edges in (np.array(crop.box_xyxy), of_image)
     )
-    return (near_crop & ~near_image).any(axis=1)
+    return np.asarray((near_crop & ~near_image).any(axis=1))
 
 
 def _area(crop: Crop) -> int:
