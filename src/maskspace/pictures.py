@@ -266,11 +266,13 @@ def plot_curves(
             _draw_curve(axis, line, colors[line.label])
         for index, line in enumerate(line for line in lines if line.published):
             _draw_published(axis, line, DASHES[index % len(DASHES)])
-        ticks = sorted(tick_names or {value for line in lines for value in line.x})
+        names: dict[float, str] = {value: f"{value:g}" for line in lines for value in line.x}
+        if tick_names:
+            names = {float(tick): name for tick, name in tick_names.items()}
+        ticks = sorted(names)
         if logarithmic:
             axis.set_xscale("log")
         step = 1 if logarithmic else max(1, -(-len(ticks) // 10))
-        names = tick_names or {tick: f"{tick:g}" for tick in ticks}
         axis.set_xticks(ticks[::step], [names[tick] for tick in ticks[::step]])
         axis.minorticks_off()
         if lines:

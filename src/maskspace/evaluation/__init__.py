@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-import maskspace
 from maskspace.evaluation import click_report, curves
 from maskspace.evaluation.cases import write_cases
 from maskspace.evaluation.config import EvaluateConfig
@@ -138,7 +138,7 @@ def _versions(
     origins: Mapping[str, Origin],
 ) -> list[tuple[str, str]]:
     """Return what was measured with what, a name and its version a line."""
-    lines = [("maskspace", maskspace.__version__)]
+    lines = [("maskspace", version("maskspace"))]
     for dataset, rows in measured.items():
         origin = origins.get(dataset)
         own = f"{origin.kind}, {origin.split or 'no split of its own'}; " if origin else ""
