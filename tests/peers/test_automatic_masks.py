@@ -10,7 +10,8 @@ import torch
 
 from maskspace.masks import areas
 from maskspace.partition.small_regions import clean_small_regions
-from maskspace.peers.automatic_masks import automatic_masks, crops_of, point_grid
+from maskspace.partition.views import image_views
+from maskspace.peers.automatic_masks import automatic_masks, point_grid
 from maskspace.peers.sam import sam, sam_hq
 from maskspace.peers.sam2 import sam2
 
@@ -223,7 +224,7 @@ def test_points_are_centres_of_cells_row_by_row(per_side):
 @pytest.mark.parametrize("size_hw", [(40, 54), (100, 30), (333, 333)])
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_crops_are_those_of_the_book_and_cover_the_image(size_hw, layers):
-    crops = crops_of(size_hw, layers=layers, overlap_ratio=512 / 1500)
+    crops = image_views(size_hw, layers=layers, overlap=512 / 1500)
     assert [(c.layer, *c.box_xyxy) for c in crops] == crops_by_the_book(*size_hw, layers)
     for layer in range(layers + 1):
         covered = np.zeros(size_hw, bool)

@@ -142,11 +142,11 @@ class _Candidate:
         signed = np.where(self.mask, 1, -1) * np.maximum(
             np.abs(self.depth), np.finfo(np.float32).tiny
         )
-        x, y, width, height = self.view.box_xywh
-        window, (left, top) = resize_window(
-            signed.astype(np.float32), (height, width), around=self.mask
+        left, top, right, bottom = self.view.box_xyxy
+        window, (x, y) = resize_window(
+            signed.astype(np.float32), (bottom - top, right - left), around=self.mask
         )
-        return window > 0, (x + left, y + top)
+        return window > 0, (left + x, top + y)
 
 
 def _views(size_hw: tuple[int, int], grid: ClickGrid) -> tuple[View, ...]:

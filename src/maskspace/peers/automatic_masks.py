@@ -13,8 +13,6 @@ option `ranking` decides, and ties are in their order.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
-from math import ceil
 from typing import Annotated, Literal
 
 import numpy as np
@@ -25,6 +23,7 @@ from torch import Tensor
 from maskspace.masks import boxes_xywh, decode, encode
 from maskspace.partition.nms import box_nms
 from maskspace.partition.small_regions import clean_small_regions
+from maskspace.partition.views import View, image_views
 from maskspace.peers.prompted import PromptedNetwork
 from maskspace.types import Proposals
 
@@ -79,14 +78,6 @@ class Filter:
     mask_threshold: float
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A part of the image, from its first column and row to those past its last, and its layer."""
-
-    box_xyxy: tuple[int, int, int, int]
-    layer: int
-
-
 def automatic_masks(
     network: Callable[..., PromptedNetwork],
     image: UInt8[np.ndarray, "h w 3"],
@@ -124,7 +115,7 @@ def automatic_masks(
         stability_score_offset=stability_score_offset,
         mask_threshold=mask_threshold,
     )
-    crops = crops_of(size_hw, layers=crop_n_layers, overlap_ratio=crop_overlap_ratio)
+    crops = image_views(size_hw, layers=crop_n_layers, overlap=crop_overlap_ratio)
     parts = []
     for crop in crops:
         per_side = int(points_per_side / crop_n_points_downscale_factor**crop.layer)
@@ -145,24 +136,6 @@ def automatic_masks(
     return ranked(found, size_hw, ranking=ranking, limit=limit)
 
 
-def crops_of(size_hw: tuple[int, int], *, layers: int, overlap_ratio: float) -> list[Crop]:
-    """Return the image and, of each layer i from 1, 2^i x 2^i crops that overlap, column by column.
-
-    In the first layer they overlap by a share of the shorter side, then by half of that and so on.
-    """
-    height, width = size_hw
-    crops = [Crop((0, 0, width, height), 0)]
-    for layer in range(1, layers + 1):
-        per_side = 2**layer
-        overlap = int(overlap_ratio * min(size_hw) * (2 / per_side))
-        columns, rows = (ceil((overlap * (per_side - 1) + n) / per_side) for n in (width, height))
-        starts = [[(side - overlap) * i for i in range(per_side)] for side in (columns, rows)]
-        for left, top in product(*starts):
-            box = (left, top, min(left + columns, width), min(top + rows, height))
-            crops.append(Crop(box, layer))
-    return crops
-
-
 def point_grid(per_side: int) -> Float64[np.ndarray, "p 2"]:
     """Return the centres x y of a grid of cells in the unit square, row by row."""
     if per_side < 1:
@@ -176,7 +149,7 @@ def point_grid(per_side: int) -> Float64[np.ndarray, "p 2"]:
 def crop_masks(
     network: PromptedNetwork,
     image: UInt8[np.ndarray, "h w 3"],
-    crop: Crop,
+    crop: View,
     *,
     per_side: int,
     chunk: int,
@@ -187,7 +160,7 @@ def crop_masks(
     Masks that end near an edge of the crop which is none of the image's are left out.
     """
     left, top, right, bottom = crop.box_xyxy
-    seen = network.look(np.ascontiguousarray(image[top:bottom, left:right]))
+    seen = network.look(np.ascontiguousarray(crop.of(image)))
     points_xy = point_grid(per_side) * (right - left, bottom - top)
     size_hw = (image.shape[0], image.shape[1])
     parts = []
@@ -209,7 +182,7 @@ def crop_masks(
 def _passing(
     logits: Float32[Tensor, "n r s"],
     predicted_iou: Float32[Tensor, " n"],
-    crop: Crop,
+    crop: View,
     size_hw: tuple[int, int],
     passes: Filter,
 ) -> Candidates:
@@ -240,7 +213,7 @@ def stability(logits: Float32[Tensor, "n r s"], passes: Filter) -> Float32[Tenso
 
 
 def _cut_off(
-    spans_xywh: Int64[np.ndarray, "n 4"], crop: Crop, size_hw: tuple[int, int]
+    spans_xywh: Int64[np.ndarray, "n 4"], crop: View, size_hw: tuple[int, int]
 ) -> Bool[np.ndarray, " n"]:
     ends_xyxy = np.concatenate([spans_xywh[:, :2], spans_xywh[:, :2] + spans_xywh[:, 2:]], axis=1)
     of_image = np.array([0, 0, size_hw[1], size_hw[0]])
@@ -250,7 +223,7 @@ def _cut_off(
     return np.asarray((near_crop & ~near_image).any(axis=1))
 
 
-def _area(crop: Crop) -> int:
+def _area(crop: View) -> int:
     left, top, right, bottom = crop.box_xyxy
     return (right - left) * (bottom - top)
 
