@@ -32,7 +32,7 @@ import torch
 from jaxtyping import UInt8
 
 from maskspace.models.click_vit import VITS, build_click_vit
-from maskspace.partition.grid_clicks import propose_from_clicks
+from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.peers.automatic_masks import automatic_masks, point_grid
 from maskspace.peers.sam import sam
 
@@ -41,7 +41,8 @@ PARTS = {
     "decode_clicks": "decode",
     "group_maps": "filter",
     "union_nms": "NMS",
-    "_at_size": "full size",
+    "_Candidate.at_size": "full size",
+    "DistinctMasks.add": "NMS",
     "PromptedNetwork.look": "encode",
     "PromptedNetwork.decode": "decode",
     "_passing": "filter",
@@ -107,7 +108,8 @@ def measure(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
 def ours(options: argparse.Namespace) -> partial:
     """Return everything mode of our clicker."""
     model = build_click_vit(size=options.side, vit=options.vit).eval()
-    return partial(propose_from_clicks, model, per_side=options.per_side, chunk=options.chunk)
+    grid = ClickGrid(per_side=options.per_side, chunk=options.chunk)
+    return partial(propose_from_clicks, model, grid=grid)
 
 
 def published(options: argparse.Namespace, image: UInt8[np.ndarray, "h w 3"]) -> partial:
