@@ -1,10 +1,11 @@
 """Everything mode: a grid of clicks on our clicker against SAM's automatic mask generation.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.everything [--vit small --side 512 --per-side 16]
+    OMP_NUM_THREADS=1 python -m benchmarks.everything [--side 128 --per-side 32]
     OMP_NUM_THREADS=1 python -m benchmarks.everything --vit base --side 1024 --per-side 32 --share 1
 
-Both encoders have the same width, depth, heads, patches and side, and random weights: what is
-measured is time and memory, not masks. Both see the same image and the same number of clicks. SAM's
+Ours is the clicker of params.yaml, or SegNext's around a ViT of a published size. Both encoders
+have the same width, depth, heads, patches and side, and random weights: what is measured is time
+and memory, not masks. Both see the same image and the same number of clicks. SAM's
 threshold of predicted IoU is put where a `--share` of its masks passes, at which the rest goes on;
 the published weights decide that share otherwise. No mask fails by its stability.
 
@@ -25,12 +26,14 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
 from jaxtyping import UInt8
 
+from maskspace.config import read_params
 from maskspace.models.click_vit import VITS, build_click_vit
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.peers.automatic_masks import automatic_masks, point_grid
@@ -52,13 +55,14 @@ PARTS = {
 }
 REST = "rest"
 SYSTEMS = ("ours", "SAM")
+DEFAULT = "default"
 
 
 def main() -> None:
     """Print the table, or with --only what one system takes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everything", description=__doc__)
-    parser.add_argument("--vit", choices=tuple(VITS), default="small")
-    parser.add_argument("--side", type=int, default=512, help="pixels of the networks' square")
+    parser.add_argument("--vit", choices=(DEFAULT, *VITS), default=DEFAULT)
+    parser.add_argument("--side", type=int, default=128, help="pixels of the networks' square")
     parser.add_argument("--per-side", type=int, default=16, help="clicks a side of the grid")
     parser.add_argument("--chunk", type=int, default=64, help="clicks decoded at a time")
     parser.add_argument("--rows", type=int, default=768, help="of the image; columns are 4/3 of it")
@@ -107,18 +111,28 @@ def measure(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
 
 def ours(options: argparse.Namespace) -> partial:
     """Return everything mode of our clicker."""
-    model = build_click_vit(size=options.side, vit=options.vit).eval()
+    model = build_click_vit(**architecture(options)).eval()
     grid = ClickGrid(per_side=options.per_side, chunk=options.chunk)
     return partial(propose_from_clicks, model, grid=grid)
+
+
+def architecture(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what our clicker is built from."""
+    if options.vit != DEFAULT:
+        return {"size": options.side, "vit": options.vit}
+    chosen = read_params(Path("params.yaml"))["clicker"]["model"]["options"]
+    lists = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
+    return {**chosen, **lists, "size": options.side}
 
 
 def published(options: argparse.Namespace, image: UInt8[np.ndarray, "h w 3"]) -> partial:
     """Return SAM's, at the threshold that a share of its masks passes."""
     import transformers
 
-    dim, depth, heads = VITS[options.vit]
-    frame = {"image_size": options.side, "patch_size": 16}
-    every = depth // 4
+    clicker = build_click_vit(**architecture(options)).architecture
+    dim, depth, heads = clicker.dim, clicker.depth, clicker.heads
+    frame = {"image_size": options.side, "patch_size": clicker.patch}
+    every = max(1, depth // 4)
     vision = transformers.SamVisionConfig(
         hidden_size=dim,
         num_hidden_layers=depth,
