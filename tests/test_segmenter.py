@@ -25,7 +25,7 @@ class Colors(nn.Module):
     def forward(self, image):
         self.passes += 1
         half = nn.functional.avg_pool2d(image, 2, ceil_mode=True)
-        return {1: image, 2: half.repeat(1, 4, 1, 1)}
+        return {"1": image, "2": half.repeat(1, 4, 1, 1)}
 
 
 class SameColor:

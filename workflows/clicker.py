@@ -22,9 +22,7 @@ def main() -> None:
         fit_distributed(make_task, config.optimisation, work / "run", workers=config.workers)
     provenance = {"stage": "clicker", "data": config.data}
     out = work / "out"
-    history = export_training(
-        make_task(), work / "run", out, model=config.model, provenance=provenance
-    )
+    history = export_training(make_task(), work / "run", out, provenance=provenance)
     record_training("clicker", "clicker", out, history, params=asdict(config))
     publish(out, Path("build/clicker"))
 

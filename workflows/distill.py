@@ -34,9 +34,7 @@ def main() -> None:
     chosen = {"objective": asdict(objective)}
     provenance = {"stage": "distill", "data": config.data, **chosen}
     out = work / "out"
-    history = export_training(
-        make_task(), work / "run", out, model=config.model, provenance=provenance
-    )
+    history = export_training(make_task(), work / "run", out, provenance=provenance)
     record_training("student", "distill", out, history, params=asdict(config) | chosen)
     publish(out, Path("build/student"))
 

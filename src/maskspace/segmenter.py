@@ -8,7 +8,7 @@ What a kind has no answer to is a ValueError that says so.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,11 +18,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int32, UInt8
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
-from maskspace.config import section_of_texts
+from maskspace.config import choose, section_of_texts
 from maskspace.models import load_model, load_published
 from maskspace.models.click_vit import ClickVit
+from maskspace.models.pixel_embedding import PixelEmbedding
+from maskspace.partition import DECODERS
+from maskspace.partition.decoded import Decoded
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.partition.merge_tree import MergeTree, build_tree
@@ -164,12 +167,22 @@ def wrap(module: nn.Module, *, name: str) -> "Segmenter":
     """Return a network as a Segmenter: one that answers clicks as such, any other as embedding."""
     if isinstance(module, ClickModel):
         return ClickSegmenter(name, module)
-    return EmbeddingSegmenter(name, module)
+    if not isinstance(module, PixelEmbedding):
+        return EmbeddingSegmenter(name, module)
+    strides = tuple(sorted(int(head) for head in module.declared if head.isdigit()))
+    if module.decoder is None:
+        return EmbeddingSegmenter(name, module, levels=strides[:2])
+    decode = choose(DECODERS, module.decoder, kind="decoder")
+    ranking = f"score of the decoder {module.decoder.name}"
+    return EmbeddingSegmenter(name, module, levels=strides, decode=decode, ranking=ranking)
 
 
 @dataclass(frozen=True)
 class EmbeddingSegmenter:
-    """A network from images to features in [0, 1]; regions are nodes of its merge tree.
+    """A network from images to features; regions are nodes of their merge tree.
+
+    Features are in [0, 1] where the network emits colours, and where it has a decoder whatever its
+    objective makes of them. Then proposals are what `decode` finds, not the nodes of the tree.
 
     `levels` are the strides whose features the tree is built on, their differences times
     `contrast`. Images longer than `max_side` pixels are embedded at that size, and regions brought
@@ -184,6 +197,7 @@ class EmbeddingSegmenter:
     regions: int = 1024
     contrast: float = 1.0
     ranking: str = "persistence in the merge tree, times the root of the area"
+    decode: Callable[[Mapping[str, Tensor]], Decoded] | None = None
     _last: "_LastImage[MergeTree]" = field(default_factory=lambda: _LastImage(), compare=False)
 
     def embed(self, image: ImageLike) -> Embedding:
@@ -199,8 +213,11 @@ class EmbeddingSegmenter:
         return self.hierarchy(image).partition(regions)
 
     def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
-        """Return the tree's longest-lived nodes."""
-        return self.hierarchy(image).proposals(limit)
+        """Return the tree's longest-lived nodes, or what the network's decoder finds."""
+        if self.decode is None:
+            return self.hierarchy(image).proposals(limit)
+        rgb = checked_image(image)
+        return self.decode(self._outputs(rgb)).proposals(rgb.shape[:2], limit=limit)
 
     def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
         """Return the union over positive clicks of the longest-lived node under each.
@@ -224,12 +241,18 @@ class EmbeddingSegmenter:
         return masks_only_session(self, checked_image(image), start)
 
     def _embed(self, image: UInt8[np.ndarray, "h w 3"]) -> Embedding:
+        if not self.levels:
+            raise cannot_answer(self.name, "embed or hierarchy", answers="propose")
+        outputs = self._outputs(image)
+        levels = {int(head): x for head, x in outputs.items() if head.isdigit()}
+        return Embedding({stride: x.cpu().numpy() for stride, x in levels.items()})
+
+    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "_ _ _"]]:
         image = shrink_image(image, max_side=self.max_side)
         weight = next(self.module.parameters(), torch.zeros(()))
         pixels = torch.from_numpy(image).to(weight.device).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
-            levels = self.module(pixels)
-        return Embedding({stride: x[0].float().cpu().numpy() for stride, x in levels.items()})
+            return {head: x[0].float() for head, x in self.module(pixels).items()}
 
     def _tree(self, image: UInt8[np.ndarray, "h w 3"]) -> MergeTree:
         features = stack_levels(self._embed(image).levels, self.levels)

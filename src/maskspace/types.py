@@ -1,12 +1,11 @@
-"""Records and protocols that cross packages: samples, clicks, proposals, embeddings, models."""
+"""Records and protocols that cross packages: samples, clicks, proposals, heads, models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
-from torch import Tensor
 
 from maskspace.rgb import MAX_PIXELS as MAX_PIXELS
 from maskspace.rgb import UNREADABLE as UNREADABLE
@@ -86,6 +85,35 @@ class Embedding:
     levels: Mapping[int, Float32[np.ndarray, "c h w"]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A map that a network emits: `channels` values in each cell of `stride` pixels a side.
+
+    `activation` is applied first: `unit` makes every vector one of length 1. Then `position` brings
+    in where a cell is, its centre's x and y in pixels over `unit`: `add` adds them to the first two
+    channels, `concat` appends them (as two channels more than `channels`). `bias` is the value of
+    each channel before the activation in a new network, whose weights then begin at 0 (None: as
+    convolutions begin). A `constant` head is learnt but the same in every image, of one cell.
+    """
+
+    channels: int
+    stride: int = 1
+    activation: Literal["none", "sigmoid", "tanh", "unit"] = "none"
+    position: Literal["none", "add", "concat"] = "none"
+    unit: float = 1.0
+    bias: tuple[float, ...] | None = None
+    constant: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if self.channels < 1 or self.stride < 1 or self.unit <= 0:
+            raise ValueError(f"a head has channels and stride of at least 1, unit > 0; got {self}")
+        if self.position == "add" and self.channels < 2:
+            raise ValueError("a head that positions are added to has two channels or more")
+        if self.bias is not None and len(self.bias) != self.channels:
+            raise ValueError(f"bias has a value a channel ({self.channels}); got {self.bias}")
+
+
 @runtime_checkable
 class Reader(Protocol):
     """Give a dataset as a lazy sequence, in an order that the file system does not decide."""
@@ -160,15 +188,4 @@ class ClickMethod(Protocol):
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> ClickAnswer:
         """Return what answers clicks on the image."""
-        ...
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """Turn embeddings and label maps into named loss terms; the terms' sum is minimised."""
-
-    def __call__(
-        self, embedding: Float32[Tensor, "b c h w"], labels: Int[Tensor, "b h w"]
-    ) -> dict[str, Float32[Tensor, ""]]:
-        """Return the weighted terms; label 0 is unlabelled."""
         ...

@@ -1,7 +1,10 @@
+from dataclasses import asdict
+
 import pytest
 import torch
 
 from maskspace.models.pixel_embedding import build_pixel_embedding
+from maskspace.types import Head
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +19,10 @@ def test_levels_cover_the_image_with_colours(student, size_hw):
     with torch.inference_mode():
         levels = student(torch.rand(2, 3, height, width))
     for stride, channels in ((1, 3), (2, 12), (4, 48)):
-        assert levels[stride].shape == (2, channels, -(-height // stride), -(-width // stride))
-        assert levels[stride].min() >= 0
-        assert levels[stride].max() <= 1
+        level = levels[str(stride)]
+        assert level.shape == (2, channels, -(-height // stride), -(-width // stride))
+        assert level.min() >= 0
+        assert level.max() <= 1
 
 
 def test_every_level_holds_as_many_values(student):
@@ -31,8 +35,8 @@ def test_padding_is_seen_by_nobody(student):
     image = torch.rand(1, 3, 40, 40)
     padded = torch.nn.functional.pad(image, (0, 24, 0, 24), mode="replicate")
     with torch.inference_mode():
-        inside = student(padded)[1][..., :40, :40]
-        torch.testing.assert_close(student(image)[1], inside)
+        inside = student(padded)["1"][..., :40, :40]
+        torch.testing.assert_close(student(image)["1"], inside)
 
 
 def test_gradients_reach_every_parameter():
@@ -42,12 +46,56 @@ def test_gradients_reach_every_parameter():
     assert dead == []
 
 
-def test_one_colour_gives_a_brightness(student):
-    del student
-    levels = build_pixel_embedding(width=16, registers=2, colours=1).eval()(
-        torch.rand(1, 3, 32, 32)
-    )
-    assert [levels[s].shape[1] for s in (1, 2, 4)] == [1, 4, 16]
+def heads(**declared):
+    return {name: asdict(head) for name, head in declared.items()}
+
+
+def test_heads_are_emitted_as_declared():
+    declared = {
+        "2": Head(channels=4, stride=2),
+        "seed": Head(channels=1, activation="sigmoid", bias=(0.5,)),
+        "unit": Head(channels=5, stride=4, activation="unit"),
+        "query": Head(channels=6, constant=True),
+    }
+    model = build_pixel_embedding(width=16, registers=1, heads=heads(**declared)).eval()
+    with torch.inference_mode():
+        outputs = model(torch.rand(2, 3, 33, 20))
+    shapes = {name: tuple(output.shape) for name, output in outputs.items()}
+    assert shapes == {
+        "2": (2, 4, 17, 10),
+        "seed": (2, 1, 33, 20),
+        "unit": (2, 5, 9, 5),
+        "query": (2, 6, 1, 1),
+    }
+    torch.testing.assert_close(outputs["seed"], torch.tensor(0.5).sigmoid().expand(2, 1, 33, 20))
+    torch.testing.assert_close(outputs["unit"].norm(dim=1), torch.ones(2, 9, 5))
+    assert torch.equal(outputs["query"][0], outputs["query"][1])
+
+
+def test_positions_are_the_centres_of_cells_in_units():
+    bias = (0.0, 0.0)
+    for position in ("add", "concat"):
+        head = Head(channels=2, stride=2, bias=bias, position=position, unit=10.0)
+        model = build_pixel_embedding(width=16, registers=1, heads=heads(place=head)).eval()
+        with torch.inference_mode():
+            place = model(torch.rand(1, 3, 32, 48))["place"][0, -2:]
+        assert place.shape == (2, 16, 24)
+        torch.testing.assert_close(place[:, 3, 5], torch.tensor([1.1, 0.7]))  # x 11, y 7
+
+
+@pytest.mark.parametrize(
+    ("head", "complaint"),
+    [
+        ({"channels": 3, "stride": 3}, "stride 3"),
+        ({"channels": 0}, "at least 1"),
+        ({"channels": 1, "position": "add"}, "two channels"),
+        ({"channels": 2, "bias": (1.0,)}, "a value a channel"),
+        ({"channels": 2, "colour": 1}, "colour"),
+    ],
+)
+def test_a_wrong_head_is_told(head, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        build_pixel_embedding(heads={"x": head})
 
 
 def test_an_unknown_backbone_is_told():

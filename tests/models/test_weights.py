@@ -21,7 +21,7 @@ def test_a_saved_model_answers_as_before(folder):
     torch.manual_seed(0)
     model, image = MODELS["pixel_embedding"](**OPTIONS).eval(), torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
-        assert torch.equal(load_model(folder)(image)[1], model(image)[1])
+        assert torch.equal(load_model(folder)(image)["1"], model(image)["1"])
 
 
 def test_half_precision_weights_load_into_float32(folder, tmp_path):
@@ -30,7 +30,9 @@ def test_half_precision_weights_load_into_float32(folder, tmp_path):
     save_model(model, half, name="pixel_embedding", options=OPTIONS, provenance={}, half=True)
     image = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
-        torch.testing.assert_close(load_model(half)(image)[1], model(image)[1], atol=1e-2, rtol=0)
+        torch.testing.assert_close(
+            load_model(half)(image)["1"], model(image)["1"], atol=1e-2, rtol=0
+        )
     size = (half / "model.safetensors").stat().st_size
     assert size < 0.6 * (folder / "model.safetensors").stat().st_size
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from maskspace.objectives.balls import balls
+from maskspace.objectives.balls import ball_terms
 
 
 def naive(embedding, labels, radius, ratio):
@@ -24,7 +24,7 @@ def naive(embedding, labels, radius, ratio):
 def test_terms_equal_the_loop_over_pixels(ratio):
     torch.manual_seed(0)
     embedding, labels = torch.rand(2, 3, 6, 7), torch.randint(0, 4, (2, 6, 7))
-    terms = balls(embedding, labels, radius=0.15, push_ratio=ratio)
+    terms = ball_terms(embedding, labels, radius=0.15, push_ratio=ratio)
     pull, push = naive(embedding, labels, 0.15, ratio)
     torch.testing.assert_close(terms["pull"], pull, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(terms["push"], push, atol=1e-5, rtol=1e-4)
@@ -33,11 +33,11 @@ def test_terms_equal_the_loop_over_pixels(ratio):
 def test_separated_balls_cost_nothing():
     labels = torch.tensor([[[1, 1, 2, 2]]])
     embedding = torch.tensor([0.0, 0.02, 0.9, 0.92]).view(1, 1, 1, 4)
-    assert all(value == 0 for value in balls(embedding, labels).values())
+    assert all(value == 0 for value in ball_terms(embedding, labels).values())
 
 
 def test_a_constant_output_has_no_pull_and_a_full_push():
     labels = torch.tensor([[[1, 1, 2, 2]]])
-    terms = balls(torch.full((1, 3, 1, 4), 0.5), labels, radius=0.1, push_ratio=3.0)
+    terms = ball_terms(torch.full((1, 3, 1, 4), 0.5), labels, radius=0.1, push_ratio=3.0)
     assert terms["pull"] == 0
     assert terms["push"] == pytest.approx(0.3, abs=1e-3)

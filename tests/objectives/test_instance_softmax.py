@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from maskspace.objectives.instance_softmax import instance_softmax
+from maskspace.objectives.instance_softmax import softmax_terms
 
 
 def test_value_equals_the_loop_over_pixels():
@@ -19,18 +19,18 @@ def test_value_equals_the_loop_over_pixels():
             logits = -((pixels[:, None] - means) ** 2).mean(-1) / (2 * 0.2**2)
             costs.append(-logits.log_softmax(-1)[:, index].mean())
         expected.append(torch.stack(costs).mean())
-    value = instance_softmax(embedding, labels, bandwidth=0.2)["separation"]
+    value = softmax_terms(embedding, labels, bandwidth=0.2)["separation"]
     torch.testing.assert_close(value, torch.stack(expected).mean(), atol=1e-5, rtol=1e-4)
 
 
 def test_a_constant_output_costs_the_logarithm_of_the_number_of_instances():
     labels = torch.tensor([[[1, 1, 2, 3, 0]]])
-    value = instance_softmax(torch.full((1, 2, 1, 5), 0.3), labels)["separation"]
+    value = softmax_terms(torch.full((1, 2, 1, 5), 0.3), labels)["separation"]
     assert value == pytest.approx(math.log(3), abs=1e-5)
 
 
 def test_an_image_without_instances_takes_no_part():
     embedding = torch.rand(2, 2, 1, 4)
     labels = torch.tensor([[[1, 1, 2, 2]], [[0, 0, 0, 0]]])
-    both = instance_softmax(embedding, labels)["separation"]
-    torch.testing.assert_close(both, instance_softmax(embedding[:1], labels[:1])["separation"])
+    both = softmax_terms(embedding, labels)["separation"]
+    torch.testing.assert_close(both, softmax_terms(embedding[:1], labels[:1])["separation"])

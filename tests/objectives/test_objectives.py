@@ -4,111 +4,144 @@ import pytest
 import torch
 
 from maskspace.objectives import OBJECTIVES
+from maskspace.objectives.pixels import UNLABELLED
+from maskspace.partition import DECODERS
 
 NAMES = sorted(OBJECTIVES)
+SIZE_HW = (16, 12)
 
 
-def total(name, embedding, labels, **options):
-    return torch.stack(list(OBJECTIVES[name](embedding, labels, **options).values())).sum()
+def outputs_of(objective, generator, batch=2, dtype=torch.float32):
+    """Return random outputs of the objective's heads, as a network would emit them."""
+    outputs = {}
+    for name, head in objective.heads.items():
+        size_hw = (1, 1) if head.constant else tuple(-(-side // head.stride) for side in SIZE_HW)
+        x = torch.randn((batch, head.channels, *size_hw), generator=generator, dtype=dtype)
+        x = {
+            "none": lambda x: x,
+            "sigmoid": torch.sigmoid,
+            "tanh": torch.tanh,
+            "unit": lambda x: torch.nn.functional.normalize(x, dim=1),
+        }[head.activation](x)
+        if head.position != "none":
+            rows, columns = (
+                (torch.arange(length, dtype=dtype) + 0.5) * head.stride / head.unit
+                for length in size_hw
+            )
+            place = torch.stack(torch.meshgrid(columns, rows, indexing="xy")).expand(
+                batch, -1, -1, -1
+            )
+            added = torch.cat([x[:, :2] + place, x[:, 2:]], 1)
+            x = added if head.position == "add" else torch.cat([x, place], 1)
+        outputs[name] = x.detach().requires_grad_()
+    return outputs
+
+
+def total(objective, outputs, labels):
+    torch.manual_seed(0)  # objectives that sample
+    return torch.stack(list(objective.terms(outputs, labels).values())).sum()
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
 
 
 @pytest.fixture
 def labels():
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 5, (2, 12, 10), generator=generator)
-
-
-def perfect(labels):
-    """Each label in a colour of its own, far from the others."""
-    colours = torch.eye(5)
-    return colours[labels].permute(0, 3, 1, 2).contiguous()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_perfect_beats_shuffled_and_constant(name, labels):
-    good = perfect(labels)
-    order = torch.randperm(labels[0].numel(), generator=torch.Generator().manual_seed(1))
-    shuffled = good.flatten(2)[..., order].view_as(good)
-    assert total(name, good, labels) < total(name, shuffled, labels)
-    assert total(name, good, labels) < total(name, torch.full_like(good, 0.5), labels)
+    """Three rectangles an image on a background, a strip of which is unlabelled."""
+    labels = torch.zeros(2, *SIZE_HW, dtype=torch.long)
+    labels[:, :8, :6] = 1
+    labels[:, 8:14, :4] = 2
+    labels[:, 2:12, 8:] = 3
+    labels[:, 15] = UNLABELLED
+    return labels
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_of_labels_do_not_matter(name, labels):
-    embedding = torch.rand(2, 3, 12, 10)
-    renamed = torch.tensor([0, 40, 7, 1000, 3])[labels]
-    torch.testing.assert_close(total(name, embedding, labels), total(name, embedding, renamed))
+def test_terms_are_finite_scalars_and_gradients_reach_every_output(name, generator, labels):
+    objective = OBJECTIVES[name]()
+    outputs = outputs_of(objective, generator)
+    torch.manual_seed(0)
+    terms = objective.terms(outputs, labels)
+    assert all(value.shape == () and value.isfinite() for value in terms.values())
+    torch.stack(list(terms.values())).sum().backward()
+    for head, output in outputs.items():
+        assert output.grad is not None, head
+        assert output.grad.isfinite().all(), head
+        assert output.grad.abs().max() > 0, head
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_order_of_pixels_does_not_matter(name, labels):
-    embedding = torch.rand(2, 3, 12, 10)
-    flipped = total(name, embedding.flip(2, 3), labels.flip(1, 2))
-    torch.testing.assert_close(total(name, embedding, labels), flipped)
+def test_names_of_labels_do_not_matter(name, generator, labels):
+    objective = OBJECTIVES[name]()
+    outputs = outputs_of(objective, generator)
+    renamed = torch.tensor([0, 40, 70, 1000, UNLABELLED])[labels]
+    torch.testing.assert_close(
+        total(objective, outputs, labels), total(objective, outputs, renamed)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_batch_is_the_mean_of_its_images(name, labels):
-    embedding = torch.rand(2, 3, 12, 10)
-    singles = [total(name, embedding[i : i + 1], labels[i : i + 1]) for i in range(2)]
-    torch.testing.assert_close(total(name, embedding, labels), torch.stack(singles).mean())
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("case", ["constant", "one instance", "no instance", "one pixel"])
-def test_degenerate_input_gives_finite_values_and_gradients(name, case):
-    embedding = torch.full((2, 3, 6, 6), 0.5) if case == "constant" else torch.rand(2, 3, 6, 6)
-    embedding.requires_grad_()
-    labels = torch.zeros(2, 6, 6, dtype=torch.long)
+@pytest.mark.parametrize(
+    "case", ["constant", "one instance", "no instance", "one pixel", "nothing known"]
+)
+def test_degenerate_input_gives_finite_values_and_gradients(name, case, generator, labels):
+    objective = OBJECTIVES[name]()
+    outputs = outputs_of(objective, generator)
     if case == "constant":
-        labels[:, :3] = 1
-        labels[:, 3:] = 2
+        outputs = {
+            head: output.detach()[:, :, :1, :1].expand_as(output).clone().requires_grad_()
+            for head, output in outputs.items()
+        }
     elif case == "one instance":
-        labels[:] = 7
+        labels = torch.full_like(labels, 7)
     elif case == "one pixel":
+        labels = torch.zeros_like(labels)
         labels[0, 0, 0] = 1
-    value = total(name, embedding, labels)
+    else:
+        labels = torch.full_like(labels, 0 if case == "no instance" else UNLABELLED)
+    value = total(objective, outputs, labels)
     value.backward()
     assert value.isfinite()
-    assert embedding.grad is not None
-    assert embedding.grad.isfinite().all()
+    for head, output in outputs.items():
+        assert output.grad is None or output.grad.isfinite().all(), head
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_reach_a_disturbed_collapse(name, labels):
-    generator = torch.Generator().manual_seed(0)
-    noise = 1e-2 * torch.randn(2, 3, 12, 10, generator=generator)
-    embedding = (0.5 + noise).requires_grad_()
-    total(name, embedding, labels).backward()
-    assert embedding.grad is not None
-    assert embedding.grad.abs().max() > 0
+def test_half_precision_is_summed_in_float32(name, generator, labels):
+    objective = OBJECTIVES[name]()
+    outputs = outputs_of(objective, generator)
+    rough = {head: output.detach().bfloat16() for head, output in outputs.items()}
+    wide = {head: output.float() for head, output in rough.items()}
+    torch.testing.assert_close(total(objective, rough, labels), total(objective, wide, labels))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_are_those_of_finite_differences(name):
-    labels = torch.tensor([[[0, 1, 1], [2, 2, 1]]])
-    embedding = torch.rand(1, 2, 2, 3, generator=torch.Generator().manual_seed(3)) * 0.5
-    embedding.requires_grad_()
-    value = total(name, embedding, labels)
-    (gradient,) = torch.autograd.grad(value, embedding)
-    step = 1e-3
-    for place in range(embedding.numel()):
-        moved = torch.zeros(embedding.numel())
-        moved[place] = step
-        moved = moved.view_as(embedding)
-        with torch.no_grad():
-            rise = total(name, embedding + moved, labels) - total(name, embedding - moved, labels)
-        assert rise / (2 * step) == pytest.approx(float(gradient.flatten()[place]), abs=2e-2)
+def test_the_decoder_reads_what_the_network_emits(name, generator):
+    objective = OBJECTIVES[name]()
+    outputs = outputs_of(objective, generator, batch=1)
+    decode = DECODERS[objective.decoder.name]
+    found = decode({h: x.detach()[0] for h, x in outputs.items()}, **objective.decoder.options)
+    assert len(found.scores) == found.labels.max(initial=0)
+    assert found.labels.min(initial=0) >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_option_it_does_not_have_is_told(name):
+    with pytest.raises(TypeError, match="colour"):
+        OBJECTIVES[name](colour=1)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", NAMES)
-def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, labels):
-    embedding = torch.rand(2, 3, 12, 10)
+def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, generator, labels):
+    objective = OBJECTIVES[name]()
+    outputs = outputs_of(objective, generator)
     found = []
     for device in ("cpu", "cuda"):
-        leaf = embedding.to(device, copy=True).requires_grad_()
-        value = total(name, leaf, labels.to(device))
-        value.backward()
-        found.append((value.detach().cpu(), leaf.grad.cpu()))
+        moved = {h: x.detach().to(device).requires_grad_() for h, x in outputs.items()}
+        terms = objective.terms(moved, labels.to(device))
+        torch.stack(list(terms.values())).sum().backward()
+        found.append([x.grad.cpu() for x in moved.values()])
     torch.testing.assert_close(*found)

@@ -1,8 +1,11 @@
+import numpy as np
 import torch
 
 from maskspace.objectives.pixels import (
+    UNLABELLED,
     dense_slots,
     instances,
+    labels_at,
     mean_over_instances,
     own_distance,
     squared_distances,
@@ -20,11 +23,11 @@ def test_statistics_equal_the_loop_over_instances():
             torch.testing.assert_close(found.means[image, column], pixels.mean(0))
 
 
-def test_distances_are_root_mean_squares_over_channels():
+def test_distances_are_those_of_the_broadcast():
     torch.manual_seed(0)
     embedding, labels = torch.rand(2, 4, 5, 6), torch.randint(0, 4, (2, 5, 6))
     found = instances(embedding, labels)
-    expected = (found.pixels[:, :, None] - found.means[:, None]).square().mean(-1)
+    expected = (found.pixels[:, :, None] - found.means[:, None]).square().sum(-1)
     torch.testing.assert_close(squared_distances(found), expected, atol=1e-6, rtol=1e-4)
     own = torch.gather(expected, 2, found.slot[..., None])[..., 0].sqrt()
     torch.testing.assert_close(own_distance(found), own, atol=1e-5, rtol=1e-4)
@@ -47,3 +50,16 @@ def test_slots_are_dense_in_every_image():
     slots, columns = dense_slots(labels)
     assert columns == 3
     assert slots.tolist() == [[0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 2, 1]]
+
+
+def test_cells_of_one_label_keep_it_and_mixed_cells_have_none():
+    labels = torch.randint(0, 3, (2, 8, 12), generator=torch.Generator().manual_seed(0))
+    labels[:, :4, :4] = 2
+    cells = labels_at(labels, 4).numpy()
+    for image, row, column in np.ndindex(*cells.shape):
+        values = labels[image, row * 4 : row * 4 + 4, column * 4 : column * 4 + 4].unique()
+        assert cells[image, row, column] == (values.item() if len(values) == 1 else UNLABELLED)
+
+
+def test_odd_sizes_have_a_cell_for_every_pixel():
+    assert labels_at(torch.ones(1, 9, 10, dtype=torch.long), 4).shape == (1, 3, 3)

@@ -105,8 +105,8 @@ def click_task(click_config, rectangles):
 def distill_config(optimisation):
     return DistillConfig(
         data={"rectangles": 1.0},
+        unlabelled=(),
         model=Choice(name="pixel_embedding", options={"width": 16, "registers": 1}),
-        level_weights={"1": 1.0, "4": 2.0},
         crops=CROPS,
         teacher_share=0.5,
         min_proposal_score=0.5,
@@ -121,7 +121,9 @@ def distill_config(optimisation):
 def embedding_task(distill_config, rectangles):
     return EmbeddingTask(
         config=distill_config,
-        objective=Choice(name="balls", options={"radius": 0.1}),
+        objective=Choice(
+            name="balls", options={"radius": 0.1, "level_weights": {"1": 1.0, "4": 2.0}}
+        ),
         train=rectangles,
         held_out=rectangles,
     )

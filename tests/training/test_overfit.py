@@ -14,7 +14,6 @@ def test_both_variants_are_scored_and_drawn(made, optimisation, tmp_path):
         brightness=Choice(name="balls", options={"radius": 0.04}),
         colours=Choice(name="balls", options={}),
         model=Choice(name="pixel_embedding", options={"width": 8, "registers": 1}),
-        level_weights={"1": 1.0},
         crops=Crops(
             size=64,
             placement="square",

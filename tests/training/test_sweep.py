@@ -36,8 +36,7 @@ def test_a_trial_that_was_stopped_early_has_a_model_and_says_so(
     run, out = tmp_path / "run", tmp_path / "out"
     trial = Trial(name="balls-radius0.1", objective=Choice(name="balls", options={"radius": 0.1}))
     fit(embedding_task, optimisation.shortened(2, 2), run / trial.name)
-    model = embedding_task.config.model
-    row = finish_trial(trial, embedding_task, optimisation, run / trial.name, model)
+    row = finish_trial(trial, embedding_task, optimisation, run / trial.name)
     assert row["step"] == 2
     assert row["finished"] is False
     write_sweep([row], run, out)

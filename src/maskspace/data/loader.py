@@ -118,10 +118,7 @@ class Mixture:
         serve. A corrupt record is named in a warning and another one taken in its place; ValueError
         once 20 in a row are, or more than `corrupt_limit` in this process.
         """
-        order = self._ordered(seed)
-        epoch, place = divmod(position, order.length)
-        dataset, index = self._epoch(seed, epoch)[place]
-        name = list(self.datasets)[dataset]
+        name, index = self._place(position, seed)
         size = len(self.datasets[name])
         for number in range(attempt, attempt + _ATTEMPTS):
             if number:
@@ -132,6 +129,15 @@ class Mixture:
             except ValueError as error:
                 self._name_corrupt(name, index, str(error))
         raise ValueError(f"{name}: {_ATTEMPTS} corrupt records in a row; validate the shards")
+
+    def name_at(self, position: int, *, seed: int) -> str:
+        """Return the name of the dataset of the sample at a position."""
+        return self._place(position, seed)[0]
+
+    def _place(self, position: int, seed: int) -> tuple[str, int]:
+        epoch, place = divmod(position, self._ordered(seed).length)
+        dataset, index = self._epoch(seed, epoch)[place]
+        return list(self.datasets)[dataset], index
 
     def _ordered(self, seed: int) -> Order:
         if seed not in self._orders:

@@ -1,13 +1,14 @@
-"""The student: an image -> colours at several strides, the same number of values at each.
+"""The student: an image -> one map a head, by default colours, as many values at each stride.
 
 EfficientViT (Cai et al. 2023, arXiv 2205.14756; kornia's backbone) with a light top-down decoder of
-MBConv blocks. Level s has 3 * 4^s channels at stride 2^s, or 4^s where one colour is asked for.
-From stride 4 on, each finer level is the pixel shuffle (Shi et al. 2016, arXiv 1609.05158) of the
-coarser decoder map beside the input's own detail; channels beyond a level's colours stay inside as
-registers.
+MBConv blocks. Colours at level s are 3 * 4^s channels at stride 2^s. From stride 4 on, each finer
+level is the pixel shuffle (Shi et al. 2016, arXiv 1609.05158) of the coarser decoder map beside the
+input's own detail; channels beyond a level's colours stay inside as registers. An objective that
+needs other outputs declares their heads.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -15,14 +16,19 @@ from kornia.models.efficient_vit import backbone as efficientvit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskspace.config import Choice, build_section
 from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION
+from maskspace.types import Head
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(efficientvit, f"efficientvit_backbone_{name}")
     for name in ("b0", "b1", "b2", "b3", "l0", "l1", "l2")
 }
-STRIDES = (1, 2, 4)
+STRIDES: tuple[int, ...] = (1, 2, 4)
+COLOURS = {str(s): Head(channels=3 * s**2, stride=s, activation="sigmoid") for s in STRIDES}
 DEEPEST_STRIDE = 32
+#: Channels at full resolution that the decoder has for the widest head; `registers` add to them.
+WIDEST = 8
 
 
 class MBConv(nn.Module):
@@ -49,13 +55,22 @@ class MBConv(nn.Module):
 
 
 class PixelEmbedding(nn.Module):
-    """RGB in [0, 1] of any size -> {stride: colours in [0, 1]}."""
+    """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes instances of the maps."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, backbone: str, width: int, registers: int, colours: int) -> None:
+    def __init__(
+        self,
+        heads: Mapping[str, Head],
+        *,
+        backbone: str,
+        width: int,
+        registers: int,
+        decoder: Choice | None,
+    ) -> None:
         super().__init__()
+        self.declared, self.decoder = dict(heads), decoder
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
         self.backbone = BACKBONES[backbone]()
@@ -66,22 +81,21 @@ class PixelEmbedding(nn.Module):
         dims = [found[f"stage{stage}"].shape[1] for stage in range(5)]
         self.lateral = nn.ModuleList(nn.Conv2d(dim, width, 1) for dim in dims[1:])
         self.merge = nn.ModuleList(MBConv(width, width) for _ in dims[1:-1])
-        quarter = 16 * (colours + registers)
+        needed = max(math.ceil(head.channels / head.stride**2) for head in heads.values())
+        full = registers + min(needed, WIDEST)
+        half, quarter = 4 * full, 16 * full
         self.stride4 = nn.Sequential(MBConv(width, quarter), MBConv(quarter, quarter))
-        half, full = quarter // 4, quarter // 16
         self.stride2 = nn.Sequential(MBConv(half + dims[0], half), MBConv(half, half))
         self.stride1 = nn.Sequential(
             MBConv(full + 3, 2 * full), nn.Conv2d(2 * full, full, 3, padding=1)
         )
+        emitted = dict(zip(STRIDES, (full, half, quarter), strict=True))
         self.heads = nn.ModuleDict(
-            {
-                str(stride): nn.Conv2d(dim, colours * stride**2, 1)
-                for stride, dim in zip(STRIDES, (full, half, quarter), strict=True)
-            }
+            {name: _new_head(head, emitted[head.stride]) for name, head in heads.items()}
         )
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[int, Tensor]:
-        """Return the levels, finest first; level s has ceil(h / s) rows and ceil(w / s) columns.
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[str, Tensor]:
+        """Return the heads' maps; one of stride s has ceil(h / s) rows and ceil(w / s) columns.
 
         The image is padded at the right and the bottom, by repeating its edge, to a multiple of 32.
         """
@@ -96,18 +110,87 @@ class PixelEmbedding(nn.Module):
         quarter = self.stride4(top)
         half = self.stride2(torch.cat([F.pixel_shuffle(quarter, 2), maps["stage0"]], dim=1))
         full = self.stride1(torch.cat([F.pixel_shuffle(half, 2), padded], dim=1))
-        return {
-            stride: torch.sigmoid(self.heads[str(stride)](x))[
-                ..., : -(-height // stride), : -(-width // stride)
-            ]
-            for stride, x in zip(STRIDES, (full, half, quarter), strict=True)
-        }
+        decoded = dict(zip(STRIDES, (full, half, quarter), strict=True))
+        outputs = {}
+        for name, head in self.declared.items():
+            if head.constant:
+                x = self.heads[name](decoded[head.stride][:, :, :1, :1] * 0)
+            else:
+                shown = decoded[head.stride][..., : -(-height // head.stride), :]
+                x = self.heads[name](shown[..., : -(-width // head.stride)])
+            outputs[name] = _placed(ACTIVATIONS[head.activation](x), head)
+        return outputs
+
+
+def _unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    return F.normalize(x, dim=1)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "unit": _unit,
+}
+
+
+def _new_head(head: Head, dim: int) -> nn.Conv2d:
+    layer = nn.Conv2d(dim, head.channels, 1)
+    assert layer.bias is not None
+    if head.bias is not None:
+        nn.init.zeros_(layer.weight)
+        layer.bias.data = torch.tensor(head.bias)
+    elif head.constant:
+        nn.init.normal_(layer.bias)
+    return layer
+
+
+def _placed(x: Float[Tensor, "b c h w"], head: Head) -> Float[Tensor, "b d h w"]:
+    """Return an output with the positions of its cells, if the head wants them."""
+    if head.position == "none":
+        return x
+    rows, columns = (
+        (torch.arange(length, device=x.device, dtype=x.dtype) + 0.5) * (head.stride / head.unit)
+        for length in x.shape[2:]
+    )
+    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # x y
+    place = place.expand(len(x), -1, -1, -1)
+    if head.position == "concat":
+        return torch.cat([x, place], dim=1)
+    return torch.cat([x[:, :2] + place, x[:, 2:]], dim=1)
 
 
 def build_pixel_embedding(
-    *, backbone: str = "b0", width: int = 48, registers: int = 5, colours: int = 3
+    *,
+    backbone: str = "b0",
+    width: int = 48,
+    registers: int = 5,
+    heads: Mapping[str, Mapping[str, object]] | None = None,
+    decoder: Mapping[str, object] | None = None,
 ) -> PixelEmbedding:
-    """Return a student; `colours` and `registers` count channels at full resolution."""
+    """Return a student; `registers` counts channels at full resolution beside the heads'.
+
+    `heads` are those of an objective, as plain dictionaries (None: colours at each of STRIDES);
+    `decoder` its decoder's name and options (None: regions come from the merge tree of colours).
+    """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
-    return PixelEmbedding(backbone=backbone, width=width, registers=registers, colours=colours)
+    declared = COLOURS if heads is None else {n: _read_head(n, h) for n, h in heads.items()}
+    return PixelEmbedding(
+        declared,
+        backbone=backbone,
+        width=width,
+        registers=registers,
+        decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
+    )
+
+
+def _read_head(name: str, options: Mapping[str, object]) -> Head:
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    try:
+        head = Head(**values)  # pyright: ignore[reportArgumentType]
+    except TypeError as error:
+        raise ValueError(f"head {name}: {error}") from None
+    if head.stride not in STRIDES:
+        raise ValueError(f"head {name}: stride {head.stride}; the student has {STRIDES}")
+    return head

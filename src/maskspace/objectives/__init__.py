@@ -5,8 +5,6 @@
 
 from collections.abc import Callable
 
-from torch import Tensor
-
 from maskspace.objectives.balls import balls
 from maskspace.objectives.cross_entropy import cross_entropy
 from maskspace.objectives.dice import dice
@@ -16,11 +14,12 @@ from maskspace.objectives.level_line import level_line, levels_of
 from maskspace.objectives.lovasz import lovasz_hinge, lovasz_sigmoid
 from maskspace.objectives.masks import MaskLoss
 from maskspace.objectives.normalised_focal import normalised_focal
+from maskspace.objectives.objective import Objective
 from maskspace.objectives.soft_iou import soft_iou
 
-__all__ = ["MASK_LOSSES", "OBJECTIVES", "MaskLoss", "level_line", "levels_of"]
+__all__ = ["MASK_LOSSES", "OBJECTIVES", "MaskLoss", "Objective", "level_line", "levels_of"]
 
-OBJECTIVES: dict[str, Callable[..., dict[str, Tensor]]] = {
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "balls": balls,
     "instance_softmax": instance_softmax,
 }

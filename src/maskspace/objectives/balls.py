@@ -1,12 +1,17 @@
 """Push-pull balls: pixels inside a ball around their instance's mean, all others outside it.
 
-The simplest hinge on distances to means; pixels that belong to no instance are pushed too.
-Distances are root mean squares over channels (see `pixels.py`).
+The simplest hinge on distances to means (`embeddings` family of the research notes, 16 b); pixels
+that belong to no instance are pushed too. Of the colour family.
 """
+
+from collections.abc import Mapping
+from functools import partial
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from maskspace.config import Choice
+from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
     EPSILON,
     instances,
@@ -18,6 +23,20 @@ from maskspace.objectives.pixels import (
 
 
 def balls(
+    *,
+    radius: float = 0.1,
+    push_ratio: float = 3.0,
+    pull_weight: float = 1.0,
+    channels: int = 3,
+    level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
+) -> Objective:
+    """Return the objective; see `ball_terms`. Instances end at most `radius` around their means."""
+    terms = partial(ball_terms, radius=radius, push_ratio=push_ratio, pull_weight=pull_weight)
+    decoder = Choice(name="mean_shift", options={"bandwidth": push_ratio * radius / 2})
+    return colours(terms, level_weights=level_weights, channels=channels, decoder=decoder)
+
+
+def ball_terms(
     embedding: Float[Tensor, "b c h w"],
     labels: Int[Tensor, "b h w"],
     *,

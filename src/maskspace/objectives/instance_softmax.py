@@ -4,10 +4,15 @@ The separation term of UOIS-Net-3D (Xie et al. 2021, arXiv 2007.08073), with ins
 of object centres, logits -|x_p - mu_k|^2 / (2 bandwidth^2), and every instance of equal weight.
 """
 
+from collections.abc import Mapping
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from maskspace.config import Choice
+from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
     distance_factors,
     instances,
@@ -18,6 +23,18 @@ from maskspace.objectives.pixels import (
 
 
 def instance_softmax(
+    *,
+    bandwidth: float = 0.1,
+    channels: int = 3,
+    level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
+) -> Objective:
+    """Return the objective; see `softmax_terms`."""
+    terms = partial(softmax_terms, bandwidth=bandwidth)
+    decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})
+    return colours(terms, level_weights=level_weights, channels=channels, decoder=decoder)
+
+
+def softmax_terms(
     embedding: Float[Tensor, "b c h w"],
     labels: Int[Tensor, "b h w"],
     *,

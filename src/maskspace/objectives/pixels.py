@@ -1,7 +1,6 @@
-"""What the objectives share: instances of a batch, their means, distances in comparable units.
+"""What the objectives share: labels at a stride, instances of a batch, their means, distances.
 
-Every distance is a root mean square over channels, so that features in [0, 1] are at most 1 apart
-whatever the number of channels, and a margin means the same at every level of the student.
+Distances are Euclidean. Labels are n > 0 on instances, 0 on the background, UNLABELLED elsewhere.
 """
 
 from dataclasses import dataclass
@@ -9,9 +8,24 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
+from maskspace.objectives.masks import at_least_float32
+
+#: The label of pixels of which nobody knows what they are.
+UNLABELLED = -1
 #: Added under square roots: the gradient of a norm at 0 is 0 instead of NaN.
 EPSILON = 1e-12
+
+
+def labels_at(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"]:
+    """Return the label of each stride x stride cell, UNLABELLED where it holds more than one."""
+    if stride == 1:
+        return labels
+    wide = labels[:, None].double()  # exact, as float32 is not above 2**24
+    least = -F.max_pool2d(-wide, stride, ceil_mode=True)[:, 0]
+    most = F.max_pool2d(wide, stride, ceil_mode=True)[:, 0]
+    return torch.where(least == most, most, UNLABELLED).long()
 
 
 @dataclass(frozen=True)
@@ -36,20 +50,21 @@ class Instances:
 
 
 def instances(embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"]) -> Instances:
-    """Return the instances of a batch: one for each label other than 0 in each image.
+    """Return the instances of a batch: one for each label above 0 in each image.
 
-    Sums are index additions in float32, also under autocast; no loop over instances.
+    Sums are index additions in float32 (of double precision: in it), also under autocast; no loop
+    over instances.
     """
-    pixels = embedding.flatten(2).transpose(1, 2).float()  # b p c
+    pixels = at_least_float32(embedding).flatten(2).transpose(1, 2)  # b p c
     slot, columns = dense_slots(labels.flatten(1))
-    labelled = labels.flatten(1) != 0
+    labelled = labels.flatten(1) > 0
     batch, _, channels = pixels.shape
     rows = torch.arange(batch, device=slot.device)[:, None] * (columns + 1)
     # unlabelled pixels go to a spare last column, which is sliced off
     index = (rows + torch.where(labelled, slot, columns)).flatten()
-    counts = torch.zeros(batch * (columns + 1), device=slot.device)
-    counts = counts.index_add(0, index, torch.ones_like(index, dtype=torch.float32))
-    sums = torch.zeros(len(counts), channels, device=slot.device)
+    counts = pixels.new_zeros(batch * (columns + 1))
+    counts = counts.index_add(0, index, torch.ones_like(index, dtype=pixels.dtype))
+    sums = pixels.new_zeros(len(counts), channels)
     sums = sums.index_add(0, index, pixels.flatten(0, 1))
     counts = counts.unflatten(0, (batch, -1))[:, :columns]
     sums = sums.unflatten(0, (batch, -1))[:, :columns]
@@ -65,8 +80,9 @@ def instances(embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"])
 def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
     """Return labels renumbered 0, 1, ... within each image, ascending, and the largest count.
 
-    Pixels of label 0 get slot 0; the caller masks them.
+    Pixels of label 0 or below get slot 0; the caller masks them.
     """
+    labels = labels.clamp(min=0)
     batch = len(labels)
     rows = torch.arange(batch, device=labels.device)[:, None]
     span = int(labels.max()) + 1 if labels.numel() else 1
@@ -88,7 +104,7 @@ def own_distance(found: Instances) -> Float[Tensor, "b p"]:
 def own_squared_distance(found: Instances) -> Float[Tensor, "b p"]:
     """Return the squared distance of every pixel to the mean of its own instance."""
     own = torch.gather(found.means, 1, found.slot[..., None].expand_as(found.pixels))
-    return (found.pixels - own).square().mean(-1)
+    return (found.pixels - own).square().sum(-1)
 
 
 def squared_distances(found: Instances) -> Float[Tensor, "b p n"]:
@@ -106,12 +122,11 @@ def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Te
     |x - m|^2 = |x|^2 - 2 x.m + |m|^2 with two channels more than the features, so that no
     pixel-by-instance-by-channel array exists and the large one is written once.
     """
-    channels = found.pixels.shape[-1]
     pixel_norms = found.pixels.square().sum(-1, keepdim=True)
     mean_norms = found.means.square().sum(-1, keepdim=True)
     left = torch.cat([found.pixels, pixel_norms, torch.ones_like(pixel_norms)], dim=-1)
     right = torch.cat([-2 * found.means, torch.ones_like(mean_norms), mean_norms], dim=-1)
-    return left, (right / channels).transpose(1, 2)
+    return left, right.transpose(1, 2)
 
 
 def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:

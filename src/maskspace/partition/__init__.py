@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int32
 
+from maskspace.partition.decoded import Decoded
 from maskspace.partition.merge_tree import build_tree
 from maskspace.partition.superpixels import superpixels
 
-__all__ = ["PARTITIONERS"]
+__all__ = ["DECODERS", "PARTITIONERS"]
 
 
 def merge_tree_partition(
@@ -22,3 +23,6 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
     "merge_tree": merge_tree_partition,
     "superpixels": superpixels,
 }
+
+#: {head: map of one image} -> instances; the options are keyword-only.
+DECODERS: dict[str, Callable[..., Decoded]] = {}

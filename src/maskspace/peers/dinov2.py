@@ -50,7 +50,7 @@ class PatchFeatures(nn.Module):
         options = {"side": self.side, "stride": self.stride}
         return partial(dinov2, weights=self.weights, device=self.device, **options), ()
 
-    def forward(self, images: Float32[Tensor, "b 3 h w"]) -> dict[int, Float32[Tensor, "b c r s"]]:
+    def forward(self, images: Float32[Tensor, "b 3 h w"]) -> dict[str, Float32[Tensor, "b c r s"]]:
         """Return the level of the images."""
         height, width = images.shape[2:]
         patch = setting(self.model, "patch_size")
@@ -65,7 +65,7 @@ class PatchFeatures(nn.Module):
         grid = unit.transpose(1, 2).unflatten(2, (rows, columns))
         size = [-(-length // self.stride) for length in (height, width)]
         fine = functional.interpolate(grid, size, mode="bilinear")
-        return {self.stride: fine.add_(1).div_(2).clamp_(0, 1)}
+        return {str(self.stride): fine.add_(1).div_(2).clamp_(0, 1)}
 
 
 def dinov2(

@@ -6,7 +6,7 @@ chain of all masks that its clicks agree with (level-line loss), with 1 the draw
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +17,13 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from maskspace import pictures
-from maskspace.config import choose
+from maskspace.config import Choice, choose
 from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import CLICK_SAMPLERS, DrawnClicks, next_training_clicks
 from maskspace.data.loader import Mixture, open_mixture
 from maskspace.masks import nested_chain
 from maskspace.models import MODELS, load_mae, load_model, load_published
+from maskspace.models.click_vit import ClickVit
 from maskspace.objectives import MASK_LOSSES, level_line, levels_of
 from maskspace.training.colour import recolour
 from maskspace.training.config import ClickerConfig
@@ -55,6 +56,15 @@ class ClickTask:
     config: ClickerConfig
     train: Mixture
     held_out: Mixture
+
+    @property
+    def model(self) -> Choice:
+        """Return the clicker's entry of MODELS, of the one to go on from if there is one."""
+        if self.config.initial is None:
+            return self.config.model
+        begun = self.build()
+        assert isinstance(begun, ClickVit)
+        return Choice(name="click_vit", options=asdict(begun.architecture))
 
     def build(self) -> nn.Module:
         """Return the clicker: fresh, with a backbone's weights, or one to go on from."""

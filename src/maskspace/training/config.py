@@ -157,13 +157,13 @@ class ClickerConfig:
 class DistillConfig:
     """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
 
-    `level_weights` weighs the loss at each stride of the student's levels; `jitter` changes colours
-    on the device (null: not).
+    Of `unlabelled` datasets nobody knows what the pixels outside all masks are; of the others they
+    are background. `jitter` changes colours on the device (null: not).
     """
 
     data: dict[str, float]
+    unlabelled: tuple[str, ...]
     model: Choice
-    level_weights: dict[str, float]
     crops: Crops
     teacher_share: float
     min_proposal_score: float
@@ -203,7 +203,6 @@ class OverfitConfig:
     brightness: Choice
     colours: Choice
     model: Choice
-    level_weights: dict[str, float]
     crops: Crops
     optimisation: Optimisation
     workers: Workers

@@ -1,24 +1,25 @@
 """What the student is trained on: label maps of the truth, now and then of the teacher's masks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int32, Int64
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from maskspace import pictures
 from maskspace.config import Choice, choose
-from maskspace.data.augment import label_map_at_depth, random_label_map
+from maskspace.data.augment import Crop, label_map_at_depth, random_label_map
 from maskspace.data.loader import Mixture, open_mixture
 from maskspace.models import MODELS
-from maskspace.objectives import OBJECTIVES
-from maskspace.partition import PARTITIONERS
+from maskspace.objectives import OBJECTIVES, Objective
+from maskspace.objectives.pixels import UNLABELLED
+from maskspace.partition import DECODERS, PARTITIONERS
+from maskspace.partition.decoded import finest_level
 from maskspace.training.colour import recolour
 from maskspace.training.config import DistillConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
@@ -28,7 +29,7 @@ _TEACHER = 41  # what a generator is for
 
 
 class EmbeddingBatch(NamedTuple):
-    """Images in [0, 1], one label map each, 0 unlabelled, and positions in training's order."""
+    """Images in [0, 1], label maps as objectives take them, and positions in training's order."""
 
     images: Float[Tensor, "b 3 s s"]
     labels: Int[Tensor, "b s s"]
@@ -45,9 +46,25 @@ class EmbeddingTask:
     held_out: Mixture
     proposals: Mixture | None = None
 
+    @cached_property
+    def _objective(self) -> Objective:
+        return choose(OBJECTIVES, self.objective, kind="objective")()
+
+    @property
+    def model(self) -> Choice:
+        """Return the student with the heads and the decoder of the objective.
+
+        Colours are read by their merge tree, unless a decoder is asked for.
+        """
+        objective = self._objective
+        heads = {name: asdict(head) for name, head in objective.heads.items()}
+        decoder = None if objective.is_colours else asdict(objective.decoder)
+        options = {**self.config.model.options, "heads": heads, "decoder": decoder}
+        return Choice(name=self.config.model.name, options=options)
+
     def build(self) -> nn.Module:
         """Return the student."""
-        return choose(MODELS, self.config.model, kind="model")()
+        return choose(MODELS, self.model, kind="model")()
 
     def batch(self, step: int, rows: range) -> EmbeddingBatch:
         """Return rows of a step's batch."""
@@ -56,12 +73,19 @@ class EmbeddingTask:
 
     def _example(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         seed = self.config.optimisation.seed
-        source = self.train
+        source, is_taught = self.train, False
         if self.proposals is not None and _share(seed, position) < self.config.teacher_share:
-            source = self.proposals
+            source, is_taught = self.proposals, True
         crop, generator = crop_at(source, self.config.crops, seed=seed, position=position)
-        crop = crop.scored(self.config.min_proposal_score) if source is self.proposals else crop
-        return to_float(crop.image), random_label_map(crop, generator)
+        crop = crop.scored(self.config.min_proposal_score) if is_taught else crop
+        labels = random_label_map(crop, generator)
+        is_complete = not is_taught and self._is_complete(source, position)
+        return to_float(crop.image), _marked(labels, crop, is_complete=is_complete)
+
+    def _is_complete(self, source: Mixture, position: int) -> bool:
+        """Return whether what lies outside all masks of a sample is known to be background."""
+        name = source.name_at(position, seed=self.config.optimisation.seed)
+        return name not in self.config.unlabelled
 
     def terms(self, model: nn.Module, batch: EmbeddingBatch) -> dict[str, Tensor]:
         """Return each term of the objective at each level, weighted: `pull/4`, `push/1`, ..."""
@@ -69,18 +93,7 @@ class EmbeddingTask:
         images = recolour(
             batch.images, batch.positions, config.jitter, seed=config.optimisation.seed
         )
-        return self._level_terms(model(images), batch.labels)
-
-    def _level_terms(self, levels: dict[int, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        objective = choose(OBJECTIVES, self.objective, kind="objective")
-        total = sum(self.config.level_weights.values())
-        return {
-            f"{name}/{stride}": weight / total * value
-            for stride, weight in self.config.level_weights.items()
-            for name, value in objective(
-                levels[int(stride)], pure_cells(labels, int(stride))
-            ).items()
-        }
+        return self._objective.terms(model(images), batch.labels)
 
     @cached_property
     def _validation(self) -> EmbeddingBatch:
@@ -89,20 +102,22 @@ class EmbeddingTask:
         for row in range(self.config.validation_images):
             seed = self.config.optimisation.seed
             crop, _ = crop_at(self.held_out, self.config.crops, seed=seed, position=row)
-            examples.append((to_float(crop.image), label_map_at_depth(crop, len(crop.masks))))
+            labels = label_map_at_depth(crop, len(crop.masks))
+            is_complete = self._is_complete(self.held_out, row)
+            examples.append((to_float(crop.image), _marked(labels, crop, is_complete=is_complete)))
         return _stack(examples, range(len(examples)))
 
     def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
         """Return the loss terms and the spread of each level on held-out crops."""
         device = next(model.parameters()).device
         images, labels, _ = self._validation
-        levels: dict[int, list[Tensor]] = {}
-        for piece in images.split(16):
-            for stride, level in model(piece.to(device)).items():
-                levels.setdefault(stride, []).append(level)
-        joined = {stride: torch.cat(pieces) for stride, pieces in levels.items()}
-        terms = {k: float(v) for k, v in self._level_terms(joined, labels.to(device)).items()}
-        spread = {f"std/{stride}": float(feature_std(level)) for stride, level in joined.items()}
+        pieces = [model(piece.to(device)) for piece in images.split(16)]
+        joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        with torch.random.fork_rng():
+            torch.manual_seed(self.config.optimisation.seed)  # objectives that sample
+            found = self._objective.terms(joined, labels.to(device))
+        terms = {name: float(value) for name, value in found.items()}
+        spread = {f"std/{name}": float(feature_std(output)) for name, output in joined.items()}
         self._draw(joined, picture)
         verdict = collapse_verdict(min(spread.values()))
         figures = {f"val_{name}": value for name, value in (terms | spread).items()}
@@ -111,24 +126,30 @@ class EmbeddingTask:
             "val_collapsed": float(verdict is not None),
         }
 
-    def _draw(self, levels: dict[int, Tensor], picture: Path) -> None:
+    def _draw(self, outputs: dict[str, Tensor], picture: Path) -> None:
         images, labels, _ = self._validation
-        arrays = {s: level[:6].float().cpu().numpy() for s, level in sorted(levels.items())}
         rows = []
         for index in range(min(6, len(images))):
-            shown, truth = to_uint8(images[index]), labels[index].numpy()
-            finest = arrays[min(arrays)][index]
-            regions = PARTITIONERS["merge_tree"](finest, regions=len(np.unique(truth)))
+            one = {name: output[index].float().cpu() for name, output in outputs.items()}
+            shown, truth = to_uint8(images[index]), labels[index].clamp(min=0).numpy()
             rows.append(
                 [
                     shown,
                     pictures.paint_labels(shown, truth),
-                    *(pictures.feature_colors(level[index]) for level in arrays.values()),
-                    pictures.paint_labels(shown, regions),
+                    *(pictures.feature_colors(output.numpy()) for output in one.values()),
+                    pictures.paint_labels(shown, self._regions(one, number=len(np.unique(truth)))),
                 ]
             )
-        titles = ["input", "truth", *(f"features 1/{s}" for s in arrays), "partition"]
+        titles = ["input", "truth", *outputs, "partition"]
         pictures.save_image(picture, pictures.contact_sheet(rows, titles=titles, side=128))
+
+    def _regions(
+        self, outputs: Mapping[str, Float[Tensor, "_ _ _"]], *, number: int
+    ) -> Int32[np.ndarray, "h w"]:
+        """Return what the model finds: as many regions as there are true ones, or its decoder's."""
+        if self._objective.is_colours:
+            return PARTITIONERS["merge_tree"](finest_level(outputs).numpy(), regions=number)
+        return choose(DECODERS, self._objective.decoder, kind="decoder")(outputs).labels
 
 
 def make_embedding_task(
@@ -147,18 +168,17 @@ def make_embedding_task(
     )
 
 
+def _marked(
+    labels: Int64[np.ndarray, "s s"], crop: Crop, *, is_complete: bool
+) -> Int64[np.ndarray, "s s"]:
+    """Return labels with UNLABELLED where nobody knows what a pixel is."""
+    unknown = (labels == 0) & (crop.ignore | (not is_complete))
+    return np.where(unknown, UNLABELLED, labels)
+
+
 def _share(seed: int, position: int) -> float:
     """Return a number in [0, 1) that decides who teaches at a position."""
     return float(np.random.default_rng((seed, position, _TEACHER)).random())
-
-
-def pure_cells(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"]:
-    """Return the label of each stride x stride cell, 0 where a cell holds more than one."""
-    if stride == 1:
-        return labels
-    least = -F.max_pool2d(-labels[:, None].float(), stride, ceil_mode=True)[:, 0]
-    most = F.max_pool2d(labels[:, None].float(), stride, ceil_mode=True)[:, 0]
-    return torch.where(least == most, most, 0).long()
 
 
 def _stack(

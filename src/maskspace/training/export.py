@@ -5,17 +5,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from maskspace import pictures, tracking
-from maskspace.config import Choice
 from maskspace.models import save_model
 from maskspace.training.checkpoint import HISTORY, PICTURES, Progress
-from maskspace.training.loop import Row, Task
+from maskspace.training.loop import NamedTask, Row
 
 #: Columns of the history that are no losses, variances or scores.
 PACE = ("step", "seconds", "images_per_second", "learning_rate", "wait_share", "since_best")
 
 
 def export_training(
-    task: Task, run: Path, out: Path, *, model: Choice, provenance: Mapping[str, object]
+    task: NamedTask, run: Path, out: Path, *, provenance: Mapping[str, object]
 ) -> list[Row]:
     """Write the model, the history and the pictures of the training in `run`; return the history.
 
@@ -27,6 +26,7 @@ def export_training(
     steps = progress.restore_weights(trained)
     history = progress.history()
     trained_on = {**provenance, "steps": steps}
+    model = task.model
     save_model(trained, out, name=model.name, options=model.options, provenance=trained_on)
     copy_record(run, out)
     draw_history(history, out / PICTURES / "history.png")

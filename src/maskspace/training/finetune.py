@@ -52,7 +52,7 @@ def finetune(
     task = make_task()
     fit_distributed(make_task, config.optimisation, out / "run", workers=config.workers)
     provenance = {"data": {name: f"{d.kind}:{d.path}" for name, d in datasets.items()}}
-    return export_training(task, out / "run", out, model=model, provenance=provenance)
+    return export_training(task, out / "run", out, provenance=provenance)
 
 
 def make_finetune_task(config: ClickerConfig, datasets: Mapping[str, Dataset]) -> ClickTask:

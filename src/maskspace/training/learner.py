@@ -92,10 +92,10 @@ class BFloat16(nn.Module):
         super().__init__()
         self.model, self._kind = model, next(model.parameters()).device.type
 
-    def forward(self, *inputs: object, **options: object) -> Tensor | dict[int, Tensor]:
-        """Return the model's output: a tensor, or one a stride."""
+    def forward(self, *inputs: object, **options: object) -> Tensor | dict[str, Tensor]:
+        """Return the model's output: a tensor, or one a head."""
         with torch.autocast(self._kind, torch.bfloat16):
             output = self.model(*inputs, **options)
         if isinstance(output, Tensor):
             return output.float()
-        return {stride: level.float() for stride, level in output.items()}
+        return {head: x.float() for head, x in output.items()}

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from maskspace.config import Choice
 from maskspace.data.memory import keep_freed_memory
 from maskspace.training.checkpoint import Progress
 from maskspace.training.config import Optimisation
@@ -58,6 +59,16 @@ class Task(Protocol[Batch]):
 
     def validate(self, model: nn.Module, picture: Path) -> Row:
         """Return figures on held-out images and draw some of them in `picture`, a PNG."""
+        ...
+
+
+@runtime_checkable
+class NamedTask(Task[Batch], Protocol[Batch]):
+    """A task whose model can be written down, and so exported."""
+
+    @property
+    def model(self) -> Choice:
+        """Return the entry of MODELS that is trained, with all its options."""
         ...
 
 

@@ -15,12 +15,12 @@ from scipy import ndimage
 from torch import nn
 
 from maskspace import pictures
-from maskspace.config import Choice
 from maskspace.data.augment import Crop, label_map_at_depth, random_crop
 from maskspace.data.loader import Mixture, dense
 from maskspace.data.shards import MapUnits, open_shards
 from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
+from maskspace.partition.decoded import finest_level
 from maskspace.training.config import DistillConfig, OverfitConfig
 from maskspace.training.crops import to_float
 from maskspace.training.embedding_task import EmbeddingBatch, EmbeddingTask
@@ -93,15 +93,12 @@ def _truth(piece: Crop) -> Int64[np.ndarray, "s s"]:
 
 
 def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder: Path) -> nn.Module:
-    colours, objective = {"brightness": (1, config.brightness), "colours": (3, config.colours)}[
-        variant
-    ]
+    objective = {"brightness": config.brightness, "colours": config.colours}[variant]
     mixture = Mixture(datasets={config.dataset: samples}, weights={config.dataset: 1.0})
-    model = Choice(name=config.model.name, options={**config.model.options, "colours": colours})
     recipe = DistillConfig(
         data={config.dataset: 1.0},
-        model=model,
-        level_weights=config.level_weights,
+        unlabelled=(),
+        model=config.model,
         crops=config.crops,
         teacher_share=0.0,
         min_proposal_score=0.0,
@@ -126,8 +123,8 @@ def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder:
 def _score(pieces: tuple[Crop, ...], model: nn.Module, picture: Path) -> float:
     rows, scores = [], []
     for piece in pieces:
-        levels = model(torch.from_numpy(to_float(piece.image))[None])
-        finest = levels[min(levels)][0].numpy()
+        image = torch.from_numpy(to_float(piece.image))[None]
+        finest = finest_level({head: x[0] for head, x in model(image).items()}).numpy()
         truth = _truth(piece)
         number = int(split_components(truth + 1).max())
         regions = PARTITIONERS["merge_tree"](finest, regions=number)

@@ -92,7 +92,5 @@ def _train(trial: Trial, *, shards: Path, run: Path, out: Path, threads: int) ->
     worker = Worker(loaders=config.workers.loaders, device=device)
     fit(task, config.optimisation, run / trial.name, worker=worker)
     provenance = {"stage": "regimes", "data": config.data, "regime": trial.regime}
-    export_training(
-        task, run / trial.name, out / trial.name, model=config.model, provenance=provenance
-    )
+    export_training(task, run / trial.name, out / trial.name, provenance=provenance)
     return trial.name

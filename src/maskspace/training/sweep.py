@@ -21,10 +21,10 @@ from maskspace.models.weights import DESCRIPTION, WEIGHTS
 from maskspace.training.checkpoint import Progress
 from maskspace.training.config import DistillConfig, Optimisation, SweepConfig, Workers
 from maskspace.training.export import copy_record, record_training
-from maskspace.training.loop import Row, Task, Worker, fit
+from maskspace.training.loop import NamedTask, Row, Worker, fit
 from maskspace.training.progress import followed
 
-MakeTask = Callable[[Choice], Task]
+MakeTask = Callable[[Choice], NamedTask]
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,7 @@ def sweep(
         if isinstance(outcome.error, Exception):
             raise ValueError(f"sweep: a trial failed: {str(outcome.error).splitlines()[-1]}")
     return [
-        finish_trial(
-            trial, make_task(trial.objective), optimisation, folder / trial.name, recipe.model
-        )
+        finish_trial(trial, make_task(trial.objective), optimisation, folder / trial.name)
         for trial in space
     ]
 
@@ -128,13 +126,14 @@ def _train(config: Mapping[str, str], *, work: Mapping) -> None:
 
 
 def finish_trial(
-    trial: Trial, task: Task, optimisation: Optimisation, folder: Path, model: Choice
+    trial: Trial, task: NamedTask, optimisation: Optimisation, folder: Path
 ) -> dict[str, object]:
     """Save the weights of a trial beside its history, and return its row of the table."""
     progress = Progress(folder)
     trained = task.build()
     progress.restore_weights(trained)
-    save_model(trained, folder, name=model.name, options=model.options, provenance=asdict(trial))
+    model, about = task.model, asdict(trial)
+    save_model(trained, folder, name=model.name, options=model.options, provenance=about)
     history = progress.history()
     return {
         "trial": trial.name,

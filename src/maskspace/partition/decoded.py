@@ -1,0 +1,65 @@
+"""What a decoder makes of a network's outputs for one image: disjoint instances and their scores.
+
+A decoder takes `{head: map}` of one image, float32 tensors `c h w` on any device, and options by
+keyword; see DECODERS. It answers at the resolution of the finest map it reads. Where the outputs
+have `foreground`, logits, instances lie inside it, else anywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int32
+from torch import Tensor
+
+from maskspace.masks import enlarge, from_label_map
+from maskspace.types import Proposals
+
+Outputs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Instances 1 to n of a label map, 0 on the background, and the score of each."""
+
+    labels: Int32[np.ndarray, "h w"]
+    scores: Float32[np.ndarray, " n"]
+
+    def proposals(self, size_hw: tuple[int, int], *, limit: int) -> Proposals:
+        """Return the instances at an image's size, best first; equal scores go by label."""
+        labels = enlarge(self.labels, size_hw)
+        ids, masks = from_label_map(labels)
+        scores = self.scores[ids - 1]
+        order = np.argsort(-scores, kind="stable")[:limit]
+        return Proposals(masks[order], scores[order])
+
+
+def finest_level(outputs: Outputs) -> Float32[Tensor, "c h w"]:
+    """Return the embedding at the smallest stride; ValueError if the outputs hold none."""
+    strides = [int(name) for name in outputs if name.isdigit()]
+    if not strides:
+        raise ValueError(
+            f"no embedding among the outputs {', '.join(outputs)}; choose a decoder of these"
+        )
+    return outputs[str(min(strides))]
+
+
+def need(outputs: Outputs, name: str, *, decoder: str) -> Float32[Tensor, "c h w"]:
+    """Return an output, or raise ValueError that says which decoder wants it and what there is."""
+    if name not in outputs:
+        raise ValueError(
+            f"decoder {decoder} needs the head {name}; the model has {', '.join(outputs)}"
+        )
+    return outputs[name]
+
+
+def foreground_of(outputs: Outputs, size_hw: tuple[int, int]) -> Bool[Tensor, "h w"]:
+    """Return where instances may lie: above 0 of `foreground`, brought to a size bilinearly."""
+    if "foreground" not in outputs:
+        device = next(iter(outputs.values())).device
+        return torch.ones(size_hw, dtype=torch.bool, device=device)
+    logits = outputs["foreground"][None]
+    if logits.shape[2:] != size_hw:
+        logits = torch.nn.functional.interpolate(logits, size_hw, mode="bilinear")
+    return logits[0, 0] > 0
