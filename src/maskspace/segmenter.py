@@ -24,6 +24,7 @@ from maskspace.config import choose, section_of_texts
 from maskspace.models import load_model, load_published
 from maskspace.models.click_vit import ClickVit
 from maskspace.models.pixel_embedding import PixelEmbedding
+from maskspace.models.unet import UNet
 from maskspace.partition import DECODERS
 from maskspace.partition.decoded import Decoded
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
@@ -167,9 +168,9 @@ def wrap(module: nn.Module, *, name: str) -> "Segmenter":
     """Return a network as a Segmenter: one that answers clicks as such, any other as embedding."""
     if isinstance(module, ClickModel):
         return ClickSegmenter(name, module)
-    if not isinstance(module, PixelEmbedding):
+    if not isinstance(module, PixelEmbedding | UNet):
         return EmbeddingSegmenter(name, module)
-    strides = tuple(sorted(int(head) for head in module.declared if head.isdigit()))
+    strides = tuple(sorted(int(head) for head in module.heads if head.isdigit()))
     if module.decoder is None:
         return EmbeddingSegmenter(name, module, levels=strides[:2])
     decode = choose(DECODERS, module.decoder, kind="decoder")

@@ -39,8 +39,10 @@ def test_padding_is_seen_by_nobody(student):
         torch.testing.assert_close(student(image)["1"], inside)
 
 
-def test_gradients_reach_every_parameter():
-    model = build_pixel_embedding(width=16, registers=1)
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_gradients_reach_every_parameter(stride):
+    level = Head(channels=3, stride=stride, activation="sigmoid")
+    model = build_pixel_embedding(width=16, registers=1, heads=heads(**{str(stride): level}))
     sum(level.square().mean() for level in model(torch.rand(2, 3, 64, 64)).values()).backward()
     dead = [name for name, p in model.named_parameters() if p.grad is None]
     assert dead == []

@@ -7,6 +7,7 @@ from torch import nn
 from maskspace.models.click_vit import build_click_vit
 from maskspace.models.pixel_embedding import build_pixel_embedding
 from maskspace.models.published import load_mae, load_published, signed_clicks, to_published
+from maskspace.models.unet import build_unet
 from maskspace.models.weights import load_model, save_model
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "click_vit": build_click_vit,
     "pixel_embedding": build_pixel_embedding,
+    "unet": build_unet,
 }

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from maskspace.config import Choice, build_section
 from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION
+from maskspace.models.heads import Heads, read_heads
 from maskspace.types import Head
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
@@ -70,7 +71,7 @@ class PixelEmbedding(nn.Module):
         decoder: Choice | None,
     ) -> None:
         super().__init__()
-        self.declared, self.decoder = dict(heads), decoder
+        self.decoder = decoder
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
         self.backbone = BACKBONES[backbone]()
@@ -85,14 +86,16 @@ class PixelEmbedding(nn.Module):
         full = registers + min(needed, WIDEST)
         half, quarter = 4 * full, 16 * full
         self.stride4 = nn.Sequential(MBConv(width, quarter), MBConv(quarter, quarter))
-        self.stride2 = nn.Sequential(MBConv(half + dims[0], half), MBConv(half, half))
-        self.stride1 = nn.Sequential(
-            MBConv(full + 3, 2 * full), nn.Conv2d(2 * full, full, 3, padding=1)
-        )
-        emitted = dict(zip(STRIDES, (full, half, quarter), strict=True))
-        self.heads = nn.ModuleDict(
-            {name: _new_head(head, emitted[head.stride]) for name, head in heads.items()}
-        )
+        # every layer has a part in some head, as training by several workers wants it
+        finest = min(head.stride for head in heads.values())
+        self.stride2 = self.stride1 = None
+        if finest < 4:
+            self.stride2 = nn.Sequential(MBConv(half + dims[0], half), MBConv(half, half))
+        if finest < 2:
+            self.stride1 = nn.Sequential(
+                MBConv(full + 3, 2 * full), nn.Conv2d(2 * full, full, 3, padding=1)
+            )
+        self.heads = Heads(heads, dict(zip(STRIDES, (full, half, quarter), strict=True)))
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[str, Tensor]:
         """Return the heads' maps; one of stride s has ceil(h / s) rows and ceil(w / s) columns.
@@ -107,57 +110,13 @@ class PixelEmbedding(nn.Module):
         for index in (2, 1, 0):
             skip = self.lateral[index](maps[f"stage{index + 1}"])
             top = self.merge[index](F.interpolate(top, scale_factor=2, mode="bilinear") + skip)
-        quarter = self.stride4(top)
-        half = self.stride2(torch.cat([F.pixel_shuffle(quarter, 2), maps["stage0"]], dim=1))
-        full = self.stride1(torch.cat([F.pixel_shuffle(half, 2), padded], dim=1))
-        decoded = dict(zip(STRIDES, (full, half, quarter), strict=True))
-        outputs = {}
-        for name, head in self.declared.items():
-            if head.constant:
-                x = self.heads[name](decoded[head.stride][:, :, :1, :1] * 0)
-            else:
-                shown = decoded[head.stride][..., : -(-height // head.stride), :]
-                x = self.heads[name](shown[..., : -(-width // head.stride)])
-            outputs[name] = _placed(ACTIVATIONS[head.activation](x), head)
-        return outputs
-
-
-def _unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    return F.normalize(x, dim=1)
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "unit": _unit,
-}
-
-
-def _new_head(head: Head, dim: int) -> nn.Conv2d:
-    layer = nn.Conv2d(dim, head.channels, 1)
-    assert layer.bias is not None
-    if head.bias is not None:
-        nn.init.zeros_(layer.weight)
-        layer.bias.data = torch.tensor(head.bias)
-    elif head.constant:
-        nn.init.normal_(layer.bias)
-    return layer
-
-
-def _placed(x: Float[Tensor, "b c h w"], head: Head) -> Float[Tensor, "b d h w"]:
-    """Return an output with the positions of its cells, if the head wants them."""
-    if head.position == "none":
-        return x
-    rows, columns = (
-        (torch.arange(length, device=x.device, dtype=x.dtype) + 0.5) * (head.stride / head.unit)
-        for length in x.shape[2:]
-    )
-    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # x y
-    place = place.expand(len(x), -1, -1, -1)
-    if head.position == "concat":
-        return torch.cat([x, place], dim=1)
-    return torch.cat([x[:, :2] + place, x[:, 2:]], dim=1)
+        decoded = {4: self.stride4(top)}
+        if self.stride2 is not None:
+            shuffled = F.pixel_shuffle(decoded[4], 2)
+            decoded[2] = self.stride2(torch.cat([shuffled, maps["stage0"]], dim=1))
+        if self.stride1 is not None:
+            decoded[1] = self.stride1(torch.cat([F.pixel_shuffle(decoded[2], 2), padded], dim=1))
+        return self.heads(decoded, (height, width))
 
 
 def build_pixel_embedding(
@@ -175,7 +134,7 @@ def build_pixel_embedding(
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
-    declared = COLOURS if heads is None else {n: _read_head(n, h) for n, h in heads.items()}
+    declared = COLOURS if heads is None else read_heads(heads)
     return PixelEmbedding(
         declared,
         backbone=backbone,
@@ -183,14 +142,3 @@ def build_pixel_embedding(
         registers=registers,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
     )
-
-
-def _read_head(name: str, options: Mapping[str, object]) -> Head:
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    try:
-        head = Head(**values)  # pyright: ignore[reportArgumentType]
-    except TypeError as error:
-        raise ValueError(f"head {name}: {error}") from None
-    if head.stride not in STRIDES:
-        raise ValueError(f"head {name}: stride {head.stride}; the student has {STRIDES}")
-    return head

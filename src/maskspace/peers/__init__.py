@@ -27,6 +27,7 @@ from maskspace.peers.flood_fill import flood_fill
 from maskspace.peers.gpb_owt_ucm import THRESHOLDS, gpb_owt_ucm
 from maskspace.peers.grabcut import grabcut
 from maskspace.peers.normalized_cuts import normalized_cuts
+from maskspace.peers.otsu_watershed import otsu_watershed
 from maskspace.peers.prompted import PromptedNetwork, clicked_mask
 from maskspace.peers.random_walker import random_walker
 from maskspace.peers.rankings import RANKINGS
@@ -223,6 +224,7 @@ PEERS: dict[str, AnyPeer] = {
     "gpb-owt-ucm": TreePeer(tree=gpb_owt_ucm, heights=THRESHOLDS),
     "grabcut": Peer(click=grabcut),
     "normalized-cuts": TreePeer(tree=normalized_cuts),
+    "otsu-watershed": Peer(propose=otsu_watershed, ranking=RANKINGS["area"]),
     "random-walker": Peer(click=random_walker),
     "sam": _of_sam_family(sam),
     "sam-hq": _of_sam_family(sam_hq),
