@@ -81,7 +81,7 @@ def recipe(steps: int) -> ClickerConfig:
         initial=None,
         backbone=None,
         crops=Crops(
-            size=SIZE, placement="square", augment=False, min_scale=1.0, turns=False,
+            size=SIZE, placement="square", augment=False, min_scale=1.0, max_scale=1.0, turns=False,
             shuffle_channels=False, contrast=0.0, brightness=0.0,
         ),
         clicks=Choice(

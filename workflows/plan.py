@@ -52,6 +52,7 @@ def _check_sections(path: Path) -> None:
     from maskspace.training.config import (
         ClickerConfig,
         DistillConfig,
+        ObjectivesConfig,
         OverfitConfig,
         RegimesConfig,
         SweepConfig,
@@ -70,6 +71,7 @@ def _check_sections(path: Path) -> None:
         "evaluate": EvaluateConfig,
         "register": RegisterConfig,
         "overfit": OverfitConfig,
+        "objectives": ObjectivesConfig,
     }
     params = read_params(path)
     for name in params:
@@ -113,9 +115,12 @@ def _check_names(name: str, section: Any, datasets: Mapping[str, object]) -> Non
         lookup(datasets, dataset, kind="dataset")
     for loss in getattr(section, "losses", {}):
         lookup(MASK_LOSSES, loss, kind="loss")
+    is_sweep = name == "sweep"
     for objective, options in getattr(section, "objectives", {}).items():
-        first = {option: values[0] for option, values in options.items()}
+        first = {o: values[0] for o, values in options.items()} if is_sweep else options
         choose(OBJECTIVES, Choice(name=objective, options=first), kind="objective")
+    for peer in getattr(section, "peers", {}).values():
+        _check_names(name, peer, datasets)
 
 
 def _datasets(section: Any) -> Iterator[str]:

@@ -6,23 +6,23 @@ from pathlib import Path
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.training.config import ClickerConfig, RegimesConfig
-from maskspace.training.regimes import regime_trials, train_regimes
+from maskspace.training.regimes import regime_trainings
+from maskspace.training.trainings import train_each
 from workflows.frame import publish, stage_main, work_folder
 
 
 def main() -> None:
     """Write `build/regimes/DATASET/REGIME`: a clicker each, with its history."""
     config = load_section(RegimesConfig, "regimes")
-    trials = regime_trials(load_section(ClickerConfig, "clicker"), config)
+    shards = Path("build/validate").resolve()
+    trainings = regime_trainings(load_section(ClickerConfig, "clicker"), config, shards)
     work = work_folder("regimes")
     with parallel.connect():
-        train_regimes(
-            trials,
-            Path("build/validate"),
+        train_each(
+            trainings,
             work / "run",
             work / "out",
-            threads=config.threads,
-            map_trials=partial(parallel.map_units, describe="regimes: trainings"),
+            map_trainings=partial(parallel.map_units, describe="regimes: trainings"),
         )
     publish(work / "out", Path("build/regimes"))
 

@@ -18,6 +18,7 @@ CROPS = Crops(
     placement="square",
     augment=True,
     min_scale=0.5,
+    max_scale=1.0,
     turns=True,
     shuffle_channels=False,
     contrast=0.0,

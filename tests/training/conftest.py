@@ -37,6 +37,7 @@ CROPS = Crops(
     placement="square",
     augment=True,
     min_scale=0.6,
+    max_scale=1.0,
     turns=True,
     shuffle_channels=True,
     contrast=0.2,

@@ -19,6 +19,7 @@ def test_both_variants_are_scored_and_drawn(made, optimisation, tmp_path):
             placement="square",
             augment=True,
             min_scale=1.0,
+            max_scale=1.0,
             turns=True,
             shuffle_channels=False,
             contrast=0.0,

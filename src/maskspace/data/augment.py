@@ -16,10 +16,10 @@ from maskspace.data.placement import letterbox, place_image, place_masks, stretc
 class Crops:
     """How a training crop is taken: a window of the image, as a square of `size` pixels a side.
 
-    "square" takes squares of `min_scale` to 1 times the shorter side; "stretch" windows whose
-    height and width are each `min_scale` to 1 times the image's, stretched to the square, as
-    SegNext sees images in its evaluation; "letterbox" keeps the image's aspect and lays the window
-    on black, as SegNext sees them in its training. `turns` by quarters and `shuffle_channels` suit
+    "square" takes squares of `min_scale` to `max_scale` times the shorter side; "stretch" windows
+    whose height and width are each as many times the image's, stretched to the square, as SegNext
+    sees images in its evaluation; "letterbox" keeps the image's aspect and lays the window on
+    black, as SegNext sees them in its training. `turns` by quarters and `shuffle_channels` suit
     generated images more than photos. `contrast` is the largest share added or taken, `brightness`
     the largest shift as a share of the range, half as much again in each channel by itself. With
     `augment` false nothing is drawn: the whole image, or the middle square, as it is.
@@ -29,6 +29,7 @@ class Crops:
     placement: Literal["square", "stretch", "letterbox"]
     augment: bool
     min_scale: float
+    max_scale: float
     turns: bool
     shuffle_channels: bool
     contrast: float
@@ -36,8 +37,8 @@ class Crops:
 
     def __post_init__(self) -> None:
         """Refuse what is no crop."""
-        if self.size < 1 or not 0 < self.min_scale <= 1:
-            raise ValueError("crops: size is at least 1 and min_scale in (0, 1]")
+        if self.size < 1 or not 0 < self.min_scale <= self.max_scale <= 1:
+            raise ValueError("crops: size is at least 1, min_scale and max_scale ascend in (0, 1]")
         if not (0 <= self.contrast < 1 and 0 <= self.brightness < 1):
             raise ValueError("crops: contrast and brightness are in [0, 1)")
 
@@ -107,7 +108,7 @@ def _window(
         height = width = min(size_hw)
     if not crops.augment:
         return height, width
-    shares = generator.uniform(crops.min_scale, 1.0, size=2)
+    shares = generator.uniform(crops.min_scale, crops.max_scale, size=2)
     if crops.placement != "stretch":
         shares[1] = shares[0]
     return max(round(height * shares[0]), 1), max(round(width * shares[1]), 1)

@@ -3,11 +3,13 @@
 `level_line` asks any of MASK_LOSSES of every mask of a nest at once.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 
 from maskspace.objectives.balls import balls
 from maskspace.objectives.cross_entropy import cross_entropy
 from maskspace.objectives.dice import dice
+from maskspace.objectives.foreground import foreground
 from maskspace.objectives.hinge import hinge
 from maskspace.objectives.instance_softmax import instance_softmax
 from maskspace.objectives.level_line import level_line, levels_of
@@ -21,6 +23,7 @@ __all__ = ["MASK_LOSSES", "OBJECTIVES", "MaskLoss", "Objective", "level_line", "
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "balls": balls,
+    "foreground": foreground,
     "instance_softmax": instance_softmax,
 }
 
@@ -33,3 +36,18 @@ MASK_LOSSES: dict[str, MaskLoss] = {
     "normalised_focal": normalised_focal,
     "soft_iou": soft_iou,
 }
+
+
+def about(names: Iterable[str]) -> dict[str, str]:
+    """Return what each objective is, in the words of its module and of its terms."""
+    described = {}
+    for name in names:
+        module = inspect.getmodule(OBJECTIVES[name])
+        assert module is not None
+        formulas = [
+            inspect.getdoc(function) or ""
+            for label, function in inspect.getmembers(module, inspect.isfunction)
+            if label.endswith("_terms") and function.__module__ == module.__name__
+        ]
+        described[name] = "\n\n".join([inspect.getdoc(module) or "", *formulas])
+    return described

@@ -235,3 +235,43 @@ class RegimesConfig:
         """Refuse a comparison of nothing."""
         if not self.datasets or not self.regimes:
             raise ValueError("name one dataset and one regime at least")
+
+
+@section
+class TrainedPeer:
+    """A network and what it is trained with, beside the student's objectives."""
+
+    model: Choice
+    objective: Choice
+
+
+@section
+class ObjectivesConfig:
+    """Section `objectives`: one training an objective, dataset and seed, of `steps` steps each.
+
+    The recipe is that of `distill`, with the `crops` of a dataset that has its own. `objectives`
+    are names with their options, `peers` other networks on the same budget. Measured on the first
+    `limit` images of `val`, masks of at least `min_area` pixels, with up to `proposals` proposals;
+    `shown` images are drawn.
+    """
+
+    datasets: tuple[str, ...]
+    objectives: dict[str, dict[str, object]]
+    peers: dict[str, TrainedPeer]
+    crops: dict[str, Crops]
+    seeds: tuple[int, ...]
+    steps: int
+    validate_every: int
+    threads: int
+    limit: int
+    min_area: int
+    proposals: int
+    shown: int
+
+    def __post_init__(self) -> None:
+        """Refuse a comparison of nothing."""
+        if not self.datasets or not self.objectives or not self.seeds:
+            raise ValueError("name one dataset, one objective and one seed at least")
+        both = self.objectives.keys() & self.peers.keys()
+        if both:
+            raise ValueError(f"peers have names of their own; {sorted(both)} are objectives")

@@ -1,0 +1,79 @@
+"""How well a model finds instances: best IoU, COCO's AP, and the share found at IoU 0.5."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from maskspace.evaluation.truth import Truth
+from maskspace.metrics.average_precision import ScoredMatches, average_precision, scored_matches
+from maskspace.metrics.best_iou import best_iou
+from maskspace.metrics.bootstrap import confidence_interval
+from maskspace.metrics.iou_table import iou_table
+from maskspace.metrics.recall import THRESHOLDS
+from maskspace.types import Proposals
+
+Propose = Callable[[UInt8[np.ndarray, "h w 3"]], Proposals]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One image: the best IoU of each true mask among all proposals, and COCO's matches."""
+
+    best_iou: Float64[np.ndarray, " m"]
+    matches: ScoredMatches
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceScore:
+    """A model on a dataset, each figure in [0, 1].
+
+    `mean_best_iou` is over all true masks, with its 95 % interval over images; `found` is
+    TP / (TP + FP + FN) at an IoU of 0.5, one to one (the 2018 Data Science Bowl's precision at
+    that threshold, pooled over images).
+    """
+
+    mean_best_iou: float
+    low: float
+    high: float
+    average_precision: float
+    found: float
+    proposals: float
+    seconds: float
+
+
+def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> Found:
+    """Return how the proposals of an image hold its true masks; ignored pixels are left out."""
+    start = time.perf_counter()
+    proposals = propose(truth.image)
+    seconds = time.perf_counter() - start
+    truth.require_size(proposals.masks.shape[1:], "proposes masks")
+    masks = proposals.masks[:limit] & ~truth.ignore
+    scores = proposals.scores[:limit]
+    (best,) = best_iou(iou_table(masks, truth.masks), [max(len(masks), 1)])
+    matches = scored_matches(masks, scores, truth.masks, limit=limit)
+    return Found(best_iou=best, matches=matches, seconds=seconds)
+
+
+def score_instances(images: Sequence[Found], *, seed: int) -> InstanceScore:
+    """Return the score of a dataset; ValueError if no image has a true mask."""
+    counts = np.array([len(image.best_iou) for image in images])
+    sums = np.array([[image.best_iou.sum()] for image in images])
+    if counts.sum() == 0:
+        raise ValueError("no true mask in any image; lower min_area or give other images")
+    bounds = confidence_interval(sums, counts, generator=np.random.default_rng(seed))
+    half = int(np.flatnonzero(np.isclose(THRESHOLDS, 0.5))[0])
+    right = sum(int(image.matches.right[half].sum()) for image in images)
+    proposed = sum(image.matches.right.shape[1] for image in images)
+    return InstanceScore(
+        mean_best_iou=float(sums.sum() / counts.sum()),
+        low=float(bounds.low[0]),
+        high=float(bounds.high[0]),
+        average_precision=average_precision([image.matches for image in images]),
+        found=right / (proposed + int(counts.sum()) - right),
+        proposals=proposed / len(images),
+        seconds=sum(image.seconds for image in images) / len(images),
+    )

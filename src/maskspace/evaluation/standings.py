@@ -1,0 +1,195 @@
+"""Models that were trained on equal budgets against each other, and against what needs no training.
+
+A contestant on a dataset is one unit of work, kept as it finishes. Where a model has an embedding
+it is also decoded by an oracle, which knows the true means: what the embedding is worth, whatever
+its decoder does.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from maskspace.evaluation.instances import InstanceScore, measure_instances, score_instances
+from maskspace.evaluation.model import Model
+from maskspace.evaluation.truth import Truth, read_truth
+from maskspace.masks import from_label_map, to_label_map
+from maskspace.metrics.iou_table import iou_table
+from maskspace.partition import DECODERS
+from maskspace.partition.oracle import oracle_decode
+from maskspace.partition.resample import resize_maps
+from maskspace.types import Proposals, Sample
+
+#: Colour differences of neighbours, root of the sum of squares in [0, 1], that part regions.
+COLOUR_STEP = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A model on a dataset: `seed` None if it was not trained, `cost` what its training cost."""
+
+    dataset: str
+    name: str
+    seed: int | None
+    propose: Callable[..., Proposals]
+    model: Model | None
+    cost: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The figures of a contestant; `oracle` is the mean best IoU of the oracle's instances."""
+
+    dataset: str
+    name: str
+    seed: int | None
+    score: InstanceScore
+    oracle: float | None
+    cost: Mapping[str, float]
+
+
+@runtime_checkable
+class MapContestants(Protocol):
+    """Apply a function to contestants, here or elsewhere; `map` is one."""
+
+    def __call__(
+        self, function: Callable[[Contestant], Standing], units: list[Contestant], /
+    ) -> Iterable[Standing]:
+        """Return the results in the order of the contestants."""
+        ...
+
+
+def trained(
+    folder: Path, *, seeds: Sequence[int], load: Callable[[str], Model]
+) -> list[Contestant]:
+    """Return the models NAME-seedSEED in the folder of a dataset, of these seeds."""
+    found = []
+    for place in sorted(folder.iterdir()):
+        named = re.fullmatch(r"(.+)-seed(\d+)", place.name)
+        if named is None or int(named[2]) not in seeds:
+            continue
+        model = load(str(place))
+        found.append(
+            Contestant(
+                dataset=folder.name,
+                name=named[1],
+                seed=int(named[2]),
+                propose=model.propose,
+                model=model,
+                cost=json.loads((place / "cost.json").read_text()),
+            )
+        )
+    return found
+
+
+def untrained(dataset: str, peers: Mapping[str, Model]) -> list[Contestant]:
+    """Return what every training is held against: one region, parts of one colour, the peers."""
+    ways: dict[str, Callable[..., Proposals]] = {
+        "constant output": whole_image,
+        "components of colour": colour_components,
+        **{name: peer.propose for name, peer in peers.items()},
+    }
+    return [
+        Contestant(dataset=dataset, name=name, seed=None, propose=way, model=None, cost={})
+        for name, way in ways.items()
+    ]
+
+
+def whole_image(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Proposals:
+    """Return the one region that a constant output has."""
+    del limit
+    return Proposals(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+
+
+def colour_components(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Proposals:
+    """Return the components of pixels whose colours differ by less than COLOUR_STEP from next."""
+    colours = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+    found = DECODERS["components"]({"1": colours}, threshold=COLOUR_STEP)
+    return found.proposals(image.shape[:2], limit=limit)
+
+
+def measure_standings(
+    contestants: Sequence[Contestant],
+    datasets: Mapping[str, Sequence[Sample]],
+    *,
+    min_area: int,
+    proposals: int,
+    work: Path | None = None,
+    map_contestants: MapContestants = map,
+) -> list[Standing]:
+    """Return the standings in the order of the contestants, each kept in the folder `work`."""
+    truths = {
+        name: [truth for sample in samples if len((truth := _truth(sample, min_area)).masks)]
+        for name, samples in datasets.items()
+    }
+    unit = partial(_measure, truths=truths, proposals=proposals, work=work)
+    return list(map_contestants(unit, list(contestants)))
+
+
+def _truth(sample: Sample, min_area: int) -> Truth:
+    return read_truth(sample, min_area=min_area)
+
+
+def _measure(
+    contestant: Contestant,
+    *,
+    truths: Mapping[str, Sequence[Truth]],
+    proposals: int,
+    work: Path | None,
+) -> Standing:
+    asked = (contestant.dataset, contestant.name, contestant.seed)
+    kept = None if work is None else _file(work, asked)
+    if kept is not None and kept.is_file():
+        stored = json.loads(kept.read_text())
+        return Standing(**{**stored, "score": InstanceScore(**stored["score"])})
+    images = truths[contestant.dataset]
+    propose = partial(contestant.propose, limit=proposals)
+    found = [measure_instances(propose, truth, limit=proposals) for truth in images]
+    standing = Standing(
+        dataset=contestant.dataset,
+        name=contestant.name,
+        seed=contestant.seed,
+        score=score_instances(found, seed=0),
+        oracle=None if contestant.model is None else _oracle(contestant.model, images),
+        cost=contestant.cost,
+    )
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial_file = kept.with_name(f".{kept.name}.partial")
+        partial_file.write_text(json.dumps(asdict(standing)))
+        os.replace(partial_file, kept)
+    return standing
+
+
+def _file(work: Path, asked: tuple[object, ...]) -> Path:
+    name = "-".join(map(str, asked))
+    digest = hashlib.sha256(repr(asked).encode()).hexdigest()[:8]
+    return work / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}-{digest}.json"
+
+
+def _oracle(model: Model, images: Sequence[Truth]) -> float | None:
+    """Return the mean best IoU of the oracle's instances; None for a model without embedding."""
+    total, count = 0.0, 0
+    for truth in images:
+        try:
+            levels = model.embed(truth.image).levels
+        except ValueError:  # it has none
+            return None
+        size_hw = truth.image.shape[:2]
+        finest = torch.from_numpy(resize_maps(levels[min(levels)], size_hw))
+        labels = torch.from_numpy(to_label_map(truth.masks))
+        decoded = oracle_decode(finest, labels, bandwidth=math.inf)
+        _, masks = from_label_map(decoded.labels)
+        total += float(iou_table(masks, truth.masks).max(axis=0, initial=0.0).sum())
+        count += len(truth.masks)
+    return total / count

@@ -1,0 +1,130 @@
+"""The standings as a page: a table a dataset, what each objective is, and what it finds, drawn."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from maskspace import pictures
+from maskspace.evaluation.curves import write_text
+from maskspace.evaluation.standings import Contestant, Standing
+from maskspace.masks import to_label_map
+from maskspace.types import Sample, read_rgb
+
+COLUMNS = (
+    "mean best IoU",
+    "95 %, images",
+    "AP",
+    "TP/(TP+FP+FN)",
+    "oracle",
+    "proposals",
+    "ms/step",
+    "peak MB",
+)
+
+
+def write_standings(
+    standings: Sequence[Standing], out: Path, *, about: Mapping[str, str], heading: str
+) -> None:
+    """Write `standings.json`, `standings.csv` and `objectives.md`.
+
+    `about` is what each name stands for, in the words of its module; `heading` begins the page.
+    """
+    write_text(out / "standings.json", json.dumps([asdict(s) for s in standings], indent=2) + "\n")
+    write_text(out / "standings.csv", _csv(standings))
+    write_text(out / "objectives.md", _page(standings, about=about, heading=heading))
+
+
+def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
+    """Return for each dataset the contestants, best first, each with all its seeds.
+
+    By the mean over seeds of the mean best IoU; ties in order of name.
+    """
+    found: dict[str, list[list[Standing]]] = {}
+    for dataset in dict.fromkeys(s.dataset for s in standings):
+        own = sorted((s for s in standings if s.dataset == dataset), key=lambda s: s.name)
+        groups = [list(group) for _, group in groupby(own, key=lambda s: s.name)]
+        found[dataset] = sorted(groups, key=lambda g: -_mean(s.score.mean_best_iou for s in g))
+    return found
+
+
+def draw_standings(
+    contestants: Sequence[Contestant], samples: Sequence[Sample], path: Path, *, limit: int
+) -> None:
+    """Draw a row a contestant: the features and what it proposes of each sample, in a PNG."""
+    images = [read_rgb(sample.image) for sample in samples]
+    rows, names = [], []
+    for contestant in contestants:
+        row = []
+        for image in images:
+            if contestant.model is not None:
+                row += _features(contestant, image)
+            masks = contestant.propose(image, limit=limit).masks
+            row.append(pictures.paint_labels(image, to_label_map(masks)))
+        rows.append(row)
+        names.append(contestant.name)
+    pictures.save_image(path, pictures.contact_sheet(rows, titles=(), names=names, side=128))
+
+
+def _features(contestant: Contestant, image: np.ndarray) -> list[np.ndarray]:
+    assert contestant.model is not None
+    try:
+        levels = contestant.model.embed(image).levels
+    except ValueError:  # it has none
+        return [image]
+    return [pictures.feature_colors(levels[min(levels)])]
+
+
+def _page(standings: Sequence[Standing], *, about: Mapping[str, str], heading: str) -> str:
+    parts = [heading.rstrip() + "\n"]
+    for dataset, groups in ranked(standings).items():
+        seeds = max(len(group) for group in groups)
+        parts.append(f"\n## {dataset}\n\nMeans over {seeds} seeds, where there are so many.\n\n")
+        parts.append(f"| name | {' | '.join(COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n")
+        parts += [_row(group) for group in groups]
+    parts.append("\n## What each is\n")
+    parts += [f"\n### {name}\n\n{text.strip()}\n" for name, text in sorted(about.items())]
+    return "".join(parts)
+
+
+def _row(seeds: Sequence[Standing]) -> str:
+    first = seeds[0]
+    spread = "" if len(seeds) == 1 else f" ({', '.join(_share(s) for s in seeds)})"
+    oracles = [s.oracle for s in seeds if s.oracle is not None]
+    cells = [
+        f"{_mean(s.score.mean_best_iou for s in seeds):.3f}{spread}",
+        f"{_mean(s.score.low for s in seeds):.3f} to {_mean(s.score.high for s in seeds):.3f}",
+        f"{_mean(s.score.average_precision for s in seeds):.3f}",
+        f"{_mean(s.score.found for s in seeds):.3f}",
+        f"{_mean(oracles):.3f}" if oracles else "",
+        f"{_mean(s.score.proposals for s in seeds):.1f}",
+        f"{_mean(s.cost['milliseconds_a_step'] for s in seeds):.0f}" if first.cost else "",
+        f"{max(s.cost['peak_bytes'] for s in seeds) / 1e6:.0f}" if first.cost else "",
+    ]
+    return f"| {first.name} | {' | '.join(cells)} |\n"
+
+
+def _share(standing: Standing) -> str:
+    return f"{standing.score.mean_best_iou:.3f}"
+
+
+def _csv(standings: Sequence[Standing]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    score = list(asdict(standings[0].score))
+    cost = ["milliseconds_a_step", "peak_bytes"]
+    writer.writerow(["dataset", "name", "seed", *score, "oracle", *cost])
+    for s in standings:
+        values = [s.cost.get(name, "") for name in cost]
+        seed, oracle = ("" if v is None else v for v in (s.seed, s.oracle))
+        writer.writerow([s.dataset, s.name, seed, *asdict(s.score).values(), oracle, *values])
+    return text.getvalue()
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

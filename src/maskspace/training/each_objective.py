@@ -1,0 +1,54 @@
+"""One training an objective: the student's recipe on the same data, for the same budget.
+
+Beside them trained peers: another network, or an objective that is none of the embedding's.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from maskspace.config import Choice
+from maskspace.training.config import DistillConfig, ObjectivesConfig
+from maskspace.training.embedding_task import make_embedding_task
+from maskspace.training.trainings import Training
+
+
+def objective_trainings(
+    recipe: DistillConfig, config: ObjectivesConfig, shards: Path
+) -> list[Training]:
+    """Return DATASET/NAME-seedSEED of every dataset, objective or peer, and seed.
+
+    Truth alone teaches. Seeds come last, so that every row of the table has one first.
+    """
+    chosen = {
+        name: (Choice(name=name, options=options), recipe.model)
+        for name, options in config.objectives.items()
+    }
+    chosen |= {name: (peer.objective, peer.model) for name, peer in config.peers.items()}
+    trainings = []
+    for seed in config.seeds:
+        optimisation = replace(
+            recipe.optimisation.shortened(config.steps, config.validate_every), seed=seed
+        )
+        base = replace(recipe, teacher_share=0.0, optimisation=optimisation)
+        for dataset in config.datasets:
+            for name, (objective, model) in chosen.items():
+                crops = config.crops.get(dataset, recipe.crops)
+                own = replace(base, data={dataset: 1.0}, model=model, crops=crops)
+                trainings.append(
+                    Training(
+                        name=f"{dataset}/{name}-seed{seed}",
+                        make_task=partial(
+                            make_embedding_task, objective, config=own, shards=shards
+                        ),
+                        optimisation=optimisation,
+                        workers=replace(recipe.workers, threads=config.threads),
+                        provenance={
+                            "stage": "objectives",
+                            "data": own.data,
+                            "objective": {"name": objective.name, "options": objective.options},
+                            "seed": seed,
+                        },
+                    )
+                )
+    return trainings

@@ -1,0 +1,99 @@
+"""Several trainings by name, each on one worker, one after the other or side by side."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from maskspace.training.config import Optimisation, Workers
+from maskspace.training.export import export_training
+from maskspace.training.loop import NamedTask, Worker, fit
+from maskspace.training.progress import followed
+
+COST = "cost.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A training; `name`, which may have slashes, is that of its folders."""
+
+    name: str
+    make_task: Callable[[], NamedTask]
+    optimisation: Optimisation
+    workers: Workers
+    provenance: Mapping[str, object]
+
+
+@runtime_checkable
+class MapTrainings(Protocol):
+    """Apply a function to trainings, here or elsewhere; `map` is one."""
+
+    def __call__(
+        self, function: Callable[[Training], str], units: list[Training], /
+    ) -> Iterable[str]:
+        """Return the results in the order of the trainings."""
+        ...
+
+
+def train_each(
+    trainings: Sequence[Training], run: Path, out: Path, *, map_trainings: MapTrainings = map
+) -> None:
+    """Write `out/NAME`, a model's folder each, with what it cost; progress is kept under `run`.
+
+    All have as many steps. One that has been exported before is not trained again.
+    """
+    unit = partial(_train, run=run.resolve(), out=out.resolve())
+    with followed({t.name: run / t.name for t in trainings}, trainings[0].optimisation):
+        for _ in map_trainings(unit, list(trainings)):
+            pass
+
+
+def _train(training: Training, *, run: Path, out: Path) -> str:
+    folder = out / training.name
+    if (folder / COST).is_file():  # the last file that is written
+        return training.name
+    torch.set_num_threads(training.workers.threads)
+    task = training.make_task()
+    device = torch.device("cuda" if training.workers.gpu else "cpu")
+    worker = Worker(loaders=training.workers.loaders, device=device)
+    _forget_peak(device)
+    before = _peak_bytes(device)
+    fit(task, training.optimisation, run / training.name, worker=worker)
+    history = export_training(
+        task, run / training.name, folder, provenance=dict(training.provenance)
+    )
+    pace = history[-1]["images_per_second"]
+    cost = {
+        "milliseconds_a_step": 1e3 * training.optimisation.batch / pace,
+        "peak_bytes": _peak_bytes(device) - before,
+    }
+    partial_file = folder / f".{COST}.partial"
+    partial_file.write_text(json.dumps(cost) + "\n")
+    os.replace(partial_file, folder / COST)
+    return training.name
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Let the peak of memory begin anew, where the system can: Linux, and GPUs."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes(device: torch.device) -> int:
+    """Return the most memory used since the peak began: the device's, or the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0

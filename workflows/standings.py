@@ -1,0 +1,55 @@
+"""Stage `standings`: the objectives' models against each other; docs/objectives.md is its page."""
+
+from functools import partial
+from pathlib import Path
+
+from maskspace import parallel
+from maskspace.config import load_section
+from maskspace.data.shards import open_shards
+from maskspace.evaluation.standings import measure_standings, trained, untrained
+from maskspace.evaluation.standings_page import draw_standings, write_standings
+from maskspace.objectives import about
+from maskspace.segmenter import load
+from maskspace.training.config import ObjectivesConfig
+from workflows.frame import publish, stage_main, work_folder
+
+MODELS = Path("build/objectives")
+PEERS = ("otsu-watershed",)
+HEADING = "# Objectives on equal budgets\n\nWritten by the stage `standings`; see params.yaml.\n"
+
+
+def main() -> None:
+    """Write `build/standings`: objectives.md, standings.csv and .json, a picture a dataset."""
+    config = load_section(ObjectivesConfig, "objectives")
+    work = work_folder("standings")
+    datasets = {
+        name: open_shards(Path("build/validate") / name, "val")[: config.limit]
+        for name in config.datasets
+    }
+    peers = {name: load(name) for name in PEERS}
+    contestants = [
+        contestant
+        for name in datasets
+        for contestant in [
+            *trained(MODELS / name, seeds=config.seeds, load=load),
+            *untrained(name, peers),
+        ]
+    ]
+    standings = measure_standings(
+        contestants,
+        datasets,
+        min_area=config.min_area,
+        proposals=config.proposals,
+        work=work / "rows",
+        map_contestants=partial(parallel.map_units, describe="standings: models"),
+    )
+    write_standings(standings, work / "out", about=about(config.objectives), heading=HEADING)
+    for name, samples in datasets.items():
+        shown = [c for c in contestants if c.dataset == name and c.seed in (None, config.seeds[0])]
+        picture = work / "out" / f"{name}.png"
+        draw_standings(shown, samples[: config.shown], picture, limit=config.proposals)
+    publish(work / "out", Path("build/standings"))
+
+
+if __name__ == "__main__":
+    stage_main(main)
