@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int32
 
 from maskspace.partition.decoded import Decoded
+from maskspace.partition.mean_shift import mean_shift
 from maskspace.partition.merge_tree import build_tree
 from maskspace.partition.superpixels import superpixels
 
@@ -25,4 +26,6 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
 }
 
 #: {head: map of one image} -> instances; the options are keyword-only.
-DECODERS: dict[str, Callable[..., Decoded]] = {}
+DECODERS: dict[str, Callable[..., Decoded]] = {
+    "mean_shift": mean_shift,
+}
