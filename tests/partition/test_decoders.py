@@ -26,6 +26,7 @@ CASES = [
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.5}),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.7, "kernel": "flat"}),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.4, "kernel": "von_mises_fisher"}),
+    Case("sequential_gaussian", ("1", "seed", "bandwidth", "foreground")),
 ]
 SIZES = [(47, 61), (64, 64), (90, 33)]
 

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int32
 from maskspace.partition.decoded import Decoded
 from maskspace.partition.mean_shift import mean_shift
 from maskspace.partition.merge_tree import build_tree
+from maskspace.partition.sequential_gaussian import sequential_gaussian
 from maskspace.partition.superpixels import superpixels
 
 __all__ = ["DECODERS", "PARTITIONERS"]
@@ -28,4 +29,5 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
 #: {head: map of one image} -> instances; the options are keyword-only.
 DECODERS: dict[str, Callable[..., Decoded]] = {
     "mean_shift": mean_shift,
+    "sequential_gaussian": sequential_gaussian,
 }
