@@ -23,10 +23,15 @@ class Case:
 
 
 CASES = [
+    Case("components", ("1", "foreground"), {"threshold": 2.0}),
+    Case("components", ("affinity", "foreground")),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.5}),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.7, "kernel": "flat"}),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.4, "kernel": "von_mises_fisher"}),
+    Case("seeded_similarity", ("1", "seeds", "foreground")),
     Case("sequential_gaussian", ("1", "seed", "bandwidth", "foreground")),
+    Case("watershed_cut", ("energy", "foreground")),
+    Case("watershed_cut", ("energy", "foreground"), {"expected": True, "energy": 2}),
 ]
 SIZES = [(47, 61), (64, 64), (90, 33)]
 
@@ -96,8 +101,6 @@ def test_a_missing_head_is_told_in_one_line(case):
 
 @pytest.mark.parametrize("case", [case for case in CASES if "1" in case.heads], ids=named)
 def test_a_constant_embedding_gives_the_foreground(case):
-    if case.name == "components" and "affinity" in case.heads:
-        pytest.skip("reads no embedding")
     mask = np.zeros((21, 34), np.int64)
     mask[3:18, 5:30] = 1
     outputs = perfect_outputs(mask, heads=case.heads)
