@@ -5,9 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int32
 
+from maskspace.partition.components import components
 from maskspace.partition.decoded import Decoded
+from maskspace.partition.mean_shift import mean_shift
 from maskspace.partition.merge_tree import build_tree
+from maskspace.partition.seeded_similarity import seeded_similarity
+from maskspace.partition.sequential_gaussian import sequential_gaussian
 from maskspace.partition.superpixels import superpixels
+from maskspace.partition.watershed_cut import watershed_cut
 
 __all__ = ["DECODERS", "PARTITIONERS"]
 
@@ -25,4 +30,10 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
 }
 
 #: {head: map of one image} -> instances; the options are keyword-only.
-DECODERS: dict[str, Callable[..., Decoded]] = {}
+DECODERS: dict[str, Callable[..., Decoded]] = {
+    "components": components,
+    "mean_shift": mean_shift,
+    "seeded_similarity": seeded_similarity,
+    "sequential_gaussian": sequential_gaussian,
+    "watershed_cut": watershed_cut,
+}

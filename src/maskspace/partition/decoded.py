@@ -1,8 +1,9 @@
 """What a decoder makes of a network's outputs for one image: disjoint instances and their scores.
 
 A decoder takes `{head: map}` of one image, float32 tensors `c h w` on any device, and options by
-keyword; see DECODERS. It answers at the resolution of the finest map it reads. Where the outputs
-have `foreground`, logits, instances lie inside it, else anywhere.
+keyword; see DECODERS. It answers at the resolution of the finest embedding, or of the map that it
+reads instead of one. Where the outputs have `foreground`, logits, instances lie inside it, else
+anywhere.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 from torch import Tensor
 
 from maskspace.masks import enlarge, from_label_map
+from maskspace.partition.superpixels import row_major_labels
 from maskspace.types import Proposals
 
 Outputs = Mapping[str, Tensor]
@@ -59,7 +61,31 @@ def foreground_of(outputs: Outputs, size_hw: tuple[int, int]) -> Bool[Tensor, "h
     if "foreground" not in outputs:
         device = next(iter(outputs.values())).device
         return torch.ones(size_hw, dtype=torch.bool, device=device)
-    logits = outputs["foreground"][None]
-    if logits.shape[2:] != size_hw:
-        logits = torch.nn.functional.interpolate(logits, size_hw, mode="bilinear")
-    return logits[0, 0] > 0
+    return at_size(outputs["foreground"], size_hw)[0] > 0
+
+
+def at_size(output: Float32[Tensor, "c h w"], size_hw: tuple[int, int]) -> Float32[Tensor, "c i j"]:
+    """Return a map brought to a size bilinearly, unless it has that size."""
+    if output.shape[1:] == size_hw:
+        return output
+    return torch.nn.functional.interpolate(output[None], size_hw, mode="bilinear")[0]
+
+
+def gathered(
+    labels: Int[np.ndarray, "h w"], quality: Float[np.ndarray, "h w"], *, min_area: int = 1
+) -> Decoded:
+    """Return the instances of a label map (0: none) that have at least `min_area` pixels.
+
+    They are numbered in row-major order of their first pixel; the score of each is the mean of
+    `quality` over it.
+    """
+    values, inverse, areas = np.unique(labels, return_inverse=True, return_counts=True)
+    kept = (areas >= min_area) & (values != 0)
+    inside = kept[inverse].reshape(labels.shape)
+    found = np.zeros(labels.shape, np.int32)
+    found[inside] = row_major_labels(labels[inside].astype(np.int32))
+    count = int(found.max(initial=0))
+    sums = np.bincount(found.ravel(), weights=quality.ravel(), minlength=count + 1)
+    areas = np.bincount(found.ravel(), minlength=count + 1)
+    scores = sums[1 : count + 1] / areas[1 : count + 1]
+    return Decoded(found, scores.astype(np.float32))

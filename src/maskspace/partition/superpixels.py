@@ -11,7 +11,7 @@ seed, so that where features say nothing the regions are the seeds' Voronoi cell
 from typing import cast
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int32, Int64
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
@@ -138,15 +138,22 @@ def _spanning_forest(
 
 def equal_components(values: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
     """Return a label for each 4-connected component of equal value, from 1 in row-major order."""
-    pixel = np.arange(values.size, dtype=np.int32).reshape(values.shape)
-    right, down = values[:, 1:] == values[:, :-1], values[1:] == values[:-1]
+    return linked_components(values[:, 1:] == values[:, :-1], values[1:] == values[:-1])
+
+
+def linked_components(
+    right: Bool[np.ndarray, "h w_minus_1"], down: Bool[np.ndarray, "h_minus_1 w"]
+) -> Int32[np.ndarray, "h w"]:
+    """Return the components of pixels linked to the right and lower one, labels as above."""
+    height, width = right.shape[0], down.shape[1]
+    pixel = np.arange(height * width, dtype=np.int32).reshape(height, width)
     source = np.concatenate([pixel[:, :-1][right], pixel[:-1][down]])
     target = np.concatenate([pixel[:, 1:][right], pixel[1:][down]])
     graph = sparse.csr_array(
-        (np.ones(len(source), np.int8), (source, target)), shape=(values.size, values.size)
+        (np.ones(len(source), np.int8), (source, target)), shape=(pixel.size, pixel.size)
     )
     component = csgraph.connected_components(graph, directed=False)[1]
-    return row_major_labels(component).reshape(values.shape)
+    return row_major_labels(component).reshape(pixel.shape)
 
 
 def row_major_labels(labels: Int32[np.ndarray, " p"]) -> Int32[np.ndarray, " p"]:

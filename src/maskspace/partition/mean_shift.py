@@ -1,0 +1,131 @@
+"""Seeded mean shift: a few seeds climb to the modes of the pixels' density, pixels go to the modes.
+
+As in UOIS-Net-3D (Xie et al. 2021, arXiv 2007.08073): the density is that of a sample of pixels,
+seeds move all together by products of matrices. Departures: nothing is drawn, so that the same
+outputs give the same answer. Half of the seeds are the sample at even steps, which finds what is
+large, the others each the point farthest from all seeds so far, which finds what is small; and
+modes are thinned out by density instead of joined in chains.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.modes import evenly_spaced, nearest_mode, squared_distances
+from maskspace.partition.offset_read import embedding_of
+
+Kernel = Literal["gaussian", "flat", "von_mises_fisher"]
+
+
+def mean_shift(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    bandwidth: float,
+    kernel: Kernel = "gaussian",
+    seeds: int = 200,
+    steps: int = 20,
+    sample: int = 10_000,
+    reach: float = 2.0,
+    min_area: int = 16,
+) -> Decoded:
+    """Return the pixels that share a nearest mode, at most `reach` bandwidths away.
+
+    `bandwidth` is a distance in the embedding: the deviation of `gaussian`, the radius of `flat`.
+    `von_mises_fisher` is the Gaussian of vectors brought to length 1, which stay on the sphere: of
+    concentration 1 / bandwidth^2. Of modes within a bandwidth the densest stays. The score is the
+    mean over an instance of the kernel at its mode, in [0, 1].
+    """
+    if bandwidth <= 0 or seeds < 1 or steps < 0 or sample < 1:
+        raise ValueError(
+            "mean_shift: bandwidth is above 0, seeds and sample at least 1, steps at least 0; "
+            f"got {bandwidth}, {seeds}, {sample}, {steps}"
+        )
+    embedding = embedding_of(outputs)
+    inside = foreground_of(outputs, (embedding.shape[1], embedding.shape[2]))
+    labels = torch.zeros(inside.shape, dtype=torch.int64, device=inside.device)
+    quality = torch.zeros(inside.shape, device=inside.device)
+    pixels = embedding[:, inside].T.contiguous()
+    if len(pixels):
+        pixels = F.normalize(pixels, dim=1) if kernel == "von_mises_fisher" else pixels
+        pixels = pixels - pixels.mean(0) if kernel != "von_mises_fisher" else pixels
+        points = pixels[evenly_spaced(len(pixels), sample).to(pixels.device)]
+        shifted = shift(
+            spread_seeds(points, seeds), points, bandwidth=bandwidth, kernel=kernel, steps=steps
+        )
+        modes = shifted[densest(shifted, points, bandwidth=bandwidth, kernel=kernel)]
+        index, distance = nearest_mode(pixels, modes)
+        labels[inside] = torch.where(distance <= reach * bandwidth, index + 1, 0)
+        quality[inside] = kernel_value(distance.square(), bandwidth=bandwidth, kernel=kernel)
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+
+
+def kernel_value(
+    squared: Float32[Tensor, "*shape"], *, bandwidth: float, kernel: Kernel
+) -> Float32[Tensor, "*shape"]:
+    """Return the kernel, 1 at distance 0, of squared distances."""
+    if kernel == "flat":
+        return (squared <= bandwidth**2).to(squared.dtype)
+    return (squared * (-0.5 / bandwidth**2)).exp()
+
+
+def spread_seeds(points: Float32[Tensor, "n c"], seeds: int) -> Float32[Tensor, "m c"]:
+    """Return at most `seeds` of the points: half at even steps, half farthest from all before."""
+    if seeds >= len(points):
+        return points
+    first = points[evenly_spaced(len(points), (seeds + 1) // 2).to(points.device)]
+    nearest = squared_distances(points, first).min(1).values
+    farther = []
+    for _ in range(seeds // 2):
+        newest = points.index_select(0, nearest.argmax()[None])
+        farther.append(newest)
+        nearest = torch.minimum(nearest, (points - newest).square().sum(1))
+    return torch.cat([first, *farther])
+
+
+def shift(
+    seeds: Float32[Tensor, "m c"],
+    points: Float32[Tensor, "n c"],
+    *,
+    bandwidth: float,
+    kernel: Kernel,
+    steps: int,
+) -> Float32[Tensor, "m c"]:
+    """Return the seeds moved `steps` times to the mean of the points weighted by the kernel.
+
+    A seed of which no point is in the kernel's reach stays.
+    """
+    for _ in range(steps):
+        weights = kernel_value(squared_distances(seeds, points), bandwidth=bandwidth, kernel=kernel)
+        total = weights.sum(1, keepdim=True)
+        means = weights @ points / total.clamp(min=torch.finfo(total.dtype).tiny)
+        moved = F.normalize(means, dim=1) if kernel == "von_mises_fisher" else means
+        seeds = torch.where(total > 0, moved, seeds)
+    return seeds
+
+
+def densest(
+    modes: Float32[Tensor, "m c"],
+    points: Float32[Tensor, "n c"],
+    *,
+    bandwidth: float,
+    kernel: Kernel,
+) -> Int64[Tensor, " k"]:
+    """Return the modes, densest first, that are more than a bandwidth from every denser one."""
+    squared = squared_distances(modes, points)
+    density = kernel_value(squared, bandwidth=bandwidth, kernel=kernel).sum(1).cpu().numpy()
+    # of differences: what the shift has brought together is then told from what it has not
+    near = torch.cdist(modes, modes, compute_mode="donot_use_mm_for_euclid_dist") <= bandwidth
+    near = near.cpu().numpy()
+    kept: list[int] = []
+    taken = np.zeros(len(near), bool)
+    for index in np.argsort(-density, kind="stable").tolist():
+        if not taken[index]:
+            kept.append(index)
+            taken |= near[index]
+    return torch.tensor(kept, dtype=torch.int64, device=modes.device)

@@ -1,0 +1,29 @@
+"""The embedding as decoders read it: through learned offsets where a network has them.
+
+The fusion of OVeNet (Alexandropoulos et al. 2023, arXiv 2303.14516) on the embedding in place of
+class scores: (1 - F) x(p) + F x(p + o), bilinear, the border repeated; `confidence` is F in [0, 1]
+and `offset` is o, x and y in units of half the image's width and height.
+"""
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskspace.partition.decoded import Outputs, at_size, finest_level
+
+
+def embedding_of(outputs: Outputs) -> Float32[Tensor, "c h w"]:
+    """Return the finest embedding, fused if the outputs have both `offset` and `confidence`."""
+    embedding = finest_level(outputs)
+    if "offset" not in outputs or "confidence" not in outputs:
+        return embedding
+    size_hw = (embedding.shape[1], embedding.shape[2])
+    offset, confidence = (at_size(outputs[name], size_hw) for name in ("offset", "confidence"))
+    rows, columns = (
+        (2 * torch.arange(side, device=embedding.device) + 1.0) / side - 1 for side in size_hw
+    )
+    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # x y
+    grid = (place + offset).permute(1, 2, 0)[None]
+    there = F.grid_sample(embedding[None], grid, padding_mode="border", align_corners=False)[0]
+    return (1 - confidence) * embedding + confidence * there

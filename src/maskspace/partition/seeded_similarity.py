@@ -1,0 +1,95 @@
+"""Masks grown around seeds that are sure and unlike one another, then suppressed.
+
+Deep metric learning (Fathi et al. 2017, arXiv 1703.10277), without classes. The similarity of two
+pixels is 2 / (1 + exp(|x_p - x_q|^2)); `seeds` has, for each threshold of it, the logit of the mask
+that a pixel grows at that threshold being an instance. Departure: the masks kept are made disjoint,
+the surer one in front.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float32
+from torch import Tensor
+
+from maskspace.partition.decoded import Decoded, at_size, foreground_of, gathered, need
+from maskspace.partition.nms import mask_nms
+from maskspace.partition.offset_read import embedding_of
+
+_NAME = "seeded_similarity"
+_LEAST = 1e-6  # of an unlikeness whose logarithm is taken
+
+
+def seeded_similarity(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    thresholds: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9),
+    diversity: float = 0.3,
+    seeds: int = 100,
+    seed_threshold: float = 0.5,
+    overlap: float = 0.5,
+    min_area: int = 16,
+) -> Decoded:
+    """Return the masks of up to `seeds` seeds, disjoint; the score is the seed's probability.
+
+    The next seed is the pixel of largest log S + `diversity` log D: S its best probability over the
+    `thresholds`, one for each channel of `seeds`, D one minus its similarity to the most similar
+    seed before. Seeds below `seed_threshold` grow nothing. Of two masks whose IoU is above
+    `overlap` the less sure goes.
+    """
+    embedding = embedding_of(outputs)
+    size_hw = (embedding.shape[1], embedding.shape[2])
+    logits = at_size(need(outputs, "seeds", decoder=_NAME), size_hw)
+    if len(logits) != len(thresholds):
+        raise ValueError(
+            f"decoder {_NAME}: seeds has a channel for each of the {len(thresholds)} thresholds; "
+            f"got {len(logits)}"
+        )
+    inside = foreground_of(outputs, size_hw)
+    labels = torch.zeros(size_hw, dtype=torch.int64, device=embedding.device)
+    quality = torch.zeros(size_hw, device=embedding.device)
+    surest, which = logits[:, inside].sigmoid().max(0)
+    if surest.numel() and float(surest.max()) >= seed_threshold:
+        chosen = torch.tensor(thresholds, device=embedding.device)[which]
+        masks, scores = grow(embedding[:, inside], surest, chosen, diversity=diversity, seeds=seeds)
+        sure = scores >= seed_threshold
+        masks, scores = masks[sure], scores[sure]
+        own = torch.zeros(masks.shape[1], dtype=torch.int64, device=masks.device)
+        sure_of = torch.zeros_like(surest)
+        for index in mask_nms(masks[:, None], scores, overlap=overlap)[::-1].tolist():
+            own[masks[index]] = index + 1
+            sure_of[masks[index]] = scores[index]
+        labels[inside], quality[inside] = own, sure_of
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+
+
+def grow(
+    pixels: Float32[Tensor, "c p"],
+    surest: Float32[Tensor, " p"],
+    threshold: Float32[Tensor, " p"],
+    *,
+    diversity: float,
+    seeds: int,
+) -> tuple[Bool[Tensor, "n p"], Float32[Tensor, " n"]]:
+    """Return the mask of each seed, in the order in which seeds are chosen, and how sure it is.
+
+    `surest` is the probability of a pixel as a seed and `threshold` the similarity that its mask
+    ends at.
+    """
+    number = min(seeds, len(surest))
+    masks = torch.zeros((number, len(surest)), dtype=torch.bool, device=pixels.device)
+    chosen = []
+    norms = pixels.square().sum(0)
+    unlike = torch.ones_like(surest)
+    sure = surest.clamp(min=_LEAST).log()
+    for index in range(number):
+        place = (sure + diversity * unlike.clamp(min=_LEAST).log()).argmax()[None]
+        chosen.append(place)
+        seed = pixels.index_select(1, place)
+        squared = norms - 2 * (seed.T @ pixels)[0] + seed.square().sum()
+        half = squared.clamp(min=0) / 2
+        # 1 - 2 / (1 + exp(u)) is tanh(u / 2), which keeps small differences
+        dissimilar = half.tanh()
+        masks[index] = 1 - dissimilar > threshold.index_select(0, place)
+        unlike = torch.minimum(unlike, dissimilar)
+    return masks, surest[torch.cat(chosen)]

@@ -1,0 +1,90 @@
+"""One instance after another, each the Gaussian around the surest pixel left.
+
+The rule of spatial embeddings (Neven et al. 2019, arXiv 1906.11109, and EmbedSeg, Lalit et al.
+2022): of the pixels that no proposal holds, that of the highest seed gives the centre, its own
+embedding, and the width, its own bandwidth, of a proposal. Departure: after `tries` proposals the
+rest is background, so that a network that is sure of nothing in particular ends too.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from maskspace.partition.decoded import Decoded, at_size, foreground_of, gathered, need
+from maskspace.partition.offset_read import embedding_of
+
+_NAME = "sequential_gaussian"
+# exp of it, times a squared distance of any image, is finite in single precision
+_MAX_EXPONENT = 60.0
+
+
+def sequential_gaussian(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    seed_threshold: float = 0.9,
+    cut: float = 0.5,
+    min_area: int = 16,
+    scale: float = 10.0,
+    candidate: float = 0.5,
+    tries: int = 500,
+) -> Decoded:
+    """Return the accepted proposals, later ones over earlier ones; the score is the seed's.
+
+    A proposal is where exp(-sum_d s_d (e_d - c_d)^2) > `cut`, s = exp(`scale` * `bandwidth`), among
+    pixels of the foreground with `seed` > `candidate`. It is accepted with at least `min_area`
+    pixels, more than half of them new, and taken out either way. It ends at a seed below
+    `seed_threshold`. `bandwidth` has one channel for all of the embedding's, or one each.
+    """
+    embedding = embedding_of(outputs)
+    size_hw = (embedding.shape[1], embedding.shape[2])
+    seed = at_size(need(outputs, "seed", decoder=_NAME), size_hw)[0]
+    bandwidth = at_size(need(outputs, "bandwidth", decoder=_NAME), size_hw)
+    if len(bandwidth) not in (1, len(embedding)):
+        raise ValueError(
+            f"decoder {_NAME}: bandwidth has 1 channel or the embedding's {len(embedding)}; "
+            f"got {len(bandwidth)}"
+        )
+    inside = foreground_of(outputs, size_hw) & (seed > candidate)
+    labels = torch.zeros(size_hw, dtype=torch.int64, device=seed.device)
+    quality = torch.zeros(size_hw, device=seed.device)
+    precision = (scale * bandwidth[:, inside]).clamp(max=_MAX_EXPONENT).exp()
+    labels[inside], quality[inside] = _proposed(
+        embedding[:, inside],
+        precision.expand(len(embedding), -1),
+        seed[inside],
+        rules=(seed_threshold, cut, min_area, tries),
+    )
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy())
+
+
+def _proposed(
+    pixels: Float32[Tensor, "c p"],
+    precision: Float32[Tensor, "c p"],
+    seed: Float32[Tensor, " p"],
+    *,
+    rules: tuple[float, float, int, int],
+) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
+    """Return the label of each pixel, 0 for none, and the seed of the proposal that it is of."""
+    seed_threshold, cut, min_area, tries = rules
+    labels = torch.zeros(len(seed), dtype=torch.int64, device=seed.device)
+    quality = torch.zeros_like(seed)
+    left = seed.clone()  # -1: in a proposal
+    for label in range(1, tries + 1):
+        if not len(left):
+            break
+        best, at = left.max(0)
+        if float(best) < seed_threshold:
+            break
+        place = at[None]
+        centre = pixels.index_select(1, place)
+        away = (precision.index_select(1, place) * (pixels - centre).square()).sum(0)
+        proposal = torch.exp(-away) > cut
+        proposal[at] = True  # an end also where the pixel is not a number
+        area, new = torch.stack([proposal.sum(), (proposal & (left >= 0)).sum()]).tolist()
+        if area >= min_area and 2 * new > area:
+            labels[proposal] = label
+            quality[proposal] = best
+        left[proposal] = -1.0
+    return labels, quality
