@@ -1,0 +1,139 @@
+"""Discriminative loss: De Brabandere, Neven, Van Gool 2017 (arXiv 1708.02551).
+
+Pixels within a margin of their instance's mean, means apart by twice another, means near 0; the
+embedding is not bounded. A hinge reaches pixels through means alone: an instance in a ring around
+another's mean is not punished before it comes within the inner margin. A network that does not
+know positions cannot tell copies apart. Published implementations differ in their normalisation
+(`convention`). Not followed: theirs skip instances of one pixel, which count here. The student
+emits few enough channels at full resolution for the paper's 8 to be independent.
+"""
+
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.config import Choice
+from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
+from maskspace.objectives.masks import mean_over_maps
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pixels import (
+    EPSILON,
+    Instances,
+    instances,
+    labels_at,
+    mean_over_instances,
+    mean_over_present,
+    own_distance,
+    squared_distances,
+)
+from maskspace.types import Head
+
+Convention = Literal["paper", "authors", "pixels"]
+
+
+def discriminative(
+    *,
+    pull_margin: float = 0.5,
+    push_margin: float = 1.5,
+    pull_weight: float = 1.0,
+    push_weight: float = 1.0,
+    norm_weight: float = 0.001,
+    background_push: float = 0.0,
+    convention: Convention = "paper",
+    channels: int = 8,
+    stride: int = 1,
+    foreground: float = 1.0,
+) -> Objective:
+    """Return the objective; see `discriminative_terms`. Means end `2 * push_margin` apart.
+
+    `foreground` is the weight of the term of that head, which the paper takes for given; 0 for no
+    such head. The decoder is the authors': flat mean shift of bandwidth `push_margin`.
+    """
+    weights = {"pull": pull_weight, "push": push_weight, "norm": norm_weight}
+    weights |= {"background": background_push}
+    measured = partial(
+        discriminative_terms,
+        pull_margin=pull_margin,
+        push_margin=push_margin,
+        background=background_push > 0,
+        convention=convention,
+    )
+
+    def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
+        found = measured(outputs[str(stride)], labels_at(labels, stride))
+        weighted = {name: weights[name] * value for name, value in found.items()}
+        if foreground > 0:
+            weighted[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
+        return weighted
+
+    heads = {str(stride): Head(channels=channels, stride=stride)}
+    if foreground > 0:
+        heads[FOREGROUND] = foreground_head(stride=stride)
+    decoder = Choice(name="mean_shift", options={"bandwidth": push_margin, "kernel": "flat"})
+    return Objective(heads=heads, terms=terms, decoder=decoder)
+
+
+def discriminative_terms(
+    embedding: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    pull_margin: float = 0.5,
+    push_margin: float = 1.5,
+    background: bool = False,
+    convention: Convention = "paper",
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the terms `pull`, `push` and `norm`, and `background` if asked; means over images.
+
+    pull = (1/K) sum_k (1/n_k) sum_{p in k} [|x_p - mu_k| - pull_margin]+^2;
+    push = 1/(K(K-1)) sum_{a != b} [2 push_margin - |mu_a - mu_b|]+^2, 0 of fewer than 2;
+    norm = (1/K) sum_k |mu_k|;
+    background = (1/K) sum_k mean_{p of label 0} [push_margin - |x_p - mu_k|]+^2 (spoco).
+    Of the convention `authors` (their Lua code), pull is summed over instances, push is over
+    unordered pairs and divided by K - 1, and norm is 0; of `pixels` (a much used port), pull is
+    the mean over all pixels of instances. A constant output costs (2 push_margin)^2 of push and is
+    a stationary point.
+    """
+    found = instances(embedding, labels)
+    if found.means.shape[1] == 0:
+        names = ["pull", "push", "norm"] + ["background"] * background
+        return {name: embedding.sum() * 0.0 for name in names}
+    some = found.present.any(1).to(found.means.dtype)
+    hinge = (own_distance(found) - pull_margin).clamp(min=0).square()
+    pull, push = mean_over_instances(hinge, found), push_of_means(found, 2 * push_margin)
+    norm = (found.means.square().sum(-1) + EPSILON).sqrt()
+    if convention == "authors":
+        number = found.present.sum(1, keepdim=True)
+        pull, push, norm = pull * number, push * number[:, 0] / 2, norm * 0
+    elif convention == "pixels":
+        # a mean over instances that each weigh as their pixels
+        number = found.present.sum(1, keepdim=True)
+        pull = pull * found.counts * number / found.counts.sum(1, keepdim=True).clamp(min=1)
+    terms = {
+        "pull": mean_over_present(pull, found),
+        "push": mean_over_maps(push, some),
+        "norm": mean_over_present(norm, found),
+    }
+    if background:
+        terms["background"] = mean_over_present(_intrusion(found, labels, push_margin), found)
+    return terms
+
+
+def push_of_means(found: Instances, reach: float) -> Float[Tensor, " b"]:
+    """Return each image's mean over ordered pairs of [reach - |mu_a - mu_b|]+^2; 0 of no pair."""
+    apart = found.means[:, :, None] - found.means[:, None]  # b n n c
+    short = (reach - (apart.square().sum(-1) + EPSILON).sqrt()).clamp(min=0).square()
+    pairs = (found.present[:, :, None] & found.present[:, None]).triu(diagonal=1)
+    return torch.where(pairs, short, 0.0).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
+
+
+def _intrusion(
+    found: Instances, labels: Int[Tensor, "b h w"], margin: float
+) -> Float[Tensor, "b n"]:
+    """Return how far the background is inside the margin around each mean, squared; its mean."""
+    outside = (labels == 0).flatten(1)[..., None]
+    distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
+    inside = torch.where(outside, (margin - distance).clamp(min=0).square(), 0.0)
+    return inside.sum(1) / outside.sum(1).clamp(min=1)

@@ -1,0 +1,206 @@
+"""Harmonic embeddings: Kulikov and Lempitsky 2020 (arXiv 1904.05257).
+
+The embedding regresses, at every pixel, its instance's mean of fixed sinusoids of the position in
+the image, the guides. The paper fits the guides to label maps first (`fit_guides`, whose result is
+an option) and shows them to the network. Departures:
+- the student does not see the guides: it learns where things are from its padding and its global
+  context, so that high frequencies, which it cannot place, are kept few by default;
+- guides that are not given are drawn at random, as the paper's fit begins;
+- the authors' fit skips the last instance of every map and takes the background for one; this one
+  takes every instance and nothing else.
+Instances of one mean are one: concentric rings, and large ones under high frequencies. A pixel that
+may be of two instances goes to the median of their targets, where there is no instance.
+"""
+
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskspace.config import Choice
+from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
+from maskspace.objectives.masks import at_least_float32, mean_over_maps
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pixels import Instances, instances, labels_at
+from maskspace.types import Head
+
+#: A guide is sin(a X + b Y + phase), X and Y from 0 to 1 over the image: (a, b, phase).
+Guide = tuple[float, float, float]
+Weighting = Literal["logarithm", "cube_root", "size"]
+
+
+def harmonic(
+    *,
+    guides: tuple[Guide, ...] | None = None,
+    number: int = 12,
+    spread: float = 40.0,
+    seed: int = 0,
+    weighting: Weighting = "logarithm",
+    gain: float = 10.0,
+    boundary_weight: float = 0.0,
+    background: bool = True,
+    bandwidth: float = 0.5,
+    stride: int = 1,
+    foreground: float = 1.0,
+) -> Objective:
+    """Return the objective; see `regression`. There is a channel a guide.
+
+    Guides are radians per side of the image; if None, see `random_guides`. `boundary_weight` is 10
+    in the paper's run on leaves. `background` says whether it is regressed too, as if it were one
+    instance. `bandwidth` is the decoder's and the distance that `fit_guides` asks for.
+    `foreground` is the weight of the term of that head, 0 for no such head.
+    """
+    chosen = random_guides(number, spread=spread, seed=seed) if guides is None else guides
+    cost = partial(regression, weighting=weighting, gain=gain, boundary_weight=boundary_weight)
+
+    def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
+        embedding, cells = outputs[str(stride)], labels_at(labels, stride)
+        target = guide_targets(grouped(cells, background=background), chosen)
+        found = cost(embedding, target, cells, background=background)
+        if foreground > 0:
+            found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
+        return found
+
+    heads = {str(stride): Head(channels=len(chosen), stride=stride)}
+    if foreground > 0:
+        heads[FOREGROUND] = foreground_head(stride=stride)
+    decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth, "kernel": "flat"})
+    return Objective(heads=heads, terms=terms, decoder=decoder)
+
+
+def regression(
+    embedding: Float[Tensor, "b c h w"],
+    target: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    background: bool = True,
+    weighting: Weighting = "logarithm",
+    gain: float = 10.0,
+    boundary_weight: float = 0.0,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the terms `regression` and, of `boundary_weight` above 0, `boundary`.
+
+    regression = mean_p w_p mean_i |x_{p,i} - target_{p,i}| over pixels of instances, and of the
+    background if asked, then over images with an instance; w_p = gain / log n with n >= 2 the size
+    of the pixel's instance, or gain / n^(1/3), or gain / n. boundary is its part of the pixels
+    within two of a boundary. A constant output is a stationary point only at the weighted median
+    of all targets of the batch.
+    """
+    groups = grouped(labels, background=background)
+    found = instances(embedding[:, :1], groups)
+    error = (at_least_float32(embedding) - target).abs().mean(1)
+    weight = torch.zeros_like(error)
+    if found.counts.shape[1]:
+        sizes = found.counts.gather(1, found.slot).view_as(error)
+        weight = torch.where(groups > 0, gain * _of_size(sizes, weighting), 0.0)
+    some = (labels > 0).flatten(1).any(1).to(error.dtype)
+    number = (groups > 0).sum((1, 2)).clamp(min=1)
+    terms = {"regression": mean_over_maps((weight * error).sum((1, 2)) / number, some)}
+    if boundary_weight > 0:
+        near = torch.where(near_boundary(labels), weight * error, 0.0).sum((1, 2)) / number
+        terms["boundary"] = boundary_weight * mean_over_maps(near, some)
+    return terms
+
+
+def grouped(labels: Int[Tensor, "b h w"], *, background: bool) -> Int[Tensor, "b h w"]:
+    """Return labels above 0 for what has a target, the background as one instance or as none."""
+    return labels + 1 if background else labels.clamp(min=0)
+
+
+def guide_targets(
+    labels: Int[Tensor, "b h w"], guides: tuple[Guide, ...]
+) -> Float[Tensor, "b c h w"]:
+    """Return for every pixel the mean of each guide over its instance; meaningless off instances.
+
+    In float32: a target is no output.
+    """
+    found = guide_means(labels, torch.tensor(guides, device=labels.device))
+    return spread_over_pixels(found, found.means, labels)
+
+
+def guide_means(labels: Int[Tensor, "b h w"], guides: Float[Tensor, "c 3"]) -> Instances:
+    """Return the instances of label maps with the means of the guides."""
+    xy = unit_coordinates(labels)
+    phase = torch.einsum("ck,khw->chw", guides[:, :2], xy.to(guides.dtype))
+    field = torch.sin(phase + guides[:, 2, None, None])
+    return instances(field.expand(len(labels), -1, -1, -1), labels)
+
+
+def spread_over_pixels(
+    found: Instances, values: Float[Tensor, "b n c"], labels: Int[Tensor, "b h w"]
+) -> Float[Tensor, "b c h w"]:
+    """Return each pixel's instance's value; 0 everywhere if there is no instance."""
+    if values.shape[1] == 0:
+        return values.new_zeros(len(labels), values.shape[2], *labels.shape[1:])
+    index = found.slot[..., None].expand(-1, -1, values.shape[2])
+    return values.gather(1, index).transpose(1, 2).unflatten(2, labels.shape[1:])
+
+
+def unit_coordinates(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "2 h w"]:
+    """Return the x and y of every cell of a map, 0 in the first column or row and 1 in the last."""
+    rows, columns = (torch.linspace(0, 1, side, device=labels.device) for side in labels.shape[1:])
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
+
+
+def near_boundary(labels: Int[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:
+    """Return the pixels within two of one that has a neighbour of another label, of the eight."""
+    wide = labels[:, None].double()  # exact
+    most, least = (sign * F.max_pool2d(sign * wide, 3, stride=1, padding=1) for sign in (1, -1))
+    return (F.max_pool2d((most != least).float(), 5, stride=1, padding=2) > 0)[:, 0]
+
+
+def random_guides(number: int, *, spread: float = 40.0, seed: int = 0) -> tuple[Guide, ...]:
+    """Return guides of one axis each, the first half of x: frequencies uniform in +-spread / 2.
+
+    In radians per side; phases are uniform in [0, 1].
+    """
+    drawn = torch.rand(number, 2, generator=torch.Generator().manual_seed(seed)).tolist()
+    frequencies = [((u - 0.5) * spread, phase) for u, phase in drawn]
+    return tuple(
+        (f, 0.0, phase) if i < number / 2 else (0.0, f, phase)
+        for i, (f, phase) in enumerate(frequencies)
+    )
+
+
+def fit_guides(
+    labels: Int[Tensor, "b h w"],
+    *,
+    number: int = 12,
+    spread: float = 40.0,
+    seed: int = 0,
+    distance: float = 0.5,
+    rate: float = 100.0,
+    steps: int = 400,
+) -> tuple[Guide, ...]:
+    """Return guides under which the instances of label maps have means apart: the paper's fit.
+
+    Gradient descent on the mean over pairs of instances of an image of
+    [distance - |t_a - t_b|^2]+, in the squared distance as the authors' code. Each guide keeps its
+    axis. Begins at `random_guides`; these, where no image has two instances.
+    """
+    guides = torch.tensor(random_guides(number, spread=spread, seed=seed), device=labels.device)
+    free = torch.ones_like(guides).masked_fill(guides == 0, 0.0)
+    for _ in range(steps):
+        guides = guides.detach().requires_grad_()
+        cost = crowding(guide_means(labels, guides), distance)
+        (slope,) = torch.autograd.grad(cost, guides)
+        guides = guides - rate * free * slope
+    return tuple((a, b, phase) for a, b, phase in guides.detach().tolist())
+
+
+def crowding(found: Instances, distance: float) -> Float[Tensor, ""]:
+    """Return the mean over pairs of one image of [distance - |t_a - t_b|^2]+; 0 without a pair."""
+    apart = (found.means[:, :, None] - found.means[:, None]).square().sum(-1)  # b n n
+    pairs = (found.present[:, :, None] & found.present[:, None]).triu(diagonal=1)
+    short = torch.where(pairs, (distance - apart).clamp(min=0), 0.0)
+    return short.sum() / pairs.sum().clamp(min=1)
+
+
+def _of_size(sizes: Float[Tensor, "b h w"], weighting: Weighting) -> Float[Tensor, "b h w"]:
+    """Return the weight of a pixel whose instance has this size."""
+    if weighting == "logarithm":
+        return 1 / sizes.clamp(min=2).log()
+    return sizes.clamp(min=1) ** (-1 / 3 if weighting == "cube_root" else -1)

@@ -1,0 +1,215 @@
+"""Deep metric learning with seeds: Fathi et al. 2017 (arXiv 1703.10277).
+
+Cross-entropy of whether two pixels are of one instance, on sampled pairs, the probability being
+sigma = 2 / (1 + exp(|x_p - x_q|^2 / temperature)); and of whether the pixels that a pixel would
+gather at a threshold are an instance, which finds the seeds of the decoder. Without class labels:
+a seed is of something, or of nothing. Choices where the sources differ or are silent:
+- the pairs' weights are normalised to sum 1 and not divided by the number of samples again;
+- an instance's size is that in the image, as in the paper's definition of weights. Every instance
+  has as many samples, so `uniform` weighs instances alike, and `inv_both_norm` favours small ones;
+- the weight of the seeds is the paper's last one (0.2): it grew from 0 in training;
+- logits of a seed are of two classes, hence one number a threshold.
+The embedding is at stride 2: 64 channels at full resolution would be four times the memory of all
+else in the student, whose decoder emits about 13 independent ones there and 52 at stride 2.
+"""
+
+import math
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskspace.config import Choice
+from maskspace.objectives.masks import mean_over_maps
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pixels import instances, labels_at
+from maskspace.objectives.samples import features_at, sample_instances, sample_pixels
+from maskspace.types import Head
+
+#: The head of the seeds' logits, one channel a threshold (`seed`, of other methods, is one
+#: probability).
+SEEDS = "seeds"
+#: The similarities at which a seed may gather its pixels.
+THRESHOLDS = (0.25, 0.5, 0.75, 0.9)
+#: The IoU with an instance above which what a seed gathers is that instance.
+IS_FOUND = 0.5
+#: Below this squared distance the cost of a foreign pair no longer grows (14.5) nor has a gradient.
+CLOSEST = 1e-6
+
+Weighting = Literal["inv_both_norm", "inv_p", "uniform"]
+
+
+def metric_learning(
+    *,
+    samples: int = 10,
+    weighting: Weighting = "inv_both_norm",
+    temperature: float = 1.0,
+    seed_weight: float = 0.2,
+    seeds: int = 10,
+    thresholds: tuple[float, ...] = THRESHOLDS,
+    decay: float = 0.3,
+    channels: int = 64,
+    stride: int = 2,
+) -> Objective:
+    """Return the objective; see `pair_terms` (`samples` an instance) and `seed_term`.
+
+    `temperature` is in units of squared distance. The decoder has no seeds where `seed_weight` is
+    0, which is refused; `decay` is its weight of distance from chosen seeds (0.1 to 0.6).
+    """
+    if seed_weight <= 0:
+        raise ValueError(f"seed_weight is above 0, as the decoder needs seeds; got {seed_weight}")
+    pairs = partial(pair_terms, samples=samples, weighting=weighting, temperature=temperature)
+    grown = partial(seed_term, thresholds=thresholds, temperature=temperature, seeds=seeds)
+
+    def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
+        embedding, cells = outputs[str(stride)], labels_at(labels, stride)
+        seed = seed_weight * grown(embedding.detach(), outputs[SEEDS], cells)
+        return pairs(embedding, cells) | {"seeds": seed}
+
+    heads = {
+        str(stride): Head(channels=channels, stride=stride),
+        SEEDS: Head(channels=len(thresholds), stride=stride),
+    }
+    options = {"thresholds": thresholds, "decay": decay, "temperature": temperature}
+    decoder = Choice(name="seeded_similarity", options=options)
+    return Objective(heads=heads, terms=terms, decoder=decoder)
+
+
+def pair_terms(
+    embedding: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    samples: int = 10,
+    weighting: Weighting = "inv_both_norm",
+    temperature: float = 1.0,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the terms `pull` and `push` of sampled pairs, in nats; means over images.
+
+    See `pair_costs`. Images without an instance take no part.
+    """
+    drawn = sample_instances(embedding, labels, number=samples)
+    if drawn.features.shape[1] == 0:
+        return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
+    slot = torch.arange(drawn.counts.shape[1], device=labels.device)
+    slot = torch.where(drawn.present, slot, -1).repeat_interleave(samples, dim=1)
+    sizes = drawn.counts.repeat_interleave(samples, dim=1)
+    pull, push = pair_costs(
+        drawn.features.flatten(1, 2),
+        slot,
+        sizes.to(drawn.features.dtype),
+        weighting=weighting,
+        temperature=temperature,
+    )
+    some = drawn.present.any(1).to(pull.dtype)
+    return {"pull": mean_over_maps(pull, some), "push": mean_over_maps(push, some)}
+
+
+def pair_costs(
+    features: Float[Tensor, "b s c"],
+    instance: Int[Tensor, "b s"],
+    sizes: Float[Tensor, "b s"],
+    *,
+    weighting: Weighting = "inv_both_norm",
+    temperature: float = 1.0,
+) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """Return what pairs of one instance and of two cost, of samples of instances of such sizes.
+
+    -sum_{p,q} w_pq log sigma_pq over pairs of one, -sum_{p,q} w_pq log(1 - sigma_pq) of two, each
+    ordered and p = q, which costs 0, among them; `instance` is -1 of no sample. w_pq is
+    1 / (n_p n_q) (`inv_both_norm`) or 1 (`uniform`), over the sum of all, or 1 / n_p over the
+    number of samples (`inv_p`). A constant output costs nothing in pull, and in push its share of
+    the weight times 14.5, and is a stationary point; a step of 0.01 away foreign pairs are pushed
+    by 2 / step. Where nothing tells pixels apart K instances settle at the entropy of 1/K
+    (`uniform`): a plateau.
+    """
+    used = instance >= 0
+    both = used[:, :, None] & used[:, None]
+    if weighting == "inv_both_norm":
+        weight = _inverse(sizes)[:, :, None] * _inverse(sizes)[:, None]
+    elif weighting == "inv_p":
+        weight = _inverse(sizes)[:, :, None].expand(both.shape)
+    else:
+        weight = torch.ones_like(both, dtype=features.dtype)
+    weight = torch.where(both, weight, 0.0)
+    total = used.sum(1) if weighting == "inv_p" else weight.sum((1, 2))
+    weight = weight / total.clamp(min=torch.finfo(weight.dtype).tiny)[:, None, None]
+    apart = _squared_distances(features, features, used) / temperature
+    same = instance[:, :, None] == instance[:, None]
+    # log sigma = log 2 - softplus(u); 1 - sigma = tanh(u / 2) = (1 - exp(-u)) / (1 + exp(-u))
+    far = apart.clamp(min=CLOSEST)
+    pull = torch.where(same, F.softplus(apart) - math.log(2), 0.0)
+    push = torch.where(same, 0.0, F.softplus(-far) - torch.log(-torch.expm1(-far)))
+    return (weight * pull).sum((1, 2)), (weight * push).sum((1, 2))
+
+
+def seed_term(
+    embedding: Float[Tensor, "b c h w"],
+    logits: Float[Tensor, "b t h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    thresholds: tuple[float, ...] = THRESHOLDS,
+    temperature: float = 1.0,
+    seeds: int = 10,
+) -> Float[Tensor, ""]:
+    """Return the cross-entropy of whether a seed gathers an instance at each threshold, in nats.
+
+    The mean over drawn known pixels and thresholds t, then over images with an instance. A seed
+    gathers the known pixels q with sigma(seed, q) > t, and is right if their IoU with some instance
+    is above a half. No gradient reaches the embedding.
+    """
+    pixel = sample_pixels(labels >= 0, number=seeds)
+    right = gathers_instance(
+        embedding, labels, pixel, thresholds=thresholds, temperature=temperature
+    )
+    given = features_at(logits, pixel)  # b s t
+    cost = F.binary_cross_entropy_with_logits(given, right.to(given.dtype), reduction="none")
+    some = (labels > 0).flatten(1).any(1)
+    return mean_over_maps(cost.mean((1, 2)), some.to(cost.dtype))
+
+
+@torch.no_grad()
+def gathers_instance(
+    embedding: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    pixel: Int[Tensor, "b s"],
+    *,
+    thresholds: tuple[float, ...] = THRESHOLDS,
+    temperature: float = 1.0,
+) -> Bool[Tensor, "b s t"]:
+    """Return whether the known pixels as similar to a pixel as each threshold are an instance."""
+    found = instances(embedding, labels)
+    columns = found.counts.shape[1]
+    if columns == 0:
+        return torch.zeros(*pixel.shape, len(thresholds), dtype=torch.bool, device=labels.device)
+    known = (labels >= 0).flatten(1)
+    # sigma > t where |x_p - x_q|^2 < temperature * log(2 / t - 1)
+    reach = found.pixels.new_tensor([temperature * math.log(2 / t - 1) for t in thresholds])
+    apart = _squared_distances(features_at(embedding, pixel), found.pixels, known)  # b s p
+    inside = (apart[:, :, None] < reach[:, None]) & known[:, None, None]  # b s t p
+    slot = torch.where(found.labelled, found.slot, columns)[:, None, None].expand(inside.shape)
+    shared = found.counts.new_zeros(*inside.shape[:3], columns + 1)
+    shared = shared.scatter_add(3, slot, inside.to(shared.dtype))[..., :columns]
+    counts = found.counts[:, None, None]
+    union = inside.sum(3, keepdim=True) + counts - shared
+    return (shared / union.clamp(min=1) > IS_FOUND).any(3)
+
+
+def _inverse(sizes: Float[Tensor, "b s"]) -> Float[Tensor, "b s"]:
+    return 1 / sizes.clamp(min=1)
+
+
+def _squared_distances(
+    one: Float[Tensor, "b s c"], other: Float[Tensor, "b p c"], used: Bool[Tensor, "b p"]
+) -> Float[Tensor, "b s p"]:
+    """Return |x_s - x_p|^2, at least 0, with no array of pairs and channels.
+
+    Features are first measured from their mean, as rounding grows with their length.
+    """
+    weight = used[..., None].to(other.dtype)
+    centre = (other * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
+    one, other = one - centre.detach(), other - centre.detach()
+    norms = one.square().sum(-1)[:, :, None] + other.square().sum(-1)[:, None]
+    return (norms - 2 * one @ other.transpose(1, 2)).clamp(min=0)

@@ -1,0 +1,72 @@
+"""Push and pull to the centroid with no hinge: the simplest form, kept as the one that collapses.
+
+Variant 16 a of the research notes. It goes constant, for reasons that its remedies take up:
+- a constant meets the pull of every image exactly and is within reach of biases alone, while the
+  push has a direction that differs from image to image and averages out;
+- where all means coincide the push has no direction at all: a constant is a stationary point,
+  whatever the weights (a norm's gradient at 0 is taken as 0);
+- of pixels that look the same, what a network can best say of their colour is one mean;
+- outputs that are bounded, as they must be here, saturate in a corner under a large push;
+- neither force ever switches off: only their ratio decides whether an image is pulled together.
+Of the colour family: without bounds the push has no least value.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.config import Choice
+from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
+from maskspace.objectives.pixels import (
+    EPSILON,
+    instances,
+    mean_over_instances,
+    mean_over_present,
+    own_distance,
+    squared_distances,
+)
+
+
+def plain(
+    *,
+    pull_weight: float = 1.0,
+    bandwidth: float = 0.15,
+    channels: int = 3,
+    level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
+) -> Objective:
+    """Return the objective; see `plain_terms`.
+
+    There is no margin that `bandwidth`, of the decoder, could follow from: it is that of `balls`.
+    """
+    terms = partial(plain_terms, pull_weight=pull_weight)
+    decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})
+    return colours(terms, level_weights=level_weights, channels=channels, decoder=decoder)
+
+
+def plain_terms(
+    embedding: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    pull_weight: float = 1.0,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the terms `pull` and `push`, each a mean over instances, then over images.
+
+    pull = mean_k mean_{p in k} |x_p - mu_k| times `pull_weight`;
+    push = -mean_k mean_{p not in k} |x_p - mu_k|, over all other pixels, of the background and of
+    no known label too; 0 of an instance that is the whole image.
+    A constant output costs 0 in both and is a stationary point.
+    """
+    found = instances(embedding, labels)
+    if found.means.shape[1] == 0:
+        return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
+    pull = mean_over_instances(own_distance(found), found)
+    distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
+    # the sum over the others is the sum over all less the instance's own
+    others = (found.pixels.shape[1] - found.counts).clamp(min=1)
+    push = (distance.sum(1) - pull * found.counts).clamp(min=0) / others
+    return {
+        "pull": pull_weight * mean_over_present(pull, found),
+        "push": -mean_over_present(push, found),
+    }

@@ -1,0 +1,124 @@
+"""Semi-convolutional operators: Novotny et al. 2018 (arXiv 1807.10712).
+
+A pixel's position is added to the first two channels of what the network emits there, so that
+copies differ; all pixels of an instance are pulled to one point. The paper pulls only, with a plain
+norm: its network knows no position, cannot undo what is added, and hence cannot collapse. Ours
+knows it from its padding and its global context, for which a constant, of cost 0, is within reach.
+So means are pushed apart by default, as in `discriminative`. The paper's other term, which trains
+the decoder of a detector, is the steered kernel exp(-|x_u - x_v| / s) from a seed as a mask;
+the exact place of s is ours, and s is learnt, as the exponential of the head `scale`.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.config import Choice
+from maskspace.objectives.discriminative import push_of_means
+from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
+from maskspace.objectives.masks import at_least_float32, mean_over_maps
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pixels import (
+    EPSILON,
+    instances,
+    mean_over_instances,
+    mean_over_present,
+    own_distance,
+)
+from maskspace.objectives.samples import sample_instances
+from maskspace.types import Head
+
+#: The head of log s: one number, the same in every image.
+SCALE = "scale"
+#: Below this distance over s a pixel off the seed's instance costs no more, and has no gradient.
+CLOSEST = 1e-6
+
+
+def semi_convolutional(
+    *,
+    push_weight: float = 1.0,
+    push_margin: float = 1.5,
+    kernel_weight: float = 1.0,
+    channels: int = 8,
+    unit: float = 32.0,
+    foreground: float = 1.0,
+) -> Objective:
+    """Return the objective; see `centre_terms` and `kernel_term`.
+
+    `unit` is how many pixels make 1 of the embedding, in which margins are: a new network moves
+    pixels by about that. `push_weight` 0 is the paper's; `kernel_weight` 0 has no head `scale`.
+    `foreground` is the weight of the term of that head, 0 for no such head.
+    """
+
+    def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
+        found = centre_terms(outputs["1"], labels, push_margin=push_margin)
+        if kernel_weight > 0:
+            found["kernel"] = kernel_weight * kernel_term(outputs["1"], outputs[SCALE], labels)
+        if foreground > 0:
+            found[FOREGROUND] = foreground * foreground_term(outputs, labels)
+        return found | {"push": push_weight * found["push"]}
+
+    heads = {"1": Head(channels=channels, position="add", unit=unit)}
+    if kernel_weight > 0:
+        heads[SCALE] = Head(channels=1, bias=(0.0,), constant=True)
+    if foreground > 0:
+        heads[FOREGROUND] = foreground_head()
+    decoder = Choice(name="mean_shift", options={"bandwidth": push_margin, "kernel": "flat"})
+    return Objective(heads=heads, terms=terms, decoder=decoder)
+
+
+def centre_terms(
+    embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], *, push_margin: float = 1.5
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the terms `pull` and `push`, means over images.
+
+    pull = sum_k (1/n_k) sum_{p in k} |x_p - mu_k|, over instances a sum as in the paper;
+    push = mean_{a != b} [2 push_margin - |mu_a - mu_b|]+^2.
+    A constant output costs 0 in pull and (2 push_margin)^2 in push, and is a stationary point.
+    """
+    found = instances(embedding, labels)
+    if found.means.shape[1] == 0:
+        return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
+    some = found.present.any(1).to(found.means.dtype)
+    pull = mean_over_instances(own_distance(found), found).sum(1)
+    push = push_of_means(found, 2 * push_margin)
+    return {"pull": mean_over_maps(pull, some), "push": mean_over_maps(push, some)}
+
+
+def kernel_term(
+    embedding: Float[Tensor, "b c h w"],
+    log_scale: Float[Tensor, "b 1 1 1"],
+    labels: Int[Tensor, "b h w"],
+) -> Float[Tensor, ""]:
+    """Return the cross-entropy of the kernel at a random pixel of each instance, in nats.
+
+    mean_k mean_p -log K(p) on the instance and -log(1 - K(p)) off it, over known pixels,
+    K(p) = exp(-|x_p - x_seed| / s). Then the mean over images with an instance. A constant output
+    costs 13.8 off the instance, and is a stationary point.
+    """
+    drawn = sample_instances(embedding, labels, number=1)
+    if drawn.features.shape[1] == 0:
+        return (embedding.sum() + log_scale.sum()) * 0.0
+    found = instances(embedding, labels)
+    far = _distances(found.pixels, drawn.features[:, :, 0])  # b p n
+    far = far * (-at_least_float32(log_scale)[:, 0]).exp()
+    column = torch.arange(far.shape[2], device=far.device)
+    own = (found.slot[..., None] == column) & found.labelled[..., None]
+    # -log K is the distance over s; 1 - K = -expm1(-that)
+    cost = torch.where(own, far, -torch.log(-torch.expm1(-far.clamp(min=CLOSEST))))
+    known = (labels >= 0).flatten(1)[..., None]
+    each = torch.where(known, cost, 0.0).sum(1) / known.sum(1).clamp(min=1)
+    return mean_over_present(each, found)
+
+
+def _distances(
+    pixels: Float[Tensor, "b p c"], seeds: Float[Tensor, "b n c"]
+) -> Float[Tensor, "b p n"]:
+    """Return |x_p - x_n|, with no array of pairs and channels.
+
+    Positions are far from 0; measured from their mean they are rounded less.
+    """
+    centre = pixels.mean(1, keepdim=True).detach()
+    pixels, seeds = pixels - centre, seeds - centre
+    norms = pixels.square().sum(-1)[..., None] + seeds.square().sum(-1)[:, None]
+    return (norms - 2 * pixels @ seeds.transpose(1, 2)).clamp(min=EPSILON).sqrt()

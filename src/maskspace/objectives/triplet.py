@@ -1,0 +1,115 @@
+"""Triplet hinge: a pixel nearer to its own instance than to any other, by a margin.
+
+Variant 16 c of the research notes, on distances that are not squared: against single pixels drawn
+at random, with no mining, or against the instances' means. Of the colour family. What lies outside
+all instances is asked nothing.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.config import Choice
+from maskspace.objectives.masks import mean_over_maps
+from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
+from maskspace.objectives.pixels import (
+    EPSILON,
+    instances,
+    mean_over_instances,
+    mean_over_present,
+    own_distance,
+    squared_distances,
+)
+from maskspace.objectives.samples import Samples, sample_instances
+
+_FAR = 1e9  # the squared distance to an instance that is none
+
+
+def triplet(
+    *,
+    against: Literal["pixel", "prototype"] = "prototype",
+    margin: float = 0.3,
+    samples: int = 16,
+    channels: int = 3,
+    level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
+) -> Objective:
+    """Return the objective; see `prototype_terms` and `pixel_terms`, of `samples` an instance.
+
+    The sources give no margin: 0.3 of the largest possible distance, 1, is where `balls` ends too.
+    """
+    terms = (
+        partial(prototype_terms, margin=margin)
+        if against == "prototype"
+        else partial(pixel_terms, margin=margin, samples=samples)
+    )
+    decoder = Choice(name="mean_shift", options={"bandwidth": margin / 2})
+    return colours(terms, level_weights=level_weights, channels=channels, decoder=decoder)
+
+
+def prototype_terms(
+    embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], *, margin: float = 0.3
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the term `triplet`: mean_k mean_{p in k} [|x_p - mu_k| - min_j |x_p - mu_j| + m]+.
+
+    j is any other instance of the image; an image with one instance costs 0. A constant output
+    costs the margin and is a stationary point.
+    """
+    found = instances(embedding, labels)
+    if found.means.shape[1] == 0:
+        return {"triplet": embedding.sum() * 0.0}
+    column = torch.arange(found.means.shape[1], device=labels.device)
+    foreign = (column != found.slot[..., None]) & found.present[:, None]  # b p n
+    nearest = torch.where(foreign, squared_distances(found), _FAR).min(2).values
+    cost = (own_distance(found) - nearest.clamp(min=EPSILON).sqrt() + margin).clamp(min=0)
+    return {"triplet": mean_over_present(mean_over_instances(cost, found), found)}
+
+
+def pixel_terms(
+    embedding: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    margin: float = 0.3,
+    samples: int = 16,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the term `triplet`: the mean of [|x_p - x_q| - |x_p - x_r| + m]+ over drawn triplets.
+
+    As many triplets an instance as samples: p each of its samples, q the next of them, r one of a
+    random other instance of the image; with one instance an image costs 0. A constant output costs
+    the margin and is a stationary point.
+    """
+    drawn = sample_instances(embedding, labels, number=samples)
+    if drawn.features.shape[1] == 0:
+        return {"triplet": embedding.sum() * 0.0}
+    anchor = drawn.features
+    near = _distance(anchor, anchor.roll(1, dims=2))
+    far = _distance(anchor, _foreign(drawn))
+    number = drawn.present.sum(1)
+    cost = (near - far + margin).clamp(min=0).mean(2) * drawn.present  # b n
+    # an only instance has nothing foreign
+    each = torch.where(number > 1, cost.sum(1) / number.clamp(min=1), 0.0)
+    return {"triplet": mean_over_maps(each, (number > 0).to(each.dtype))}
+
+
+def _distance(
+    one: Float[Tensor, "b n s c"], other: Float[Tensor, "b n s c"]
+) -> Float[Tensor, "b n s"]:
+    return ((one - other).square().sum(-1) + EPSILON).sqrt()
+
+
+def _foreign(drawn: Samples) -> Float[Tensor, "b n s c"]:
+    """Return for every sample one of another instance of its image."""
+    _, columns, samples = drawn.pixel.shape
+    number = drawn.present.sum(1)[:, None, None]
+    chance = torch.rand(drawn.pixel.shape, dtype=torch.float64).to(number.device)
+    step = 1 + (chance * (number - 1)).long()  # at least 1, below the number of instances
+    column = torch.arange(columns, device=number.device)[:, None]
+    other = (column + step) % number.clamp(min=1)
+    which = torch.randint(samples, drawn.pixel.shape).to(number.device)
+    index = (other * samples + which).flatten(1)[..., None]
+    flat = drawn.features.flatten(1, 2)
+    picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
+    return picked.view_as(drawn.features)
