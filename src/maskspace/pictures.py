@@ -105,6 +105,27 @@ def ramp_colors(values: Float[np.ndarray, "*size"]) -> UInt8[np.ndarray, "*size 
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
+def direction_colors(vectors: Float[np.ndarray, "2 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return vectors (x, y) as colours: the hue says where to, the brightness how far.
+
+    Right is red, down yellow-green, left cyan, up violet; the longest vector is the brightest.
+    """
+    length = np.hypot(vectors[0], vectors[1])
+    hue = np.arctan2(vectors[1], vectors[0]) / (2 * np.pi) % 1
+    offsets = (hue[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    rgb = 1 - np.clip(np.minimum(offsets, 4 - offsets), 0, 1)
+    shade = length / max(float(length.max()), 1e-12)
+    return np.round(rgb * shade[..., None] * 255).astype(np.uint8)
+
+
+def paint_errors(
+    image: UInt8[np.ndarray, "h w 3"], wrong: Bool[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image in dark grey with the wrong pixels in red."""
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) * 0.6
+    return np.where(wrong[..., None], (213, 40, 40), grey).round().astype(np.uint8)
+
+
 def paint_level_lines(
     image: UInt8[np.ndarray, "h w 3"],
     map_: Float[np.ndarray, "h w"],

@@ -111,6 +111,7 @@ def distill_config(optimisation):
         crops=CROPS,
         teacher_share=0.5,
         min_proposal_score=0.5,
+        max_instances=64,
         jitter=None,
         optimisation=optimisation,
         validation_images=3,

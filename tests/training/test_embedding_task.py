@@ -1,6 +1,15 @@
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
 import torch
 
-from maskspace.training.progress import line
+from maskspace.objectives.pixels import UNLABELLED
+from maskspace.training.checkpoint import Progress
+from maskspace.training.embedding_task import EmbeddingTask, limited
+from maskspace.training.loop import fit
+from maskspace.training.progress import followed, line
 
 
 def test_batches_depend_on_step_and_seed_alone(click_task, embedding_task):
@@ -24,3 +33,154 @@ def test_a_constant_student_is_reported_as_collapsed(embedding_task, optimisatio
     assert row["val_collapsed"] == 1
     pace = {"step": 1.0, "images_per_second": 1.0, "wait_share": 0.0}
     assert "constant output" in line(row | pace, optimisation)
+
+
+@pytest.fixture
+def validated(embedding_task, tmp_path):
+    model = embedding_task.build().eval()
+    with torch.inference_mode():
+        return embedding_task.validate(model, tmp_path / "picture.png")
+
+
+def test_a_validation_tells_every_term_its_gradient_and_the_spread(validated):
+    for term in ("pull/1", "push/1", "pull/4", "push/4"):
+        assert {f"val_{term}", f"val_gradient_{term}", f"val_active_{term}"} <= set(validated)
+    for level in ("1", "4"):
+        for figure in ("std", "variance", "least_variance", "between_within", "mean_distance"):
+            assert validated[f"val_{figure}/{level}"] > 0
+    json.dumps(validated, allow_nan=False)
+
+
+def test_looking_on_changes_nothing_of_a_training(
+    embedding_task, optimisation, tmp_path, monkeypatch
+):
+    seldom = optimisation.shortened(4, 4)
+    plain = fit(embedding_task, seldom, tmp_path / "plain").state_dict()
+    monkeypatch.setattr("maskspace.training.loop.WATCH_EVERY", 1)
+    watched = fit(embedding_task, seldom, tmp_path / "watched").state_dict()
+    assert all(torch.equal(value, watched[name]) for name, value in plain.items())
+
+
+@dataclass(frozen=True)
+class Collapsing(EmbeddingTask):
+    """A student that becomes constant at a step, as a wrong objective makes it."""
+
+    at: int = 0
+
+    def terms(self, model, batch):
+        if int(batch.positions[0]) >= self.at * self.config.optimisation.batch:
+            with torch.no_grad():
+                for head in model.heads.values():
+                    head.weight.zero_()
+        return super().terms(model, batch)
+
+
+def test_a_collapse_is_named_with_its_reason_within_a_hundred_steps(
+    embedding_task, optimisation, tmp_path, capsys
+):
+    recipe = replace(optimisation, steps=110, validate_every=110, batch=2)
+    config = replace(
+        embedding_task.config,
+        optimisation=recipe,
+        crops=replace(embedding_task.config.crops, size=32),
+    )
+    task = Collapsing(
+        config=config,
+        objective=embedding_task.objective,
+        train=embedding_task.train,
+        held_out=embedding_task.held_out,
+        at=10,
+    )
+    with followed({"it": tmp_path}, recipe):
+        fit(task, recipe, tmp_path)
+    (verdict,) = Progress(tmp_path).verdicts()
+    assert 10 < verdict["step"] <= 110
+    assert "constant output" in verdict["verdict"]
+    assert f"it: step {verdict['step']}: collapsed: the features" in capsys.readouterr().out
+
+
+@dataclass(frozen=True)
+class Breaking(EmbeddingTask):
+    """A student one of whose terms is no number at a step."""
+
+    at: int = 0
+
+    def terms(self, model, batch):
+        terms = super().terms(model, batch)
+        if int(batch.positions[0]) == self.at * self.config.optimisation.batch:
+            terms["push/1"] = terms["push/1"] * torch.nan
+        return terms
+
+
+def test_a_broken_term_ends_the_training_with_step_term_and_samples(
+    embedding_task, optimisation, tmp_path
+):
+    task = Breaking(
+        config=embedding_task.config,
+        objective=embedding_task.objective,
+        train=embedding_task.train,
+        held_out=embedding_task.held_out,
+        at=2,
+    )
+    with pytest.raises(ValueError, match=r"push/1.* NaN or infinite at step 3") as error:
+        fit(task, optimisation, tmp_path)
+    keys = task.keys(2)
+    assert len(keys) == 4
+    assert all(key in str(error.value) for key in keys)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "checkpoint.pt").exists() or Progress(tmp_path).history()[-1]["step"] < 3
+
+
+def test_keys_are_those_of_the_samples_that_are_read(embedding_task):
+    seed = embedding_task.config.optimisation.seed
+    dense = embedding_task.train.at(9, seed=seed)
+    name, key = embedding_task.keys(2)[1].split("/")
+    samples = embedding_task.train.datasets[name]
+    index = next(i for i, sample in enumerate(samples) if sample.key == key)
+    assert np.array_equal(embedding_task.train.get(name, index).image, dense.image)
+
+
+def test_an_output_that_is_no_number_names_its_head_and_sample(embedding_task, tmp_path):
+    model = embedding_task.build().eval()
+    with torch.inference_mode():
+        model.heads["4"].bias[0] = torch.inf
+        model.heads["4"].weight[0] = torch.nan
+        with pytest.raises(ValueError, match="validation: head 4 is NaN or infinite for rectangl"):
+            embedding_task.validate(model, tmp_path / "picture.png")
+
+
+def test_labels_of_another_size_are_refused_in_one_line(embedding_task):
+    batch = embedding_task.batch(0, range(2))
+    wrong = batch._replace(labels=batch.labels[:, ::2])
+    with pytest.raises(ValueError, match=r"labels are \(32, 64\), images \(64, 64\) \(h, w\)"):
+        embedding_task.terms(embedding_task.build(), wrong)
+
+
+def test_the_smallest_of_too_many_instances_are_unlabelled_and_counted():
+    labels = np.array([[1, 1, 2], [3, 3, 0], [4, -1, 0]])
+    kept, left_out = limited(labels, 2)
+    assert left_out == 2
+    u = UNLABELLED
+    assert kept.tolist() == [[1, 1, u], [3, 3, 0], [u, u, 0]]
+    assert limited(labels, 4)[1] == 0
+    assert limited(kept, 2)[1] == 0
+
+
+def test_instances_left_out_are_in_the_history(embedding_task, optimisation, tmp_path):
+    config = replace(embedding_task.config, max_instances=1)
+    task = replace(embedding_task, config=config)
+    fit(task, optimisation.shortened(2, 2), tmp_path)
+    row = Progress(tmp_path).history()[0]
+    assert row["train_left_out"] > 0 and row["val_left_out"] > 0
+    assert int(task.batch(0, range(4)).labels.flatten(1).unique().clamp(min=0).max()) >= 1
+    assert all((one[one > 0].unique().numel() <= 1) for one in task.batch(0, range(4)).labels)
+
+
+def test_instances_of_one_pixel_and_images_without_any_are_learnt_from(embedding_task):
+    model, batch = embedding_task.build(), embedding_task.batch(0, range(4))
+    labels = torch.zeros_like(batch.labels)
+    labels[0, 3, 4], labels[0, 3, 5], labels[1, 0, 0] = 1, 2, 7
+    terms = embedding_task.terms(model, batch._replace(labels=labels))
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(value.isfinite() for value in terms.values())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())

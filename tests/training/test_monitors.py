@@ -16,14 +16,33 @@ from maskspace.training.monitors import (
 
 def test_a_constant_output_has_no_spread_and_a_verdict():
     assert feature_std(torch.full((2, 3, 4, 4), 0.4)) < 1e-6
-    assert "constant output" in str(collapse_verdict(0.0))
+    assert "constant output" in str(collapse_verdict({"val_std": 0.0}))
 
 
 def test_spread_is_at_most_a_half_for_colours():
     halves = torch.zeros(1, 3, 2, 4)
     halves[..., 2:] = 1
     assert feature_std(halves) == 0.5
-    assert collapse_verdict(0.5) is None
+    assert collapse_verdict({"std/1": 0.5}) is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({"std/1": 0.2, "std/4": 1e-5}, "head 4 vary by 1.0e-05"),
+        ({"std/1": 0.2, "std/seed": 0.0}, None),  # a head may begin constant
+        ({"std/direction": 0.0, "std/energy": 0.0}, "constant output"),
+        ({"std/direction": 0.2, "std/energy": 0.0}, None),
+        ({"std/1": 0.2, "between_within/1": 1e-4, "mean_distance/1": 1e-3}, "head 1 coincide"),
+        ({"std/1": 0.2, "between_within/1": 0.0, "mean_distance/1": 0.0}, None),  # no pair to see
+        ({"std/1": 0.2, "gradient": 0.0, "loss": 0.7}, "stationary point"),
+        ({"std/1": 0.2, "gradient": 0.0, "loss": 0.0}, None),  # all is learnt
+    ],
+)
+def test_a_verdict_says_why(figures, told):
+    for row in (figures, {f"val_{name}": value for name, value in figures.items()}):
+        verdict = collapse_verdict(row)
+        assert verdict is None if told is None else told in str(verdict)
 
 
 def test_spread_between_images_does_not_count():
@@ -43,6 +62,8 @@ def test_the_first_broken_step_is_named_with_its_terms(value):
     with pytest.raises(ValueError, match=r"training: push became .* at step 13;"):
         refuse_broken(rows, first=11)
     refuse_broken(rows[:2], first=11)
+    with pytest.raises(ValueError, match="step 13; its samples were a/12, a/13; lower"):
+        refuse_broken(rows, first=11, keys=lambda step: [f"a/{step}", f"a/{step + 1}"])
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,11 @@ class Mixture:
         """Return the name of the dataset of the sample at a position."""
         return self._place(position, seed)[0]
 
+    def key_at(self, position: int, *, seed: int) -> str:
+        """Return `DATASET/KEY` of the sample at a position: what to look for in the shards."""
+        name, index = self._place(position, seed)
+        return f"{name}/{self.datasets[name][index].key}"
+
     def _place(self, position: int, seed: int) -> tuple[str, int]:
         epoch, place = divmod(position, self._ordered(seed).length)
         dataset, index = self._epoch(seed, epoch)[place]

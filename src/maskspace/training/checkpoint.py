@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 CHECKPOINT, BEST, HISTORY, PICTURES = "checkpoint.pt", "best.pt", "history.jsonl", "pictures"
+VERDICTS = "verdicts.jsonl"
 
 
 #: What torch can store and take up again.
@@ -63,18 +64,32 @@ class Progress:
 
     def history(self) -> list[dict[str, float]]:
         """Return the rows written so far, one a validation."""
-        path = self.folder / HISTORY
+        return self._lines(HISTORY)
+
+    def verdicts(self) -> list[dict]:
+        """Return what was found wrong: `step` and `verdict`, where each began."""
+        return self._lines(VERDICTS)
+
+    def _lines(self, name: str) -> list[dict]:
+        path = self.folder / name
         if not path.exists():
             return []
         lines = path.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def keep_history(self, rows: list[dict[str, float]]) -> None:
-        """Forget all rows but these: a resumed run writes the others again."""
+    def keep_history(self, rows: list[dict[str, float]], *, start: int = 0) -> None:
+        """Forget all rows but these and verdicts after `start`: a resumed run writes them again."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".{HISTORY}.partial"
-        partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        os.replace(partial, self.folder / HISTORY)
+        kept = [verdict for verdict in self.verdicts() if verdict["step"] <= start]
+        for name, lines in ((HISTORY, rows), (VERDICTS, kept)):
+            partial = self.folder / f".{name}.partial"
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            os.replace(partial, self.folder / name)
+
+    def tell(self, step: int, verdict: str) -> None:
+        """Add a verdict."""
+        with (self.folder / VERDICTS).open("a") as file:
+            file.write(json.dumps({"step": step, "verdict": verdict}) + "\n")
 
     def append(self, row: dict[str, float]) -> None:
         """Add a row to the history."""

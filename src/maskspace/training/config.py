@@ -158,7 +158,8 @@ class DistillConfig:
     """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
 
     Of `unlabelled` datasets nobody knows what the pixels outside all masks are; of the others they
-    are background. `jitter` changes colours on the device (null: not).
+    are background. Of more than `max_instances` in a crop the smallest count as unlabelled.
+    `jitter` changes colours on the device (null: not).
     """
 
     data: dict[str, float]
@@ -167,10 +168,18 @@ class DistillConfig:
     crops: Crops
     teacher_share: float
     min_proposal_score: float
+    max_instances: int
     jitter: ColourJitter | None
     optimisation: Optimisation
     validation_images: int
     workers: Workers
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if not (0 <= self.teacher_share <= 1 and 0 <= self.min_proposal_score <= 1):
+            raise ValueError("teacher_share and min_proposal_score are in [0, 1]")
+        if min(self.max_instances, self.validation_images) < 1:
+            raise ValueError("max_instances and validation_images are at least 1")
 
 
 @section

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int32, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
 
 from maskspace import pictures
@@ -18,22 +18,37 @@ from maskspace.data.loader import Mixture, open_mixture
 from maskspace.models import MODELS
 from maskspace.objectives import OBJECTIVES, Objective
 from maskspace.objectives.pixels import UNLABELLED
-from maskspace.partition import DECODERS, PARTITIONERS
-from maskspace.partition.decoded import finest_level
 from maskspace.training.colour import recolour
 from maskspace.training.config import DistillConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
-from maskspace.training.monitors import collapse_verdict, feature_std
+from maskspace.training.diagnosis import output_figures, term_figures
+from maskspace.training.head_pictures import picture_row, picture_titles
+from maskspace.training.monitors import collapse_verdict
 
 _TEACHER = 41  # what a generator is for
+_AT_ONCE = 16  # images of a pass in validation
+_WATCHED = 8  # validation images that are looked at between validations
 
 
 class EmbeddingBatch(NamedTuple):
-    """Images in [0, 1], label maps as objectives take them, and positions in training's order."""
+    """Images in [0, 1], label maps as objectives take them, and positions in training's order.
 
-    images: Float[Tensor, "b 3 s s"]
-    labels: Int[Tensor, "b s s"]
+    `left_out` counts the instances of each image beyond the most that are allowed.
+    """
+
+    images: Float[Tensor, "b 3 h w"]
+    labels: Int[Tensor, "b i j"]
     positions: Int[Tensor, " b"]
+    left_out: Int[Tensor, " b"]
+
+
+class _Example(NamedTuple):
+    """One image of a batch."""
+
+    image: Float[np.ndarray, "3 s s"]
+    labels: Int64[np.ndarray, "s s"]
+    position: int
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -68,19 +83,43 @@ class EmbeddingTask:
 
     def batch(self, step: int, rows: range) -> EmbeddingBatch:
         """Return rows of a step's batch."""
-        positions = [step * self.config.optimisation.batch + row for row in rows]
-        return _stack([self._example(position) for position in positions], positions)
+        return _stack([self._example(step * self.config.optimisation.batch + row) for row in rows])
 
-    def _example(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        seed = self.config.optimisation.seed
-        source, is_taught = self.train, False
-        if self.proposals is not None and _share(seed, position) < self.config.teacher_share:
-            source, is_taught = self.proposals, True
+    def keys(self, step: int) -> list[str]:
+        """Return `DATASET/KEY` of the samples of a step's batch, all workers' rows together.
+
+        Of a record that turned out corrupt it is the key of the record, not of its replacement.
+        """
+        batch, seed = self.config.optimisation.batch, self.config.optimisation.seed
+        positions = range(step * batch, (step + 1) * batch)
+        return [self._source(p).key_at(p, seed=seed) for p in positions]
+
+    def counts(self, batch: EmbeddingBatch) -> dict[str, Tensor]:
+        """Return the instances left out of an image, mean over the batch."""
+        return {"left_out": batch.left_out.float().mean()}
+
+    def _source(self, position: int) -> Mixture:
+        """Return who teaches at a position: the truth, or the teacher's proposals."""
+        is_taught = _share(self.config.optimisation.seed, position) < self.config.teacher_share
+        return self.proposals if self.proposals is not None and is_taught else self.train
+
+    def _example(self, position: int) -> _Example:
+        source, seed = self._source(position), self.config.optimisation.seed
+        is_taught = source is not self.train
         crop, generator = crop_at(source, self.config.crops, seed=seed, position=position)
         crop = crop.scored(self.config.min_proposal_score) if is_taught else crop
-        labels = random_label_map(crop, generator)
         is_complete = not is_taught and self._is_complete(source, position)
-        return to_float(crop.image), _marked(labels, crop, is_complete=is_complete)
+        return self._labelled(
+            crop, random_label_map(crop, generator), position, is_complete=is_complete
+        )
+
+    def _labelled(
+        self, crop: Crop, labels: Int64[np.ndarray, "s s"], position: int, *, is_complete: bool
+    ) -> _Example:
+        """Return an image with its labels, UNLABELLED where nobody knows what a pixel is."""
+        unknown = (labels == 0) & (crop.ignore | (not is_complete))
+        labels, left_out = limited(np.where(unknown, UNLABELLED, labels), self.config.max_instances)
+        return _Example(to_float(crop.image), labels, position, left_out)
 
     def _is_complete(self, source: Mixture, position: int) -> bool:
         """Return whether what lies outside all masks of a sample is known to be background."""
@@ -88,8 +127,16 @@ class EmbeddingTask:
         return name not in self.config.unlabelled
 
     def terms(self, model: nn.Module, batch: EmbeddingBatch) -> dict[str, Tensor]:
-        """Return each term of the objective at each level, weighted: `pull/4`, `push/1`, ..."""
+        """Return each term of the objective at each level, weighted: `pull/4`, `push/1`, ...
+
+        ValueError for labels of another size than the images.
+        """
         config = self.config
+        size_hw, labels_hw = tuple(batch.images.shape[2:]), tuple(batch.labels.shape[1:])
+        if size_hw != labels_hw:
+            raise ValueError(
+                f"batch: labels are {labels_hw}, images {size_hw} (h, w); make them one size"
+            )
         images = recolour(
             batch.images, batch.positions, config.jitter, seed=config.optimisation.seed
         )
@@ -104,52 +151,71 @@ class EmbeddingTask:
             crop, _ = crop_at(self.held_out, self.config.crops, seed=seed, position=row)
             labels = label_map_at_depth(crop, len(crop.masks))
             is_complete = self._is_complete(self.held_out, row)
-            examples.append((to_float(crop.image), _marked(labels, crop, is_complete=is_complete)))
-        return _stack(examples, range(len(examples)))
+            examples.append(self._labelled(crop, labels, row, is_complete=is_complete))
+        return _stack(examples)
 
     def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
-        """Return the loss terms and the spread of each level on held-out crops."""
-        device = next(model.parameters()).device
-        images, labels, _ = self._validation
-        pieces = [model(piece.to(device)) for piece in images.split(16)]
-        joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        """Return the loss terms, the figures of `diagnosis` and whether all has collapsed.
+
+        On held-out crops; the gradients of the terms are those of the first 16 of them.
+        """
+        outputs, labels = self._outputs(model, self.config.validation_images)
         with torch.random.fork_rng():
             torch.manual_seed(self.config.optimisation.seed)  # objectives that sample
-            found = self._objective.terms(joined, labels.to(device))
+            found = self._objective.terms(outputs, labels)
+            first = {name: output[:_AT_ONCE] for name, output in outputs.items()}
+            moved = term_figures(self._objective, first, labels[:_AT_ONCE])
         terms = {name: float(value) for name, value in found.items()}
-        spread = {f"std/{name}": float(feature_std(output)) for name, output in joined.items()}
-        self._draw(joined, picture)
-        verdict = collapse_verdict(min(spread.values()))
-        figures = {f"val_{name}": value for name, value in (terms | spread).items()}
-        return figures | {
-            "val_loss": sum(terms.values()),
-            "val_collapsed": float(verdict is not None),
+        spread = output_figures(outputs, labels, heads=self._objective.heads)
+        self._draw(outputs, picture)
+        left_out = float(self._validation.left_out.float().mean())
+        figures = {
+            **terms,
+            **spread,
+            **moved,
+            "left_out": left_out,
+            "loss": sum(terms.values()),
         }
+        figures["collapsed"] = float(collapse_verdict(figures) is not None)
+        return {f"val_{name}": value for name, value in figures.items()}
 
-    def _draw(self, outputs: dict[str, Tensor], picture: Path) -> None:
-        images, labels, _ = self._validation
+    def watch(self, model: nn.Module) -> dict[str, float]:
+        """Return what tells a collapse, from a few held-out crops."""
+        outputs, labels = self._outputs(model, _WATCHED)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.config.optimisation.seed)
+            moved = term_figures(self._objective, outputs, labels)
+        spread = output_figures(outputs, labels, heads=self._objective.heads)
+        return {**spread, **moved}
+
+    def _outputs(self, model: nn.Module, number: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the outputs for the first held-out crops and their labels, on the device.
+
+        ValueError, with the keys of the crops, for an output that is NaN or infinite.
+        """
+        device = next(model.parameters()).device
+        images = self._validation.images[:number]
+        pieces = [model(piece.to(device)) for piece in images.split(_AT_ONCE)]
+        outputs = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        for name, output in outputs.items():
+            broken = (~output.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
+            if broken:
+                seed = self.config.optimisation.seed
+                keys = ", ".join(self.held_out.key_at(row, seed=seed) for row in broken)
+                raise ValueError(
+                    f"validation: head {name} is NaN or infinite for {keys}; lower learning_rate"
+                )
+        return outputs, self._validation.labels[:number].to(device)
+
+    def _draw(self, outputs: Mapping[str, Tensor], picture: Path) -> None:
         rows = []
-        for index in range(min(6, len(images))):
+        for index in range(min(6, len(self._validation.images))):
             one = {name: output[index].float().cpu() for name, output in outputs.items()}
-            shown, truth = to_uint8(images[index]), labels[index].clamp(min=0).numpy()
-            rows.append(
-                [
-                    shown,
-                    pictures.paint_labels(shown, truth),
-                    *(pictures.feature_colors(output.numpy()) for output in one.values()),
-                    pictures.paint_labels(shown, self._regions(one, number=len(np.unique(truth)))),
-                ]
-            )
-        titles = ["input", "truth", *outputs, "partition"]
-        pictures.save_image(picture, pictures.contact_sheet(rows, titles=titles, side=128))
-
-    def _regions(
-        self, outputs: Mapping[str, Float[Tensor, "_ _ _"]], *, number: int
-    ) -> Int32[np.ndarray, "h w"]:
-        """Return what the model finds: as many regions as there are true ones, or its decoder's."""
-        if self._objective.is_colours:
-            return PARTITIONERS["merge_tree"](finest_level(outputs).numpy(), regions=number)
-        return choose(DECODERS, self._objective.decoder, kind="decoder")(outputs).labels
+            image = to_uint8(self._validation.images[index])
+            truth = self._validation.labels[index].numpy()
+            rows.append(picture_row(self._objective, one, image, truth))
+        sheet = pictures.contact_sheet(rows, titles=picture_titles(self._objective), side=128)
+        pictures.save_image(picture, sheet)
 
 
 def make_embedding_task(
@@ -168,12 +234,16 @@ def make_embedding_task(
     )
 
 
-def _marked(
-    labels: Int64[np.ndarray, "s s"], crop: Crop, *, is_complete: bool
-) -> Int64[np.ndarray, "s s"]:
-    """Return labels with UNLABELLED where nobody knows what a pixel is."""
-    unknown = (labels == 0) & (crop.ignore | (not is_complete))
-    return np.where(unknown, UNLABELLED, labels)
+def limited(labels: Int64[np.ndarray, "h w"], most: int) -> tuple[Int64[np.ndarray, "h w"], int]:
+    """Return labels with the smallest instances UNLABELLED, so that `most` stay, and their number.
+
+    Of equal instances the lower label stays.
+    """
+    ids, areas = np.unique(labels[labels > 0], return_counts=True)
+    if len(ids) <= most:
+        return labels, 0
+    dropped = ids[np.lexsort((ids, -areas))[most:]]
+    return np.where(np.isin(labels, dropped), UNLABELLED, labels), len(dropped)
 
 
 def _share(seed: int, position: int) -> float:
@@ -181,12 +251,11 @@ def _share(seed: int, position: int) -> float:
     return float(np.random.default_rng((seed, position, _TEACHER)).random())
 
 
-def _stack(
-    examples: Sequence[tuple[np.ndarray, np.ndarray]], positions: Sequence[int]
-) -> EmbeddingBatch:
-    images, labels = zip(*examples, strict=True)
+def _stack(examples: Sequence[_Example]) -> EmbeddingBatch:
+    images, labels, positions, left_out = zip(*examples, strict=True)
     return EmbeddingBatch(
         torch.from_numpy(np.stack(images)),
         torch.from_numpy(np.stack(labels)).long(),
         torch.tensor(positions),
+        torch.tensor(left_out),
     )

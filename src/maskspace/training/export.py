@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskspace import pictures, tracking
 from maskspace.models import save_model
-from maskspace.training.checkpoint import HISTORY, PICTURES, Progress
+from maskspace.training.checkpoint import HISTORY, PICTURES, VERDICTS, Progress
 from maskspace.training.loop import NamedTask, Row
 
 #: Columns of the history that are no losses, variances or scores.
@@ -34,9 +34,11 @@ def export_training(
 
 
 def copy_record(run: Path, out: Path) -> None:
-    """Copy the history of a run and the picture of each of its validations."""
+    """Copy the history of a run, its verdicts and the picture of each of its validations."""
     (out / PICTURES).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run / HISTORY, out / HISTORY)
+    if (run / VERDICTS).exists():
+        shutil.copyfile(run / VERDICTS, out / VERDICTS)
     for row in Progress(run).history():
         name = f"step-{int(row['step']):07d}.png"
         shutil.copyfile(run / PICTURES / name, out / PICTURES / name)
@@ -46,17 +48,32 @@ def draw_history(history: list[Row], path: Path) -> None:
     """Write the curves of every column against the step: training terms, validation, spread."""
     steps = [row["step"] for row in history]
     names = [name for name in history[0] if name not in PACE]
-    groups = {
-        "training": [n for n in names if n.startswith("train_")],
-        "validation": [n for n in names if n.startswith("val_") and "std" not in n],
-        "spread of the output": [n for n in names if "std" in n],
-    }
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_panel(name), []).append(name)
     panels = {
         title: [pictures.Line(label=n, x=steps, y=[row[n] for row in history]) for n in members]
         for title, members in groups.items()
         if members
     }
     pictures.plot_histories(path, panels, x_label="step", y_label="value")
+
+
+def _panel(name: str) -> str:
+    """Return the panel of a column: those whose values have a unit in common."""
+    for prefix, title in {
+        "train_": "training",
+        "val_std": "spread of the output",
+        "val_variance": "variance of channels",
+        "val_least_variance": "variance of channels",
+        "val_between_within": "variance between instances over within",
+        "val_mean_distance": "distance of instance means",
+        "val_gradient": "norm of a term's gradient at the outputs",
+        "val_active": "share of pixels that a term moves",
+    }.items():
+        if name.startswith(prefix):
+            return title
+    return "validation"
 
 
 def record_training(

@@ -13,13 +13,14 @@ from maskspace.training.config import Optimisation
 from maskspace.training.optimiser import make_optimiser, set_rate
 
 Terms = Callable[[nn.Module, object], dict[str, Tensor]]
+Counts = Callable[[object], dict[str, Tensor]]
 
 
 class Learner:
     """The state of a training on one worker; `terms(model, batch)` are the losses it minimises.
 
-    `wrap` makes the model average its gradients with other workers'; `averages` says whether this
-    one keeps the moving average.
+    `counts(batch)` are told beside them. `wrap` makes the model average its gradients with other
+    workers'; `averages` says whether this one keeps the moving average.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class Learner:
         *,
         wrap: Callable[[nn.Module], nn.Module],
         averages: bool,
+        counts: Counts | None = None,
     ) -> None:
         self.live, self._terms, self._recipe = model, terms, optimisation
+        self._counts = counts
         self.optimiser = make_optimiser(model, optimisation)
         has_average = averages and optimisation.ema > 0
         self.average = MovingAverage(model, optimisation.ema) if has_average else None
@@ -79,7 +82,9 @@ class Learner:
             shares = {name: value / self._recipe.accumulate for name, value in terms.items()}
             loss = torch.stack(list(shares.values())).sum()
             loss.backward()
-        return {name: value.detach() for name, value in (shares | {"loss": loss}).items()}
+        told = {name: value.detach() for name, value in (shares | {"loss": loss}).items()}
+        counted = self._counts(part) if self._counts else {}
+        return told | {name: value / self._recipe.accumulate for name, value in counted.items()}
 
 
 class BFloat16(nn.Module):

@@ -1,6 +1,6 @@
 """The training loop, alone or as one of several workers; it knows no dataset and no model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from maskspace.training.checkpoint import Progress
 from maskspace.training.config import Optimisation
 from maskspace.training.feed import Feed, share_of
 from maskspace.training.learner import Learner
-from maskspace.training.monitors import has_stopped
+from maskspace.training.monitors import WATCH_EVERY, has_stopped, no_keys
 from maskspace.training.record import Record, Row
 
 Batch = TypeVar("Batch")
@@ -63,6 +63,33 @@ class Task(Protocol[Batch]):
 
 
 @runtime_checkable
+class Watched(Protocol):
+    """A task whose model can be looked at between validations, for a collapse."""
+
+    def watch(self, model: nn.Module) -> Mapping[str, float]:
+        """Return the figures that `collapse_verdict` takes, cheaply."""
+        ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A task that knows the samples of a step."""
+
+    def keys(self, step: int) -> Sequence[str]:
+        """Return the keys of the samples of a step's batch."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol[Batch]):
+    """A task that counts something in its batches."""
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Return scalars that go into the history as `train_NAME`, and into no loss."""
+        ...
+
+
+@runtime_checkable
 class NamedTask(Task[Batch], Protocol[Batch]):
     """A task whose model can be written down, and so exported."""
 
@@ -100,7 +127,15 @@ def fit(
     feed = _feed(task, steps, optimisation, worker)
     record = None
     if worker.rank == 0:
-        record = Record(progress, rows, optimisation, feed=feed, report=report)
+        record = Record(
+            progress,
+            rows,
+            optimisation,
+            feed=feed,
+            report=report,
+            start=start,
+            keys=task.keys if isinstance(task, Keyed) else no_keys,
+        )
     for step in steps:
         torch.manual_seed(hash((optimisation.seed, step, worker.rank)) % 2**63)
         terms = learner.step(step, islice(feed, optimisation.accumulate))
@@ -111,7 +146,12 @@ def fit(
                 record.validate(learner, task.validate)
             if optimisation.early_stop and worker.agree(record is not None and record.is_over):
                 break
-        elif record is not None and record.is_due:
+            continue
+        if record is None:
+            continue
+        if (step + 1) % WATCH_EVERY == 0 and isinstance(task, Watched):
+            record.watch(learner, task.watch)
+        if record.is_due:
             record.save(learner)
     if record is not None:
         progress.restore_weights(learner.live)
@@ -125,6 +165,7 @@ def _learner(task: Task, optimisation: Optimisation, worker: Worker) -> Learner:
         optimisation,
         wrap=worker.wrap,
         averages=worker.rank == 0,
+        counts=task.counts if isinstance(task, Counted) else None,
     )
 
 

@@ -1,12 +1,19 @@
 """Does it still go well? Spread of the output, a verdict on collapse, terms, better figures."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from maskspace.training.config import EarlyStop
+
+#: Steps between two looks at the outputs: a collapse is named within a hundred steps.
+WATCH_EVERY = 50
+#: Where outputs count as constant, in units of the features; of chance, a variance ratio is about
+#: the number of instances over that of pixels; gradients and losses that are 0 but for rounding.
+STD_FLOOR, RATIO_FLOOR, GRADIENT_FLOOR, LOSS_FLOOR = 1e-3, 1e-2, 1e-7, 1e-4
 
 
 def feature_std(embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
@@ -17,17 +24,62 @@ def feature_std(embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
     return embedding.float().flatten(2).std(dim=2, correction=0).mean()
 
 
-def collapse_verdict(std: float, *, floor: float = 1e-3) -> str | None:
-    """Return why the features count as collapsed, or None.
+def collapse_verdict(figures: Mapping[str, float]) -> str | None:
+    """Return why the outputs that these figures describe count as collapsed, or None.
 
-    A constant output fulfils every pull term and is a stationary point of every push term, so no
+    Figures as in a row of the history, with or without `val_`: `std`, `std/HEAD`,
+    `between_within/HEAD`, `gradient`, `loss`. Collapsed are outputs that are constant (the
+    embedding at any level; of networks without one, all heads), instance means that coincide,
+    and a loss above 0 that moves nothing.
+
+    A constant output fulfils every pull term and is a stationary point of most push terms, so no
     loss value shows it by itself.
     """
-    if std >= floor:
+    known = {name.removeprefix("val_"): value for name, value in figures.items()}
+    return _constant(known) or _coincident(known) or _stationary(known)
+
+
+def _constant(known: Mapping[str, float]) -> str | None:
+    spread = {
+        name.partition("/")[2]: value
+        for name, value in known.items()
+        if name.partition("/")[0] == "std"
+    }
+    levels = {head: value for head, value in spread.items() if head.isdigit()}
+    if not spread:
+        return None
+    # beside an embedding, heads may begin constant; without one, all that is constant has collapsed
+    choice = min(levels, key=levels.__getitem__) if levels else max(spread, key=spread.__getitem__)
+    if spread[choice] >= STD_FLOOR:
+        return None
+    head = f" of head {choice}" if choice else ""
+    return (
+        f"collapsed: the features{head} vary by {spread[choice]:.1e} within an image "
+        f"(below {STD_FLOOR:.0e}), a constant output; raise the push, the learning rate, "
+        "or change the objective"
+    )
+
+
+def _coincident(known: Mapping[str, float]) -> str | None:
+    for name, ratio in known.items():
+        kind, _, level = name.partition("/")
+        has_two = known.get(f"mean_distance/{level}", 0.0) > 0
+        if kind == "between_within" and has_two and ratio < RATIO_FLOOR:
+            return (
+                f"collapsed: the means of the instances of head {level} coincide, their variance "
+                f"is {ratio:.1e} of that within instances (below {RATIO_FLOOR:.0e}), and a push "
+                "has no direction there; raise the push or the bandwidth, or change the objective"
+            )
+    return None
+
+
+def _stationary(known: Mapping[str, float]) -> str | None:
+    gradient, loss = known.get("gradient", math.inf), known.get("loss", 0.0)
+    if gradient >= GRADIENT_FLOOR or loss <= LOSS_FLOOR:
         return None
     return (
-        f"collapsed: the features vary by {std:.1e} within an image (below {floor:.0e}), "
-        "a constant output; raise the push, the learning rate, or change the objective"
+        f"collapsed: the loss is {loss:.2g} and its gradient at the outputs {gradient:.1e}, "
+        "a stationary point; raise the margins or the bandwidth"
     )
 
 
@@ -36,18 +88,30 @@ def mean_terms(rows: list[dict[str, Tensor]]) -> dict[str, float]:
     return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
 
 
-def refuse_broken(rows: list[dict[str, Tensor]], *, first: int) -> None:
+def no_keys(step: int) -> Sequence[str]:
+    """Return no keys: of a task whose samples have none."""
+    del step
+    return ()
+
+
+def refuse_broken(
+    rows: list[dict[str, Tensor]], *, first: int, keys: Callable[[int], Sequence[str]] = no_keys
+) -> None:
     """Raise ValueError with the first step and the terms that are NaN or infinite in these rows.
 
-    Rows follow each other from step `first`, counted from 1. Waits for the device.
+    Rows follow each other from step `first`, counted from 1; `keys` returns those of the samples
+    of a step, counted from 0, to be named too. Waits for the device.
     """
     names = list(rows[0])
     broken = ~torch.stack([torch.stack(list(row.values())) for row in rows]).isfinite().cpu()
     if broken.any():
         index = int(broken.any(dim=1).nonzero()[0])
         terms = ", ".join(name for name, bad in zip(names, broken[index], strict=True) if bad)
+        seen = ", ".join(keys(first + index - 1))
+        batch = f"; its samples were {seen}" if seen else ""
         raise ValueError(
-            f"training: {terms} became NaN or infinite at step {first + index}; lower learning_rate"
+            f"training: {terms} became NaN or infinite at step {first + index}{batch}; "
+            "lower learning_rate"
         )
 
 

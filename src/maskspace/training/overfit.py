@@ -48,7 +48,17 @@ class OverfitTask(EmbeddingTask):
             torch.from_numpy(np.stack([to_float(one.image) for one in shown])),
             torch.from_numpy(np.stack([_truth(one) for one in shown])),
             torch.tensor(rows),
+            torch.zeros(len(rows), dtype=torch.long),
         )
+
+    def keys(self, step: int) -> list[str]:
+        """Return the keys of the images that the pieces are of."""
+        del step
+        return [
+            f"{name}/{sample.key}"
+            for name, samples in self.train.datasets.items()
+            for sample in samples
+        ]
 
 
 def overfit(
@@ -102,6 +112,7 @@ def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder:
         crops=config.crops,
         teacher_share=0.0,
         min_proposal_score=0.0,
+        max_instances=max(config.crops.size**2, 1),
         jitter=None,
         optimisation=replace(config.optimisation, batch=len(samples)),
         validation_images=len(samples),

@@ -10,21 +10,26 @@ from maskspace.training.config import Optimisation
 from maskspace.training.loop import Row
 from maskspace.training.monitors import collapse_verdict
 
+#: Figures of validations that are for curves, not for a line.
+_UNTOLD = ("gradient", "active", "variance", "least_variance", "mean_distance")
+
 
 @contextmanager
 def followed(
     runs: Mapping[str, Path], optimisation: Optimisation, *, every_s: float = 2.0
 ) -> Iterator[None]:
-    """Print a line for each row that the histories in these folders gain, while inside."""
+    """Print a line for each row that the histories in these folders gain, and for each verdict."""
     stop = threading.Event()
-    told = dict.fromkeys(runs, 0)
+    told, warned = dict.fromkeys(runs, 0), dict.fromkeys(runs, 0)
 
     def tell() -> None:
         for name, folder in runs.items():
-            history = Progress(folder).history()
+            history, verdicts = Progress(folder).history(), Progress(folder).verdicts()
             for row in history[told[name] :]:
                 print(f"{name}: {line(row, optimisation)}", flush=True)  # noqa: T201
-            told[name] = len(history)
+            for one in verdicts[warned[name] :]:
+                print(f"{name}: step {one['step']}: {one['verdict']}", flush=True)  # noqa: T201
+            told[name], warned[name] = len(history), len(verdicts)
 
     def follow() -> None:
         while not stop.wait(every_s):
@@ -43,9 +48,12 @@ def followed(
 def line(row: Row, optimisation: Optimisation) -> str:
     """Return one line: step, pace, remaining time, the validation's figures, a collapse."""
     left = (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
-    shown = [f"{k[4:]} {v:.3f}" for k, v in row.items() if k.startswith("val_")]
-    spread = [value for key, value in row.items() if key.startswith("val_std")]
-    verdict = collapse_verdict(min(spread)) if spread else None
+    shown = [
+        f"{key[4:]} {value:.3f}"
+        for key, value in row.items()
+        if key.startswith("val_") and not key[4:].startswith(_UNTOLD)
+    ]
+    verdict = collapse_verdict(row)
     return ", ".join(
         [
             f"step {row['step']:.0f}/{optimisation.steps}",

@@ -1,7 +1,7 @@
 """What one worker writes down for all: rows of history, pictures, checkpoints, the best weights."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,8 +12,10 @@ from maskspace.training.config import Optimisation
 from maskspace.training.feed import Feed
 from maskspace.training.learner import Learner
 from maskspace.training.monitors import (
+    collapse_verdict,
     has_stopped,
     mean_terms,
+    no_keys,
     refuse_broken,
     validations_since_best,
 )
@@ -24,8 +26,9 @@ Row = dict[str, float]
 class Record:
     """The history of a training in a folder, from rows that it goes on after.
 
-    Nothing waits for the device but validations and checkpoints; there, a term of any step since
-    the last that was NaN or infinite raises ValueError.
+    Nothing waits for the device but validations, checkpoints and `watch`; there, a term of any step
+    since the last validation that was NaN or infinite raises ValueError, with the `keys` of the
+    step's samples. A collapse is told where it begins.
     """
 
     def __init__(
@@ -36,12 +39,15 @@ class Record:
         *,
         feed: Feed,
         report: Callable[[Row], None],
+        start: int = 0,
+        keys: Callable[[int], Sequence[str]] = no_keys,
     ) -> None:
         self._progress, self._rows, self._recipe = progress, list(rows), optimisation
-        self._feed, self._report = feed, report
+        self._feed, self._report, self._keys = feed, report, keys
+        self._verdict: str | None = None
         self._begin_window()
         self._saved = self._begun
-        progress.keep_history(rows)
+        progress.keep_history(rows, start=start)
         for row in rows:
             report(row)
 
@@ -78,6 +84,7 @@ class Record:
         row |= self._pace(trained)
         self._begin_window()
         self._rows.append(row)
+        self._judge(row)
         if self._recipe.early_stop:
             row["since_best"] = float(validations_since_best(self._rows, self._recipe.early_stop))
             if not row["since_best"]:
@@ -86,13 +93,26 @@ class Record:
         self.save(learner)
         self._report(row)
 
+    def watch(self, learner: Learner, figures: Callable[[nn.Module], Mapping[str, float]]) -> None:
+        """Look for a collapse, or a broken term, between validations."""
+        self._refuse_broken()
+        with torch.inference_mode():
+            self._judge(figures(learner.model.eval()))
+
+    def _judge(self, figures: Mapping[str, float]) -> None:
+        verdict = collapse_verdict(figures)
+        if verdict is not None and self._verdict is None:
+            self._progress.tell(self._done, verdict)
+        self._verdict = verdict
+
     def _begin_window(self) -> None:
         self._seen: list[dict[str, Tensor]] = []
         self._begun, self._waited = time.monotonic(), self._feed.waited
 
     def _refuse_broken(self) -> None:
         if self._seen:
-            refuse_broken(self._seen, first=self._done - len(self._seen) + 1)
+            first = self._done - len(self._seen) + 1
+            refuse_broken(self._seen, first=first, keys=self._keys)
 
     def _pace(self, trained: float) -> Row:
         """Return step and pace; images a second count validations, which are part of the time."""

@@ -1,0 +1,144 @@
+"""What a network's outputs say of its training: spread, instances apart, what each term moves.
+
+Figures are of one batch of outputs, need no network and change nothing. An embedding is judged
+without the positions that its head adds: they vary whatever the network does.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.objectives import Objective
+from maskspace.objectives.pixels import instances, labels_at, own_squared_distance
+from maskspace.training.monitors import feature_std
+from maskspace.types import Head
+
+Outputs = Mapping[str, Tensor]
+Labels = Int[Tensor, "b h w"]
+
+
+def output_figures(
+    outputs: Outputs, labels: Labels, *, heads: Mapping[str, Head]
+) -> dict[str, float]:
+    """Return figures of each head as `NAME/HEAD`, those that are the same in every image left out.
+
+    `std` is `feature_std`; `variance` and `least_variance` are the mean and the least over channels
+    of the variance over the pixels of an image, averaged over images. Of embeddings also
+    `between_within` and `mean_distance`, see `instance_spread`.
+    """
+    figures: dict[str, Tensor] = {}
+    for name, head in heads.items():
+        if head.constant:
+            continue
+        learnt = without_position(outputs[name].float(), head)
+        variance = learnt.flatten(2).var(dim=2, correction=0).mean(0)
+        figures[f"std/{name}"] = feature_std(learnt)
+        figures[f"variance/{name}"] = variance.mean()
+        figures[f"least_variance/{name}"] = variance.min()
+        if name.isdigit():
+            ratio, distance = instance_spread(learnt, labels_at(labels, head.stride))
+            figures[f"between_within/{name}"] = ratio
+            figures[f"mean_distance/{name}"] = distance
+    values = torch.stack([value.double() for value in figures.values()]).tolist()
+    return dict(zip(figures, values, strict=True))
+
+
+def without_position(output: Float[Tensor, "b c h w"], head: Head) -> Float[Tensor, "b d h w"]:
+    """Return what the network itself emits: an output less the positions of its cells."""
+    if head.position == "none":
+        return output
+    if head.position == "concat":
+        return output[:, : head.channels]
+    rows, columns = (
+        (torch.arange(length, device=output.device) + 0.5) * (head.stride / head.unit)
+        for length in output.shape[2:]
+    )
+    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # x y
+    return torch.cat([output[:, :2] - place, output[:, 2:]], dim=1)
+
+
+def instance_spread(
+    embedding: Float[Tensor, "b c h w"], labels: Labels
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the variance between instances over that within, and how far their means are apart.
+
+    Variances are sums over channels, means over the pixels of instances of all images that have
+    two instances or more, about each image's own mean; the distance is the mean over pairs of
+    instances of one image. 0 and 0 where no image has two.
+    """
+    found = instances(embedding, labels)
+    several = found.present.sum(1) > 1
+    if not bool(several.any()):
+        return embedding.new_zeros(()), embedding.new_zeros(())
+    counts = found.counts * several[:, None]
+    weights = counts[..., None] / counts.sum(1).clamp(min=1)[:, None, None]
+    centre = (weights * found.means).sum(1, keepdim=True)
+    between = (weights * (found.means - centre).square()).sum()
+    own = torch.where(found.labelled, own_squared_distance(found), 0.0).sum(1)
+    within = (own / found.counts.sum(1).clamp(min=1) * several).sum()
+    pairs = found.present[:, :, None] & found.present[:, None]
+    pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
+    apart = torch.cdist(found.means, found.means)[pairs].mean()
+    return between / within.clamp(min=1e-12), apart
+
+
+def term_figures(objective: Objective, outputs: Outputs, labels: Labels) -> dict[str, float]:
+    """Return `gradient_TERM`, `active_TERM`, and of the loss itself `gradient` and `loss`.
+
+    A gradient is with respect to the outputs: the norm over all values of all heads. That costs a
+    backward pass through the objective and none through the network; what a saturated activation
+    lets through of it is not asked. `active` is `active_share` of the term's gradient at the head
+    where it is largest. Leaves outputs and parameters as they were, also in inference mode.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        leaves = {name: x.detach().clone().float().requires_grad_() for name, x in outputs.items()}
+        truth = labels.clone()
+        terms = objective.terms(leaves, truth)
+        loss = torch.stack([value.double() for value in terms.values()]).sum()
+        figures = {"gradient": _norm(_gradients(loss, leaves)), "loss": loss}
+        for name, value in terms.items():
+            gradients = _gradients(value, leaves)
+            shares = [
+                active_share(gradient, labels_at(truth, objective.heads[head].stride))
+                for head, gradient in gradients.items()
+                if not objective.heads[head].constant
+            ]
+            figures[f"gradient_{name}"] = _norm(gradients)
+            figures[f"active_{name}"] = torch.stack(shares).max() if shares else loss * 0
+        values = torch.stack([value.detach().double().cpu() for value in figures.values()]).tolist()
+    return dict(zip(figures, values, strict=True))
+
+
+def _gradients(value: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the gradient at each output that the value depends on."""
+    if not value.requires_grad:
+        return {}
+    found = torch.autograd.grad(value, list(leaves.values()), retain_graph=True, allow_unused=True)
+    return {name: g for name, g in zip(leaves, found, strict=True) if g is not None}
+
+
+def _norm(gradients: Mapping[str, Tensor]) -> Float[Tensor, ""]:
+    if not gradients:
+        return torch.zeros(())
+    return torch.stack([g.double().square().sum().cpu() for g in gradients.values()]).sum().sqrt()
+
+
+def active_share(gradient: Float[Tensor, "b c h w"], labels: Labels) -> Float[Tensor, ""]:
+    """Return the share of the known pixels that a term moves, whatever the term is, 0 to 1.
+
+    Of each region (an instance, or the background) the effective number of pixels moved is
+    (sum |g|)^2 / sum |g|^2: m where m of them are moved alike. These add up over regions, as a
+    share of the pixels they have. An exact count of non-zero gradients would not tell: a mean
+    hands a little of each active pixel's gradient to all pixels of its instance.
+    """
+    known = (labels >= 0).flatten(1)
+    size = torch.where(known, gradient.double().square().sum(1).sqrt().flatten(1), 0.0)
+    regions = labels.flatten(1).clamp(min=-1) + 1
+    rows = torch.arange(len(labels), device=labels.device)[:, None] * (regions.max() + 1)
+    _, slot = torch.unique(regions + rows, return_inverse=True)
+    sums = size.new_zeros(slot.numel()).index_add(0, slot.flatten(), size.flatten())
+    squares = size.new_zeros(slot.numel()).index_add(0, slot.flatten(), size.square().flatten())
+    moved = torch.where(squares > 0, sums.square() / squares.clamp(min=1e-300), 0.0).sum()
+    return (moved / known.sum().clamp(min=1)).cpu()

@@ -1,0 +1,111 @@
+"""Pictures of a validation: what each head says of an image, what is found, what is wrong."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int32, UInt8
+from torch import Tensor
+
+from maskspace import pictures
+from maskspace.config import choose
+from maskspace.masks import enlarge
+from maskspace.objectives import Objective
+from maskspace.partition import DECODERS, PARTITIONERS
+from maskspace.partition.decoded import finest_level
+from maskspace.training.diagnosis import without_position
+from maskspace.types import Head
+
+#: Heads of one logit a cell, which are shown as probabilities.
+_LOGITS = ("foreground", "affinity")
+#: Heads of a logit a bin, which are shown as the number of the likeliest.
+_BINS = ("energy", "depth")
+
+
+def picture_row(
+    objective: Objective,
+    outputs: Mapping[str, Float[Tensor, "_ _ _"]],
+    image: UInt8[np.ndarray, "h w 3"],
+    truth: Int[np.ndarray, "h w"],
+) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """Return the pictures of one image, in the order of `picture_titles`.
+
+    Wrong are pixels whose region has its best IoU with another instance, or with the background.
+    """
+    known = truth.clip(min=0)
+    regions = _regions(objective, outputs, number=len(np.unique(known)))
+    regions = enlarge(regions, (truth.shape[0], truth.shape[1]))
+    return [
+        image,
+        pictures.paint_labels(image, known),
+        *(head_colors(name, outputs[name], head) for name, head in _shown(objective).items()),
+        pictures.paint_labels(image, regions),
+        pictures.paint_errors(image, wrong_pixels(regions, truth)),
+    ]
+
+
+def picture_titles(objective: Objective) -> list[str]:
+    """Return the title of each picture of a row."""
+    return ["input", "truth", *_shown(objective), "partition", "wrong"]
+
+
+def _shown(objective: Objective) -> dict[str, Head]:
+    return {name: head for name, head in objective.heads.items() if not head.constant}
+
+
+def head_colors(
+    name: str, output: Float[Tensor, "c h w"], head: Head
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a head's map in colour.
+
+    Colours are shown as they are, other embeddings by their principal components without the
+    positions of the cells; vectors by hue; bins and numbers, from their least to their largest,
+    from dark to light.
+    """
+    values = without_position(output.float()[None], head)[0].cpu().numpy()
+    if name.isdigit():
+        is_colour = head.activation == "sigmoid" or len(values) > 3
+        return pictures.feature_colors(values if is_colour else _unit_range(values))
+    if len(values) == 2 and name in ("direction", "offset"):
+        return pictures.direction_colors(values)
+    if name in _BINS and len(values) > 1:
+        return pictures.ramp_colors(values.argmax(0) / (len(values) - 1))
+    if name in _LOGITS:
+        return pictures.ramp_colors((1 / (1 + np.exp(-values.clip(-30, 30)))).mean(0))
+    mean = values.mean(0)
+    return pictures.ramp_colors(mean if head.activation == "sigmoid" else _unit_range(mean))
+
+
+def _unit_range(values: Float[np.ndarray, "*size"]) -> Float[np.ndarray, "*size"]:
+    """Return values moved and scaled to [0, 1], in one scale; all equal ones to 0."""
+    low = values.min()
+    return (values - low) / max(float(values.max() - low), 1e-12)
+
+
+def _regions(
+    objective: Objective, outputs: Mapping[str, Float[Tensor, "_ _ _"]], *, number: int
+) -> Int32[np.ndarray, "h w"]:
+    """Return what the model finds: as many regions as there are true ones, or its decoder's."""
+    if objective.is_colours:
+        return PARTITIONERS["merge_tree"](finest_level(outputs).numpy(), regions=number)
+    return choose(DECODERS, objective.decoder, kind="decoder")(outputs).labels
+
+
+def wrong_pixels(
+    regions: Int[np.ndarray, "h w"], truth: Int[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """Return the known pixels whose region has its best IoU with another label than their own.
+
+    The background, 0, is a label as any other; of equal IoUs the lowest label counts.
+    """
+    known = truth >= 0
+    ids, columns = np.unique(truth[known], return_inverse=True)
+    _, rows = np.unique(regions[known], return_inverse=True)
+    wrong = np.zeros(truth.shape, bool)
+    if not ids.size:
+        return wrong
+    shared = np.zeros((rows.max() + 1, len(ids)))
+    np.add.at(shared, (rows, columns), 1)
+    union = shared.sum(1, keepdims=True) + shared.sum(0, keepdims=True) - shared
+    best = (shared / union).argmax(1)
+    wrong[known] = best[rows] != columns
+    return wrong
