@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from maskspace.config import Choice
 from maskspace.objectives.balls import ball_terms
 from maskspace.objectives.instance_softmax import softmax_terms
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
@@ -72,7 +73,8 @@ def test_every_level_is_asked_the_same_in_proportion_to_its_weight(labels):
     def terms(embedding, labels):
         return {"spread": embedding.square().mean() * (labels >= 0).any()}
 
-    objective = colours(terms, level_weights=LEVEL_WEIGHTS, channels=3, decoder=None)
+    decoder = Choice(name="mean_shift", options={"bandwidth": 0.1, "seeds": 3})
+    objective = colours(terms, level_weights=LEVEL_WEIGHTS, channels=3, decoder=decoder)
     outputs = {h: torch.ones(2, d.channels, 1, 1) for h, d in objective.heads.items()}
     found = objective.terms(outputs, labels[:, :1, :1])
     # divided by the root of their number, features of 1 have a mean square of 1 over channels
@@ -80,3 +82,5 @@ def test_every_level_is_asked_the_same_in_proportion_to_its_weight(labels):
         share = LEVEL_WEIGHTS[level] / 7
         assert float(found[f"spread/{level}"]) == pytest.approx(share / channels)
     assert objective.is_colours
+    # 0.1 as a root mean square over 3 channels
+    assert objective.decoder.options == {"bandwidth": pytest.approx(0.03**0.5), "seeds": 3}

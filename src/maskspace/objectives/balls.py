@@ -32,7 +32,7 @@ def balls(
 ) -> Objective:
     """Return the objective; see `ball_terms`. Instances end at most `radius` around their means."""
     terms = partial(ball_terms, radius=radius, push_ratio=push_ratio, pull_weight=pull_weight)
-    decoder = Choice(name="mean_shift", options={"bandwidth": push_ratio * radius / 2})
+    decoder = Choice(name="mean_shift", options={"bandwidth": radius})
     return colours(terms, level_weights=level_weights, channels=channels, decoder=decoder)
 
 

@@ -55,7 +55,8 @@ def colours(
     Level s has `channels` * s^2 channels in [0, 1], as many values as every other. They reach the
     terms divided by the root of their number: every distance is a root mean square over channels,
     so that features are at most 1 apart and a margin means the same at every level. Each term
-    comes once a level, `pull/4`, times the level's share of the weights.
+    comes once a level, `pull/4`, times the level's share of the weights. The decoder reads the
+    finest level as it is: its `bandwidth`, given in the unit of the terms, is brought to that.
     """
     if not level_weights or any(w <= 0 for w in level_weights.values()):
         raise ValueError(f"level_weights are one or more, above 0; got {dict(level_weights)}")
@@ -71,8 +72,14 @@ def colours(
             ).items()
         }
 
+    finest = min(map(int, level_weights))
+    options = dict(decoder.options)
+    if "bandwidth" in options:
+        options["bandwidth"] *= (channels * finest**2) ** 0.5
     heads = {
         level: Head(channels=channels * int(level) ** 2, stride=int(level), activation="sigmoid")
         for level in level_weights
     }
-    return Objective(heads=heads, terms=weighted, decoder=decoder)
+    return Objective(
+        heads=heads, terms=weighted, decoder=Choice(name=decoder.name, options=options)
+    )

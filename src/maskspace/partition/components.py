@@ -26,14 +26,16 @@ def components(
     """Return the 4-connected components of the foreground that no break crosses.
 
     With a head `affinity` of two logits, of a break to the right and below, a break is a
-    probability above `threshold`; else it is a distance of neighbours' embeddings above it. The
-    score is the mean over pixels of how far below the threshold those two are, as a share of it; 0
-    for each that is broken.
+    probability above `threshold`; else it is a distance of neighbours' embeddings above it; a
+    foreground alone is broken nowhere. The score is the mean over pixels of how far below the
+    threshold those two are, as a share of it; 0 for each that is broken.
     """
     if threshold <= 0:
         raise ValueError(f"components: threshold is above 0; got {threshold}")
     if "affinity" in outputs:
         right, down = _break_probabilities(outputs["affinity"])
+    elif set(outputs) == {"foreground"}:
+        right, down = _distances(torch.zeros_like(outputs["foreground"]))
     else:
         right, down = _distances(embedding_of(outputs))
     size_hw = (right.shape[0], down.shape[1])

@@ -1,0 +1,71 @@
+"""Does the plain push-pull go constant, and does the monitor say so within 100 steps?
+
+    OMP_NUM_THREADS=1 python -m benchmarks.collapse [--seeds 5 --steps 200]
+
+The research notes saw it with the pull as strong as the push, and with the push a hundred times as
+strong. Trains the student of params.yaml on rectangles, by `plain` both ways and by `balls` beside
+them, on several seeds each; looks at the outputs every ten steps. Prints per seed: the least
+standard deviation of a level at the end, the step at which a verdict first holds (the start of the
+collapse), the step at which the training's own monitor names it, and the verdict. Goal: at most
+100 steps between the two.
+"""
+
+import argparse
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from maskspace.config import Choice, load_section
+from maskspace.data import READERS
+from maskspace.data.loader import Mixture
+from maskspace.training.config import DistillConfig
+from maskspace.training.embedding_task import EmbeddingTask
+from maskspace.training.loop import fit
+from maskspace.training.monitors import collapse_verdict
+
+WAYS = {
+    "plain": Choice(name="plain", options={}),
+    "plain, push x100": Choice(name="plain", options={"pull_weight": 0.01}),
+    "balls": Choice(name="balls", options={}),
+}
+EVERY = 10
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.collapse", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=200)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    recipe = load_section(DistillConfig, "distill")
+    images = READERS["rectangles"]("", seed=0, limit=400)
+    data = Mixture(datasets={"rectangles": images}, weights={"rectangles": 1.0})
+    print("objective         seed  least std  collapsed at  named at  verdict")
+    for name, objective in WAYS.items():
+        for seed in range(options.seeds):
+            optimisation = replace(recipe.optimisation.shortened(options.steps, EVERY), seed=seed)
+            config = replace(recipe, optimisation=optimisation, validation_images=16)
+            task = EmbeddingTask(config=config, objective=objective, train=data, held_out=data)
+            print(f"{name:17} {seed:4}  {collapse(task)}", flush=True)
+
+
+def collapse(task: EmbeddingTask) -> str:
+    """Train, and return what became of it as columns of the table."""
+    rows: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        fit(task, task.config.optimisation, Path(folder), report=rows.append)
+        told = sorted(Path(folder).glob("*.jsonl")) + sorted(Path(folder).glob("*.txt"))
+        named = [m for file in told for m in re.findall(r"\D(\d+)\D+collapsed", file.read_text())]
+    least = min(value for key, value in rows[-1].items() if key.startswith("val_std"))
+    begun = [int(row["step"]) for row in rows if collapse_verdict(row)]
+    verdict = collapse_verdict(rows[-1]) or "none"
+    first = begun[0] if begun else "-"
+    return f"{least:9.5f}  {first:>12}  {named[0] if named else '-':>8}  {verdict.split(',')[0]}"
+
+
+if __name__ == "__main__":
+    main()
