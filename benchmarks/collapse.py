@@ -1,17 +1,17 @@
-"""Does the plain push-pull go constant, and does the monitor say so within 100 steps?
+"""Whether the plain push-pull goes constant, and how soon the monitor says so.
 
     OMP_NUM_THREADS=1 python -m benchmarks.collapse [--seeds 5 --steps 200]
 
 The research notes saw it with the pull as strong as the push, and with the push a hundred times as
 strong. Trains the student of params.yaml on rectangles, by `plain` both ways and by `balls` beside
 them, on several seeds each; looks at the outputs every ten steps. Prints per seed: the least
-standard deviation of a level at the end, the step at which a verdict first holds (the start of the
-collapse), the step at which the training's own monitor names it, and the verdict. Goal: at most
+standard deviation of a level at the end, the step at which it first was below the floor (the start
+of the collapse), the step at which the training's monitor named a collapse, and how. Goal: at most
 100 steps between the two.
 """
 
 import argparse
-import re
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,11 @@ import torch
 from maskspace.config import Choice, load_section
 from maskspace.data import READERS
 from maskspace.data.loader import Mixture
+from maskspace.training.checkpoint import VERDICTS
 from maskspace.training.config import DistillConfig
 from maskspace.training.embedding_task import EmbeddingTask
 from maskspace.training.loop import fit
-from maskspace.training.monitors import collapse_verdict
+from maskspace.training.monitors import STD_FLOOR
 
 WAYS = {
     "plain": Choice(name="plain", options={}),
@@ -44,7 +45,7 @@ def main() -> None:
     recipe = load_section(DistillConfig, "distill")
     images = READERS["rectangles"]("", seed=0, limit=400)
     data = Mixture(datasets={"rectangles": images}, weights={"rectangles": 1.0})
-    print("objective         seed  least std  collapsed at  named at  verdict")
+    print("objective         seed  least std  constant at  named at  verdict")
     for name, objective in WAYS.items():
         for seed in range(options.seeds):
             optimisation = replace(recipe.optimisation.shortened(options.steps, EVERY), seed=seed)
@@ -58,13 +59,20 @@ def collapse(task: EmbeddingTask) -> str:
     rows: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         fit(task, task.config.optimisation, Path(folder), report=rows.append)
-        told = sorted(Path(folder).glob("*.jsonl")) + sorted(Path(folder).glob("*.txt"))
-        named = [m for file in told for m in re.findall(r"\D(\d+)\D+collapsed", file.read_text())]
-    least = min(value for key, value in rows[-1].items() if key.startswith("val_std"))
-    begun = [int(row["step"]) for row in rows if collapse_verdict(row)]
-    verdict = collapse_verdict(rows[-1]) or "none"
-    first = begun[0] if begun else "-"
-    return f"{least:9.5f}  {first:>12}  {named[0] if named else '-':>8}  {verdict.split(',')[0]}"
+        told = Path(folder) / VERDICTS
+        verdicts = (
+            [json.loads(line) for line in told.read_text().splitlines()] if told.is_file() else []
+        )
+    least = least_std(rows[-1])
+    begun = next((int(row["step"]) for row in rows if least_std(row) < STD_FLOOR), "-")
+    named = verdicts[0]["step"] if verdicts else "-"
+    verdict = verdicts[0]["verdict"].split(",")[0] if verdicts else "none"
+    return f"{least:9.5f}  {begun:>11}  {named:>8}  {verdict}"
+
+
+def least_std(row: dict[str, float]) -> float:
+    """Return the standard deviation of the flattest level."""
+    return min(value for key, value in row.items() if key.startswith("val_std"))
 
 
 if __name__ == "__main__":

@@ -89,16 +89,18 @@ class Embedding:
 class Head:
     """A map that a network emits: `channels` values in each cell of `stride` pixels a side.
 
-    `activation` is applied first: `unit` makes every vector one of length 1. Then `position` brings
-    in where a cell is, its centre's x and y in pixels over `unit`: `add` adds them to the first two
-    channels, `concat` appends them (as two channels more than `channels`). `bias` is the value of
-    each channel before the activation in a new network, whose weights then begin at 0 (None: as
-    convolutions begin). A `constant` head is learnt but the same in every image, of one cell.
+    `activation` is applied first: `unit` makes every vector one of length 1; `scale` multiplies
+    what it gives. Then `position` brings in where a cell is, its centre's x and y in pixels over
+    `unit`: `add` adds them to the first two channels, `concat` appends them (as two channels more
+    than `channels`). `bias` is the value of each channel before the activation in a new network,
+    whose weights then begin at 0 (None: as convolutions begin). A `constant` head is learnt but the
+    same in every image, of one cell.
     """
 
     channels: int
     stride: int = 1
     activation: Literal["none", "sigmoid", "tanh", "unit"] = "none"
+    scale: float = 1.0
     position: Literal["none", "add", "concat"] = "none"
     unit: float = 1.0
     bias: tuple[float, ...] | None = None

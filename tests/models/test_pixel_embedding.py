@@ -56,7 +56,7 @@ def test_heads_are_emitted_as_declared():
     declared = {
         "2": Head(channels=4, stride=2),
         "seed": Head(channels=1, activation="sigmoid", bias=(0.5,)),
-        "unit": Head(channels=5, stride=4, activation="unit"),
+        "unit": Head(channels=5, stride=4, activation="unit", scale=2.0),
         "query": Head(channels=6, constant=True),
     }
     model = build_pixel_embedding(width=16, registers=1, heads=heads(**declared)).eval()
@@ -70,7 +70,7 @@ def test_heads_are_emitted_as_declared():
         "query": (2, 6, 1, 1),
     }
     torch.testing.assert_close(outputs["seed"], torch.tensor(0.5).sigmoid().expand(2, 1, 33, 20))
-    torch.testing.assert_close(outputs["unit"].norm(dim=1), torch.ones(2, 9, 5))
+    torch.testing.assert_close(outputs["unit"].norm(dim=1), 2 * torch.ones(2, 9, 5))
     assert torch.equal(outputs["query"][0], outputs["query"][1])
 
 

@@ -2,24 +2,30 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from maskspace.objectives.instance_softmax import softmax_terms
+from maskspace.objectives.instance_softmax import instance_softmax, softmax_terms
 
 
-def test_value_equals_the_loop_over_pixels():
+@pytest.mark.parametrize("measure", ["distance", "cosine"])
+def test_value_equals_the_loop_over_pixels(measure):
     torch.manual_seed(0)
     embedding, labels = torch.rand(2, 3, 6, 7), torch.randint(0, 4, (2, 6, 7))
     expected = []
     for x, y in zip(embedding, labels, strict=True):
         present = sorted(set(y.flatten().tolist()) - {0})
+        x = F.normalize(x, dim=0) if measure == "cosine" else x
         means = torch.stack([x[:, y == k].mean(1) for k in present])
         costs = []
         for index, k in enumerate(present):
             pixels = x[:, y == k].T
-            logits = -((pixels[:, None] - means) ** 2).mean(-1) / (2 * 0.2**2)
+            if measure == "cosine":
+                logits = F.cosine_similarity(pixels[:, None], means, dim=-1) / 0.2**2
+            else:
+                logits = -((pixels[:, None] - means) ** 2).sum(-1) / (2 * 0.2**2)
             costs.append(-logits.log_softmax(-1)[:, index].mean())
         expected.append(torch.stack(costs).mean())
-    value = softmax_terms(embedding, labels, bandwidth=0.2)["separation"]
+    value = softmax_terms(embedding, labels, bandwidth=0.2, measure=measure)["separation"]
     torch.testing.assert_close(value, torch.stack(expected).mean(), atol=1e-5, rtol=1e-4)
 
 
@@ -34,3 +40,29 @@ def test_an_image_without_instances_takes_no_part():
     labels = torch.tensor([[[1, 1, 2, 2]], [[0, 0, 0, 0]]])
     both = softmax_terms(embedding, labels)["separation"]
     torch.testing.assert_close(both, softmax_terms(embedding[:1], labels[:1])["separation"])
+
+
+@pytest.mark.parametrize("measure", ["distance", "cosine"])
+def test_gradient_in_double_precision(measure):
+    torch.manual_seed(0)
+    embedding = torch.randn(2, 3, 4, 5, dtype=torch.double, requires_grad=True)
+    labels = torch.randint(-1, 4, (2, 4, 5))
+    assert torch.autograd.gradcheck(
+        lambda x: softmax_terms(x, labels, bandwidth=0.7, measure=measure)["separation"], embedding
+    )
+
+
+def test_by_cosine_lengths_do_not_matter():
+    torch.manual_seed(0)
+    embedding, labels = torch.randn(1, 3, 4, 5), torch.randint(0, 4, (1, 4, 5))
+    longer = embedding * (1 + torch.rand(1, 1, 4, 5))
+    torch.testing.assert_close(
+        softmax_terms(embedding, labels, measure="cosine"),
+        softmax_terms(longer, labels, measure="cosine"),
+    )
+
+
+def test_by_cosine_the_levels_are_unit_vectors_and_not_colours():
+    objective = instance_softmax(measure="cosine", level_weights={"2": 1.0})
+    assert objective.heads["2"].activation == "unit"
+    assert not objective.is_colours

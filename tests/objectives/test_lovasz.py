@@ -3,7 +3,12 @@ from itertools import permutations, product
 import pytest
 import torch
 
-from maskspace.objectives.lovasz import jaccard_extension, lovasz_hinge, lovasz_sigmoid
+from maskspace.objectives.lovasz import (
+    jaccard_extension,
+    lovasz_hinge,
+    lovasz_sigmoid,
+    lovasz_softmax,
+)
 
 
 def jaccard_loss(wrong, true):
@@ -103,3 +108,53 @@ def test_of_sure_probabilities_it_is_one_minus_iou():
     predicted[:, 1:3] = 1
     value = lovasz_sigmoid((predicted * 2 - 1) * 50, truth)
     assert value == pytest.approx(1 - 4 / 12)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "loss"),
+    [
+        ([2.0, -0.5, 0.3, -1.2, 0.1], [1, 1, 0, 0, 0], 1.0583333333),
+        ([1.5, 2.0, -1.0, -3.0], [1, 1, 0, 0], 0.0),
+        ([-2.0, 0.5, -0.25], [0, 0, 0], 1.5),
+        ([0.9, 0.2, -0.6, -0.9, 0.4, -1.0], [1, 1, 1, 0, 0, 0], 0.9916666667),
+    ],
+)
+def test_the_hinge_is_what_the_set_function_gives(logits, labels, loss):
+    """Values computed from the definition of the extension, without sorted cumulative sums."""
+    logits = torch.tensor(logits, dtype=torch.double).view(1, 1, -1)
+    truth = torch.tensor(labels, dtype=torch.double).view(1, 1, -1)
+    assert float(lovasz_hinge(logits, truth)) == pytest.approx(loss, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "classes"),
+    [
+        (
+            [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.3, 0.3, 0.4], [0.5, 0.25, 0.25]],
+            [0, 1, 1, 0],
+            [0.4, 0.55, 0.4],
+        ),
+        ([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], [0, 0, 1], [0.3666666667, 0.4]),
+    ],
+)
+def test_the_softmax_is_what_the_set_function_gives_for_each_class(probabilities, labels, classes):
+    found = lovasz_softmax(
+        torch.tensor(probabilities, dtype=torch.double).T[None, :, None],
+        torch.tensor(labels).view(1, 1, -1),
+    )
+    assert found[0].tolist() == pytest.approx(classes, abs=1e-9)
+
+
+def test_unknown_pixels_are_in_no_class_and_others_outside_of_all():
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(1, 2, 1, 6, generator=generator)
+    truth = torch.tensor([[[0, 1, 0, 5, -1, -1]]])
+    found = lovasz_softmax(probabilities, truth)
+    torch.testing.assert_close(found, lovasz_softmax(probabilities[..., :4], truth[..., :4]))
+    masks = torch.stack([(truth[0] == 0).float(), (truth[0] == 1).float()])
+    masks[:, truth[0] < 0] = -1
+    each = [
+        lovasz_sigmoid(p.logit()[None], m[None])
+        for p, m in zip(probabilities[0], masks, strict=True)
+    ]
+    torch.testing.assert_close(found[0], torch.stack(each))

@@ -22,7 +22,7 @@ def outputs_of(objective, generator, batch=2, dtype=torch.float32):
             "sigmoid": torch.sigmoid,
             "tanh": torch.tanh,
             "unit": lambda x: torch.nn.functional.normalize(x, dim=1),
-        }[head.activation](x)
+        }[head.activation](x) * head.scale
         if head.position != "none":
             rows, columns = (
                 (torch.arange(length, dtype=dtype) + 0.5) * head.stride / head.unit

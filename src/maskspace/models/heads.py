@@ -36,7 +36,8 @@ class Heads(nn.ModuleDict):
             else:
                 rows, columns = (-(-side // head.stride) for side in size_hw)
                 x = x[..., :rows, :columns]
-            outputs[name] = _placed(ACTIVATIONS[head.activation](self[name](x)), head)
+            x = ACTIVATIONS[head.activation](self[name](x))
+            outputs[name] = _placed(x if head.scale == 1 else x * head.scale, head)
         return outputs
 
 

@@ -6,7 +6,10 @@
 import inspect
 from collections.abc import Callable, Iterable
 
+from maskspace.objectives.anchor_mask import anchor_mask
 from maskspace.objectives.balls import balls
+from maskspace.objectives.class_instance import class_instance
+from maskspace.objectives.clustering_queries import clustering_queries
 from maskspace.objectives.cross_entropy import cross_entropy
 from maskspace.objectives.dice import dice
 from maskspace.objectives.discriminative import discriminative
@@ -17,11 +20,14 @@ from maskspace.objectives.hinge import hinge
 from maskspace.objectives.instance_softmax import instance_softmax
 from maskspace.objectives.level_line import level_line, levels_of
 from maskspace.objectives.lovasz import lovasz_hinge, lovasz_sigmoid
+from maskspace.objectives.lovasz_instances import lovasz_instances
 from maskspace.objectives.masks import MaskLoss
 from maskspace.objectives.metric_learning import metric_learning
 from maskspace.objectives.normalised_focal import normalised_focal
 from maskspace.objectives.objective import Objective
+from maskspace.objectives.offset_vectors import offset_vectors
 from maskspace.objectives.plain import plain
+from maskspace.objectives.position_sensitive import position_sensitive
 from maskspace.objectives.recurrent_grouping import recurrent_grouping
 from maskspace.objectives.semi_convolutional import semi_convolutional
 from maskspace.objectives.soft_iou import soft_iou
@@ -30,14 +36,20 @@ from maskspace.objectives.triplet import triplet
 __all__ = ["MASK_LOSSES", "OBJECTIVES", "MaskLoss", "Objective", "level_line", "levels_of"]
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "anchor_mask": anchor_mask,
     "balls": balls,
-    "foreground": foreground,
+    "class_instance": class_instance,
+    "clustering_queries": clustering_queries,
     "discriminative": discriminative,
+    "foreground": foreground,
     "frequency_centres": frequency_centres,
     "harmonic": harmonic,
     "instance_softmax": instance_softmax,
+    "lovasz_instances": lovasz_instances,
     "metric_learning": metric_learning,
+    "offset_vectors": offset_vectors,
     "plain": plain,
+    "position_sensitive": position_sensitive,
     "recurrent_grouping": recurrent_grouping,
     "semi_convolutional": semi_convolutional,
     "triplet": triplet,

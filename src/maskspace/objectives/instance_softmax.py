@@ -1,19 +1,25 @@
 """Classification by centre: each labelled pixel picks its own instance's mean among its image's.
 
 The separation term of UOIS-Net-3D (Xie et al. 2021, arXiv 2007.08073), with instance means in place
-of object centres, logits -|x_p - mu_k|^2 / (2 bandwidth^2), and every instance of equal weight.
+of object centres, logits -|x_p - mu_k|^2 / (2 bandwidth^2), and every instance of equal weight:
+classification by similarity (`embeddings` family of the research notes, 16 e). Of unit vectors that
+is the cosine to the direction of the mean, over a temperature of bandwidth^2.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.objectives.masks import at_least_float32
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
+    EPSILON,
     distance_factors,
     instances,
     mean_over_instances,
@@ -21,17 +27,27 @@ from maskspace.objectives.pixels import (
     own_squared_distance,
 )
 
+#: What likeness is: nearness in the feature space, or of directions.
+Measure = Literal["distance", "cosine"]
+
 
 def instance_softmax(
     *,
     bandwidth: float = 0.1,
+    measure: Measure = "distance",
     channels: int = 3,
     level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
 ) -> Objective:
-    """Return the objective; see `softmax_terms`."""
-    terms = partial(softmax_terms, bandwidth=bandwidth)
-    decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})
-    return colours(terms, level_weights=level_weights, channels=channels, decoder=decoder)
+    """Return the objective; see `softmax_terms`. By cosine the levels are unit vectors."""
+    terms = partial(softmax_terms, bandwidth=bandwidth, measure=measure)
+    kernel = {"distance": "gaussian", "cosine": "von_mises_fisher"}[measure]
+    return colours(
+        terms,
+        level_weights=level_weights,
+        channels=channels,
+        activation="sigmoid" if measure == "distance" else "unit",
+        decoder=Choice(name="mean_shift", options={"bandwidth": bandwidth, "kernel": kernel}),
+    )
 
 
 def softmax_terms(
@@ -39,13 +55,19 @@ def softmax_terms(
     labels: Int[Tensor, "b h w"],
     *,
     bandwidth: float = 0.1,
+    measure: Measure = "distance",
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the term `separation`: cross-entropy over the instances of the image.
+    """Return the term `separation`: cross-entropy over the instances of the image, in nats.
 
-    `bandwidth` is the standard deviation of each instance's Gaussian, in units of the features.
+    `bandwidth` is the standard deviation of each instance's Gaussian, in units of the features; by
+    cosine, whose logits are cos(x_p, mu_k) / bandwidth^2, in radians where it is small.
     A constant output gives log K and is a stationary point.
     """
+    if measure == "cosine":
+        embedding = unit(embedding, dim=1)
     found = instances(embedding, labels)
+    if measure == "cosine":
+        found = replace(found, means=unit(found.means, dim=2))
     if found.means.shape[1] == 0:
         return {"separation": embedding.sum() * 0.0}
     scale = -1 / (2 * bandwidth**2)
@@ -57,3 +79,9 @@ def softmax_terms(
     own = own_squared_distance(found) * scale
     cost = torch.where(found.labelled, total - own, 0.0)
     return {"separation": mean_over_present(mean_over_instances(cost, found), found)}
+
+
+def unit(vectors: Float[Tensor, "*shape"], *, dim: int) -> Float[Tensor, "*shape"]:
+    """Return vectors along a dimension at length 1; the gradient at 0 is finite."""
+    wide = at_least_float32(vectors)
+    return wide / (wide.square().sum(dim, keepdim=True) + EPSILON).sqrt()

@@ -1,16 +1,16 @@
 """Lovász losses: the convex closure of 1 - IoU, Berman et al. 2018 (arXiv 1705.08790).
 
 Per map, eqs. 8 and 9 on the errors of the Lovász hinge or of the probabilities (Lovász-Softmax of
-two classes, the foreground alone averaged).
+two classes, the foreground alone averaged); `lovasz_softmax` is that of many classes.
 The gradient of the extension is written out instead of being a difference of neighbouring IoUs,
 which in float32 would keep one digit or two of it on a megapixel.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from maskspace.objectives.masks import margins, mean_over_maps
+from maskspace.objectives.masks import at_least_float32, margins, mean_over_maps
 
 
 def lovasz_hinge(
@@ -37,6 +37,24 @@ def lovasz_sigmoid(
     """Return the mean over maps of the Lovász extension of 1 - IoU at |truth - p|; in [0, 1]."""
     errors = (-margins(logits, truth)).sigmoid()
     return mean_over_maps(jaccard_extension(errors, truth > 0.5, truth >= 0), weight)
+
+
+def lovasz_softmax(
+    probabilities: Float[Tensor, "b n h w"], truth: Int[Tensor, "b h w"]
+) -> Float[Tensor, "b n"]:
+    """Return for each class of each map the Lovász extension of 1 - IoU at |[truth = c] - p_c|.
+
+    The Lovász-Softmax is the mean over the classes, as a rule over those that a map has (eq. 12).
+    `truth` is the class of each pixel from 0, below 0 where it is unknown; pixels of classes that
+    have no channel are outside of all.
+    """
+    number = probabilities.shape[1]
+    classes = torch.arange(number, device=truth.device)[:, None, None]
+    true = (truth[:, None] == classes).flatten(0, 1)
+    known = (truth >= 0)[:, None].expand(-1, number, -1, -1).flatten(0, 1)
+    wide = at_least_float32(probabilities).flatten(0, 1)
+    errors = torch.where(true, 1 - wide, wide)
+    return jaccard_extension(errors, true, known).unflatten(0, (-1, number))
 
 
 def jaccard_extension(

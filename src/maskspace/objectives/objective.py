@@ -8,6 +8,7 @@ UNLABELLED where nobody knows, which no term asks anything of.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -49,6 +50,7 @@ def colours(
     level_weights: Mapping[str, float],
     channels: int,
     decoder: Choice,
+    activation: Literal["sigmoid", "unit"] = "sigmoid",
 ) -> Objective:
     """Return an objective of the colour family: the same terms at each of several strides.
 
@@ -57,6 +59,7 @@ def colours(
     so that features are at most 1 apart and a margin means the same at every level. Each term
     comes once a level, `pull/4`, times the level's share of the weights. The decoder reads the
     finest level as it is: its `bandwidth`, given in the unit of the terms, is brought to that.
+    Terms that look only at directions want `unit` vectors instead.
     """
     if not level_weights or any(w <= 0 for w in level_weights.values()):
         raise ValueError(f"level_weights are one or more, above 0; got {dict(level_weights)}")
@@ -77,7 +80,7 @@ def colours(
     if "bandwidth" in options:
         options["bandwidth"] *= (channels * finest**2) ** 0.5
     heads = {
-        level: Head(channels=channels * int(level) ** 2, stride=int(level), activation="sigmoid")
+        level: Head(channels=channels * int(level) ** 2, stride=int(level), activation=activation)
         for level in level_weights
     }
     return Objective(

@@ -9,6 +9,7 @@ from maskspace.partition.components import components
 from maskspace.partition.decoded import Decoded
 from maskspace.partition.mean_shift import mean_shift
 from maskspace.partition.merge_tree import build_tree
+from maskspace.partition.queries import queries
 from maskspace.partition.seeded_similarity import seeded_similarity
 from maskspace.partition.sequential_gaussian import sequential_gaussian
 from maskspace.partition.superpixels import superpixels
@@ -33,6 +34,7 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
 DECODERS: dict[str, Callable[..., Decoded]] = {
     "components": components,
     "mean_shift": mean_shift,
+    "queries": queries,
     "seeded_similarity": seeded_similarity,
     "sequential_gaussian": sequential_gaussian,
     "watershed_cut": watershed_cut,

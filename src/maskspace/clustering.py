@@ -1,0 +1,35 @@
+"""Clustering by queries, as the objective trains it and as the decoder repeats it."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def split_queries(query: Float[Tensor, "b d 1 1"], channels: int) -> Float[Tensor, "b k c"]:
+    """Return the constant head `query` as vectors, one after another, of so many channels.
+
+    ValueError if it is not a whole number of them.
+    """
+    if query.shape[1] % channels:
+        raise ValueError(
+            f"queries have the embedding's {channels} channels each; got {query.shape[1]} in all"
+        )
+    return query.flatten(1).unflatten(1, (-1, channels))
+
+
+def cluster_steps(
+    queries: Float[Tensor, "b k c"], features: Float[Tensor, "b p c"], *, steps: int
+) -> list[Float[Tensor, "b p k"]]:
+    """Return the logits of every expectation step: of each feature, one a cluster.
+
+    ClustSeg's recurrence (Liang et al. 2023, arXiv 2305.02187) without projections. E: logits are
+    features . centres, a feature belongs to the clusters by their softmax. M: each centre becomes
+    the mean of the features weighted by how much they belong to it, and of one more that is 0. The
+    paper's M-step is the sum, which grows with the image; of a plain mean, a cluster that nothing
+    belongs to would come to double another. The first centres are `queries`.
+    """
+    logits = [features @ queries.transpose(1, 2)]
+    for _ in range(steps - 1):
+        share = logits[-1].softmax(2)
+        centres = share.transpose(1, 2) @ features / (share.sum(1) + 1)[..., None]
+        logits.append(features @ centres.transpose(1, 2))
+    return logits

@@ -1,0 +1,91 @@
+"""Pixels to prototypes by cosine: CIAE, Gao et al. 2021 (arXiv 2009.13342), without its detector.
+
+The paper pulls a pixel's vector towards that of its detection, or of its kind of stuff, and pushes
+it from the others by a triplet-like loss of cosines, whose constants we do not know. Here the
+prototypes of an image are the mean directions of its instances and one of its background, the only
+stuff there is without classes, and pixels are classified among them; a triplet's hinge is optional.
+"""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskspace.config import Choice
+from maskspace.objectives.foreground import foreground_head, foreground_term
+from maskspace.objectives.instance_softmax import softmax_terms, unit
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pixels import instances, mean_over_instances, mean_over_present
+from maskspace.types import Head
+
+
+def class_instance(
+    *,
+    temperature: float = 0.1,
+    triplet: float = 0.0,
+    margin: float = 0.2,
+    channels: int = 8,
+    foreground: float = 1.0,
+) -> Objective:
+    """Return the objective: `class_instance_terms`, and `foreground` times that of the mask.
+
+    The mask tells at test time which of the groups are background.
+    """
+    similar = partial(class_instance_terms, temperature=temperature, triplet=triplet, margin=margin)
+
+    def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
+        found = similar(outputs["1"], labels)
+        if foreground:
+            found["foreground"] = foreground * foreground_term(outputs, labels)
+        return found
+
+    heads = {"1": Head(channels=channels, activation="unit")}
+    if foreground:
+        heads["foreground"] = foreground_head()
+    # exp(cos / temperature) is the kernel whose concentration is the softmax's
+    options = {"bandwidth": temperature**0.5, "kernel": "von_mises_fisher"}
+    return Objective(heads=heads, terms=terms, decoder=Choice(name="mean_shift", options=options))
+
+
+def class_instance_terms(
+    embedding: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    temperature: float = 0.1,
+    triplet: float = 0.0,
+    margin: float = 0.2,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the term `similarity`, and `triplet` where its weight is above 0.
+
+    similarity = mean_k mean_{p in k} -log softmax_k(cos(x_p, mu_k) / temperature), in nats, over
+    the instances and the background, where there is one; triplet = `triplet` times
+    mean_k mean_{p in k} [margin + max_{j != k} cos(x_p, mu_j) - cos(x_p, mu_k)]+. Images without an
+    instance take no part. A constant output is a stationary point of log K of K prototypes.
+    """
+    # as one more instance the background is a prototype, unless there is nothing to tell it from
+    some = (labels > 0).flatten(1).any(1)[:, None, None]
+    prototypes = torch.where(some, labels.clamp(min=-1) + 1, 0)
+    terms = {
+        "similarity": softmax_terms(
+            embedding, prototypes, bandwidth=temperature**0.5, measure="cosine"
+        )["separation"]
+    }
+    if triplet:
+        terms["triplet"] = triplet * _hinge(embedding, prototypes, margin=margin)
+    return terms
+
+
+def _hinge(
+    embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], *, margin: float
+) -> Float[Tensor, ""]:
+    """Return how far the own prototype falls short of the likest other by the margin."""
+    found = instances(unit(embedding, dim=1), labels)
+    if found.means.shape[1] < 2:
+        return embedding.sum() * 0.0
+    cosine = found.pixels @ unit(found.means, dim=2).transpose(1, 2)  # b p n
+    own = cosine.gather(2, found.slot[..., None])
+    others = cosine.masked_fill(~found.present[:, None], -torch.inf)
+    others = others.scatter(2, found.slot[..., None], -torch.inf).amax(2)
+    short = torch.where(others.isfinite(), margin + others - own[..., 0], 0.0).clamp(min=0)
+    return mean_over_present(mean_over_instances(short, found), found)

@@ -1,0 +1,139 @@
+"""Learnt places to look at: OVeNet, Alexandropoulos et al. 2023 (arXiv 2303.14516), classless.
+
+Each pixel points by an offset to where its instance is easier to tell, and says by a confidence F
+how much of its own answer to replace by what stands there. The paper fuses class scores; of
+instances there are none, so that the embedding is what is sampled and fused, and classification
+by instance means (`instance_softmax`) takes the place of the classes' cross-entropy. Weights are
+the paper's; its auxiliary head and its refinement of offsets are left out.
+"""
+
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from maskspace.config import Choice
+from maskspace.objectives.foreground import foreground_head, foreground_term
+from maskspace.objectives.instance_softmax import softmax_terms
+from maskspace.objectives.masks import at_least_float32
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.types import Head
+
+#: What the classification of each embedding weighs.
+OWN, SAMPLED, FUSED = 0.5, 0.5, 1.0
+#: Below this a probability costs no more: half precision may say exactly 0 or 1.
+LEAST = 1e-6
+
+
+def offset_vectors(
+    *,
+    bandwidth: float = 0.5,
+    reach: float = 0.2,
+    confidence: float = 1.0,
+    channels: int = 8,
+    foreground: float = 1.0,
+) -> Objective:
+    """Return the objective: `offset_terms`, and `foreground` times that of the mask.
+
+    `offset` is x and y in half sides of the map, at most `reach` each; `confidence` is F in [0, 1]
+    and weighs its term. The decoder reads the fused embedding because the outputs have both.
+    """
+    classify = partial(offset_terms, bandwidth=bandwidth, confidence_weight=confidence)
+
+    def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
+        found = classify(outputs["1"], outputs["offset"], outputs["confidence"], labels)
+        if foreground:
+            found["foreground"] = foreground * foreground_term(outputs, labels)
+        return found
+
+    heads = {
+        "1": Head(channels=channels),
+        "offset": Head(channels=2, activation="tanh", scale=reach),
+        "confidence": Head(channels=1, activation="sigmoid"),
+    }
+    if foreground:
+        heads["foreground"] = foreground_head()
+    decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})
+    return Objective(heads=heads, terms=terms, decoder=decoder)
+
+
+def offset_terms(
+    embedding: Float[Tensor, "b c h w"],
+    offset: Float[Tensor, "b 2 h w"],
+    confidence: Float[Tensor, "b 1 h w"],
+    labels: Int[Tensor, "b h w"],
+    *,
+    bandwidth: float = 0.5,
+    confidence_weight: float = 1.0,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the terms `own`, `sampled`, `fused` and `confidence`, weighted.
+
+    With x_s(p) = x(p + o(p)), bilinear, and x_f = (1 - F) x + F x_s, the first three are 0.5, 0.5
+    and 1 times `softmax_terms` of x, x_s and x_f. `confidence` is the cross-entropy of F with
+    whether the pixel nearest to p + o has p's label, over pixels where both are known (background
+    is a label like another); a mean over pixels, then over images with an instance, where the
+    paper's code sums the batch. It has no gradient for the offset.
+    A constant embedding is a stationary point of the first three.
+    """
+    wide, offset, confidence = (at_least_float32(x) for x in (embedding, offset, confidence))
+    place = _sites(offset)
+    there = F.grid_sample(wide, place, padding_mode="border", align_corners=False)
+    terms = {
+        name: weight * _classified(x, labels, bandwidth)
+        for name, weight, x in (
+            ("own", OWN, wide),
+            ("sampled", SAMPLED, there),
+            ("fused", FUSED, torch.lerp(wide, there, confidence)),
+        )
+    }
+    seen = _nearest(labels, place)
+    known = (labels >= 0) & (seen >= 0) & (labels > 0).flatten(1).any(1)[:, None, None]
+    cost = _surprise(confidence[:, 0], seen == labels, known)
+    return terms | {"confidence": confidence_weight * cost}
+
+
+def _sites(offset: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b h w 2"]:
+    """Return where offsets point: x and y, of which the map's corners are -1 and 1."""
+    rows, columns = (
+        (2 * torch.arange(side, device=offset.device, dtype=offset.dtype) + 1) / side - 1
+        for side in offset.shape[2:]
+    )
+    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
+    return (place + offset).permute(0, 2, 3, 1)
+
+
+def _nearest(labels: Int[Tensor, "b h w"], place: Float[Tensor, "b h w 2"]) -> Int[Tensor, "b h w"]:
+    """Return the label of the pixel nearest to each place, at the edge beyond it."""
+    height, width = labels.shape[1:]
+    column, row = (
+        ((place[..., axis].detach() + 1) * side / 2 - 0.5).round().long().clamp(0, side - 1)
+        for axis, side in enumerate((width, height))
+    )
+    return labels.flatten(1).gather(1, (row * width + column).flatten(1)).view_as(labels)
+
+
+def _classified(
+    embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], bandwidth: float
+) -> Float[Tensor, ""]:
+    """Return the softmax term, whose pixel-by-instance table is made again for the gradient.
+
+    Three of them together would not fit into 2 GB for a hundred instances of a megapixel.
+    """
+
+    def term(x: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+        return softmax_terms(x, labels, bandwidth=bandwidth)["separation"]
+
+    return checkpoint(term, embedding, use_reentrant=False, preserve_rng_state=False)
+
+
+def _surprise(
+    probability: Float[Tensor, "b h w"], truth: Bool[Tensor, "b h w"], known: Bool[Tensor, "b h w"]
+) -> Float[Tensor, ""]:
+    """Return the cross-entropy: mean over known pixels, then over images that have some."""
+    right = torch.where(truth, probability, 1 - probability).clamp(min=LEAST)
+    number = known.sum((1, 2))
+    per_image = -torch.where(known, right.log(), 0.0).sum((1, 2)) / number.clamp(min=1)
+    return per_image.sum() / (number > 0).sum().clamp(min=1)

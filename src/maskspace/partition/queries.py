@@ -1,0 +1,38 @@
+"""Queries as clusters: every pixel to the cluster that holds most of it, after the recurrences.
+
+ClustSeg's reading (Liang et al. 2023, arXiv 2305.02187) of the queries that its objective trains.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float32
+from torch import Tensor
+
+from maskspace.clustering import cluster_steps, split_queries
+from maskspace.partition.decoded import Decoded, finest_level, foreground_of, need
+
+
+def queries(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]], *, steps: int = 3, min_area: int = 4
+) -> Decoded:
+    """Return an instance for each query, but the last, that is the likeliest of enough pixels.
+
+    The last query is the background's. `steps` counts expectation steps and `min_area` cells of the
+    embedding. The score of an instance is the mean of its cells' shares, in [0, 1].
+    """
+    embedding = finest_level(outputs)
+    channels, height, width = embedding.shape
+    centres = split_queries(need(outputs, "query", decoder="queries")[None], channels)
+    features = embedding.flatten(1).T[None]
+    share, query = cluster_steps(centres, features, steps=steps)[-1][0].softmax(1).max(1)
+    inside = foreground_of(outputs, (height, width)).flatten() & (query < centres.shape[1] - 1)
+    index = (query + 1).where(inside, query.new_zeros(())).cpu().numpy()
+    areas = np.bincount(index, minlength=centres.shape[1])
+    kept = np.flatnonzero(areas >= max(min_area, 1))
+    kept = kept[kept > 0]
+    renumbered = np.zeros(len(areas), np.int32)
+    renumbered[kept] = np.arange(1, len(kept) + 1)
+    sums = np.bincount(index, weights=share.cpu().numpy(), minlength=len(areas))
+    scores = (sums[kept] / areas[kept]).astype(np.float32)
+    return Decoded(renumbered[index].reshape(height, width), scores)

@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pytest
+
+from maskspace.data import READERS
+from maskspace.evaluation.standings import (
+    Contestant,
+    measure_standings,
+    trained,
+    untrained,
+    whole_image,
+)
+from maskspace.evaluation.standings_page import draw_standings, ranked, write_standings
+from maskspace.masks import decode
+from maskspace.models import MODELS, save_model
+from maskspace.segmenter import load
+from maskspace.types import Proposals
+
+OPTIONS = {"backbone": "b0", "width": 8, "registers": 1}
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return list(READERS["rectangles"]("", seed=0, limit=3))
+
+
+@pytest.fixture
+def knowing(samples):
+    """A contestant that knows the true masks by the image's mean."""
+    known = {}
+    from maskspace.types import read_rgb
+
+    for sample in samples:
+        masks = decode([a.counts for a in sample.annotations], sample.size_hw)
+        known[float(read_rgb(sample.image).mean())] = masks
+
+    def propose(image, limit):
+        masks = known[float(image.mean())][:limit]
+        return Proposals(masks, np.ones(len(masks), np.float32))
+
+    return Contestant(
+        dataset="rectangles", name="knowing", seed=0, propose=propose, model=None, cost={}
+    )
+
+
+def test_who_knows_comes_first_and_a_constant_last(samples, knowing):
+    contestants = [*untrained("rectangles", {}), knowing]
+    found = measure_standings(contestants, {"rectangles": samples}, min_area=1, proposals=100)
+    order = [group[0].name for group in ranked(found)["rectangles"]]
+    assert order[0] == "knowing"
+    assert order[-1] == "constant output"
+    assert found[-1].score.mean_best_iou == 1
+    assert found[-1].oracle is None
+
+
+def test_what_was_measured_is_kept(samples, tmp_path):
+    asked = []
+
+    def propose(image, limit):
+        asked.append(1)
+        return whole_image(image, limit=limit)
+
+    one = Contestant(dataset="rectangles", name="x", seed=1, propose=propose, model=None, cost={})
+    data = {"rectangles": samples}
+    first = measure_standings([one], data, min_area=1, proposals=9, work=tmp_path)
+    again = measure_standings([one], data, min_area=1, proposals=9, work=tmp_path)
+    assert again == first
+    assert len(asked) == len(samples)
+
+
+def test_trained_models_are_found_by_seed_with_an_oracle_of_their_own(samples, tmp_path):
+    folder = tmp_path / "rectangles"
+    for seed in (0, 3):
+        place = folder / f"balls-seed{seed}"
+        save_model(
+            MODELS["pixel_embedding"](**OPTIONS),
+            place,
+            name="pixel_embedding",
+            options=OPTIONS,
+            provenance={},
+        )
+        (place / "cost.json").write_text(json.dumps({"milliseconds_a_step": 3.0, "peak_bytes": 9}))
+    found = trained(folder, seeds=[3], load=load)
+    assert [(c.name, c.seed) for c in found] == [("balls", 3)]
+    (standing,) = measure_standings(found, {"rectangles": samples[:2]}, min_area=1, proposals=20)
+    assert standing.oracle is not None and 0 < standing.oracle <= 1
+    out = tmp_path / "out"
+    write_standings([standing], out, about={"balls": "words"}, heading="# x")
+    page = (out / "objectives.md").read_text()
+    assert "| balls |" in page and "### balls" in page
+    draw_standings(found, samples[:1], out / "rectangles.png", limit=5)
+    assert (out / "rectangles.png").stat().st_size > 0
