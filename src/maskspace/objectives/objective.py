@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.objectives.masks import at_least_float32
 from maskspace.objectives.pixels import labels_at
 from maskspace.types import Head
 
@@ -70,14 +71,14 @@ def colours(
             f"{name}/{level}": weight / total * value
             for level, weight in level_weights.items()
             for name, value in terms(
-                outputs[level].float() * outputs[level].shape[1] ** -0.5,
+                at_least_float32(outputs[level]) * outputs[level].shape[1] ** -0.5,
                 labels_at(labels, int(level)),
             ).items()
         }
 
     finest = min(map(int, level_weights))
     options = dict(decoder.options)
-    if "bandwidth" in options:
+    if "bandwidth" in options and activation == "sigmoid":
         options["bandwidth"] *= (channels * finest**2) ** 0.5
     heads = {
         level: Head(channels=channels * int(level) ** 2, stride=int(level), activation=activation)
