@@ -3,11 +3,19 @@
 import pytest
 import torch
 
+from maskspace.config import Choice
 from maskspace.objectives.balls import ball_terms
 from maskspace.objectives.instance_softmax import softmax_terms
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
+from maskspace.objectives.plain import plain_terms
+from maskspace.objectives.triplet import prototype_terms
 
-TERMS = {"balls": ball_terms, "instance_softmax": softmax_terms}
+TERMS = {
+    "balls": ball_terms,
+    "instance_softmax": softmax_terms,
+    "plain": plain_terms,
+    "triplet": prototype_terms,
+}
 
 
 def total(name, embedding, labels, **options):
@@ -72,7 +80,8 @@ def test_every_level_is_asked_the_same_in_proportion_to_its_weight(labels):
     def terms(embedding, labels):
         return {"spread": embedding.square().mean() * (labels >= 0).any()}
 
-    objective = colours(terms, level_weights=LEVEL_WEIGHTS, channels=3, decoder=None)
+    decoder = Choice(name="mean_shift", options={})
+    objective = colours(terms, level_weights=LEVEL_WEIGHTS, channels=3, decoder=decoder)
     outputs = {h: torch.ones(2, d.channels, 1, 1) for h, d in objective.heads.items()}
     found = objective.terms(outputs, labels[:, :1, :1])
     # divided by the root of their number, features of 1 have a mean square of 1 over channels

@@ -16,7 +16,7 @@ def test_value_equals_the_loop_over_pixels():
         costs = []
         for index, k in enumerate(present):
             pixels = x[:, y == k].T
-            logits = -((pixels[:, None] - means) ** 2).mean(-1) / (2 * 0.2**2)
+            logits = -((pixels[:, None] - means) ** 2).sum(-1) / (2 * 0.2**2)
             costs.append(-logits.log_softmax(-1)[:, index].mean())
         expected.append(torch.stack(costs).mean())
     value = softmax_terms(embedding, labels, bandwidth=0.2)["separation"]
