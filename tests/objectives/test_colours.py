@@ -7,8 +7,15 @@ from maskspace.config import Choice
 from maskspace.objectives.balls import ball_terms
 from maskspace.objectives.instance_softmax import softmax_terms
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
+from maskspace.objectives.plain import plain_terms
+from maskspace.objectives.triplet import prototype_terms
 
-TERMS = {"balls": ball_terms, "instance_softmax": softmax_terms}
+TERMS = {
+    "balls": ball_terms,
+    "instance_softmax": softmax_terms,
+    "plain": plain_terms,
+    "triplet": prototype_terms,
+}
 
 
 def total(name, embedding, labels, **options):

@@ -141,6 +141,7 @@ def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, generator, l
     found = []
     for device in ("cpu", "cuda"):
         moved = {h: x.detach().to(device).requires_grad_() for h, x in outputs.items()}
+        torch.manual_seed(0)
         terms = objective.terms(moved, labels.to(device))
         torch.stack(list(terms.values())).sum().backward()
         found.append([x.grad.cpu() for x in moved.values()])

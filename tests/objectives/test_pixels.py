@@ -3,6 +3,7 @@ import torch
 
 from maskspace.objectives.pixels import (
     UNLABELLED,
+    belongs,
     dense_slots,
     instances,
     labels_at,
@@ -31,6 +32,14 @@ def test_distances_are_those_of_the_broadcast():
     torch.testing.assert_close(squared_distances(found), expected, atol=1e-6, rtol=1e-4)
     own = torch.gather(expected, 2, found.slot[..., None])[..., 0].sqrt()
     torch.testing.assert_close(own_distance(found), own, atol=1e-5, rtol=1e-4)
+
+
+def test_every_labelled_pixel_belongs_to_its_own_instance_alone():
+    labels = torch.randint(-1, 4, (2, 5, 6), generator=torch.Generator().manual_seed(0))
+    found = belongs(instances(torch.zeros(2, 1, 5, 6), labels))
+    for image in range(2):
+        for column, label in enumerate((1, 2, 3)):
+            assert torch.equal(found[image, :, column], labels[image].flatten() == label)
 
 
 def test_means_over_instances_equal_the_loop():

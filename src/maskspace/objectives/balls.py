@@ -14,6 +14,7 @@ from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
     EPSILON,
+    belongs,
     instances,
     mean_over_instances,
     mean_over_present,
@@ -57,10 +58,10 @@ def ball_terms(
     pull = mean_over_instances((near - radius).clamp(min=0), found)
     reach = push_ratio * radius
     distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
-    # the sum over the others is the sum over all less the instance's own
-    own = mean_over_instances((reach - near).clamp(min=0), found) * found.counts
-    others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = ((reach - distance).clamp(min=0).sum(1) - own).clamp(min=0) / others
+    # own pixels are left out before the sum: taken off it, of an instance that is nearly all of the
+    # image, they would leave the rounding of two large numbers
+    inside = (reach - distance).clamp(min=0).masked_fill(belongs(found), 0.0)
+    push = inside.sum(1) / (found.pixels.shape[1] - found.counts).clamp(min=1)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": mean_over_present(push, found),

@@ -96,6 +96,12 @@ def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
     return torch.where(labels != 0, slot, 0), int(per_image.max()) if batch else 0
 
 
+def belongs(found: Instances) -> Bool[Tensor, "b p n"]:
+    """Return whether each pixel is of each instance."""
+    column = torch.arange(found.means.shape[1], device=found.slot.device)
+    return (found.slot[..., None] == column) & found.labelled[..., None]
+
+
 def own_distance(found: Instances) -> Float[Tensor, "b p"]:
     """Return the distance of every pixel to the mean of its own instance."""
     return (own_squared_distance(found) + EPSILON).sqrt()

@@ -21,6 +21,7 @@ from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
     EPSILON,
+    belongs,
     instances,
     mean_over_instances,
     mean_over_present,
@@ -63,9 +64,8 @@ def plain_terms(
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     pull = mean_over_instances(own_distance(found), found)
     distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
-    # the sum over the others is the sum over all less the instance's own
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = (distance.sum(1) - pull * found.counts).clamp(min=0) / others
+    push = distance.masked_fill(belongs(found), 0.0).sum(1) / others
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": -mean_over_present(push, found),

@@ -2,7 +2,7 @@
 
 Uniform numbers are drawn on the CPU, from torch's global generator, so that a seed samples the same
 pixels on every device. Samples are spread: the j-th of s lies in the j-th s-th of the pixels, in
-the order of rows, so that all differ wherever there are enough.
+the order of rows, so that only neighbours in it can coincide, and of s pixels or 2 s none do.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Samples:
 def sample_instances(
     embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], *, number: int
 ) -> Samples:
-    """Return pixels of every instance, drawn uniformly; of one smaller than `number`, some twice.
+    """Return pixels of every instance, drawn uniformly; of few, some come twice.
 
     Instances come in the order of their labels, as in `instances`.
     """

@@ -4,9 +4,10 @@ A pixel's position is added to the first two channels of what the network emits 
 copies differ; all pixels of an instance are pulled to one point. The paper pulls only, with a plain
 norm: its network knows no position, cannot undo what is added, and hence cannot collapse. Ours
 knows it from its padding and its global context, for which a constant, of cost 0, is within reach.
-So means are pushed apart by default, as in `discriminative`. The paper's other term, which trains
-the decoder of a detector, is the steered kernel exp(-|x_u - x_v| / s) from a seed as a mask;
-the exact place of s is ours, and s is learnt, as the exponential of the head `scale`.
+So means are pushed apart by default, as in `discriminative`, and the pull is a mean over instances
+where the paper has a sum, which would outweigh the push in an image of a dozen or more. The paper's
+other term, which trains the decoder of a detector, is the steered kernel exp(-|x_u - x_v| / s) from
+a seed as a mask; the exact place of s is ours, and s is learnt: the exponential of head `scale`.
 """
 
 import torch
@@ -20,6 +21,7 @@ from maskspace.objectives.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     EPSILON,
+    belongs,
     instances,
     mean_over_instances,
     mean_over_present,
@@ -72,7 +74,7 @@ def centre_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms `pull` and `push`, means over images.
 
-    pull = sum_k (1/n_k) sum_{p in k} |x_p - mu_k|, over instances a sum as in the paper;
+    pull = mean_k (1/n_k) sum_{p in k} |x_p - mu_k|;
     push = mean_{a != b} [2 push_margin - |mu_a - mu_b|]+^2.
     A constant output costs 0 in pull and (2 push_margin)^2 in push, and is a stationary point.
     """
@@ -80,9 +82,10 @@ def centre_terms(
     if found.means.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     some = found.present.any(1).to(found.means.dtype)
-    pull = mean_over_instances(own_distance(found), found).sum(1)
-    push = push_of_means(found, 2 * push_margin)
-    return {"pull": mean_over_maps(pull, some), "push": mean_over_maps(push, some)}
+    return {
+        "pull": mean_over_present(mean_over_instances(own_distance(found), found), found),
+        "push": mean_over_maps(push_of_means(found, 2 * push_margin), some),
+    }
 
 
 def kernel_term(
@@ -102,10 +105,8 @@ def kernel_term(
     found = instances(embedding, labels)
     far = _distances(found.pixels, drawn.features[:, :, 0])  # b p n
     far = far * (-at_least_float32(log_scale)[:, 0]).exp()
-    column = torch.arange(far.shape[2], device=far.device)
-    own = (found.slot[..., None] == column) & found.labelled[..., None]
     # -log K is the distance over s; 1 - K = -expm1(-that)
-    cost = torch.where(own, far, -torch.log(-torch.expm1(-far.clamp(min=CLOSEST))))
+    cost = torch.where(belongs(found), far, -torch.log(-torch.expm1(-far.clamp(min=CLOSEST))))
     known = (labels >= 0).flatten(1)[..., None]
     each = torch.where(known, cost, 0.0).sum(1) / known.sum(1).clamp(min=1)
     return mean_over_present(each, found)

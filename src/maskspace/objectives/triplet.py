@@ -18,6 +18,7 @@ from maskspace.objectives.masks import mean_over_maps
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
     EPSILON,
+    belongs,
     instances,
     mean_over_instances,
     mean_over_present,
@@ -61,8 +62,7 @@ def prototype_terms(
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
         return {"triplet": embedding.sum() * 0.0}
-    column = torch.arange(found.means.shape[1], device=labels.device)
-    foreign = (column != found.slot[..., None]) & found.present[:, None]  # b p n
+    foreign = ~belongs(found) & found.present[:, None]  # b p n
     nearest = torch.where(foreign, squared_distances(found), _FAR).min(2).values
     cost = (own_distance(found) - nearest.clamp(min=EPSILON).sqrt() + margin).clamp(min=0)
     return {"triplet": mean_over_present(mean_over_instances(cost, found), found)}
@@ -77,16 +77,15 @@ def pixel_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `triplet`: the mean of [|x_p - x_q| - |x_p - x_r| + m]+ over drawn triplets.
 
-    As many triplets an instance as samples: p each of its samples, q the next of them, r one of a
-    random other instance of the image; with one instance an image costs 0. A constant output costs
-    the margin and is a stationary point.
+    As many triplets an instance as samples: p each of its samples, q a random other of them, r one
+    of a random other instance of the image; with one instance an image costs 0. A constant output
+    costs the margin and is a stationary point.
     """
     drawn = sample_instances(embedding, labels, number=samples)
     if drawn.features.shape[1] == 0:
         return {"triplet": embedding.sum() * 0.0}
-    anchor = drawn.features
-    near = _distance(anchor, anchor.roll(1, dims=2))
-    far = _distance(anchor, _foreign(drawn))
+    same, foreign = _partners(drawn)
+    near, far = _distance(drawn.features, same), _distance(drawn.features, foreign)
     number = drawn.present.sum(1)
     cost = (near - far + margin).clamp(min=0).mean(2) * drawn.present  # b n
     # an only instance has nothing foreign
@@ -100,16 +99,24 @@ def _distance(
     return ((one - other).square().sum(-1) + EPSILON).sqrt()
 
 
-def _foreign(drawn: Samples) -> Float[Tensor, "b n s c"]:
-    """Return for every sample one of another instance of its image."""
+def _partners(drawn: Samples) -> tuple[Float[Tensor, "b n s c"], Float[Tensor, "b n s c"]]:
+    """Return for every sample another one of its instance, and one of another of its image."""
     _, columns, samples = drawn.pixel.shape
-    number = drawn.present.sum(1)[:, None, None]
-    chance = torch.rand(drawn.pixel.shape, dtype=torch.float64).to(number.device)
-    step = 1 + (chance * (number - 1)).long()  # at least 1, below the number of instances
+    number = drawn.present.sum(1)[:, None, None].clamp(min=1)
     column = torch.arange(columns, device=number.device)[:, None]
-    other = (column + step) % number.clamp(min=1)
-    which = torch.randint(samples, drawn.pixel.shape).to(number.device)
-    index = (other * samples + which).flatten(1)[..., None]
+    sample = torch.arange(samples, device=number.device)
+    chance = torch.rand(3, *drawn.pixel.shape, dtype=torch.float64).to(number.device)
+    # a step of at least 1 and less than how many there are leads to any of the others
+    next_sample = (sample + 1 + (chance[0] * (samples - 1)).long()) % samples
+    next_column = (column + 1 + (chance[1] * (number - 1)).long()) % number
+    near = _at(drawn, column.expand_as(next_sample), next_sample)
+    return near, _at(drawn, next_column, (chance[2] * samples).long())
+
+
+def _at(
+    drawn: Samples, column: Int[Tensor, "b n s"], sample: Int[Tensor, "b n s"]
+) -> Float[Tensor, "b n s c"]:
+    """Return the features of the samples of these instances."""
     flat = drawn.features.flatten(1, 2)
-    picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
-    return picked.view_as(drawn.features)
+    index = (column * drawn.pixel.shape[2] + sample).flatten(1)[..., None]
+    return flat.gather(1, index.expand(-1, -1, flat.shape[2])).view_as(drawn.features)
