@@ -85,6 +85,13 @@ def test_relations_equal_brute_force():
             torch.testing.assert_close(found[image, prompt], expected)
 
 
+def test_relations_are_not_rounded_under_autocast():
+    images, clicks = torch.randn(1, 3, 300, 300), torch.tensor([[[[291.0, 287, 1], [6, 1, -1]]]])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = relation_maps(images, clicks)
+    torch.testing.assert_close(found, relation_maps(images, clicks), rtol=0, atol=0)
+
+
 def related(image, clicks):
     size = image.shape[-1]
     maps = torch.zeros(RELATIONS, size, size, dtype=image.dtype)

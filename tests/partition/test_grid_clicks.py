@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from maskspace.masks import pairwise_iou
 from maskspace.partition.click_masks import group_maps, logit, stability, surest_claims
@@ -109,6 +110,32 @@ def test_masks_are_unions_of_superpixels_covered_by_more_than_half():
     found = group_maps(np.stack([strong, half]), overlap=0.9, stability_offset=0.5)
     by_click = dict(zip(found.clicks.tolist(), found.masks[:, 0].tolist(), strict=True))
     assert by_click[1] == [False] * 4 + [True] * 2 + [False] * 2
+
+
+def test_masks_that_are_not_rounded_are_those_of_the_maps():
+    logits = smooth_maps(6)
+    found = group_maps(
+        logits, overlap=1.0, stability_offset=0.5, rounded=False, thresholds=(-0.2, 0.0, 0.2)
+    )
+    assert len(found.masks) == 18
+    for mask, click, cut in zip(found.masks, found.clicks, found.thresholds, strict=True):
+        np.testing.assert_array_equal(mask, logits[click] > cut)
+
+
+def test_what_is_not_rounded_survives_a_change_of_a_thousandth_of_the_logits():
+    logits = smooth_maps(40)
+    noise = np.random.default_rng(1).standard_normal(logits.shape).astype(np.float32)
+    options = {"overlap": 0.7, "stability_offset": 0.2, "rounded": False}
+    one, other = (group_maps(maps, **options) for maps in (logits, logits * (1 + noise / 1000)))
+    assert len(one.masks) == len(other.masks) > 30
+    assert pairwise_iou(one.masks, other.masks).max(axis=1).min() >= 0.95
+
+
+def smooth_maps(count):
+    """Return logit maps of blobs, with a standard deviation of 1."""
+    noise = np.random.default_rng(0).standard_normal((count, 48, 64))
+    maps = gaussian_filter(noise, (0, 5, 5))
+    return (maps / maps.std()).astype(np.float32)
 
 
 def test_stability_is_the_iou_of_two_thresholds():

@@ -5,7 +5,7 @@ import torch
 from maskspace.masks import areas as mask_areas
 from maskspace.masks import pairwise_intersections
 from maskspace.partition import shared_area as module
-from maskspace.partition.shared_area import atoms, shared_area, shared_area_of_tensors
+from maskspace.partition.shared_area import atom_labels, atoms, shared_area, shared_area_of_tensors
 
 
 def product(left: np.ndarray, right: np.ndarray, areas: np.ndarray) -> np.ndarray:
@@ -66,6 +66,16 @@ def test_atoms_are_the_fewest_pieces_that_the_masks_are_made_of(seed):
     np.testing.assert_array_equal(covered @ areas, mask_areas(masks))
     shared = shared_area(covered, covered, areas)
     np.testing.assert_array_equal(shared, pairwise_intersections(masks, masks))
+
+
+def test_labels_of_atoms_part_pixels_that_some_mask_parts():
+    masks = np.random.default_rng(0).random((3, 7, 8)) < 0.5
+    labels, flat = atom_labels(masks).ravel(), masks.reshape(3, -1)
+    np.testing.assert_array_equal(
+        labels[:, None] == labels, (flat[:, :, None] == flat[:, None]).all(axis=0)
+    )
+    assert labels.min() == 1 and labels.max() == len(atoms(masks)[1])
+    assert (atom_labels(masks[:0]) == 1).all()
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 5), (3, 0, 5), (3, 4, 0), (0, 0, 0)])

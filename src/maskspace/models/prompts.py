@@ -88,7 +88,10 @@ def relation_maps(
         far = apart.amin(2, keepdim=True)
         shares = (apart == far).to(images.dtype)
         shares = (shares / shares.sum(2, keepdim=True)).flatten(3)
-        difference = at_pixels - (at_clicks @ shares).unflatten(3, (size, size))
+        # in bfloat16 there are too few numbers for where a click is, and for its colour
+        with torch.autocast(images.device.type, enabled=False):
+            nearest = (at_clicks @ shares).unflatten(3, (size, size))
+        difference = at_pixels - nearest
         offset, shade = difference.split([2, 3], dim=2)
         likeness = torch.exp(-shade.square().sum(2, keepdim=True).sqrt())
         nearness = 4 * torch.exp(-8 * far.sqrt())

@@ -4,6 +4,8 @@ Each pixel goes to the surest of the clicks that claim it; connected components 
 are superpixels; each click's mask is rounded to the superpixels that it covers by more than half;
 of near-duplicates the most stable stays. Stability is Segment Anything's (Kirillov et al. 2023,
 arXiv:2304.02643, §5).
+Masks may stay as they are instead: one pixel may join two superpixels, or decide that a mask covers
+half of one, and so a change of a thousandth of the logits may change a rounded mask a lot.
 """
 
 import math
@@ -16,6 +18,7 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from maskspace.masks import boxes_xywh
 from maskspace.partition.nms import box_nms, union_nms
+from maskspace.partition.shared_area import atom_labels
 from maskspace.partition.superpixels import equal_components
 from maskspace.partition.views import View
 
@@ -39,17 +42,21 @@ def group_maps(
     overlap: float,
     stability_offset: float,
     nms: NMS = "mask",
+    rounded: bool = True,
     thresholds: tuple[float, ...] = (0.0,),
     view: View | None = None,
 ) -> ClickMasks:
-    """Return the distinct masks of the clicks' maps as unions of superpixels.
+    """Return the distinct masks of the clicks' maps, `rounded` to unions of superpixels or not.
 
     Each map is cut at each of `thresholds`, all of them logits. Masks that reach an edge of `view`
     beyond which the image goes on are cut off there, and left out.
     """
     if nms not in get_args(NMS):
         raise ValueError(f"nms compares {' or '.join(get_args(NMS))}; got {nms!r}")
-    labels = equal_components(surest_claims(logits, thresholds))
+    if rounded:
+        labels = equal_components(surest_claims(logits, thresholds))
+    else:  # to pieces that no mask divides
+        labels = atom_labels(np.concatenate([logits > cut for cut in thresholds]))
     areas = np.bincount(labels.ravel())[1:]
     cuts = np.tile(np.array(thresholds, np.float32), len(logits))
     clicks = np.arange(len(logits)).repeat(len(thresholds))

@@ -27,9 +27,10 @@ class ClickGrid:
 
     `per_side` clicks a side on the image and on every crop, `negative` ones too if asked for;
     `crop_layers` layers of crops, that overlap by `crop_overlap` of the image's shorter side.
-    Each click's map is cut at every probability of `levels`. Of masks with an IoU above `overlap`,
-    of themselves or, `nms: box`, of their boxes, the most stable stays: the one whose IoU between
-    cuts `stability_offset` above and below, in logits, is largest; none below `min_stability` is a
+    Each click's map is cut at every probability of `levels`, and what is above it `rounded` to the
+    superpixels that it covers by more than half, or not. Of masks with an IoU above `overlap`, of
+    themselves or, `nms: box`, of their boxes, the most stable stays: the one whose IoU between cuts
+    `stability_offset` above and below, in logits, is largest; none below `min_stability` is a
     proposal. Holes and islands of fewer than `min_region` pixels are mended. `chunk` clicks are
     decoded at a time.
     """
@@ -39,6 +40,7 @@ class ClickGrid:
     crop_layers: int = 0
     crop_overlap: float = 0.34
     levels: tuple[float, ...] = (0.5,)
+    rounded: bool = True
     overlap: float = 0.7
     nms: NMS = "mask"
     stability_offset: float = 1.0
@@ -174,6 +176,7 @@ def _seen(
         overlap=grid.overlap,
         stability_offset=grid.stability_offset,
         nms=grid.nms,
+        rounded=grid.rounded,
         thresholds=tuple(logit(level) for level in grid.levels),
         view=view,
     )

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int, Int64, UInt8
+from jaxtyping import Bool, Float64, Int, Int32, Int64, UInt8
 from torch import Tensor
 
 _EXACT_FLOAT32 = 2**24
@@ -54,10 +54,30 @@ def atoms(
 
     Two pixels are of one atom if every mask holds both or neither. In no particular order.
     """
-    count, pixels = len(masks), masks.shape[1] * masks.shape[2]
-    if count == 0 or pixels == 0:
+    count = len(masks)
+    if masks.size == 0:
         return np.zeros((count, 0), bool), np.zeros(0, np.int64)
-    codes = _packed(np.ascontiguousarray(masks).reshape(count, pixels))
+    distinct, atom, lengths = _atom_runs(masks)
+    areas = np.bincount(atom, weights=lengths).astype(np.int64)
+    bits = distinct.view(np.uint8).reshape(len(distinct), -1)
+    covered = np.unpackbits(bits, axis=1, count=count, bitorder="little")  # s n
+    return np.ascontiguousarray(covered.T).view(bool), areas
+
+
+def atom_labels(masks: Bool[np.ndarray, "n h w"]) -> Int32[np.ndarray, "h w"]:
+    """Return the atom of each pixel as a label from 1; without masks there is one atom."""
+    if masks.size == 0:
+        return np.ones(masks.shape[1:], np.int32)
+    _, atom, lengths = _atom_runs(masks)
+    return (np.repeat(atom, lengths) + 1).astype(np.int32).reshape(masks.shape[1:])
+
+
+def _atom_runs(
+    masks: Bool[np.ndarray, "n h w"],
+) -> tuple[np.ndarray, Int64[np.ndarray, " r"], Int64[np.ndarray, " r"]]:
+    """Return the masks of each atom as bytes, and of each run of pixels its atom and length."""
+    pixels = masks.shape[1] * masks.shape[2]
+    codes = _packed(np.ascontiguousarray(masks).reshape(len(masks), pixels))
     # neighbours of one atom first become one run: what is sorted is then borders, not pixels
     begins = np.ones(pixels, bool)
     begins[1:] = False
@@ -67,10 +87,7 @@ def atoms(
     runs = np.ascontiguousarray(codes[:, starts].T)  # r bytes
     whole = runs.view(np.dtype((np.void, runs.shape[1]))).ravel()
     distinct, atom = np.unique(whole, return_inverse=True)
-    areas = np.bincount(atom, weights=np.diff(starts, append=pixels)).astype(np.int64)
-    bits = distinct.view(np.uint8).reshape(len(distinct), -1)
-    covered = np.unpackbits(bits, axis=1, count=count, bitorder="little")  # s n
-    return np.ascontiguousarray(covered.T).view(bool), areas
+    return distinct, atom, np.diff(starts, append=pixels)
 
 
 def _packed(flat: Bool[np.ndarray, "n p"]) -> UInt8[np.ndarray, "bytes p"]:
