@@ -78,9 +78,13 @@ def _new_head(head: Head, dim: int) -> nn.Conv2d:
 
 
 def _placed(x: Float[Tensor, "b c h w"], head: Head) -> Float[Tensor, "b d h w"]:
-    """Return an output with the positions of its cells, if the head wants them."""
+    """Return an output with the positions of its cells, if the head wants them.
+
+    In float32 also of half precision, which cannot count pixels beyond 256.
+    """
     if head.position == "none":
         return x
+    x = x.float()
     rows, columns = (
         (torch.arange(length, device=x.device, dtype=x.dtype) + 0.5) * (head.stride / head.unit)
         for length in x.shape[2:]
