@@ -1,15 +1,15 @@
 """Stage `distill`: train the student on Ray Train, with the objective that won the sweep."""
 
-import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from maskspace import parallel
-from maskspace.config import Choice, build_section, load_section
+from maskspace.config import load_section
 from maskspace.training.config import DistillConfig
 from maskspace.training.embedding_task import make_embedding_task
 from maskspace.training.export import export_training, record_training
+from maskspace.training.winner import read_winner
 from maskspace.training.workers import fit_distributed
 from workflows.frame import publish, stage_main, work_folder
 
@@ -19,19 +19,20 @@ WINNER = Path("build/select/winner.json")
 def main() -> None:
     """Write `build/student`: weights, history, pictures of the last validation."""
     config = load_section(DistillConfig, "distill")
-    winner = json.loads(WINNER.read_text())
-    objective = build_section(Choice, winner["objective"], place=f"{WINNER}: objective")
+    winner = read_winner(WINNER)
+    config = winner.recipe(config)
     work = work_folder("distill")
     make_task = partial(
         make_embedding_task,
-        objective,
+        winner.objective,
         config=config,
+        decoder=winner.decoder,
         shards=Path("build/validate").resolve(),
         proposals=Path("build/proposals").resolve(),
     )
     with parallel.connect():
         fit_distributed(make_task, config.optimisation, work / "run", workers=config.workers)
-    chosen = {"objective": asdict(objective)}
+    chosen = asdict(winner)
     provenance = {"stage": "distill", "data": config.data, **chosen}
     out = work / "out"
     history = export_training(make_task(), work / "run", out, provenance=provenance)

@@ -7,8 +7,14 @@ from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data.shards import open_shards
 from maskspace.evaluation.config import SelectConfig
-from maskspace.evaluation.selection import rank_trials, ranking_table, read_trials, write_ranking
-from maskspace.segmenter import load
+from maskspace.evaluation.selection import (
+    decoder_trials,
+    rank_trials,
+    ranking_table,
+    read_trials,
+    write_ranking,
+)
+from maskspace.segmenter import decoder_of, load, redecoded
 from workflows.frame import publish, stage_main, work_folder
 
 SHARDS, SWEEP = Path("build/validate"), Path("build/sweep")
@@ -18,11 +24,18 @@ def main() -> None:
     """Write `build/select`: winner.json and ranking.csv."""
     config = load_section(SelectConfig, "select")
     work = work_folder("select")
-    trials = read_trials(SWEEP / "trials.json")
+    trained = read_trials(SWEEP / "trials.json")
+    models = {trial.trial: load(str(SWEEP / trial.trial)) for trial in trained}
+    trials = []
+    for trial in trained:
+        own = models[trial.trial]
+        tried = decoder_trials(trial, decoder_of(own), config.decoder_bandwidths)
+        trials += tried
+        models |= {t.trial: redecoded(own, t.decoder) for t in tried if t.decoder}
     folders = sorted(path.parent for path in SHARDS.glob("*/manifest.json"))
     scores = rank_trials(
         trials,
-        {trial.trial: load(str(SWEEP / trial.trial)) for trial in trials},
+        models,
         {folder.name: open_shards(folder, "val") for folder in folders},
         config=config,
         work=work / "rows",

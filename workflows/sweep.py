@@ -7,17 +7,18 @@ from pathlib import Path
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.training.config import DistillConfig, SweepConfig
-from maskspace.training.embedding_task import make_embedding_task
-from maskspace.training.sweep import record_sweep, sweep, write_sweep
+from maskspace.training.embedding_task import make_sweep_task
+from maskspace.training.sweep import sweep
+from maskspace.training.sweep_tables import record_sweep, write_sweep
 from workflows.frame import publish, stage_main, work_folder
 
 
 def main() -> None:
-    """Write `build/sweep`: a model a trial, and `trials.json`."""
+    """Write `build/sweep`: a model a trial, tables and plots of the trials."""
     config = load_section(SweepConfig, "sweep")
     recipe = load_section(DistillConfig, "distill")
     work = work_folder("sweep")
-    make_task = partial(make_embedding_task, config=recipe, shards=Path("build/validate").resolve())
+    make_task = partial(make_sweep_task, config=recipe, shards=Path("build/validate").resolve())
     with parallel.connect():
         rows = sweep(make_task, recipe, config, work / "run")
     write_sweep(rows, work / "run", work / "out")

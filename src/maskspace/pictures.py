@@ -340,19 +340,83 @@ def _literal(text: str) -> str:
 
 
 def plot_histories(
-    path: Path, panels: Mapping[str, Sequence[Line]], *, x_label: str, y_label: str
+    path: Path,
+    panels: Mapping[str, Sequence[Line]],
+    *,
+    x_label: str,
+    y_label: str,
+    logarithmic: bool = False,
 ) -> None:
-    """Write a PNG of one panel a name, curves over a linear x, each panel with its own y."""
+    """Write a PNG of one panel a name, curves over a linear or logarithmic x, each with its own y.
+
+    Of a line with a band the band is drawn too.
+    """
     figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
     for axis, lines in zip(axes, panels.values(), strict=True):
         for index, line in enumerate(lines):
             color = LINE_COLORS[index % len(LINE_COLORS)]
             axis.plot(line.x, line.y, marker="o", markersize=3, color=color, label=line.label)
+            if line.band:
+                axis.fill_between(line.x, *zip(*line.band, strict=True), color=color, alpha=0.15)
+        if logarithmic:
+            axis.set_xscale("log")
         axis.set_ylim(auto=True)
         axis.relim()
         axis.autoscale_view()
         axis.legend(framealpha=0.9, edgecolor="none", fontsize=8)
     _save_figure(path, figure)
+
+
+def plot_parallel(
+    path: Path,
+    axes: Mapping[str, Sequence[object]],
+    *,
+    values: Sequence[float],
+    label: str,
+) -> None:
+    """Write a PNG of parallel coordinates: an upright axis a name, a line a row across them.
+
+    An axis of numbers runs from its least to its largest, another through its texts in order; a
+    line stops where it has no value (None, NaN). Dark lines have a small value, light ones a large.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    figure, (axis,) = _panels({label: None}, x_label="", y_label="")
+    figure.set_size_inches(1.6 * len(axes) + 2, 4.2)
+    scale = Normalize(min(values), max(values))
+    colors = ListedColormap(ramp_colors(np.linspace(0.15, 0.85, 64)) / 255)
+    columns = [_axis_places(list(column)) for column in axes.values()]
+    for row, value in enumerate(values):
+        places = [places[row] for places, _ in columns]
+        axis.plot(range(len(places)), places, color=colors(scale(value)), linewidth=1.3)
+    for index, (_, ticks) in enumerate(columns):
+        axis.axvline(index, color="#ADB5BD", linewidth=1, zorder=0)
+        for place, text in ticks.items():
+            axis.annotate(_literal(text), (index, place), fontsize=7, ha="left", va="center")
+    axis.set_xticks(range(len(columns)), list(axes), fontsize=8)
+    axis.set_yticks([])
+    figure.colorbar(ScalarMappable(scale, colors), ax=axis)
+    _save_figure(path, figure)
+
+
+def _axis_places(column: Sequence[object]) -> tuple[list[float], dict[float, str]]:
+    """Return where on an axis from 0 to 1 each value lies, and the texts beside the axis."""
+    known = [value for value in column if value is not None and value == value]
+    if all(isinstance(value, int | float) for value in known):
+        numbers = [float(str(value)) for value in known]
+        low, high = (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
+        span = high - low or 1.0
+        places = [
+            float("nan") if value is None or value != value else (float(str(value)) - low) / span
+            for value in column
+        ]
+        return places, {(number - low) / span: f"{number:.3g}" for number in (low, high)}
+    texts = sorted({str(value) for value in known})
+    last = max(len(texts) - 1, 1)
+    order = {text: index / last for index, text in enumerate(texts)}
+    places = [order.get(str(value), float("nan")) for value in column]
+    return places, {place: text for text, place in order.items()}
 
 
 def plot_scatter(

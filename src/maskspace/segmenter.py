@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from maskspace.config import choose, section_of_texts
+from maskspace.config import Choice, choose, section_of_texts
 from maskspace.models import load_model, load_published
 from maskspace.models.click_vit import ClickVit
 from maskspace.models.pixel_embedding import PixelEmbedding
@@ -176,6 +176,22 @@ def wrap(module: nn.Module, *, name: str) -> "Segmenter":
     decode = choose(DECODERS, module.decoder, kind="decoder")
     ranking = f"score of the decoder {module.decoder.name}"
     return EmbeddingSegmenter(name, module, levels=strides, decode=decode, ranking=ranking)
+
+
+def decoder_of(model: Segmenter) -> Choice | None:
+    """Return what makes instances of a student's outputs; None if its merge tree, or no student."""
+    module = model.module if isinstance(model, EmbeddingSegmenter) else None
+    return module.decoder if isinstance(module, PixelEmbedding) else None
+
+
+def redecoded(model: Segmenter, decoder: Choice) -> Segmenter:
+    """Return a student, with the same network, that another decoder reads."""
+    assert isinstance(model, EmbeddingSegmenter)
+    return replace(
+        model,
+        decode=choose(DECODERS, decoder, kind="decoder"),
+        ranking=f"score of the decoder {decoder.name}",
+    )
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from maskspace.config import Choice
 from maskspace.evaluation.config import SelectConfig
 from maskspace.evaluation.selection import (
     Trial,
+    decoder_trials,
     rank_trials,
     ranking_table,
     read_trials,
     write_ranking,
 )
 
-CONFIG = SelectConfig(limit=None, min_area=100, proposals=50)
+CONFIG = SelectConfig(limit=None, min_area=100, proposals=50, decoder_bandwidths=())
 
 
 def trial(name, *, loss=0.5, finished=True, collapsed=False):
@@ -52,6 +53,32 @@ def test_a_collapsed_trial_comes_last(samples, models):
     scores = rank(trials, models("oracle", "constant"), samples)
     assert scores[-1].trial.trial == "oracle"
     assert "constant output" in ranking_table(scores)
+
+
+def test_seeds_of_a_point_are_compared_by_their_mean(samples, models):
+    trials = [
+        replace(trial("oracle"), point="uneven"),
+        replace(trial("silent"), point="uneven", seed=1),
+        replace(trial("constant"), point="even"),
+    ]
+    scores = rank(trials, models("oracle", "silent", "constant"), samples)
+    by_name = {score.trial.trial: score.score for score in scores}
+    uneven = (by_name["oracle"] + by_name["silent"]) / 2
+    first = "constant" if by_name["constant"] > uneven else "oracle"
+    assert scores[0].trial.trial == first
+    places = [score.trial.trial for score in scores]
+    assert places.index("silent") == places.index("oracle") + 1
+
+
+def test_a_decoder_with_a_bandwidth_is_tried_at_others():
+    decoder = Choice(name="mean_shift", options={"bandwidth": 0.2, "min_area": 4})
+    own, half = decoder_trials(trial("a"), decoder, (0.5, 1.0))
+    assert own == trial("a")
+    assert half.trial == "a@bandwidth=0.1" and half.point == "a@bandwidth=0.1"
+    assert half.decoder == Choice(name="mean_shift", options={"bandwidth": 0.1, "min_area": 4})
+    assert decoder_trials(trial("a"), None, (0.5,)) == [trial("a")]
+    plain = Choice(name="watershed_cut", options={"energy": 1})
+    assert decoder_trials(trial("a"), plain, (0.5,)) == [trial("a")]
 
 
 def test_the_winner_is_written_with_its_objective(samples, models, tmp_path):

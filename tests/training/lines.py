@@ -1,5 +1,6 @@
 """The smallest thing to train: a line through points, with validations that say what is asked."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from maskspace.config import Choice
+from maskspace.training.config import Optimisation
 
 
 class Points(NamedTuple):
@@ -45,3 +49,42 @@ class LineTask:
             number = int(picture.stem.removeprefix("step-")) // self.every - 1
             row["val_score"] = self.scores[number]
         return row
+
+
+@dataclass(frozen=True)
+class SweptTask(LineTask):
+    """A line whose slope an objective named `line` is asked for; what it does is written down.
+
+    `log` gains a line a batch, `NAME STEP`; at step `waits_at` of `patient` trials it waits for the
+    file `log/gate`.
+    """
+
+    name: str = ""
+    log: Path = Path()
+    patient: bool = False
+    waits_at: int = 3
+
+    @property
+    def model(self) -> Choice:
+        return Choice(name="line", options={})
+
+    def batch(self, step: int, rows: range) -> Points:
+        while self.patient and step == self.waits_at and not (self.log / "gate").exists():
+            time.sleep(0.05)
+        with (self.log / "steps").open("a") as file:
+            file.write(f"{self.name} {step}\n")
+        return super().batch(step, rows)
+
+    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
+        return super().validate(model, picture) | {"val_collapsed": 0.0}
+
+
+def swept_task(objective: Choice, optimisation: Optimisation, *, log: Path) -> SweptTask:
+    """Return the task of a trial; those of slope 2 and above are patient."""
+    slope = objective.options["slope"]
+    return SweptTask(
+        batch_size=optimisation.batch,
+        name=f"{slope:g}-{optimisation.seed}",
+        log=log,
+        patient=slope >= 2,
+    )

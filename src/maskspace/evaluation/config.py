@@ -234,11 +234,21 @@ def protocol_config(
 
 @section
 class SelectConfig:
-    """How trials are compared: mean best IoU of `proposals` proposals on the validation split."""
+    """How trials are compared: mean best IoU of `proposals` proposals on the validation split.
+
+    Where a model has a decoder with a bandwidth, that bandwidth times each of `decoder_bandwidths`
+    is tried too.
+    """
 
     limit: int | None
     min_area: int
     proposals: int
+    decoder_bandwidths: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no factor."""
+        if any(factor <= 0 for factor in self.decoder_bandwidths):
+            raise ValueError(f"decoder_bandwidths are above 0; got {self.decoder_bandwidths}")
 
     @property
     def metric(self) -> str:

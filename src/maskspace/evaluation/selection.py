@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from maskspace.config import Choice, build_section, section
@@ -18,13 +18,21 @@ from maskspace.types import Sample
 
 @section
 class Trial:
-    """One trial of a sweep: the name of its model's folder, its objective and its own loss."""
+    """One trial of a sweep: the name of its model's folder, its objective and its own loss.
+
+    Trials of one `point` differ in seed; `decoder` is what reads the model's outputs in place of
+    its own (None: its own), `learning_rate` the recipe's where that is None.
+    """
 
     trial: str
     objective: Choice
     validation_loss: float
     finished: bool
     collapsed: bool = False
+    point: str = ""
+    seed: int = 0
+    learning_rate: float | None = None
+    decoder: Choice | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,11 @@ class Score:
     trial: Trial
     score: float
     by_dataset: Mapping[str, float]
+
+    @property
+    def point(self) -> str:
+        """Return what trials of other seeds have in common with this one."""
+        return self.trial.point or self.trial.trial
 
 
 def read_trials(path: Path) -> list[Trial]:
@@ -55,6 +68,30 @@ def read_trials(path: Path) -> list[Trial]:
     ]
 
 
+def decoder_trials(trial: Trial, decoder: Choice | None, factors: Sequence[float]) -> list[Trial]:
+    """Return a trial as it is, and once for each other bandwidth that its decoder may have.
+
+    Nothing is trained for them: the bandwidth is the decoder's own times each factor. A model
+    without a decoder, or whose decoder has no bandwidth, is one trial.
+    """
+    if decoder is None or not isinstance(decoder.options.get("bandwidth"), float):
+        return [trial]
+    own = decoder.options["bandwidth"]
+    others = [
+        replace(
+            trial,
+            trial=f"{trial.trial}@bandwidth={factor * own:g}",
+            point=f"{trial.point or trial.trial}@bandwidth={factor * own:g}",
+            decoder=Choice(
+                name=decoder.name, options={**decoder.options, "bandwidth": factor * own}
+            ),
+        )
+        for factor in factors
+        if factor != 1
+    ]
+    return [trial, *others]
+
+
 def rank_trials(
     trials: Iterable[Trial],
     models: Mapping[str, Model],
@@ -66,8 +103,9 @@ def rank_trials(
 ) -> list[Score]:
     """Return the trials, best first, those whose output collapsed after all others.
 
-    `models` holds each trial's model by its folder's name; datasets weigh the same. Ties go to the
-    smaller loss, then to the name.
+    Trials that differ in seed alone are compared by their mean, then among themselves. `models`
+    holds each trial's model by its name; datasets weigh the same. Ties go to the smaller loss, then
+    to the name.
     """
     settings = config.measured()
     ranking = {name: model.ranking for name, model in models.items()}
@@ -83,10 +121,17 @@ def rank_trials(
         _score(trial, {name: m[trial.trial][config.metric] for name, m in measured.items()})
         for trial in trials
     ]
-    return sorted(
-        scores,
-        key=lambda s: (s.trial.collapsed, -s.score, s.trial.validation_loss, s.trial.trial),
-    )
+    by_point: dict[str, list[float]] = {}
+    for score in scores:
+        by_point.setdefault(score.point, []).append(score.score)
+    means = {point: sum(values) / len(values) for point, values in by_point.items()}
+
+    def order(score: Score) -> tuple[bool, float, float, float, str]:
+        trial = score.trial
+        mean = means[score.point]
+        return trial.collapsed, -mean, -score.score, trial.validation_loss, trial.trial
+
+    return sorted(scores, key=order)
 
 
 def _score(trial: Trial, values: Mapping[str, object]) -> Score:
@@ -96,15 +141,22 @@ def _score(trial: Trial, values: Mapping[str, object]) -> Score:
 
 
 def write_ranking(scores: Sequence[Score], out: Path, *, metric: str) -> None:
-    """Write `ranking.csv`, and `winner.json` with the objective of the first and all scores."""
+    """Write `ranking.csv`, and `winner.json`: what to train, as the first was, and all scores.
+
+    `decoder` and `learning_rate` are null where the objective's and the recipe's own are meant;
+    `seeds` are the scores of the winner's point.
+    """
     winner = scores[0]
     write_text(out / "ranking.csv", _ranking_csv(scores, metric))
     described = {
         "trial": winner.trial.trial,
         "objective": asdict(winner.trial.objective),
+        "decoder": asdict(winner.trial.decoder) if winner.trial.decoder else None,
+        "learning_rate": winner.trial.learning_rate,
         "metric": metric,
         "score": winner.score,
         "collapsed": winner.trial.collapsed,
+        "seeds": [score.score for score in scores if score.point == winner.point],
         "trials": [
             {**asdict(score.trial), "score": score.score, "datasets": dict(score.by_dataset)}
             for score in scores

@@ -1,7 +1,7 @@
 """What the training stages read from params.yaml: `clicker`, `sweep`, `distill`, `overfit`."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from maskspace.config import Choice, choose, section
 from maskspace.data.augment import Crops
@@ -184,19 +184,42 @@ class DistillConfig:
 
 @section
 class SweepConfig:
-    """Section `sweep`: each objective with each value of its bandwidth, halved by ASHA.
+    """Section `sweep`: each objective with values of its own options, and what compares them.
 
-    `objectives` maps an objective's name to `{option: [values]}`; one trial a combination. Trials
-    are the `distill` recipe over `steps` steps, from ground truth alone.
+    `objectives` maps an objective's name to `{option: [values]}`, bandwidths, margins or
+    `level_weights` as it has them; `learning_rates` may be empty, then the recipe's counts. Each
+    point is trained once a seed. `search` is every combination, or `points` suggestions of Optuna;
+    `scheduler` halves the trials early or lets all finish. Trials are the `distill` recipe over
+    `steps` steps, from ground truth alone, on the `workers` of their own; `concurrent` at once.
     """
 
-    objectives: dict[str, dict[str, tuple[float, ...]]]
+    objectives: dict[str, dict[str, tuple[Any, ...]]]
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    search: Literal["grid", "optuna"]
+    points: int
+    scheduler: Literal["asha", "fifo"]
     steps: int
     grace_steps: int
     reduction_factor: int
     validate_every: int
     concurrent: int
-    threads: int
+    workers: Workers
+
+    def __post_init__(self) -> None:
+        """Refuse what compares nothing, or cannot."""
+        options = [values for chosen in self.objectives.values() for values in chosen.values()]
+        if not self.objectives or not self.seeds or not all(options):
+            raise ValueError("sweep: name one objective, seed and value of an option at least")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"sweep: seeds differ from each other; got {self.seeds}")
+        if any(rate <= 0 for rate in self.learning_rates) or self.points < 1:
+            raise ValueError("sweep: learning_rates are above 0, points at least 1")
+        if self.search == "optuna" and self.scheduler == "asha" and len(self.seeds) > 1:
+            raise ValueError(
+                "sweep: optuna learns from the mean over seeds of finished trials; with several "
+                "seeds use scheduler fifo"
+            )
 
 
 @section

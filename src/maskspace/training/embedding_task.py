@@ -1,7 +1,7 @@
 """What the student is trained on: label maps of the truth, now and then of the teacher's masks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from maskspace.models import MODELS
 from maskspace.objectives import OBJECTIVES, Objective
 from maskspace.objectives.pixels import UNLABELLED
 from maskspace.training.colour import recolour
-from maskspace.training.config import DistillConfig
+from maskspace.training.config import DistillConfig, Optimisation
 from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.diagnosis import output_figures, term_figures
 from maskspace.training.head_pictures import picture_row, picture_titles
@@ -53,17 +53,22 @@ class _Example(NamedTuple):
 
 @dataclass(frozen=True)
 class EmbeddingTask:
-    """Train the student on label maps of the truth, now and then of the teacher's proposals."""
+    """Train the student on label maps of the truth, now and then of the teacher's proposals.
+
+    `decoder` reads its outputs in place of the objective's own.
+    """
 
     config: DistillConfig
     objective: Choice
     train: Mixture
     held_out: Mixture
     proposals: Mixture | None = None
+    decoder: Choice | None = None
 
     @cached_property
     def _objective(self) -> Objective:
-        return choose(OBJECTIVES, self.objective, kind="objective")()
+        chosen = choose(OBJECTIVES, self.objective, kind="objective")()
+        return chosen if self.decoder is None else replace(chosen, decoder=self.decoder)
 
     @property
     def model(self) -> Choice:
@@ -73,7 +78,8 @@ class EmbeddingTask:
         """
         objective = self._objective
         heads = {name: asdict(head) for name, head in objective.heads.items()}
-        decoder = None if objective.is_colours else asdict(objective.decoder)
+        is_tree = objective.is_colours and self.decoder is None
+        decoder = None if is_tree else asdict(objective.decoder)
         options = {**self.config.model.options, "heads": heads, "decoder": decoder}
         return Choice(name=self.config.model.name, options=options)
 
@@ -219,7 +225,12 @@ class EmbeddingTask:
 
 
 def make_embedding_task(
-    objective: Choice, *, config: DistillConfig, shards: Path, proposals: Path | None = None
+    objective: Choice,
+    *,
+    config: DistillConfig,
+    shards: Path,
+    proposals: Path | None = None,
+    decoder: Choice | None = None,
 ) -> EmbeddingTask:
     """Return the student's task on the shard folders under `shards`, taught by `proposals`."""
     taught = None
@@ -231,6 +242,16 @@ def make_embedding_task(
         train=open_mixture(shards, config.data, "train"),
         held_out=open_mixture(shards, config.data, "val"),
         proposals=taught,
+        decoder=decoder,
+    )
+
+
+def make_sweep_task(
+    objective: Choice, optimisation: Optimisation, *, config: DistillConfig, shards: Path
+) -> EmbeddingTask:
+    """Return the student's task with another recipe, from ground truth alone."""
+    return make_embedding_task(
+        objective, config=replace(config, optimisation=optimisation), shards=shards
     )
 
 

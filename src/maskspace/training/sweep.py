@@ -4,125 +4,237 @@ Li et al. 2020 (ASHA, arXiv 1810.05934). Losses of different objectives have no 
 scheduler compares each trial's validation loss with that trial's own first one.
 """
 
-import itertools
 import json
-import os
-import shutil
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from maskspace import pictures, tracking
 from maskspace.config import Choice
 from maskspace.models import save_model
-from maskspace.models.weights import DESCRIPTION, WEIGHTS
 from maskspace.training.checkpoint import Progress
 from maskspace.training.config import DistillConfig, Optimisation, SweepConfig, Workers
-from maskspace.training.export import copy_record, record_training
 from maskspace.training.loop import NamedTask, Row, Worker, fit
 from maskspace.training.progress import followed
+from maskspace.training.search_space import (
+    Suggested,
+    Trial,
+    read_ledger,
+    read_trials,
+    trials,
+)
+from maskspace.training.workers import fit_distributed
 
-MakeTask = Callable[[Choice], NamedTask]
+MakeTask = Callable[[Choice, Optimisation], NamedTask]
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One point of the search space and the folder of its training."""
-
-    name: str
-    objective: Choice
-
-
-def trials(config: SweepConfig) -> list[Trial]:
-    """Return every combination of each objective's option values, in the order of params.yaml."""
-    return [
-        Trial(
-            name="-".join(
-                [objective, *(f"{k}{v:g}" for k, v in zip(options, values, strict=True))]
-            ),
-            objective=Choice(name=objective, options=dict(zip(options, values, strict=True))),
-        )
-        for objective, options in config.objectives.items()
-        for values in itertools.product(*options.values())
-    ]
+#: Marks the folder of a trial that Tune has ended: it is not trained on after a resume.
+ENDED = "ended"
+LEDGER = "points.jsonl"
+#: Seconds between two looks at what the workers of a trial have written.
+_POLL_S = 0.5
 
 
 def sweep(
     make_task: MakeTask, recipe: DistillConfig, config: SweepConfig, folder: Path
 ) -> list[dict[str, object]]:
-    """Train the trials under ASHA and return a row for each, finished or stopped early.
+    """Train the trials and return a row for each, finished or stopped early.
 
-    Every trial keeps its progress in `folder/NAME`, so that a sweep that was killed goes on: what a
-    trial had reported it reports again, without training. Needs a connected Ray.
+    Every trial keeps its progress in `folder/NAME`, on storage that all of a cluster sees, so that
+    a sweep that was killed goes on: what a trial had reported it reports again, without training.
+    What a trial becomes depends on it alone, under a scheduler that stops none. Needs a connected
+    Ray.
     """
-    from ray import tune
-    from ray.tune.schedulers import ASHAScheduler
-
-    space = trials(config)
+    folder = folder.resolve()
     optimisation = recipe.optimisation.shortened(config.steps, config.validate_every)
-    resources: dict[str, float] = {"CPU": config.threads, "GPU": int(recipe.workers.gpu)}
     work = {
         "make_task": make_task,
         "optimisation": optimisation,
-        "folder": folder.resolve(),
-        "threads": config.threads,
-        "worker": _worker(recipe.workers),
+        "folder": folder,
+        "workers": config.workers,
     }
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_train, work=work), resources),
-        param_space={"trial": tune.grid_search([json.dumps(asdict(t)) for t in space])},
-        tune_config=tune.TuneConfig(
-            scheduler=ASHAScheduler(
-                time_attr="step",
-                metric="loss_ratio",
-                mode="min",
-                max_t=optimisation.steps,
-                grace_period=config.grace_steps,
-                reduction_factor=config.reduction_factor,
-            ),
-            max_concurrent_trials=config.concurrent,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(folder.resolve()),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=2),
-        ),
-    )
-    with followed({trial.name: folder / trial.name for trial in space}, optimisation):
-        outcomes = tuner.fit()
+    runs = _Runs(folder, config)
+    with followed(runs, optimisation):
+        outcomes = _tuner(config, optimisation, folder, work=work).fit()
     for outcome in outcomes:
         if isinstance(outcome.error, Exception):
             raise ValueError(f"sweep: a trial failed: {str(outcome.error).splitlines()[-1]}")
     return [
-        finish_trial(trial, make_task(trial.objective), optimisation, folder / trial.name)
-        for trial in space
+        finish_trial(
+            trial,
+            make_task(trial.objective, _recipe(optimisation, trial)),
+            optimisation,
+            folder / trial.name,
+        )
+        for trial in runs.trials()
     ]
 
 
-def _worker(workers: Workers) -> Worker:
-    device = torch.device("cuda" if workers.gpu else "cpu")
-    return Worker(loaders=workers.loaders, device=device)
+class _Runs(Mapping[str, Path]):
+    """The folders of the trials known so far by name: Optuna's are known once suggested."""
+
+    def __init__(self, folder: Path, config: SweepConfig) -> None:
+        self._folder, self._config = folder, config
+
+    def trials(self) -> list[Trial]:
+        """Return the trials of the sweep, in its order."""
+        if self._config.search == "grid":
+            return trials(self._config)
+        ledger = read_ledger(self._folder / LEDGER)
+        return [trial for line in ledger for trial in read_trials(line["trials"])]
+
+    def __getitem__(self, name: str) -> Path:
+        return self._folder / name
+
+    def __iter__(self) -> Any:
+        return iter([trial.name for trial in self.trials()])
+
+    def __len__(self) -> int:
+        return len(self.trials())
 
 
-def _train(config: Mapping[str, str], *, work: Mapping) -> None:
+def _tuner(
+    config: SweepConfig, optimisation: Optimisation, folder: Path, *, work: Mapping[str, object]
+) -> Any:
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+
+    scheduler = None
+    if config.scheduler == "asha":
+        scheduler = ASHAScheduler(
+            time_attr="step",
+            metric="loss_ratio",
+            mode="min",
+            max_t=optimisation.steps,
+            grace_period=config.grace_steps,
+            reduction_factor=config.reduction_factor,
+        )
+    settings = {"scheduler": scheduler, "max_concurrent_trials": config.concurrent}
+    space = None
+    if config.search == "grid":
+        listed = [json.dumps([asdict(trial)]) for trial in trials(config)]
+        space = {"trials": tune.grid_search(listed)}
+    else:
+        # max_concurrent_trials also limits how many points are asked for before any is told
+        settings["search_alg"] = _optuna(config, folder / LEDGER, seed=optimisation.seed)
+        settings["num_samples"] = config.points * len(config.seeds)
+    return tune.Tuner(
+        tune.with_resources(tune.with_parameters(_train, work=work), _resources(config.workers)),
+        param_space=space,
+        tune_config=tune.TuneConfig(**settings),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(folder),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=2),
+            callbacks=[_marker(folder)],
+        ),
+    )
+
+
+def _optuna(config: SweepConfig, ledger: Path, *, seed: int) -> Any:
+    from ray.tune.search import Repeater
+    from ray.tune.search.optuna import OptunaSearch
+
+    search = OptunaSearch(
+        space=Suggested(config, ledger),
+        metric="loss_ratio",
+        mode="min",
+        seed=seed,
+        points_to_evaluate=[line["parameters"] for line in read_ledger(ledger)],
+    )
+    return search if len(config.seeds) == 1 else Repeater(search, repeat=len(config.seeds))
+
+
+def _resources(workers: Workers) -> dict[str, float]:
+    """Return what a trial asks of Tune: its own share; workers of Ray Train ask for theirs."""
+    if workers.number > 1:
+        return {"CPU": 0.01}
+    return {"CPU": workers.threads, "GPU": int(workers.gpu)}
+
+
+def _marker(folder: Path) -> Any:
+    """Return what marks the folders of the trials that Tune ends, finished or stopped early."""
     from ray import tune
 
-    torch.set_num_threads(work["threads"])
-    described = json.loads(config["trial"])
-    objective = Choice(**described["objective"])
-    folder: Path = work["folder"] / described["name"]
+    class Marker(tune.Callback):
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            (folder / _chosen(trial.config).name / ENDED).touch()
+
+    return Marker()
+
+
+def _chosen(config: Mapping[str, Any]) -> Trial:
+    """Return the trial of a Tune config: of a point with several seeds, Repeater says which."""
+    listed = read_trials(config["trials"])
+    return listed[config.get("__trial_index__", 0)]
+
+
+def _recipe(optimisation: Optimisation, trial: Trial) -> Optimisation:
+    rate = trial.learning_rate or optimisation.learning_rate
+    return replace(optimisation, learning_rate=rate, seed=trial.seed)
+
+
+def _train(config: Mapping[str, Any], *, work: Mapping[str, Any]) -> None:
+    from ray import tune
+
+    trial, workers = _chosen(config), work["workers"]
+    optimisation, folder = _recipe(work["optimisation"], trial), work["folder"] / trial.name
     first: list[float] = []
 
     def report(row: Row) -> None:
         first.append(row["val_loss"])
-        ratio = row["val_loss"] / max(first[0], 1e-12)
+        ratio = row["val_loss"] / max(abs(first[0]), 1e-12)
         tune.report({"step": int(row["step"]), "val_loss": row["val_loss"], "loss_ratio": ratio})
 
-    task = work["make_task"](objective)
-    fit(task, work["optimisation"], folder, worker=work["worker"], report=report)
+    if (folder / ENDED).exists():
+        for row in Progress(folder).history():
+            report(row)
+        return
+    make_task = partial(work["make_task"], trial.objective, optimisation)
+    if workers.number > 1:
+        _fit_on_workers(make_task, optimisation, folder, workers=workers, report=report)
+        return
+    torch.set_num_threads(workers.threads)
+    device = torch.device("cuda" if workers.gpu else "cpu")
+    worker = Worker(loaders=workers.loaders, device=device)
+    fit(make_task(), optimisation, folder, worker=worker, report=report)
+
+
+def _fit_on_workers(
+    make_task: Callable[[], NamedTask],
+    optimisation: Optimisation,
+    folder: Path,
+    *,
+    workers: Workers,
+    report: Callable[[Row], None],
+) -> None:
+    """Train on Ray Train's workers and report what they write; they end with this process."""
+    failed: list[Exception] = []
+
+    def train() -> None:
+        try:
+            fit_distributed(make_task, optimisation, folder, workers=workers)
+        except Exception as error:  # noqa: BLE001, raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=train, daemon=True)
+    thread.start()
+    told = 0
+    while True:
+        is_over = not thread.is_alive()
+        rows = Progress(folder).history()
+        for row in rows[told:]:
+            report(row)
+        told = max(told, len(rows))
+        if is_over:
+            break
+        thread.join(_POLL_S)
+    if failed:
+        raise failed[0]
 
 
 def finish_trial(
@@ -137,6 +249,9 @@ def finish_trial(
     history = progress.history()
     return {
         "trial": trial.name,
+        "point": trial.point or trial.name,
+        "seed": trial.seed,
+        "learning_rate": trial.learning_rate,
         "objective": asdict(trial.objective),
         "step": int(history[-1]["step"]),
         "first_validation_loss": history[0]["val_loss"],
@@ -144,45 +259,3 @@ def finish_trial(
         "collapsed": bool(history[-1]["val_collapsed"]),
         "finished": int(history[-1]["step"]) == optimisation.steps,
     }
-
-
-def write_sweep(rows: list[dict[str, object]], run: Path, out: Path) -> None:
-    """Write each trial's model, history and pictures to `out/NAME`, and the table of trials.
-
-    The losses of all trials, each over its own first value, are drawn in `losses.png`.
-    """
-    lines = []
-    for row in rows:
-        name = str(row["trial"])
-        copy_record(run / name, out / name)
-        for file in (WEIGHTS, DESCRIPTION):
-            shutil.copyfile(run / name / file, out / name / file)
-        history = Progress(run / name).history()
-        losses = [point["val_loss"] / max(history[0]["val_loss"], 1e-12) for point in history]
-        lines.append(pictures.Line(label=name, x=[point["step"] for point in history], y=losses))
-    pictures.plot_histories(
-        out / "losses.png",
-        {"validation loss over its own first value": lines},
-        x_label="step",
-        y_label="ratio",
-    )
-    partial = out / ".trials.json.partial"
-    partial.write_text(json.dumps(rows, indent=2) + "\n")
-    os.replace(partial, out / "trials.json")
-
-
-def record_sweep(rows: list[dict[str, object]], out: Path, *, params: Mapping[str, object]) -> None:
-    """Log the sweep as an MLflow run and each trial as a run nested in it."""
-    with tracking.run("sweep", "sweep") as record:
-        record.log_params(params)
-        record.log_figure(out / "losses.png")
-        for row in rows:
-            name = str(row["trial"])
-            record_training(
-                "sweep",
-                name,
-                out / name,
-                Progress(out / name).history(),
-                params=row,
-                parent=record.id,
-            )

@@ -1,0 +1,157 @@
+"""The points of a sweep: every combination of the values in params.yaml, or what Optuna suggests.
+
+Optuna's tree-structured Parzen estimator: Bergstra et al. 2011; Akiba et al. 2019,
+arXiv 1907.10902.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from maskspace.config import Choice
+from maskspace.training.config import SweepConfig
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a sweep, and the name of its folder; trials of one `point` differ in seed.
+
+    `learning_rate` is None where the sweep leaves it to the recipe.
+    """
+
+    name: str
+    objective: Choice
+    learning_rate: float | None = None
+    seed: int = 0
+    point: str = ""
+
+
+@runtime_checkable
+class Suggest(Protocol):
+    """What Optuna's trials offer of the kind."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
+        """Return one of the choices."""
+        ...
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        """Return a number between two."""
+        ...
+
+
+def trials(config: SweepConfig) -> list[Trial]:
+    """Return every combination, each objective with its own options, in the order of params.yaml.
+
+    Learning rates, then seeds, run fastest.
+    """
+    rates: Sequence[float | None] = config.learning_rates or (None,)
+    return [
+        trial
+        for name, options in config.objectives.items()
+        for values in itertools.product(*options.values())
+        for rate in rates
+        for trial in seeded(
+            Choice(name=name, options=dict(zip(options, values, strict=True))), rate, config.seeds
+        )
+    ]
+
+
+def seeded(
+    objective: Choice, rate: float | None, seeds: Sequence[int], *, suffix: str = ""
+) -> list[Trial]:
+    """Return the trials of one point, one a seed."""
+    parts = [objective.name, *(f"{key}{told(value)}" for key, value in objective.options.items())]
+    point = "-".join(parts + ([] if rate is None else [f"rate{rate:g}"])) + suffix
+    return [
+        Trial(
+            name=point if len(seeds) == 1 else f"{point}-seed{seed}",
+            objective=objective,
+            learning_rate=rate,
+            seed=seed,
+            point=point,
+        )
+        for seed in seeds
+    ]
+
+
+def told(value: object) -> str:
+    """Return an option's value as part of a folder's name."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return "_".join(f"{key}x{told(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return "_".join(told(one) for one in value)
+    return re.sub(r"[^A-Za-z0-9.]+", "_", str(value))
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """Optuna's search space: each call takes a point and returns its trials as a Tune config.
+
+    Numbers lie between the least and the largest of their values, logarithmically where all are
+    above 0, with four digits; other values are one of those given. What is suggested is written to
+    `ledger`, so that a sweep that was killed begins with the same points.
+    """
+
+    config: SweepConfig
+    ledger: Path
+    seen: list[str] = field(default_factory=list)
+
+    def __call__(self, trial: Suggest) -> dict[str, str]:
+        """Return `{"trials": JSON of the point's trials}`; a point that comes again is another."""
+        taken: dict[str, Any] = {}
+        name = self._one_of(trial, "objective", list(self.config.objectives), taken)
+        options = {
+            option: self._value(trial, f"{name}.{option}", values, taken)
+            for option, values in self.config.objectives[name].items()
+        }
+        rate = None
+        if self.config.learning_rates:
+            rate = self._value(trial, "learning_rate", self.config.learning_rates, taken)
+        objective = Choice(name=name, options=options)
+        point = seeded(objective, rate, (0,))[0].point
+        again = self.seen.count(point)
+        suffix = f"-again{again}" if again else ""
+        made = json.dumps(
+            [asdict(t) for t in seeded(objective, rate, self.config.seeds, suffix=suffix)]
+        )
+        if len(self.seen) >= len(read_ledger(self.ledger)):
+            self.ledger.parent.mkdir(parents=True, exist_ok=True)
+            with self.ledger.open("a") as file:
+                file.write(json.dumps({"parameters": taken, "trials": made}) + "\n")
+        self.seen.append(point)
+        return {"trials": made}
+
+    def _value(
+        self, trial: Suggest, name: str, values: Sequence[Any], taken: dict[str, Any]
+    ) -> Any:
+        if all(isinstance(v, float) for v in values):
+            low, high = min(values), max(values)
+            taken[name] = trial.suggest_float(name, low, high, log=low > 0)
+            return min(max(float(f"{taken[name]:.4g}"), low), high)
+        texts = [json.dumps(value) for value in values]
+        return json.loads(self._one_of(trial, name, texts, taken))
+
+    def _one_of(
+        self, trial: Suggest, name: str, choices: Sequence[str], taken: dict[str, Any]
+    ) -> str:
+        taken[name] = trial.suggest_categorical(name, choices)
+        return taken[name]
+
+
+def read_ledger(path: Path) -> list[dict[str, Any]]:
+    """Return what was suggested so far: `parameters` for Optuna and the `trials` of each point."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def read_trials(text: str) -> list[Trial]:
+    """Return the trials of a point from a Tune config."""
+    return [Trial(**{**one, "objective": Choice(**one["objective"])}) for one in json.loads(text)]

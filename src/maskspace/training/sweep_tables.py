@@ -1,0 +1,195 @@
+"""What a sweep leaves: a table of trials, a ranking of points over seeds, plots, MLflow's runs."""
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from maskspace import pictures, tracking
+from maskspace.models.weights import DESCRIPTION, WEIGHTS
+from maskspace.training.checkpoint import Progress
+from maskspace.training.export import copy_record, record_training
+
+Rows = Sequence[Mapping[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A point of the search space: the mean of its loss ratio over seeds, and how sure it is.
+
+    `low` and `high` are the 95 % interval of the mean by Student's t; NaN with a single seed.
+    """
+
+    name: str
+    ratio: float
+    low: float
+    high: float
+    seeds: int
+    finished: int
+    collapsed: int
+
+
+def loss_ratio(row: Mapping[str, object]) -> float:
+    """Return the last validation loss of a trial over its first one: what has a common unit."""
+    last, first = (float(str(row[k])) for k in ("validation_loss", "first_validation_loss"))
+    return last / max(abs(first), 1e-12)
+
+
+def ranked_points(rows: Rows) -> list[Point]:
+    """Return the points of the trials, best first: by collapsed seeds, then loss ratio, then name.
+
+    Early-stopped trials count with the loss that they were stopped at.
+    """
+    by_point: dict[str, list[Mapping[str, object]]] = {}
+    for row in rows:
+        by_point.setdefault(str(row["point"]), []).append(row)
+    points = [_point(name, members) for name, members in by_point.items()]
+    return sorted(points, key=lambda p: (p.collapsed, p.ratio, p.name))
+
+
+def _point(name: str, rows: Rows) -> Point:
+    mean, low, high = mean_interval([loss_ratio(row) for row in rows])
+    return Point(
+        name=name,
+        ratio=mean,
+        low=low,
+        high=high,
+        seeds=len(rows),
+        finished=sum(bool(row["finished"]) for row in rows),
+        collapsed=sum(bool(row["collapsed"]) for row in rows),
+    )
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean, and the ends of its 95 % interval by Student's t; NaN of one value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, math.nan, math.nan
+    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return mean, mean - reach, mean + reach
+
+
+def sweep_table(rows: Rows) -> pd.DataFrame:
+    """Return a row a trial, options as columns of their own, in the order of the trials' names."""
+    flat = []
+    for row in sorted(rows, key=lambda row: str(row["trial"])):
+        objective = dict(row["objective"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+        options = {f"option_{k}": _plain(v) for k, v in objective["options"].items()}
+        others = {k: v for k, v in row.items() if k != "objective"}
+        flat.append({**others, "objective": objective["name"], "ratio": loss_ratio(row), **options})
+    return pd.DataFrame(flat)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float) else json.dumps(value)
+
+
+def write_sweep(rows: list[dict[str, object]], run: Path, out: Path) -> None:
+    """Write each trial's model, history and pictures to `out/NAME`, tables and plots beside.
+
+    `trials.json` and `sweep.parquet` hold the trials, `ranking.csv` the points over seeds;
+    `losses.png` the losses over their own first value, `parallel.png` the options of every trial
+    and `bandwidths.png` the loss by each numeric option.
+    """
+    for row in rows:
+        name = str(row["trial"])
+        copy_record(run / name, out / name)
+        for file in (WEIGHTS, DESCRIPTION):
+            shutil.copyfile(run / name / file, out / name / file)
+    _plot_losses(rows, run, out / "losses.png")
+    table = sweep_table(rows)
+    _plot_parallel(table, out / "parallel.png")
+    _plot_by_option(table, out / "bandwidths.png")
+    table.to_parquet(out / ".sweep.parquet.partial", index=False)
+    os.replace(out / ".sweep.parquet.partial", out / "sweep.parquet")
+    _write(out / "ranking.csv", _ranking(ranked_points(rows)))
+    _write(out / "trials.json", json.dumps(rows, indent=2) + "\n")
+
+
+def _plot_losses(rows: Rows, run: Path, path: Path) -> None:
+    lines = []
+    for row in rows:
+        name = str(row["trial"])
+        history = Progress(run / name).history()
+        losses = [point["val_loss"] / max(abs(history[0]["val_loss"]), 1e-12) for point in history]
+        lines.append(pictures.Line(label=name, x=[point["step"] for point in history], y=losses))
+    panels = {"validation loss over its own first value": lines}
+    pictures.plot_histories(path, panels, x_label="step", y_label="ratio")
+
+
+def _plot_parallel(table: pd.DataFrame, path: Path) -> None:
+    options = [name for name in table.columns if name.startswith("option_")]
+    swept = [n for n in ("learning_rate", "seed") if table[n].nunique() > 1]
+    names = ["objective", *options, *swept, "ratio"]
+    axes = {name.removeprefix("option_"): table[name].tolist() for name in names}
+    pictures.plot_parallel(path, axes, values=table["ratio"].tolist(), label="loss ratio")
+
+
+def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
+    panels: dict[str, list[pictures.Line]] = {}
+    numeric = [n for n in table.columns if n.startswith("option_") and _is_number(table[n])]
+    for option in [*numeric, *(["learning_rate"] if table["learning_rate"].nunique() else [])]:
+        for objective, rows in table.dropna(subset=[option]).groupby("objective"):
+            by_value = [(float(v), g["ratio"].tolist()) for v, g in rows.groupby(option)]
+            found = [mean_interval(ratios) for _, ratios in by_value]
+            panels.setdefault(option.removeprefix("option_"), []).append(
+                pictures.Line(
+                    label=str(objective),
+                    x=[value for value, _ in by_value],
+                    y=[mean for mean, _, _ in found],
+                    band=[
+                        (m if math.isnan(a) else a, m if math.isnan(b) else b) for m, a, b in found
+                    ],
+                )
+            )
+    pictures.plot_histories(path, panels, x_label="value", y_label="loss ratio", logarithmic=True)
+
+
+def _is_number(column: pd.Series) -> bool:
+    return bool(column.dropna().map(lambda v: isinstance(v, int | float) and v > 0).all())
+
+
+def _ranking(points: Sequence[Point]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["rank", "point", "loss_ratio", "low", "high", "seeds", "finished", "collapsed"]
+    )
+    for rank, p in enumerate(points, start=1):
+        ends = ["" if math.isnan(end) else end for end in (p.low, p.high)]
+        writer.writerow([rank, p.name, p.ratio, *ends, p.seeds, p.finished, p.collapsed])
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def record_sweep(rows: list[dict[str, object]], out: Path, *, params: Mapping[str, object]) -> None:
+    """Log the sweep as an MLflow run and each trial as a run nested in it."""
+    with tracking.run("sweep", "sweep") as record:
+        record.log_params(params)
+        for picture in ("losses.png", "parallel.png", "bandwidths.png"):
+            record.log_figure(out / picture)
+        for row in rows:
+            name = str(row["trial"])
+            record_training(
+                "sweep",
+                name,
+                out / name,
+                Progress(out / name).history(),
+                params=row,
+                parent=record.id,
+            )

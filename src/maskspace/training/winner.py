@@ -1,0 +1,36 @@
+"""What won the sweep: the objective that the student is trained with, and how it is read."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+from maskspace.config import Choice, build_section, section
+from maskspace.training.config import DistillConfig
+
+
+@section
+class Winner:
+    """The winner of the stage `select`; None stands for the objective's or the recipe's own."""
+
+    objective: Choice
+    decoder: Choice | None = None
+    learning_rate: float | None = None
+
+    def recipe(self, config: DistillConfig) -> DistillConfig:
+        """Return the recipe with the winner's learning rate, if the sweep had one."""
+        if self.learning_rate is None:
+            return config
+        optimisation = replace(config.optimisation, learning_rate=self.learning_rate)
+        return replace(config, optimisation=optimisation)
+
+
+def read_winner(path: Path) -> Winner:
+    """Return what winner.json says of the training; ValueError that names the file."""
+    try:
+        said = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; run the stage select") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error}); run the stage select again") from None
+    known = {field.name for field in fields(Winner)}
+    return build_section(Winner, {k: v for k, v in said.items() if k in known}, place=str(path))
