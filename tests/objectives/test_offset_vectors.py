@@ -5,6 +5,7 @@ import torch
 
 from maskspace.objectives.instance_softmax import softmax_terms
 from maskspace.objectives.offset_vectors import offset_terms, offset_vectors
+from maskspace.partition.offset_read import embedding_of
 
 
 def sampled(x, offset):
@@ -81,6 +82,17 @@ def test_order_of_labels_does_not_matter(case):
     *outputs, labels = case
     turned = torch.where(labels > 0, 9 - labels, labels)
     torch.testing.assert_close(offset_terms(*outputs, labels), offset_terms(*outputs, turned))
+
+
+def test_the_decoder_reads_the_fused_embedding(case):
+    embedding, offset, confidence, labels = (x[:1] for x in case)
+    names = ("1", "offset", "confidence")
+    outputs = {
+        name: x[0].float() for name, x in zip(names, (embedding, offset, confidence), strict=True)
+    }
+    value = softmax_terms(embedding_of(outputs)[None], labels, bandwidth=0.5)["separation"]
+    fused = offset_terms(embedding, offset, confidence, labels, bandwidth=0.5)["fused"]
+    torch.testing.assert_close(value, fused.float())
 
 
 def test_without_offsets_the_three_embeddings_are_one(case):

@@ -5,12 +5,12 @@ ClustSeg's reading (Liang et al. 2023, arXiv 2305.02187) of the queries that its
 
 from collections.abc import Mapping
 
-import numpy as np
+import torch
 from jaxtyping import Float32
 from torch import Tensor
 
 from maskspace.clustering import cluster_steps, split_queries
-from maskspace.partition.decoded import Decoded, finest_level, foreground_of, need
+from maskspace.partition.decoded import Decoded, finest_level, foreground_of, gathered, need
 
 
 def queries(
@@ -27,12 +27,6 @@ def queries(
     features = embedding.flatten(1).T[None]
     share, query = cluster_steps(centres, features, steps=steps)[-1][0].softmax(1).max(1)
     inside = foreground_of(outputs, (height, width)).flatten() & (query < centres.shape[1] - 1)
-    index = (query + 1).where(inside, query.new_zeros(())).cpu().numpy()
-    areas = np.bincount(index, minlength=centres.shape[1])
-    kept = np.flatnonzero(areas >= max(min_area, 1))
-    kept = kept[kept > 0]
-    renumbered = np.zeros(len(areas), np.int32)
-    renumbered[kept] = np.arange(1, len(kept) + 1)
-    sums = np.bincount(index, weights=share.cpu().numpy(), minlength=len(areas))
-    scores = (sums[kept] / areas[kept]).astype(np.float32)
-    return Decoded(renumbered[index].reshape(height, width), scores)
+    index = torch.where(inside, query + 1, 0).view(height, width)
+    quality = share.view(height, width)
+    return gathered(index.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
