@@ -1,14 +1,15 @@
 """Whether proposals depend on anything but the image: on photos, everything mode of a clicker.
 
     OMP_NUM_THREADS=1 python -m benchmarks.determinism MODEL --data KIND:PATH [--split val]
-        [--images 100 --per-side 16 --limit 100 --device cuda]
+        [--images 100 --per-side 16 --limit 100 --unrounded --arithmetic --device cuda]
 
 Prints, over the images, in how many the masks and scores are the same bit for bit as those of one
 run in this process: in another order of images; by one and by two workers on Ray; and for how many
 clicks the map is the same when 1 or 8 clicks are asked at a time instead of 64. Then what a change
 of arithmetic costs: other sizes of chunks, bfloat16, and a GPU where there is one: images with as
 many proposals, proposals that have a partner of IoU >= 0.95 (and >= 0.999), one to one and best
-first, and the mean best IoU of the truths.
+first, and the mean best IoU of the truths. With `--arithmetic` that table alone; `--unrounded`
+leaves masks as their maps have them.
 """
 
 import argparse
@@ -45,20 +46,22 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=64)
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--min-area", type=int, default=256)
+    parser.add_argument("--unrounded", action="store_true")
+    parser.add_argument("--arithmetic", action="store_true")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
     kind, _, path = options.data.partition(":")
     samples = read_split(kind, path, split=options.split, limit=options.images)
     truths = [read_truth(sample, min_area=options.min_area) for sample in samples]
-    asking = Asking(
-        options.model, ClickGrid(per_side=options.per_side, chunk=options.chunk), options.limit
-    )
+    grid = ClickGrid(per_side=options.per_side, chunk=options.chunk, rounded=not options.unrounded)
+    asking = Asking(options.model, grid, options.limit)
     images = [truth.image for truth in truths]
     base = [asking(image) for image in images]
     print(f"{len(images)} images, {sum(map(len, base))} proposals, {asking.grid}", flush=True)
-    show_same(asking, images, base)
-    show_company(asking, images)
+    if not options.arithmetic:
+        show_same(asking, images, base)
+        show_company(asking, images)
     show_close(asking, truths, base, gpu=options.device == "cuda")
 
 
