@@ -23,11 +23,17 @@ class Case:
 
 
 CASES = [
+    Case("agglomeration", ("1", "foreground"), {"bandwidth": 1.0}),
+    Case("centre_votes", ("direction", "foreground"), {"radius": 5}),
+    Case("centre_votes", ("offset", "foreground"), {"radius": 5}),
     Case("components", ("1", "foreground"), {"threshold": 2.0}),
     Case("components", ("affinity", "foreground")),
+    Case("hdbscan", ("1", "foreground")),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.5}),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.7, "kernel": "flat"}),
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.4, "kernel": "von_mises_fisher"}),
+    Case("merge_tree", ("1", "foreground")),
+    Case("mutex_watershed", ("1", "foreground")),
     Case("seeded_similarity", ("1", "seeds", "foreground")),
     Case("sequential_gaussian", ("1", "seed", "bandwidth", "foreground")),
     Case("watershed_cut", ("energy", "foreground")),

@@ -1,9 +1,9 @@
 """Masks grown around seeds that are sure and unlike one another, then suppressed.
 
 Deep metric learning (Fathi et al. 2017, arXiv 1703.10277), without classes. The similarity of two
-pixels is 2 / (1 + exp(|x_p - x_q|^2)); `seeds` has, for each threshold of it, the logit of the mask
-that a pixel grows at that threshold being an instance. Departure: the masks kept are made disjoint,
-the surer one in front.
+pixels is 2 / (1 + exp(|x_p - x_q|^2 / temperature)); `seeds` has, for each threshold of it, the
+logit of the mask that a pixel grows at that threshold being an instance. Departure: the masks kept
+are made disjoint, the surer one in front.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,8 @@ def seeded_similarity(
     outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
     *,
     thresholds: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9),
-    diversity: float = 0.3,
+    decay: float = 0.3,
+    temperature: float = 1.0,
     seeds: int = 100,
     seed_threshold: float = 0.5,
     overlap: float = 0.5,
@@ -32,10 +33,10 @@ def seeded_similarity(
 ) -> Decoded:
     """Return the masks of up to `seeds` seeds, disjoint; the score is the seed's probability.
 
-    The next seed is the pixel of largest log S + `diversity` log D: S its best probability over the
+    The next seed is the pixel of largest log S + `decay` log D: S its best probability over the
     `thresholds`, one for each channel of `seeds`, D one minus its similarity to the most similar
-    seed before. Seeds below `seed_threshold` grow nothing. Of two masks whose IoU is above
-    `overlap` the less sure goes.
+    seed before. `temperature` is in units of squared distance. Seeds below `seed_threshold` grow
+    nothing. Of two masks whose IoU is above `overlap` the less sure goes.
     """
     embedding = embedding_of(outputs)
     size_hw = (embedding.shape[1], embedding.shape[2])
@@ -51,7 +52,8 @@ def seeded_similarity(
     surest, which = logits[:, inside].sigmoid().max(0)
     if surest.numel() and float(surest.max()) >= seed_threshold:
         chosen = torch.tensor(thresholds, device=embedding.device)[which]
-        masks, scores = grow(embedding[:, inside], surest, chosen, diversity=diversity, seeds=seeds)
+        pixels = embedding[:, inside] * temperature**-0.5
+        masks, scores = grow(pixels, surest, chosen, decay=decay, seeds=seeds)
         sure = scores >= seed_threshold
         masks, scores = masks[sure], scores[sure]
         own = torch.zeros(masks.shape[1], dtype=torch.int64, device=masks.device)
@@ -68,7 +70,7 @@ def grow(
     surest: Float32[Tensor, " p"],
     threshold: Float32[Tensor, " p"],
     *,
-    diversity: float,
+    decay: float,
     seeds: int,
 ) -> tuple[Bool[Tensor, "n p"], Float32[Tensor, " n"]]:
     """Return the mask of each seed, in the order in which seeds are chosen, and how sure it is.
@@ -83,7 +85,7 @@ def grow(
     unlike = torch.ones_like(surest)
     sure = surest.clamp(min=_LEAST).log()
     for index in range(number):
-        place = (sure + diversity * unlike.clamp(min=_LEAST).log()).argmax()[None]
+        place = (sure + decay * unlike.clamp(min=_LEAST).log()).argmax()[None]
         chosen.append(place)
         seed = pixels.index_select(1, place)
         squared = norms - 2 * (seed.T @ pixels)[0] + seed.square().sum()

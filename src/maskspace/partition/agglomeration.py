@@ -1,0 +1,161 @@
+"""Regions merged while they are alike on average along their common border, or cut from a tree.
+
+`agglomeration` is the average linkage of the generalised algorithm for signed graphs (GASP, Bailoni
+et al. 2019, arXiv 1906.11713) on superpixels: the distance of two clusters is the mean of the
+distances of their superpixels' mean embeddings over their common border, each pixel of border
+weighing the same; the nearest pair is merged first, and none farther than the bandwidth.
+"""
+
+import heapq
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int32, Int64
+from torch import Tensor
+
+from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.merge_tree import build_tree
+from maskspace.partition.offset_read import embedding_of
+from maskspace.partition.superpixels import equal_components, superpixels
+
+
+def agglomeration(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    bandwidth: float,
+    regions: int = 4096,
+    min_area: int = 16,
+) -> Decoded:
+    """Return the clusters of the foreground, each 4-connected.
+
+    `regions` is the number of superpixels that they are made of; an instance smaller than one may
+    be lost in it. The score is the mean of exp(-d^2 / 2 `bandwidth`^2), d a pixel's distance to the
+    mean of its instance.
+    """
+    if bandwidth <= 0:
+        raise ValueError(f"agglomeration: bandwidth is above 0; got {bandwidth}")
+    embedding = embedding_of(outputs)
+    size_hw = (embedding.shape[1], embedding.shape[2])
+    inside = foreground_of(outputs, size_hw).cpu().numpy()
+    features = embedding.cpu().numpy()
+    pieces = superpixels(features / bandwidth, regions=regions)
+    pieces = equal_components(np.where(inside, pieces, 0).astype(np.int32))
+    labels = np.where(inside, merged(pieces, features, inside, bandwidth=bandwidth), 0)
+    away = squared_spread(features, labels)
+    return gathered(labels, np.exp(-away / (2 * bandwidth**2)), min_area=min_area)
+
+
+def merge_tree(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    height: float = 0.1,
+    regions: int = 1024,
+    min_area: int = 16,
+) -> Decoded:
+    """Return the regions of the merge tree of the embedding, in [0, 1], cut at a height in [0, 1].
+
+    See `MergeTree`: what is below the height is merged. Regions are cut to the foreground. The
+    score is 1 less the mean squared difference of the pixels to their mean, over channels.
+    """
+    embedding = embedding_of(outputs)
+    inside = foreground_of(outputs, (embedding.shape[1], embedding.shape[2])).cpu().numpy()
+    features = embedding.cpu().numpy()
+    labels = np.where(inside, build_tree(features, regions=regions).cut(height), 0)
+    quality = 1 - squared_spread(features, labels) / len(features)
+    return gathered(labels, quality, min_area=min_area)
+
+
+def squared_spread(
+    features: Float32[np.ndarray, "c h w"], labels: Int32[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Return the squared distance of each pixel to the mean of its label."""
+    flat = labels.ravel()
+    count = np.maximum(np.bincount(flat), 1)
+    away = np.zeros(flat.shape)
+    for channel in features.reshape(len(features), -1):
+        away += (channel - (np.bincount(flat, weights=channel) / count)[flat]) ** 2
+    return away.reshape(labels.shape)
+
+
+def merged(
+    pieces: Int32[np.ndarray, "h w"],
+    features: Float32[np.ndarray, "c h w"],
+    inside: Bool[np.ndarray, "h w"],
+    *,
+    bandwidth: float,
+) -> Int32[np.ndarray, "h w"]:
+    """Return the clusters of pieces, labels 1 to k, of which only those inside are merged."""
+    first, second, border = _borders(pieces, inside)
+    flat, count = pieces.ravel() - 1, np.bincount(pieces.ravel() - 1)
+    means = np.stack(
+        [np.bincount(flat, weights=c) / count for c in features.reshape(len(features), -1)], 1
+    )
+    distance = np.sqrt(((means[first] - means[second]) ** 2).sum(1))
+    of_piece = average_linkage(first, second, distance, border, len(count), limit=bandwidth)
+    return of_piece[pieces - 1].astype(np.int32) + 1
+
+
+def _borders(
+    pieces: Int32[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
+) -> tuple[Int64[np.ndarray, " e"], Int64[np.ndarray, " e"], Int64[np.ndarray, " e"]]:
+    """Return the pairs of adjacent pieces inside, lower first, and how many pixels they share."""
+    index, number = pieces.astype(np.int64) - 1, int(pieces.max())
+    codes = []
+    for a, b in (
+        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
+        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
+    ):
+        across = (index[a] != index[b]) & inside[a] & inside[b]
+        left, right = index[a][across], index[b][across]
+        codes.append(np.minimum(left, right) * number + np.maximum(left, right))
+    code, border = np.unique(np.concatenate(codes), return_counts=True)
+    return code // number, code % number, border
+
+
+def average_linkage(
+    first: Int64[np.ndarray, " e"],
+    second: Int64[np.ndarray, " e"],
+    distance: Float[np.ndarray, " e"],
+    weight: Int64[np.ndarray, " e"],
+    nodes: int,
+    *,
+    limit: float,
+) -> Int64[np.ndarray, " n"]:
+    """Return the cluster of each node by its least node: merges of at most `limit`, nearest first.
+
+    The distance of two clusters is the mean over the edges between them, weighted. Equal distances
+    go by the numbers of the clusters. An entry of the heap is out of date when the sum it was made
+    of is.
+    """
+    around: list[dict[int, tuple[float, int]]] = [{} for _ in range(nodes)]
+    heap = []
+    edges = zip(first.tolist(), second.tolist(), distance.tolist(), weight.tolist(), strict=True)
+    for a, b, apart, w in edges:
+        around[a][b] = around[b][a] = (apart * w, w)
+        if apart * w / w <= limit:
+            heap.append((apart * w / w, a, b))
+    heapq.heapify(heap)
+    parent = list(range(nodes))
+    while heap:
+        apart, a, b = heapq.heappop(heap)
+        now = around[a].get(b)
+        if now is None or _mean(now) != apart:
+            continue
+        kept, gone = min(a, b), max(a, b)
+        parent[gone] = kept
+        del around[kept][gone], around[gone][kept]
+        for other, (total, w) in around[gone].items():
+            before = around[kept].get(other, (0.0, 0))
+            now = (before[0] + total, before[1] + w)
+            around[kept][other] = around[other][kept] = now
+            del around[other][gone]
+            if _mean(now) <= limit:
+                heapq.heappush(heap, (_mean(now), min(kept, other), max(kept, other)))
+        around[gone] = {}
+    for node in range(nodes):  # a parent is always lower, hence final by now
+        parent[node] = parent[parent[node]]
+    return np.array(parent)
+
+
+def _mean(edge: tuple[float, int]) -> float:
+    return edge[0] / edge[1]

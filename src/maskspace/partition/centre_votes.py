@@ -1,0 +1,245 @@
+"""Centres that pixels vote for, and the pixels that point at each.
+
+Hough voting of directions (UOIS-Net, Xie et al. 2019, arXiv 1907.13236; the directions may come as
+8 bins, Uhrig et al. 2016, arXiv 1604.05096) or of offsets (Panoptic-DeepLab, Cheng et al. 2020,
+arXiv 1911.10194). Interpretations: a pixel votes for the cells of its ray up to a length; a cell's
+score is the sum over 8 angles of the root of its votes from there, so that a centre is where all
+directions meet; a pixel goes to the centre that its ray misses least, a tenth of the distance added
+so that of two behind one another the nearer is meant.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskspace.partition.decoded import Decoded, Outputs, foreground_of, gathered
+from maskspace.partition.modes import nearest_mode
+
+ANGLES = 8
+_BLOCK = 2**14  # pixels compared with all centres at one time
+_STRAY = 0.02  # the share of a centre's pixels below which those at an angle are strays
+_FARTHER = 0.1  # pixels of a miss that a pixel of distance weighs
+
+
+def centre_votes(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    radius: int = 10,
+    reach: int = 200,
+    angles: float = 0.7,
+    agreement: float = 0.8,
+    unit: float = 1.0,
+    min_area: int = 16,
+    centres: int = 200,
+) -> Decoded:
+    """Return the pixels that point at each of the best centres; pixels that point at none are 0.
+
+    Reads `direction`, unit vectors to the centre, x and y; or `direction_bins`, logits of 8 angles,
+    bin k being k * 45 degrees from +x towards +y, which is down; or `offset`, the way to the centre
+    in units of `unit` pixels. Centres are at least `radius` apart and have `min_area` votes.
+    Directions vote up to `reach` pixels far; a centre has votes from a share `angles` of all
+    angles, and a pixel goes to it if the cosine is at least `agreement`. The score is the mean of
+    that cosine, or of how near the centre offsets end: exp(-distance / `radius`).
+    """
+    directed, pointing = _pointing(outputs)
+    size_hw = (pointing.shape[1], pointing.shape[2])
+    inside = foreground_of(outputs, size_hw)
+    places = inside.nonzero().flip(1).to(pointing.dtype)  # x y
+    ways = pointing[:, inside].T
+    labels = torch.zeros(size_hw, dtype=torch.int64, device=pointing.device)
+    quality = torch.zeros(size_hw, device=pointing.device)
+    tolerance = max(1, radius // 5)
+    if directed:
+        votes = ray_votes(places, ways, size_hw, reach=reach)
+    else:
+        targets = places + unit * ways
+        votes = target_votes(targets, size_hw)
+    found = vote_peaks(
+        votes, radius=radius, tolerance=tolerance, min_votes=min_area, share=angles, limit=centres
+    )
+    if len(found) and directed:
+        index, value = surrounded(
+            places, ways, found, agreement=agreement, snap=tolerance, share=angles
+        )
+        labels[inside], quality[inside] = index + 1, value
+    elif len(found):
+        index, distance = nearest_mode(targets, found)
+        labels[inside], quality[inside] = index + 1, torch.exp(-distance / radius)
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+
+
+def _pointing(outputs: Outputs) -> tuple[bool, Float32[Tensor, "2 h w"]]:
+    """Return whether pixels point by direction alone, and where to."""
+    if "direction" in outputs:
+        return True, F.normalize(outputs["direction"], dim=0)
+    if "direction_bins" in outputs:
+        return True, F.normalize(mean_direction(outputs["direction_bins"]), dim=0)
+    if "offset" in outputs:
+        return False, outputs["offset"]
+    raise ValueError(
+        "decoder centre_votes needs one of the heads direction, direction_bins, offset; "
+        f"the model has {', '.join(outputs)}"
+    )
+
+
+def mean_direction(logits: Float32[Tensor, "bins h w"]) -> Float32[Tensor, "2 h w"]:
+    """Return the mean of the bins' unit vectors, weighted by softmax; bin k is at 360 k / bins."""
+    angle = torch.arange(len(logits), device=logits.device) * (2 * math.pi / len(logits))
+    vectors = torch.stack([angle.cos(), angle.sin()])
+    return torch.einsum("dk,khw->dhw", vectors, logits.softmax(0))
+
+
+def ray_votes(
+    places: Float32[Tensor, "p 2"],
+    ways: Float32[Tensor, "p 2"],
+    size_hw: tuple[int, int],
+    *,
+    reach: int,
+) -> Float32[Tensor, "angles h w"]:
+    """Return how many rays of each of 8 angles cross each cell within `reach` pixels."""
+    height, width = size_hw
+    plane = angle_of(ways) * (height * width)
+    # the last cell takes what lies outside
+    votes = torch.zeros(ANGLES * height * width + 1, device=places.device)
+    one = torch.ones(1, device=places.device).expand(len(places))
+    for length in range(1, min(reach, height + width) + 1):
+        x, y = (places + length * ways).round_().unbind(1)
+        hit = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        cell = plane + (y * width + x).long()
+        votes.scatter_add_(0, cell.where(hit, len(votes) - 1), one)
+    return votes[:-1].view(ANGLES, height, width)
+
+
+def angle_of(ways: Float32[Tensor, "p 2"]) -> Int64[Tensor, " p"]:
+    """Return which of the 8 angles each direction is nearest to."""
+    steps = torch.atan2(ways[:, 1], ways[:, 0]) * (ANGLES / (2 * math.pi))
+    return steps.round().long() % ANGLES
+
+
+def target_votes(
+    targets: Float32[Tensor, "p 2"], size_hw: tuple[int, int]
+) -> Float32[Tensor, "1 h w"]:
+    """Return how many targets lie in each cell; those outside the image count at its edge."""
+    height, width = size_hw
+    x = targets[:, 0].round().long().clamp(0, width - 1)
+    y = targets[:, 1].round().long().clamp(0, height - 1)
+    votes = torch.bincount(y * width + x, minlength=height * width).to(targets.dtype)
+    return votes.view(1, height, width)
+
+
+def vote_peaks(
+    votes: Float32[Tensor, "angles h w"],
+    *,
+    radius: int,
+    tolerance: int,
+    min_votes: int,
+    share: float,
+    limit: int,
+) -> Float32[Tensor, "n 2"]:
+    """Return the x and y of at most `limit` peaks, highest first, none within `radius` of another.
+
+    Votes count in windows of `tolerance` pixels to each side.
+    """
+    near = _windows(votes, tolerance)
+    # windows of windows have one peak where a window has a plateau
+    score = _windows(_windows(votes, tolerance // 2), tolerance - tolerance // 2).sqrt().sum(0)
+    enough = (near.sum(0) >= min_votes - 0.5) & ((near > 0.5).float().mean(0) >= share)
+    best = F.max_pool2d(score[None, None], 2 * radius + 1, 1, radius)[0, 0]
+    y, x = (enough & (score == best)).nonzero().unbind(1)
+    order = torch.argsort(score[y, x], descending=True, stable=True)[: 4 * limit]
+    candidates = torch.stack([x, y], 1)[order]
+    kept = _apart(candidates.cpu().numpy(), radius)[:limit]
+    return candidates[kept.to(candidates.device)].to(votes.dtype)
+
+
+def _windows(votes: Float32[Tensor, "c h w"], radius: int) -> Float32[Tensor, "c h w"]:
+    """Return the sum over the window around each cell."""
+    side = 2 * radius + 1
+    return F.avg_pool2d(votes[None], side, 1, radius, divisor_override=1)[0]
+
+
+def _apart(candidates: np.ndarray, radius: int) -> Int64[Tensor, " n"]:
+    """Return the indices of points that are farther than `radius` from every one before kept."""
+    free, kept = np.ones(len(candidates), bool), []
+    for index, place in enumerate(candidates):
+        if free[index]:
+            kept.append(index)
+            free &= ((candidates - place) ** 2).sum(1) > radius**2
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+def surrounded(
+    places: Float32[Tensor, "p 2"],
+    ways: Float32[Tensor, "p 2"],
+    centres: Float32[Tensor, "n 2"],
+    *,
+    agreement: float,
+    snap: int,
+    share: float,
+) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
+    """Return what `aimed_at` does of the centres whose own pixels are at enough of the angles.
+
+    The others are where rays cross that end elsewhere; without them pixels choose again. What lies
+    around a centre speaks for it only by its direction here.
+    """
+    angle = angle_of(ways)
+    while True:
+        index, value = aimed_at(places, ways, centres, agreement=agreement, snap=-1)
+        own = index >= 0
+        code = (index * ANGLES + angle)[own]
+        count = torch.bincount(code, minlength=len(centres) * ANGLES).view(-1, ANGLES)
+        some = count > _STRAY * count.sum(1, keepdim=True)
+        kept = some.float().mean(1) >= share
+        if bool(kept.all()):
+            return aimed_at(places, ways, centres, agreement=agreement, snap=snap)
+        if not bool(kept.any()):
+            return torch.full_like(index, -1), torch.zeros_like(value)
+        centres = centres[kept]
+
+
+def aimed_at(
+    places: Float32[Tensor, "p 2"],
+    ways: Float32[Tensor, "p 2"],
+    centres: Float32[Tensor, "n 2"],
+    *,
+    agreement: float,
+    snap: int,
+) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
+    """Return the index of the centre that each pixel points at, -1 for none, and the cosine.
+
+    Within `snap` pixels of a centre, where directions turn, a pixel points at it whatever it says.
+    """
+    found = [
+        _aimed(place, way, centres, agreement=agreement, snap=snap)
+        for place, way in zip(places.split(_BLOCK), ways.split(_BLOCK), strict=True)
+    ]
+    indices, cosines = zip(*found, strict=True)
+    return torch.cat(indices), torch.cat(cosines)
+
+
+def _aimed(
+    places: Float32[Tensor, "p 2"],
+    ways: Float32[Tensor, "p 2"],
+    centres: Float32[Tensor, "n 2"],
+    *,
+    agreement: float,
+    snap: int,
+) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
+    dx = centres[:, 0] - places[:, :1]  # p n
+    dy = centres[:, 1] - places[:, 1:]
+    along = dx * ways[:, :1] + dy * ways[:, 1:]
+    distance = torch.hypot(dx, dy)
+    cosine = along / distance.clamp(min=1e-6)
+    miss = (dx * ways[:, 1:] - dy * ways[:, :1]).abs() + _FARTHER * along
+    at_centre: Bool[Tensor, "p n"] = distance <= snap
+    miss = torch.where(cosine >= agreement, miss, torch.inf)
+    miss = torch.where(at_centre, -1.0, miss)
+    least = miss.min(1)
+    value = torch.where(at_centre, 1.0, cosine).gather(1, least.indices[:, None])[:, 0]
+    is_aimed = least.values.isfinite()
+    return torch.where(is_aimed, least.indices, -1), torch.where(is_aimed, value, 0.0)

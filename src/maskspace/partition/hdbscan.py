@@ -1,0 +1,77 @@
+"""Clusters of a sample of pixels by density at every scale, and the pixels near them.
+
+HDBSCAN (Campello, Moulavi, Sander 2013, doi:10.1007/978-3-642-37456-2_14), scikit-learn's, which
+needs no bandwidth; the other pixels go to the nearest cluster mean.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from sklearn.cluster import HDBSCAN
+from torch import Tensor
+
+from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.modes import evenly_spaced, nearest_mode
+from maskspace.partition.offset_read import embedding_of
+
+_ROUNDING = 1e-5  # of a distance, relative to the extent of the sample
+
+
+def hdbscan(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    min_size: int = 64,
+    sample: int = 5000,
+    min_area: int = 16,
+) -> Decoded:
+    """Return the pixels whose nearest cluster mean is no farther than its farthest sampled member.
+
+    `min_size` is the least size of a cluster in pixels of the image, of which the sample has its
+    share (2 at least). A sample without any structure is one instance. The score is the mean of
+    1 - d / r, d the distance to the mean and r that of the farthest member; 1 where r is 0.
+    """
+    if min_size < 1 or sample < 2:
+        raise ValueError(
+            f"hdbscan: min_size is at least 1, sample at least 2; got {min_size}, {sample}"
+        )
+    embedding = embedding_of(outputs)
+    inside = foreground_of(outputs, (embedding.shape[1], embedding.shape[2]))
+    labels = torch.zeros(inside.shape, dtype=torch.int64, device=inside.device)
+    quality = torch.zeros(inside.shape, device=inside.device)
+    pixels = embedding[:, inside].T.contiguous()
+    if len(pixels):
+        points = pixels[evenly_spaced(len(pixels), sample).to(pixels.device)]
+        least = max(2, round(min_size * len(points) / len(pixels)))
+        index = torch.from_numpy(sample_clusters(points.cpu().numpy(), least=least))
+        means, radius = _balls(points, index.to(points.device))
+        nearest, distance = nearest_mode(pixels, means)
+        reach = radius[nearest]
+        slack = _ROUNDING * (points - points.mean(0)).norm(dim=1).max()
+        labels[inside] = torch.where(distance <= reach + slack, nearest + 1, 0)
+        quality[inside] = torch.where(reach > slack, 1 - distance / reach, 1.0).clamp(min=0)
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+
+
+def sample_clusters(points: Float32[np.ndarray, "n c"], *, least: int) -> Int64[np.ndarray, " n"]:
+    """Return the cluster of each point, -1 for noise; all in one where there is no other."""
+    different = len(np.unique(points, axis=0))
+    if len(points) < 2 * least or different == 1:
+        return np.zeros(len(points), np.int64)
+    found = HDBSCAN(min_cluster_size=least, copy=True).fit(points).labels_
+    return found.astype(np.int64) if (found >= 0).any() else np.zeros(len(points), np.int64)
+
+
+def _balls(
+    points: Float32[Tensor, "n c"], index: Int64[Tensor, " n"]
+) -> tuple[Float32[Tensor, "k c"], Float32[Tensor, " k"]]:
+    """Return the mean of each cluster and the distance of its farthest member."""
+    points, index = points[index >= 0], index[index >= 0]
+    number = int(index.max()) + 1
+    count = torch.bincount(index, minlength=number)[:, None]
+    means = torch.zeros((number, points.shape[1]), device=points.device)
+    means = means.index_add(0, index, points) / count
+    distance = (points - means[index]).norm(dim=1)
+    radius = torch.zeros(number, device=points.device).scatter_reduce(0, index, distance, "amax")
+    return means, radius

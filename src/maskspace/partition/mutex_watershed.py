@@ -1,0 +1,219 @@
+"""Instances between which something pushes harder than anything on the way pulls.
+
+The mutex watershed (Wolf et al. 2018, ECCV, and 2020, arXiv 1904.12654): edges, strongest first,
+join two clusters or forbid that they are ever joined. Affinities of an embedding are those of SPOCO
+(Wolny et al. 2022, arXiv 2103.14572), ((2 d - |x_p - x_q|)+ / 2 d)^2 at bandwidth d; edges to the
+next pixels attract by them, longer ones repel by what they lack to 1. Departure: edges of weight 0
+say nothing, where the algorithm joins by them what is not forbidden.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int32, Int64
+from torch import Tensor
+
+from maskspace.compiled import compiled
+from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.offset_read import embedding_of
+
+#: Steps in x and y from a pixel to the others of its edges: those of the paper's 2-D experiments.
+OFFSETS = (
+    (-1, 0),
+    (0, -1),
+    (-9, 0),
+    (0, -9),
+    (-9, -9),
+    (9, -9),
+    (-9, -4),
+    (-4, -9),
+    (4, -9),
+    (9, -4),
+    (-27, 0),
+    (0, -27),
+)
+
+
+def mutex_watershed(
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]],
+    *,
+    bandwidth: float = 0.5,
+    offsets: tuple[tuple[int, int], ...] = OFFSETS,
+    min_area: int = 16,
+) -> Decoded:
+    """Return the clusters of the foreground; equal weights go by offset, then in row-major order.
+
+    `offsets` are x and y; those of length 1 attract, the others repel. With a head `affinity` of as
+    many channels its sigmoid is the probability of a break along each offset, else affinities are
+    of the embedding. The score is the mean affinity of an instance's pixels along the attractive
+    edges.
+    """
+    if bandwidth <= 0 or not any(_attracts(offset) for offset in offsets):
+        raise ValueError(
+            "mutex_watershed: bandwidth is above 0 and an offset has length 1; "
+            f"got {bandwidth}, {offsets}"
+        )
+    if "affinity" in outputs:
+        affinities = 1 - outputs["affinity"].sigmoid()
+        if len(affinities) != len(offsets):
+            raise ValueError(
+                f"mutex_watershed: affinity has a channel for each of {len(offsets)} offsets; "
+                f"got {len(affinities)}"
+            )
+    else:
+        affinities = embedding_affinities(embedding_of(outputs), offsets, bandwidth=bandwidth)
+    inside = foreground_of(outputs, (affinities.shape[1], affinities.shape[2])).cpu().numpy()
+    affinities = affinities.cpu().numpy()
+    first, second, weight = signed_edges(affinities, inside, offsets)
+    labels = cluster(first, second, weight, inside.size).reshape(inside.shape)
+    short = [k for k, offset in enumerate(offsets) if _attracts(offset)]
+    quality = affinities[short].mean(0)
+    return gathered(np.where(inside, labels, 0), quality, min_area=min_area)
+
+
+def _attracts(offset: tuple[int, int]) -> bool:
+    return abs(offset[0]) + abs(offset[1]) == 1
+
+
+def embedding_affinities(
+    embedding: Float32[Tensor, "c h w"], offsets: tuple[tuple[int, int], ...], *, bandwidth: float
+) -> Float32[Tensor, "n h w"]:
+    """Return the affinity of each pixel to the one at each offset; 0 where that is outside."""
+    height, width = embedding.shape[1:]
+    affinities = torch.zeros((len(offsets), height, width), device=embedding.device)
+    for affinity, offset in zip(affinities, offsets, strict=True):
+        here, there = _overlap(offset, (height, width))
+        distance = (embedding[:, *here] - embedding[:, *there]).square().sum(0).sqrt()
+        affinity[here] = (1 - distance / (2 * bandwidth)).clamp(min=0).square()
+    return affinities
+
+
+def _overlap(
+    offset: tuple[int, int], size_hw: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return where pixels are that have one at the offset, and where those are."""
+    (x, y), (height, width) = offset, size_hw
+    here = (_span(-y, height), _span(-x, width))
+    return here, (_span(y, height), _span(x, width))
+
+
+def _span(before: int, side: int) -> slice:
+    return slice(min(max(before, 0), side), max(min(side, side + before), 0))
+
+
+def signed_edges(
+    affinities: Float32[np.ndarray, "n h w"],
+    inside: Bool[np.ndarray, "h w"],
+    offsets: tuple[tuple[int, int], ...],
+) -> tuple[Int32[np.ndarray, " e"], Int32[np.ndarray, " e"], Float32[np.ndarray, " e"]]:
+    """Return the pixels of each edge by flat index, and its weight: below 0 where it repels.
+
+    The strongest come first. Edges with a pixel outside the foreground, and those of weight 0, are
+    left out.
+    """
+    pixel = np.arange(inside.size, dtype=np.int32).reshape(inside.shape)
+    parts = []
+    for affinity, offset in zip(affinities, offsets, strict=True):
+        here, there = _overlap(offset, inside.shape)
+        weight = affinity[here] if _attracts(offset) else affinity[here] - 1
+        used = inside[here] & inside[there] & (weight != 0)
+        parts.append((pixel[here][used], pixel[there][used], weight[used]))
+    first, second, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(-np.abs(weight), kind="stable")
+    return first[order], second[order], weight[order]
+
+
+@compiled
+def cluster(
+    first: Int32[np.ndarray, " e"],
+    second: Int32[np.ndarray, " e"],
+    weight: Float[np.ndarray, " e"],
+    nodes: int,
+) -> Int64[np.ndarray, " n"]:
+    """Return the cluster of each node, numbered from 1, of edges that come strongest first.
+
+    Every cluster has a list of the nodes that it is kept apart from. Two lists are searched by the
+    shorter one, which loses on the way what it has twice; what is found comes first in it, as edges
+    along a border ask the same again.
+    """
+    parent = np.arange(nodes)
+    length = np.zeros(nodes, np.int64)  # of the list of a root
+    head = np.full(nodes, -1)
+    tail = np.full(nodes, -1)
+    seen = np.full(nodes, -1)  # the edge that has last met a root in a list
+    repelling = 0
+    for edge in range(len(weight)):
+        repelling += weight[edge] < 0
+    value = np.empty(2 * repelling, np.int64)
+    following = np.full(2 * repelling, -1)
+    used = 0
+    for edge in range(len(weight)):
+        a = first[edge]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        b = second[edge]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        if a == b:
+            continue
+        short, long = (a, b) if length[a] <= length[b] else (b, a)
+        apart = False
+        before, at = -1, head[short]
+        while at != -1:
+            other = value[at]
+            while parent[other] != other:
+                parent[other] = parent[parent[other]]
+                other = parent[other]
+            value[at] = other
+            if other == long:
+                apart = True
+                if before != -1:
+                    following[before] = following[at]
+                    if tail[short] == at:
+                        tail[short] = before
+                    following[at] = head[short]
+                    head[short] = at
+                break
+            if seen[other] == edge:
+                following[before] = following[at]
+                if tail[short] == at:
+                    tail[short] = before
+                length[short] -= 1
+                at = following[before]
+                continue
+            seen[other] = edge
+            before, at = at, following[at]
+        if apart:
+            continue
+        if weight[edge] > 0:
+            parent[short] = long
+            if head[short] != -1:
+                if head[long] == -1:
+                    head[long] = head[short]
+                else:
+                    following[tail[long]] = head[short]
+                tail[long] = tail[short]
+                length[long] += length[short]
+            continue
+        for root, other in ((a, b), (b, a)):
+            value[used] = other
+            following[used] = head[root]
+            head[root] = used
+            if tail[root] == -1:
+                tail[root] = used
+            length[root] += 1
+            used += 1
+    label = np.zeros(nodes, np.int64)
+    number = 0
+    for node in range(nodes):
+        root = node
+        while parent[root] != root:
+            root = parent[root]
+        if label[root] == 0:
+            number += 1
+            label[root] = number
+        label[node] = label[root]
+    return label
