@@ -36,22 +36,8 @@ def string_of(runs: list[int]) -> str:
     return text
 
 
-#: The most pixels of each of the ways to decode: all by pycocotools, pixel by pixel, by boxes.
-WAYS = [(2**15, 2**18, 100), (0, 2**18, 100), (0, 0, 10**6), (0, 0, 0)]
-
-
-@pytest.fixture(scope="module", params=WAYS)
-def way(request):
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in zip(
-            ("_SMALL", "_CACHED", "_PIXELS_A_LENGTH"), request.param, strict=True
-        ):
-            patched.setattr(rle, name, value)
-        yield
-
-
 @given(stacks)
-def test_strings_and_masks_are_pycocotools_own(way, stack):
+def test_strings_and_masks_are_pycocotools_own(stack):
     counts = rle.encode(stack)
     assert counts == coco_strings(stack)
     found = rle.decode(counts, stack.shape[1:])
@@ -60,7 +46,7 @@ def test_strings_and_masks_are_pycocotools_own(way, stack):
 
 
 @given(stacks, st.data())
-def test_a_string_that_lost_or_gained_a_character_is_refused_or_read_as_its_runs(way, stack, data):
+def test_a_string_that_lost_or_gained_a_character_is_refused_or_read_as_its_runs(stack, data):
     counts = rle.encode(stack)
     assume(counts)
     index = data.draw(st.integers(0, len(counts) - 1))
@@ -81,33 +67,92 @@ def test_a_string_that_lost_or_gained_a_character_is_refused_or_read_as_its_runs
         np.testing.assert_array_equal(rle.decode(counts, (height, width)), stack)
 
 
-@pytest.mark.parametrize("ending", ["o", "oo", "P", "o\x00", "P\x00111", "\xe9", "\u20ac"])
-def test_a_string_that_ends_within_a_number_never_reaches_pycocotools(way, ending, monkeypatch):
-    """It would read, and write, behind the string."""
-    given = []
-    decode = coco.decode
-    monkeypatch.setattr(
-        rle.coco, "decode", lambda objects: [given.append(objects), decode(objects)][1]
+def by_characters(counts: str) -> list[int]:
+    """The run lengths of a string, character by character as rleFrString reads them."""
+    runs, place = [], 0
+    while place < len(counts):
+        number, shift, code = 0, 0, 32
+        while code & 32:
+            code = ord(counts[place]) - 48
+            if not 0 <= code < 64:
+                raise ValueError
+            number |= (code & 31) << shift
+            place, shift = place + 1, shift + 5
+        number -= (code & 16) >> 4 << shift
+        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
+    return runs
+
+
+@given(st.lists(st.text("0129?@CNOPQ_`o", max_size=12), max_size=4), st.integers(1, 9))
+def test_any_string_of_the_coding_is_read_as_by_characters(counts, height):
+    expected = []
+    for one in counts:
+        try:
+            expected.append(by_characters(one))
+        except IndexError:
+            with pytest.raises(ValueError, match=r"^mask 0: its run lengths end in the middle"):
+                rle.run_lengths(one)
+            expected.append([-1])
+        else:
+            assert rle.run_lengths(one) == (expected[-1] or [0])
+    wrong = [min(runs, default=-1) < 0 or sum(runs) != 8 * height for runs in expected]
+    if any(wrong):
+        for read in (rle.decode, rle.decode_runs):
+            with pytest.raises(ValueError, match=rf"^mask {wrong.index(True)}: its run lengths"):
+                read(counts, (height, 8))
+    else:
+        np.testing.assert_array_equal(
+            rle.decode(counts, (height, 8)), coco_masks(counts, (height, 8))
+        )
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=9), min_size=1, max_size=4))
+def test_runs_of_strings_are_those_of_their_masks(lists):
+    pixels = max(sum(runs) for runs in lists) + 1
+    counts = [string_of([*runs, pixels - sum(runs)]) for runs in lists]
+    runs, expected = (
+        rle.decode_runs(counts, (pixels, 1)),
+        rle.mask_runs(coco_masks(counts, (pixels, 1))),
     )
+    for name in ("number", "mask", "start", "length"):
+        np.testing.assert_array_equal(getattr(runs, name), getattr(expected, name))
+    assert rle.encode_runs(runs, (pixels, 1)) == coco_strings(coco_masks(counts, (pixels, 1)))
+
+
+def test_nothing_and_one_pixel():
+    assert rle.encode(np.zeros((0, 3, 4), bool)) == []
+    assert rle.decode([], (3, 4)).shape == (0, 3, 4)
+    assert rle.decode_crop([], (3, 4), (1, 1, 2, 2)).shape == (0, 2, 2)
+    assert rle.decode_runs([], (3, 4)).areas().tolist() == []
+    stack = np.array([[[True]], [[False]]])
+    assert rle.encode(stack) == coco_strings(stack) == ["01", "1"]
+    np.testing.assert_array_equal(rle.decode(["01", "1", "010"], (1, 1)), stack[[0, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    "ending", ["o", "oo", "P", "o\x00", "P\x00111", "\xe9", "\u20ac", "\ud800"]
+)
+def test_a_string_that_ends_within_a_number_never_borrows_from_the_next(ending):
     for length in range(30):
-        with pytest.raises(ValueError, match="run lengths"):
-            rle.decode(["1" * length + ending], (8, 9))
-    assert not given
+        counts = [string_of([2, 70]), "1" * length + ending, "1" * 72]
+        with pytest.raises(ValueError, match="mask 1: its run lengths"):
+            rle.decode(counts, (8, 9))
 
 
 @pytest.mark.parametrize("size_hw", [(700, 900), (1024, 512), (1, 5000), (5000, 1)])
-def test_large_masks_too(way, size_hw):
+def test_large_masks_too(size_hw):
     noise = np.random.default_rng(0).standard_normal((6, *size_hw))
     stack = ndimage.gaussian_filter(noise, (0, 5, 5)) > 0.03
     stack[0], stack[1] = True, False
     stack[2, size_hw[0] // 2 :] = False
+    stack[3], stack[3, size_hw[0] // 2, size_hw[1] // 3] = False, True
     counts = rle.encode(stack)
     assert counts == coco_strings(stack)
     np.testing.assert_array_equal(rle.decode(counts, size_hw), stack)
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=12).filter(any), st.integers(1, 4))
-def test_empty_runs_inside_decode_as_pycocotools_does(way, runs, height):
+def test_empty_runs_inside_decode_as_pycocotools_does(runs, height):
     runs[-1] += -sum(runs) % height
     size_hw = (height, sum(runs) // height)
     counts = [string_of(runs)]
@@ -148,14 +193,14 @@ def test_run_lengths_of_many_digits_are_pycocotools_own(runs):
 
 
 @pytest.mark.parametrize("bad", ["\x7f", "P", "0é", "/", "\x00"])
-def test_what_is_not_cocos_coding_is_refused(way, bad):
+def test_what_is_not_cocos_coding_is_refused(bad):
     with pytest.raises(ValueError, match="run lengths"):
         rle.run_lengths(bad)
     with pytest.raises(ValueError, match="run lengths"):
         rle.decode(["4", bad], (2, 2))
 
 
-def test_runs_that_do_not_fit_the_image_are_refused(way):
+def test_runs_that_do_not_fit_the_image_are_refused():
     counts = rle.encode(np.ones((1, 4, 5), bool))
     with pytest.raises(ValueError, match=r"mask 0: .* 20 pixels, the image has 4 x 6 = 24"):
         rle.decode(counts, (4, 6))
@@ -167,17 +212,20 @@ def test_runs_that_do_not_fit_the_image_are_refused(way):
     "runs",
     [[-1, 5], [6, -2], [0, 4, -1, 1], [2**33, -(2**33) + 4], [2**38] * 40, [0, 2**38, 0, 4]],
 )
-def test_negative_and_huge_runs_are_refused_whatever_they_add_up_to(way, runs):
+def test_negative_and_huge_runs_are_refused_whatever_they_add_up_to(runs):
     with pytest.raises(ValueError, match="mask 1: its run lengths"):
         rle.decode([string_of([4]), string_of(runs)], (2, 2))
 
 
-def test_runs_whose_sum_overflows_are_refused(way):
+def test_runs_whose_sum_overflows_are_refused():
     # 2**26 runs of 2**38 add up to 2**64, that is 0; so do their differences, all 0
     with pytest.raises(ValueError, match="mask 0: its run lengths"):
         rle.decode([string_of([4, 2**38, 2**38]) + "0" * 2**16], (2, 2))
-    with pytest.raises(ValueError, match="number above"):
-        rle.decode([string_of([2**41])], (2, 2))
+    for far in ([2**41], [2**63 + 4], [-(2**40)], [2**38] + 2 * [2**39 - 1, 2**38, 2**40]):
+        with pytest.raises(ValueError, match="mask 1: its run lengths hold a number above"):
+            rle.decode([string_of([4]), string_of(far)], (2, 2))
+        with pytest.raises(ValueError, match="hold a number above"):
+            rle.run_lengths(string_of(far))
 
 
 @pytest.mark.parametrize("size_hw", [(10**6, 10**6), (0, 4), (-2, -2)])

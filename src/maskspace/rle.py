@@ -7,11 +7,12 @@ has never had to give.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Int64
-from pycocotools import mask as coco
+from jaxtyping import Bool, Int64, UInt8
+
+from maskspace.compiled import compiled
 
 #: The most pixels a mask may have: a square of 12 000 a side.
 MAX_PIXELS = 144_000_000
@@ -19,11 +20,14 @@ MAX_PIXELS = 144_000_000
 MAX_DENSE_BYTES = 2**35
 
 _DIGITS = 8  # characters of a number: 40 bits
-_SMALL = 2**15  # pixels of all masks up to which numpy's fixed cost is more than pycocotools' work
-_CACHED = 2**18  # bytes of an array that is transposed in one go
-_PIXELS_A_LENGTH = 100  # as long as a run takes on the way to boxes takes writing so many pixels
-_LOOPED, _FEW = 800, 3  # numbers a string above which, and strings up to which, a loop is quicker
-_STRIPE = 16  # else rows at a time: few enough even where the image's width is a power of two
+_LARGEST = 2 ** (5 * _DIGITS - 1)
+_BLOCK = 128  # bytes that are compared in one go
+_WRONG = {
+    1: "hold a character that is not COCO's coding",
+    2: "end in the middle of a number",
+    3: f"hold a number above 2**{5 * _DIGITS - 1}",
+}
+_UNCOVERED = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,159 +80,90 @@ def decode_crop(
             f"{len(counts)} dense masks of {rows} x {columns} pixels are above "
             f"{MAX_DENSE_BYTES} bytes; decode fewer at a time, or a crop"
         )
-    number = len(counts)
-    if 0 < number * height * width <= _SMALL and rows * columns == height * width:
-        dense = _small(counts, size_hw)
-        if dense is not None:
-            return dense
     lengths, firsts = _covering_lengths(counts, size_hw)
-    if rows * columns == height * width and _spreads_better(number * rows * columns, len(lengths)):
-        return _spread(lengths, firsts, size_hw)
-    runs = _runs(lengths, firsts)
-    dense = np.zeros((number, rows, columns), bool)
-    if columns < width:
-        runs = _between(runs, left * height, (left + columns) * height)
-    _paint(dense, runs, height=height, top=top)
-    return dense
+    dense = np.zeros((len(counts), rows, columns), np.uint8)
+    _paint(dense, lengths, firsts, height, left, top)
+    return dense.view(bool)
 
 
-def _small(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"] | None:
-    """Return the dense masks by pycocotools, which has no fixed cost, or None to have them checked.
+@compiled
+def _paint(
+    dense: UInt8[np.ndarray, "n h w"],
+    lengths: Int64[np.ndarray, " v"],
+    firsts: Int64[np.ndarray, " m"],
+    height: int,
+    left: int,
+    top: int,
+) -> None:
+    """Paint runs of columns of this height, of which `dense` shows a box.
 
-    It stops at the image's end (2.0.11), but takes strings that cover too little, or any; of one
-    that ends within a number it reads on in the memory behind it, so that it is not given those.
-    What it codes again as the strings that were given was right: every pixel of them has been
-    written.
+    What is written pixel by pixel is where colours change within a column; then each row of the
+    mask's box takes over what the row above it has.
     """
-    coded = [one.encode() for one in counts]
-    if any(not one or (one[-1] - 48) & 32 or 0 in one for one in coded):
-        return None
-    objects = [{"size": list(size_hw), "counts": one} for one in coded]
-    try:
-        stack = coco.decode(objects)  # pyright: ignore[reportArgumentType]
-    except ValueError:
-        return None
-    if coco.encode(stack) != objects:
-        return None
-    return np.ascontiguousarray(stack.transpose(2, 0, 1)).view(bool)
-
-
-def _spreads_better(pixels: int, lengths: int) -> bool:
-    """Return whether to write out every pixel rather than to find the boxes of the masks first."""
-    return pixels <= max(_CACHED, _PIXELS_A_LENGTH * lengths)
-
-
-def _spread(
-    lengths: Int64[np.ndarray, " v"], firsts: Int64[np.ndarray, " m"], size_hw: tuple[int, int]
-) -> Bool[np.ndarray, "n h w"]:
-    """Return the dense masks of run lengths that cover them exactly."""
-    height, width = size_hw
-    colours = (_places(firsts) & 1).astype(bool)
-    columns = colours.repeat(lengths).reshape(-1, width, height)
-    if columns.size <= _CACHED:
-        return np.ascontiguousarray(columns.swapaxes(1, 2))
-    dense = np.empty((len(columns), height, width), bool)
-    for source, out in zip(columns, dense, strict=True):
-        _turn(source, out)
-    return dense
-
-
-def _places(firsts: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " v"]:
-    """Return of each number its place in its string."""
-    place = np.arange(firsts[-1])
-    if len(firsts) > 2:
-        place -= firsts[:-1].repeat(firsts[1:] - firsts[:-1])
-    return place
-
-
-def _between(runs: Runs, first: int, last: int) -> Runs:
-    """Return what lies at these positions, counted from the first."""
-    start = np.maximum(runs.start, first)
-    length = np.minimum(runs.start + runs.length, last) - start
-    kept = length > 0
-    return Runs(runs.number, runs.mask[kept], start[kept] - first, length[kept])
-
-
-def _paint(dense: Bool[np.ndarray, "n h w"], runs: Runs, *, height: int, top: int) -> None:
-    """Paint runs of columns of this height, of which `dense` shows the rows from `top` on.
-
-    Each mask is painted as the transpose of its box: the runs between the first and the last row
-    that it reaches, shortened to the height of the box.
-    """
-    mask, start, length = runs.mask, runs.start, runs.length
-    borders = np.searchsorted(mask, np.arange(runs.number + 1))
-    present = np.flatnonzero(borders[1:] > borders[:-1])
-    if len(present) == 0:
-        return
-    firsts, ends = borders[present], borders[present + 1]
-    column, row = np.divmod(start, height)
-    last_column, last_row = np.divmod(start + length - 1, height)
-    wraps = last_column > column  # such a run reaches the last row and the first
-    low = np.minimum.reduceat(np.where(wraps, 0, row), firsts)
-    high = np.maximum.reduceat(np.where(wraps, height - 1, last_row), firsts) + 1
-    left = np.minimum.reduceat(column, firsts)
-    right = np.maximum.reduceat(last_column, firsts) + 1
-    tall = high - low
-    owner = np.repeat(np.arange(len(firsts)), ends - firsts)
-    begin = (column - left[owner]) * tall[owner] + row - low[owner]
-    gap = begin.copy()
-    gap[1:] -= begin[:-1] + length[:-1]
-    gap[firsts] = begin[firsts]
-    # of each mask the gaps and the lengths in turn, and what is left of its box
-    place = 2 * np.arange(len(mask)) + owner
-    last = 2 * ends + np.arange(len(ends))
-    turns = np.empty(2 * len(mask) + len(ends), np.int64)
-    turns[place], turns[place + 1] = gap, length
-    turns[last] = (right - left) * tall - begin[ends - 1] - length[ends - 1]
-    colours = np.arange(2 * int((ends - firsts).max()) + 1) % 2 == 1
-    boxes = np.stack([present, left, right, low, high, place[firsts], last + 1], axis=1)
-    for index, x, end_x, y, end_y, a, b in boxes.tolist():
-        strip = colours[: b - a].repeat(turns[a:b])
-        seen = strip.reshape(end_x - x, end_y - y)[
-            :, max(top - y, 0) : max(top + dense.shape[1] - y, 0)
-        ]
-        y = max(y - top, 0)
-        _turn(seen, dense[index, y : y + seen.shape[1], x:end_x])
-
-
-def _turn(source: Bool[np.ndarray, "r s"], out: Bool[np.ndarray, "s r"]) -> None:
-    """Write the transpose; of large arrays by stripes, so that what it touches stays cached."""
-    stripe = len(source) if source.size <= _CACHED else _STRIPE
-    for begin in range(0, len(source), max(stripe, 1)):
-        out[:, begin : begin + stripe] = source[begin : begin + stripe].T
+    number, rows, columns = dense.shape
+    for mask in range(number):
+        low, high, first, last = rows, 0, columns, 0
+        column, row = -left, 0
+        for index in range(firsts[mask], firsts[mask + 1]):
+            length = lengths[index]
+            while length > 0:
+                end = min(row + length, height)
+                begin, beyond = max(row - top, 0), min(end - top, rows)
+                if (index - firsts[mask]) & 1 and 0 <= column < columns and begin < beyond:
+                    dense[mask, begin, column] ^= 1
+                    if beyond < rows:
+                        dense[mask, beyond, column] ^= 1
+                    low, high = min(low, begin), max(high, beyond)
+                    first, last = min(first, column), column + 1
+                length -= end - row
+                column, row = (column, end) if end < height else (column + 1, 0)
+        for y in range(low + 1, min(high + 1, rows)):
+            above, here = dense[mask, y - 1, first:last], dense[mask, y, first:last]
+            for x in range(last - first):
+                here[x] ^= above[x]
 
 
 def mask_runs(masks: Bool[np.ndarray, "n h w"]) -> Runs:
     """Return the runs of dense masks."""
-    height = masks.shape[1]
-    rows = np.asarray(masks.any(axis=2))  # n h
-    top = rows.argmax(axis=1)
-    bottom = np.where(rows.any(axis=-1), height - rows[:, ::-1].argmax(axis=1), 0)
-    pieces = [
-        _borders(masks[index, a:b], top=a, height=height)
-        for index, (a, b) in enumerate(zip(top.tolist(), bottom.tolist(), strict=True))
-    ]
-    owner = np.repeat(np.arange(len(masks)), [len(piece) // 2 for piece in pieces])
-    borders = np.concatenate([*pieces, np.zeros(0, np.int64)]).reshape(-1, 2)
-    return Runs(len(masks), owner, borders[:, 0].copy(), borders[:, 1] - borders[:, 0])
+    number, height, width = masks.shape
+    flat = np.ascontiguousarray(masks).view(np.uint8).reshape(number, height * width)
+    found = np.empty(height * width, np.int64)
+    pieces = []
+    for mask in flat:
+        # the first row follows the last of the columns before
+        top = np.flatnonzero(mask[:width] != np.append([0], mask[-width:-1])) * height
+        row, column = np.divmod(found[: differences(mask[width:], mask[:-width], found)], width)
+        end = np.full(int(mask[-1:].any()), height * width)
+        pieces.append(np.concatenate([top, column * height + row + 1, end]))
+        pieces[-1].sort()
+    return runs_between(pieces)
 
 
-def _borders(piece: Bool[np.ndarray, "r w"], *, top: int, height: int) -> Int64[np.ndarray, " e"]:
-    """Return where runs begin and end, given the rows of a mask that are not empty, from `top`."""
-    columns = np.flatnonzero(piece.any(axis=0))
-    if len(columns) == 0:
-        return np.zeros(0, np.int64)
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    rows = len(piece)
-    # a row of background below parts the columns, unless they follow each other in the image too
-    padded = rows if rows == height else rows + 1
-    flat = np.zeros((right - left) * padded + 2, bool)
-    _turn(piece[:, left:right], flat[1:-1].reshape(right - left, padded)[:, :rows])
-    borders = np.flatnonzero(flat[1:] != flat[:-1])
-    if padded == height:
-        return borders + (left * height + top)
-    column, row = np.divmod(borders, padded)
-    return (column + left) * height + row + top
+def runs_between(pieces: Sequence[Int64[np.ndarray, " _"]]) -> Runs:
+    """Return runs by where those of each mask begin and end in turn."""
+    owner = np.repeat(np.arange(len(pieces)), [len(piece) // 2 for piece in pieces])
+    borders = np.concatenate([np.zeros(0, np.int64), *pieces]).reshape(-1, 2)
+    return Runs(len(pieces), owner, borders[:, 0].copy(), borders[:, 1] - borders[:, 0])
+
+
+@compiled
+def differences(
+    one: UInt8[np.ndarray, " p"], other: UInt8[np.ndarray, " p"], found: Int64[np.ndarray, " q"]
+) -> int:
+    """Write down the places where two arrays differ and return how many there are."""
+    number = 0
+    for begin in range(0, len(one), _BLOCK):
+        left, right = one[begin : begin + _BLOCK], other[begin : begin + _BLOCK]
+        different = np.uint8(len(left) < _BLOCK)
+        if not different:  # a loop of fixed length becomes a few vector instructions
+            for place in range(_BLOCK):
+                different = np.uint8(different | (left[place] ^ right[place]))
+        if different:
+            for place in range(len(left)):
+                if left[place] != right[place]:
+                    found[number] = begin + place
+                    number += 1
+    return number
 
 
 def run_lengths(counts: str) -> list[int]:
@@ -236,22 +171,39 @@ def run_lengths(counts: str) -> list[int]:
 
     They may be negative or fit no image; ValueError for what is not COCO's coding.
     """
-    values, firsts = _parse([counts])
-    return _undifferenced(values, firsts).tolist() or [0]
+    lengths, _ = _parsed([counts], None)
+    return lengths.tolist() or [0]
 
 
 def decode_runs(counts: Sequence[str], size_hw: tuple[int, int]) -> Runs:
     """Return the runs of COCO's compressed strings; ValueError if one does not fit the size."""
-    return _runs(*_covering_lengths(counts, size_hw))
+    lengths, firsts = _covering_lengths(counts, size_hw)
+    owner, start, length = np.empty((3, len(lengths) // 2), np.int64)
+    number = _foreground(lengths, firsts, owner, start, length)
+    return Runs(len(counts), owner[:number], start[:number], length[:number])
 
 
-def _runs(lengths: Int64[np.ndarray, " v"], firsts: Int64[np.ndarray, " m"]) -> Runs:
-    """Return the runs of foreground among run lengths."""
-    ends = np.zeros(len(lengths) + 1, np.int64)
-    lengths.cumsum(out=ends[1:])
-    kept = np.flatnonzero((_places(firsts) & 1) & (lengths > 0))
-    owner = np.searchsorted(firsts, kept, side="right") - 1
-    return merged(len(firsts) - 1, owner, ends[kept] - ends[firsts[owner]], lengths[kept])
+@compiled
+def _foreground(
+    lengths: Int64[np.ndarray, " v"],
+    firsts: Int64[np.ndarray, " m"],
+    owner: Int64[np.ndarray, " r"],
+    start: Int64[np.ndarray, " r"],
+    length: Int64[np.ndarray, " r"],
+) -> int:
+    """Write down the runs of foreground, those that touch as one, and return how many there are."""
+    number = 0
+    for mask in range(len(firsts) - 1):
+        first, position = number, 0
+        for index in range(firsts[mask], firsts[mask + 1]):
+            if (index - firsts[mask]) & 1 and lengths[index] > 0:
+                if number > first and start[number - 1] + length[number - 1] == position:
+                    length[number - 1] += lengths[index]
+                else:
+                    owner[number], start[number], length[number] = mask, position, lengths[index]
+                    number += 1
+            position += lengths[index]
+    return number
 
 
 def _covering_lengths(
@@ -261,44 +213,126 @@ def _covering_lengths(
 
     They are 0 to the image's pixels, and the sum of each string's is all of them, else ValueError.
     """
-    pixels = size_hw[0] * size_hw[1]
-    if min(size_hw) < 1 or pixels > MAX_PIXELS:
+    if min(size_hw) < 1 or size_hw[0] * size_hw[1] > MAX_PIXELS:
         raise ValueError(f"masks of {size_hw} (h, w); masks have 1 to {MAX_PIXELS} pixels")
-    values, firsts = _parse(counts)
-    lengths = _undifferenced(values, firsts)
-    ends = np.zeros(len(lengths) + 1, np.int64)
-    lengths.cumsum(out=ends[1:])
-    covered = ends[firsts]
-    covered = covered[1:] - covered[:-1]
-    wrong = covered != pixels
-    # seen as unsigned, what is below 0 is large too
-    if len(lengths) and int(lengths.view(np.uint64).max()) > pixels:
-        outside = np.flatnonzero(lengths.view(np.uint64) > pixels)
-        wrong[np.searchsorted(firsts, outside, side="right") - 1] = True
-    if wrong.any():
-        index = int(wrong.argmax())
+    return _parsed(counts, size_hw)
+
+
+def _parsed(
+    counts: Sequence[str], size_hw: tuple[int, int] | None
+) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
+    """Return the run lengths in all strings and where those of each begin and end.
+
+    ValueError that names the mask for what is not COCO's coding or does not cover a size that is
+    given.
+    """
+    # what is not ASCII has bytes above every code, the first of them where the character is
+    text = np.frombuffer("".join(counts).encode("utf-8", "surrogatepass"), np.uint8)
+    characters = np.fromiter(map(len, counts), np.int64, len(counts))
+    lengths, firsts = np.empty(len(text), np.int64), np.empty(len(counts) + 1, np.int64)
+    pixels = -1 if size_hw is None else size_hw[0] * size_hw[1]
+    wrong, mask, covered = _parse(text, characters, pixels, lengths, firsts)
+    if wrong == _UNCOVERED and size_hw is not None:
         raise ValueError(
-            f"mask {index}: its run lengths cover {covered[index]} pixels, the image has "
+            f"mask {mask}: its run lengths cover {covered} pixels, the image has "
             f"{size_hw[0]} x {size_hw[1]} = {pixels}"
         )
-    return lengths, firsts
+    if wrong:
+        raise ValueError(f"mask {mask}: its run lengths {_WRONG[wrong]}")
+    return lengths[: firsts[-1]], firsts
+
+
+@compiled
+def _parse(
+    text: UInt8[np.ndarray, " t"],
+    characters: Int64[np.ndarray, " n"],
+    pixels: int,
+    lengths: Int64[np.ndarray, " v"],
+    firsts: Int64[np.ndarray, " m"],
+) -> tuple[int, int, int]:
+    """Write down run lengths; return what is wrong, or 0, with which mask, and what it covers.
+
+    The format is pycocotools': 5 bits a character with a continuation bit, offset 48, sign in the
+    highest bit of a number's last character; from a string's fourth number on each adds to the one
+    two before. No sum overflows: numbers are limited, and what is no length stops the covering.
+    """
+    number, place = 0, 0
+    for mask in range(len(characters)):
+        firsts[mask] = number
+        end = place + characters[mask]
+        covered, fits = 0, True
+        while place < end:
+            value, shift, code = 0, 0, 32
+            while code & 32:
+                if place == end:
+                    return 2, mask, 0
+                code = np.int64(text[place]) - 48
+                if not 0 <= code < 64:
+                    return 1, mask, 0
+                if shift == 5 * _DIGITS:
+                    return 3, mask, 0
+                value |= (code & 31) << shift
+                shift += 5
+                place += 1
+            if code & 16:
+                value -= 1 << shift
+            if number > firsts[mask] + 2:
+                value += lengths[number - 2]
+            if abs(value) > _LARGEST:
+                return 3, mask, 0
+            lengths[number] = value
+            number += 1
+            covered += value
+            fits &= 0 <= value <= pixels
+        if pixels >= 0 and not (fits and covered == pixels):
+            return _UNCOVERED, mask, int(covered)
+    firsts[len(characters)] = number
+    return 0, 0, 0
 
 
 def encode_runs(runs: Runs, size_hw: tuple[int, int]) -> list[str]:
     """Return COCO's compressed string of each mask."""
-    pixels = size_hw[0] * size_hw[1]
-    first = np.diff(runs.mask, prepend=-1) > 0
-    ends = runs.start + runs.length
-    gaps = runs.start - np.where(first, 0, np.roll(ends, 1))
-    tails = np.full(runs.number, pixels)
-    tails[runs.mask] = pixels - ends  # the last run of a mask is written last
-    owner = np.concatenate([np.repeat(runs.mask, 2), np.arange(runs.number)])
-    values = np.concatenate([np.stack([gaps, runs.length], axis=1).ravel(), tails])
-    order = np.argsort(owner, kind="stable")
-    owner, values = owner[order], values[order]
-    is_tail = np.diff(owner, append=runs.number) > 0
-    kept = ~(is_tail & (values == 0))
-    return _write(values[kept], owner[kept], runs.number)
+    text = np.empty(_DIGITS * (2 * len(runs.mask) + runs.number), np.uint8)
+    ends = np.zeros(runs.number + 1, np.int64)
+    _write(runs.mask, runs.start, runs.length, size_hw[0] * size_hw[1], text, ends)
+    coded = text[: ends[-1]].tobytes().decode("ascii")
+    return [coded[begin:end] for begin, end in pairwise(ends.tolist())]
+
+
+@compiled
+def _write(
+    owner: Int64[np.ndarray, " r"],
+    start: Int64[np.ndarray, " r"],
+    length: Int64[np.ndarray, " r"],
+    pixels: int,
+    text: UInt8[np.ndarray, " t"],
+    ends: Int64[np.ndarray, " m"],
+) -> None:
+    """Write the strings of all masks one after the other, and where each ends."""
+    run, place = 0, 0
+    for mask in range(len(ends) - 1):
+        index, position, before, last = 0, 0, 0, 0
+        while run < len(owner) and owner[run] == mask:
+            for value in (start[run] - position, length[run]):
+                place = _put(value - (before if index > 2 else 0), text, place)
+                index, before, last = index + 1, last, value
+            position = start[run] + length[run]
+            run += 1
+        if position < pixels:
+            place = _put(pixels - position - (before if index > 2 else 0), text, place)
+        ends[mask + 1] = place
+
+
+@compiled
+def _put(number: int, text: UInt8[np.ndarray, " t"], place: int) -> int:
+    """Write a number and return the place behind it."""
+    more = True
+    while more:
+        code, number = number & 31, number >> 5
+        more = number != (-1 if code & 16 else 0)
+        text[place] = 48 + code + 32 * more
+        place += 1
+    return place
 
 
 def merged(
@@ -314,75 +348,3 @@ def merged(
         return Runs(number, mask, start, length)
     begins = np.flatnonzero(new)
     return Runs(number, mask[begins], start[begins], np.add.reduceat(length, begins))
-
-
-def _parse(counts: Sequence[str]) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
-    """Return the numbers in the strings as they are coded, and where each string's begin and end.
-
-    The format is pycocotools': 5 bits a character with a continuation bit, offset 48, sign in the
-    highest bit of a number's last character.
-    """
-    text = "".join(counts).encode("utf-8")  # what is not ASCII has bytes above every code
-    code = np.frombuffer(text, np.uint8) - np.uint8(48)
-    if code.max(initial=0) > 63:
-        raise ValueError("run lengths hold a character that is not COCO's coding")
-    borders = np.fromiter(accumulate(map(len, counts), initial=0), np.int64)
-    parts = np.ones(len(code) + 1, bool)  # whether a number ends before a character
-    np.less(code, 32, out=parts[1:])
-    if not parts[borders].all():
-        raise ValueError("run lengths end in the middle of a number")
-    ends = parts.nonzero()[0]
-    firsts = ends.searchsorted(borders)
-    digits = ends[1:] - ends[:-1]
-    last = ends[1:] - 1
-    most = int(digits.max(initial=1))
-    if most > _DIGITS:
-        raise ValueError(f"run lengths hold a number above 2**{5 * _DIGITS - 1}")
-    values = (code[last] ^ 16).astype(np.int64) - 16  # the highest of its 5 bits is the sign
-    for digit in range(1, most):  # from a number's last character back
-        longer = (digits > digit).nonzero()[0]
-        values[longer] = (values[longer] << 5) | (code[last[longer] - digit] & 31)
-    return values, firsts
-
-
-def _undifferenced(
-    values: Int64[np.ndarray, " v"], firsts: Int64[np.ndarray, " m"]
-) -> Int64[np.ndarray, " v"]:
-    """Return the run lengths: from a string's fourth number on each adds to the one two before."""
-    if len(values) > _LOOPED * (len(firsts) - _FEW):
-        for first, end in pairwise(firsts.tolist()):
-            for chain in (values[first + 1 : end : 2], values[first + 2 : end : 2]):
-                chain.cumsum(out=chain)
-        return values
-    # both chains of all strings in two sums, from which goes what was there before each began
-    sums = np.zeros(len(values) + 3, np.int64)
-    sums[2:-1] = values
-    for chain in (sums[::2], sums[1::2]):
-        chain.cumsum(out=chain)
-    begins, counts = firsts[:-1], firsts[1:] - firsts[:-1]
-    before = [sums[begins + 2 - odd].repeat(counts) for odd in (0, 1)]
-    lengths = sums[2:-1] - np.where(_places(firsts) & 1, before[1], before[0])
-    begins = begins[counts > 0]
-    lengths[begins] = values[begins]
-    return lengths
-
-
-def _write(
-    values: Int64[np.ndarray, " v"], owner: Int64[np.ndarray, " v"], number: int
-) -> list[str]:
-    """Return the strings of the numbers of each owner, pycocotools' coding."""
-    starts = np.searchsorted(owner, np.arange(number))
-    place = np.arange(len(values)) - starts[owner]
-    coded = values.copy()
-    far = np.flatnonzero(place > 2)
-    coded[far] -= values[far - 2]
-    limits = 1 << (5 * np.arange(1, _DIGITS + 1) - 1)
-    digits = 1 + np.searchsorted(limits, np.where(coded < 0, ~coded, coded), side="right")
-    index = np.repeat(np.arange(len(coded)), digits)
-    digit = np.arange(len(index)) - np.repeat(np.cumsum(digits) - digits, digits)
-    chunk = (coded[index] >> (5 * digit)) & 31
-    chunk |= np.where(digit < digits[index] - 1, 32, 0)
-    text = (chunk + 48).astype(np.uint8).tobytes().decode("ascii")
-    ends = np.concatenate([[0], np.cumsum(digits)])
-    ends = ends[np.append(starts, len(values))]
-    return [text[a:b] for a, b in pairwise(ends.tolist())]

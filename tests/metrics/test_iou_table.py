@@ -63,20 +63,18 @@ def test_equals_pycocotools_from_strings():
     np.testing.assert_array_equal(found[np.ix_(*filled)], expected[np.ix_(*filled)])
 
 
-def test_disjoint_truths_are_their_own_cells():
-    labels = np.kron(np.arange(9).reshape(3, 3), np.ones((5, 4), int))
-    _, true = masks.from_label_map(labels)
-    cells = module._cells(scan_runs(true), labels.size)
-    assert len(cells.member) == 9  # eight truths and what none covers
-
-
-def test_neither_portions_nor_halves_change_a_bit(monkeypatch):
+def test_halves_change_no_bit(monkeypatch):
     generator = np.random.default_rng(1)
     predicted, true = blobs(generator, 40), blobs(generator, 35)
     expected = masks.pairwise_iou(predicted, true)
-    monkeypatch.setattr(module, "_AT_ONCE", 50)
-    monkeypatch.setattr(module, "_CELLS", 3)
+    monkeypatch.setattr(module, "_NOTED", 3)
     np.testing.assert_array_equal(iou_table(predicted, true), expected)
+
+
+def test_labels_that_touch_are_counted_apart():
+    labels = np.kron(np.arange(9).reshape(3, 3), np.ones((5, 4), int))
+    _, true = masks.from_label_map(labels)
+    np.testing.assert_array_equal(iou_table(true[::-1], true), np.eye(8)[::-1])
 
 
 def test_noise_is_exact_too():
@@ -97,11 +95,10 @@ def test_runs_paint_the_masks(stack):
     np.testing.assert_array_equal(painted.reshape(stack.shape), stack)
 
 
-@pytest.mark.parametrize("block", [1, 3, 5, 12, 100])
-def test_blocks_without_pixels_are_left_out_of_no_mask(block, monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK", block)
-    generator = np.random.default_rng(block)
-    stack = generator.random((30, 4, 9)) < generator.choice([0, 0.03, 0.3, 1], (30, 1, 1))
+@pytest.mark.parametrize("width", [1, 127, 128, 129, 300])
+def test_runs_are_found_wherever_they_begin_and_end(width):
+    generator = np.random.default_rng(width)
+    stack = generator.random((40, 3, width)) < generator.choice([0, 0.01, 0.3, 1], (40, 1, 1))
     np.testing.assert_array_equal(iou_table(stack, stack[:7]), by_pixels(stack, stack[:7]))
     assert scan_runs(stack).areas().tolist() == masks.areas(stack).tolist()
 

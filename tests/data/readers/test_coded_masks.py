@@ -54,7 +54,7 @@ def test_the_first_object_that_is_wrong_is_named() -> None:
         ({"size": list(SIZE), "counts": [True, 107]}, "mask 8: its run length True is no whole"),
         ({"size": list(SIZE), "counts": []}, "mask 8: its run lengths cover 0 pixels"),
         ({"size": list(SIZE), "counts": ""}, "mask 8: its run lengths cover 0 pixels"),
-        ({"size": list(SIZE), "counts": "\n\0"}, "mask 8: run lengths "),
+        ({"size": list(SIZE), "counts": "\n\0"}, "mask 8: its run lengths hold"),
         ({"size": "9\n12", "counts": ""}, r"mask 8: its mask is '9\\n12', the image is"),
     ):
         with pytest.raises(ValueError, match=message) as told:

@@ -167,7 +167,9 @@ BROKEN = {
     "annotation 1: its run lengths cover 13 pixels": set_in(
         "annotations", 0, "segmentation", "counts", value="0<1"
     ),
-    "annotation 1: run lengths hold": set_in("annotations", 0, "segmentation", "counts", value="é"),
+    "annotation 1: its run lengths hold": set_in(
+        "annotations", 0, "segmentation", "counts", value="é"
+    ),
     "annotation 1: its run length 2.5 is no": set_in(
         "annotations", 0, "segmentation", "counts", value=[0, 2.5, 21.5]
     ),
@@ -180,7 +182,7 @@ BROKEN = {
     "annotation 1: its run lengths cover 25 pixels": set_in(
         "annotations", 0, "segmentation", "counts", value=[0, 12, 13]
     ),
-    "annotation 1: run lengths ": set_in(
+    "annotation 1: its run lengths hold a number": set_in(
         "annotations", 0, "segmentation", "counts", value="0" + "o" * 40 + "0"
     ),
     "annotation 1: its run lengths cover 8 pixels": set_in(

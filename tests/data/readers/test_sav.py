@@ -106,7 +106,9 @@ BROKEN: dict[str, Callable[[dict], object]] = {
         [[{"size": [64, 48], "counts": "PP3"}]]
     ),
     "mask 0: its run lengths cover 3 pixels": set_masks([[{"size": [48, 64], "counts": "3"}]]),
-    "mask 0: run lengths ": set_masks([[{"size": [48, 64], "counts": "0" + "o" * 30 + "0"}]]),
+    "mask 0: its run lengths hold": set_masks(
+        [[{"size": [48, 64], "counts": "0" + "o" * 30 + "0"}]]
+    ),
 }
 
 
