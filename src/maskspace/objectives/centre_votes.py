@@ -1,0 +1,70 @@
+"""Votes for centres: directions of UOIS-Net, Xie et al. 2019 (arXiv 1907.13236).
+
+Each pixel of an object says in which direction its centre lies, and a Hough vote finds where they
+agree. The paper tells background, table and objects apart; here there is no table. Distances are
+not said: centres in line with each other are told apart by the reach of votes alone.
+"""
+
+from functools import partial
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from maskspace.config import Choice
+from maskspace.objectives.balanced import balanced_cross_entropy
+from maskspace.objectives.centres import mean_pixels, towards
+from maskspace.objectives.foreground import FOREGROUND, foreground_head
+from maskspace.objectives.masks import at_least_float32, mean_over_known
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pixels import instances, mean_over_instances, mean_over_present
+from maskspace.types import Head
+
+
+def centre_votes(*, background_weight: float = 0.1, foreground: float = 1.0) -> Objective:
+    """Return the objective; see `vote_terms`."""
+    heads = {"direction": Head(channels=2, activation="unit")}
+    if foreground > 0:
+        heads[FOREGROUND] = foreground_head()
+    return Objective(
+        heads=heads,
+        terms=partial(vote_terms, background_weight=background_weight, foreground=foreground),
+        decoder=Choice(name="centre_votes", options={}),
+    )
+
+
+def vote_terms(
+    outputs: Outputs,
+    labels: Int[Tensor, "b h w"],
+    *,
+    background_weight: float = 0.1,
+    foreground: float = 1.0,
+) -> Terms:
+    """Return the terms `direction`, `background` and `foreground` (unless 0), weighted.
+
+    Of u, the head `direction` (x, y, of length 1), and v, the unit vector to the mean of the
+    instance's pixels: direction = mean_k mean_{p in k} (1 - u.v) / 2, over the pixels that are not
+    at the mean; background = `background_weight` times the mean over the background of
+    (1 - u.(0, 1)) / 2, straight down; both are in [0, 1] before weights and means over the images
+    that have such pixels. foreground = cross-entropy in nats, where both classes weigh the same.
+    A constant output costs 1/2 where directions cancel out, and is not stationary.
+    """
+    unit = at_least_float32(outputs["direction"])
+    truth = towards(labels, mean_pixels(labels)).to(unit)
+    # a pixel at its centre has no direction: not labelled, so that it is not counted
+    votes = torch.where(truth.square().sum(1) > 0, labels, 0)
+    found = instances(unit, votes)
+    cost = ((1 - (unit * truth).sum(1)) / 2).flatten(1)
+    each = mean_over_instances(cost, found) if found.counts.numel() else found.counts
+    rest = labels == 0
+    down = mean_over_known((1 - unit[:, 1]) / 2, rest)
+    number = rest.flatten(1).any(1).sum().clamp(min=1)
+    terms = {
+        "direction": mean_over_present(each, found),
+        "background": background_weight * down.sum() / number,
+    }
+    if foreground > 0:
+        flat = labels.flatten(1)
+        logits = outputs[FOREGROUND].flatten(1)
+        terms["foreground"] = foreground * balanced_cross_entropy(logits, flat > 0, flat >= 0)
+    return terms

@@ -1,0 +1,125 @@
+"""What mean shift makes of an embedding: the cluster term of UOIS-Net-3D (arXiv 2007.08073).
+
+The loss of Kong and Fowlkes 2018 (arXiv 1712.08273) on every step of a recurrent grouping, with
+seeds drawn by the truth in place of all pixels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from maskspace.objectives.pixels import EPSILON, Instances
+
+#: One in so many pixels of objects is a point that seeds move towards.
+SUBSAMPLE = 5
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Some pixels of instances; `weight` is 1 over the number of an instance's, 0 if not valid."""
+
+    place: Float[Tensor, "b m 2"]
+    slot: Int[Tensor, "b m"]
+    valid: Bool[Tensor, "b m"]
+    weight: Float[Tensor, "b m"]
+
+
+def cluster_costs(
+    found: Instances, *, sigma: float, delta: float, seeds: int, steps: int
+) -> Float[Tensor, " b"]:
+    """Return each image's mean over mean-shift steps of what keeps seeds with their instance.
+
+    `seeds` pixels, drawn as evenly from the instances as they have pixels, move `steps` times to
+    the mean of every fifth pixel on instances, weighed by a Gaussian of standard deviation `sigma`.
+    After each step seed i and pixel j cost |z_i - x_j|^2 if both are of one instance, else
+    [delta - |z_i - x_j|]+^2: the mean over each pair of instances, summed, as in the paper, over
+    the pairs. 0 in images without instances. Lengths are those of the features.
+    """
+    points = fifth_pixels(found)
+    moved = spread_seeds(points, seeds, columns=found.counts.shape[1])
+    weight = moved.weight[:, :, None] * points.weight[:, None]
+    same = moved.slot[:, :, None] == points.slot[:, None]
+    place, costs = moved.place, []
+    for _ in range(steps):
+        # the kernel of all seeds and pixels is computed again for the gradient instead of kept
+        place, cost = checkpoint(
+            _shifted,
+            *(place, points, weight, same, sigma, delta),
+            use_reentrant=False,
+            preserve_rng_state=False,
+        )
+        costs.append(cost)
+    return torch.stack(costs).mean(0)
+
+
+def fifth_pixels(found: Instances) -> Sampled:
+    """Return every fifth of an image's pixels on instances, in reading order, then padding."""
+    rank = found.labelled.cumsum(1) - 1
+    kept = found.labelled & (rank % SUBSAMPLE == 0)
+    number = -(-kept.shape[1] // SUBSAMPLE)
+    index = kept.int().argsort(dim=1, descending=True, stable=True)[:, :number]
+    place = found.pixels.gather(1, index[..., None].expand(-1, -1, 2))
+    slot, valid = found.slot.gather(1, index), kept.gather(1, index)
+    return _weighed(place, slot, valid, columns=found.counts.shape[1])
+
+
+def spread_seeds(points: Sampled, number: int, *, columns: int) -> Sampled:
+    """Return random points, the first of every instance, then the second of every one, and so on.
+
+    Drawn on the CPU, whose generator makes the same numbers for every device.
+    """
+    noise = torch.rand(points.slot.shape).to(points.place)
+    slot = torch.where(points.valid, points.slot, columns)
+    order = noise.argsort(1)
+    order = order.gather(1, slot.gather(1, order).argsort(dim=1, stable=True))
+    counts = points.place.new_zeros(len(slot), columns + 1)
+    counts = counts.scatter_add(1, slot, torch.ones_like(noise)).long()
+    first = counts.cumsum(1) - counts
+    place = torch.arange(slot.shape[1], device=slot.device).expand_as(slot)
+    rank = torch.zeros_like(slot).scatter(1, order, place) - first.gather(1, slot)
+    turn = torch.where(points.valid, rank + noise.double(), torch.inf)
+    index = turn.argsort(1)[:, :number]
+    return _weighed(
+        points.place.gather(1, index[..., None].expand(-1, -1, 2)),
+        points.slot.gather(1, index),
+        points.valid.gather(1, index),
+        columns=columns,
+    )
+
+
+def _weighed(
+    place: Float[Tensor, "b m 2"],
+    slot: Int[Tensor, "b m"],
+    valid: Bool[Tensor, "b m"],
+    *,
+    columns: int,
+) -> Sampled:
+    counts = place.new_zeros(len(slot), columns).scatter_add(1, slot, valid.to(place))
+    weight = torch.where(valid, 1 / counts.gather(1, slot).clamp(min=1), 0.0)
+    return Sampled(place, slot, valid, weight)
+
+
+def _shifted(
+    place: Float[Tensor, "b s 2"],
+    points: Sampled,
+    weight: Float[Tensor, "b s m"],
+    same: Bool[Tensor, "b s m"],
+    sigma: float,
+    delta: float,
+) -> tuple[Float[Tensor, "b s 2"], Float[Tensor, " b"]]:
+    """Return where seeds move to, and what that costs in each image."""
+    closeness = _squared(place, points.place) * (-0.5 / sigma**2)
+    share = closeness.masked_fill(~points.valid[:, None], -1e9).softmax(2)
+    place = share @ points.place
+    squared = _squared(place, points.place)
+    short = (delta - (squared + EPSILON).sqrt()).clamp(min=0).square()
+    return place, (weight * torch.where(same, squared, short)).sum((1, 2))
+
+
+def _squared(x: Float[Tensor, "b s 2"], y: Float[Tensor, "b m 2"]) -> Float[Tensor, "b s m"]:
+    # differences axis by axis: the product form cancels where distances are below a pixel
+    across, down = (x[:, :, None, axis] - y[:, None, :, axis] for axis in (0, 1))
+    return across.square() + down.square()

@@ -1,0 +1,61 @@
+"""Sequential grouping: where one instance ends and the next begins, along rows and columns.
+
+After SGN (Liu et al. 2017, ICCV), whose two later networks group the line segments between
+breakpoints, with details that the paper does not state. Here is its first step at its plainest:
+whether each pixel is parted from the one to its right and from the one below; what is not parted is
+grouped by union of neighbours, not by a network.
+"""
+
+from functools import partial
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from maskspace.config import Choice
+from maskspace.objectives.balanced import balanced_cross_entropy
+from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.types import Head
+
+
+def sequential_grouping(*, foreground: float = 1.0) -> Objective:
+    """Return the objective; see `break_terms`."""
+    heads = {"affinity": Head(channels=2)}
+    if foreground > 0:
+        heads[FOREGROUND] = foreground_head()
+    return Objective(
+        heads=heads,
+        terms=partial(break_terms, foreground=foreground),
+        decoder=Choice(name="components", options={}),
+    )
+
+
+def break_terms(
+    outputs: Outputs, labels: Int[Tensor, "b h w"], *, foreground: float = 1.0
+) -> Terms:
+    """Return the terms `breaks` and `foreground` (unless 0), weighted.
+
+    The head `affinity` holds the logit of a break between a pixel and the next: to the right in
+    channel 0, below in channel 1; above 0 their labels differ. breaks is its cross-entropy over
+    both directions together, broken and whole pairs weighing the same in an image (the paper weighs
+    classes, it does not say how). Pairs with an unlabelled pixel are unknown; two of the background
+    are whole. A constant output costs log 2 at best and is then stationary as a whole, but not
+    pixel by pixel.
+    """
+    logits = outputs["affinity"]
+    parts = []
+    for channel, (here, there) in enumerate(
+        (
+            (labels[:, :, :-1], labels[:, :, 1:]),
+            (labels[:, :-1], labels[:, 1:]),
+        )
+    ):
+        shown = logits[:, channel, : here.shape[1], : here.shape[2]]
+        known = (here >= 0) & (there >= 0)
+        parts.append([x.flatten(1) for x in (shown, here != there, known)])
+    joined = [torch.cat(pieces, 1) for pieces in zip(*parts, strict=True)]
+    found = {"breaks": balanced_cross_entropy(*joined)}
+    if foreground > 0:
+        found["foreground"] = foreground * foreground_term(outputs, labels)
+    return found

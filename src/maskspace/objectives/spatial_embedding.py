@@ -1,0 +1,190 @@
+"""Spatial embeddings with learnt bandwidths: Neven et al. 2019 (arXiv 1906.11109).
+
+Pixels point at their instance's centre, and an instance is where a Gaussian around that centre, as
+wide as its pixels say, is above one half. The scale exp(10 x) of raw bandwidths is the code's.
+EmbedSeg (Lalit et al. 2022, MedIA 81) differs by its centre rules, see `centres`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from maskspace.config import Choice
+from maskspace.objectives.centres import CENTRES
+from maskspace.objectives.lovasz import jaccard_extension
+from maskspace.objectives.masks import at_least_float32, mean_over_known
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pixels import (
+    Instances,
+    instances,
+    mean_over_instances,
+    mean_over_present,
+)
+from maskspace.types import Head
+
+Centre = Literal["mean", "learnt", "centroid", "approximate_medoid", "medoid"]
+
+#: A raw bandwidth of x means a Gaussian exp(-exp(SCALE x) d^2).
+SCALE = 10.0
+#: Where a mean raw bandwidth is held: exp(30) d^2 is finite in float32 for any d in an image.
+RAW_LIMIT = 3.0
+#: Pixels times instances whose Gaussians are held at once: one instance of a megapixel.
+CHUNK = 2**20
+
+
+def spatial_embedding(
+    *,
+    centre: Centre = "mean",
+    bandwidths: Literal[1, 2] = 1,
+    pixels_per_unit: float = 1023.0,
+    instance_weight: float = 1.0,
+    smoothness_weight: float = 10.0,
+    seed_weight: float = 1.0,
+    foreground_weight: float = 10.0,
+) -> Objective:
+    """Return the objective; see `spatial_terms`.
+
+    The heads are "1" (tanh plus position), `bandwidth` and `seed`, as in the paper: offsets begin
+    at 0 and Gaussians exp(-exp(10) d^2), above one half within 0.0056 units. With the paper's unit,
+    kept for crops of any size up to about a thousand pixels, that is 5.7 pixels, and an offset
+    reaches across the whole crop. A smaller unit shrinks both: at 64 pixels a unit the first
+    Gaussian would hold less than a pixel.
+    """
+    return Objective(
+        heads={
+            "1": Head(
+                channels=2,
+                activation="tanh",
+                position="add",
+                unit=pixels_per_unit,
+                bias=(0.0, 0.0),
+            ),
+            "bandwidth": Head(channels=bandwidths, bias=(1.0,) * bandwidths),
+            "seed": Head(channels=1, activation="sigmoid"),
+        },
+        terms=partial(
+            spatial_terms,
+            centre=centre,
+            pixels_per_unit=pixels_per_unit,
+            instance_weight=instance_weight,
+            smoothness_weight=smoothness_weight,
+            seed_weight=seed_weight,
+            foreground_weight=foreground_weight,
+        ),
+        decoder=Choice(name="sequential_gaussian", options={"seed_threshold": 0.9, "cut": 0.5}),
+    )
+
+
+def spatial_terms(
+    outputs: Outputs,
+    labels: Int[Tensor, "b h w"],
+    *,
+    centre: Centre = "mean",
+    pixels_per_unit: float = 1023.0,
+    instance_weight: float = 1.0,
+    smoothness_weight: float = 10.0,
+    seed_weight: float = 1.0,
+    foreground_weight: float = 10.0,
+) -> Terms:
+    """Return the terms `instance`, `smoothness` and `seed`, weighted.
+
+    With e the embedding, C_k the centre of instance k (`learnt`: the mean of its e), b_k the mean
+    of its raw bandwidths and phi_k(p) = exp(-sum_d exp(10 b_kd) (e_pd - C_kd)^2):
+    instance = mean_k Lovász hinge(2 phi_k - 1, mask_k) over all known pixels, in [0, 2];
+    smoothness = mean_k mean_{p in k, d} (b_pd - b_kd)^2, b_k detached;
+    seed = mean over known pixels of seed_p^2 on the background and of `foreground_weight` times
+    (seed_p - phi_own(p))^2, phi detached, on instances.
+    Gaussians so wide that phi is 1 everywhere cost 2 (1 - n_k / N), so narrow that it is 0, 2: on
+    these plateaus only `smoothness` and `seed` have a gradient, as where mean bandwidths leave
+    [-3, 3]. The memory does not grow with the number of instances.
+    """
+    found = instances(outputs["1"], labels)
+    raw = instances(outputs["bandwidth"], labels)
+    centres = found.means
+    if centre != "learnt":
+        centres = CENTRES[centre](labels).to(centres) / pixels_per_unit
+    sharpness = (SCALE * raw.means.clamp(-RAW_LIMIT, RAW_LIMIT)).exp().expand_as(centres)
+    known = labels.flatten(1) >= 0
+    spread = (raw.pixels - _own(raw.means.detach(), found)).square().mean(-1)
+    smooth = mean_over_instances(spread, found) if found.counts.numel() else found.counts
+    away = (found.pixels - _own(centres, found)).square() * _own(sharpness, found)
+    own = torch.where(found.labelled, (-away.sum(-1)).exp(), 0.0).detach()
+    seed = (at_least_float32(outputs["seed"]).flatten(1) - own).square()
+    seed = torch.where(found.labelled, foreground_weight * seed, seed)
+    per_image = mean_over_known(seed[:, None], known[:, None])
+    cost = instance_costs(found, centres, sharpness, known)
+    return {
+        "instance": instance_weight * mean_over_present(cost, found),
+        "smoothness": smoothness_weight * mean_over_present(smooth, found),
+        "seed": seed_weight * per_image.sum() / known.any(1).sum().clamp(min=1),
+    }
+
+
+def instance_costs(
+    found: Instances,
+    centres: Float[Tensor, "b n 2"],
+    sharpness: Float[Tensor, "b n 2"],
+    known: Bool[Tensor, "b p"],
+    *,
+    chunk: int = CHUNK,
+) -> Float[Tensor, "b n"]:
+    """Return the Lovász hinge of each instance's Gaussian, 0 in unused columns.
+
+    Instances are taken `chunk` values at a time; where that is not all of them, gradients compute
+    the Gaussians again instead of keeping them.
+    """
+    image, column = found.present.nonzero(as_tuple=True)
+    parts = torch.arange(len(image), device=image.device).split(
+        max(1, chunk // found.pixels.shape[1])
+    )
+    costs = []
+    for part in parts:
+        here, slot = image[part], column[part]
+        gaussian = (centres[here, slot], sharpness[here, slot])
+        if len(parts) == 1:
+            costs.append(_hinges(found, known, here, slot, *gaussian))
+        else:
+            costs.append(
+                checkpoint(
+                    _hinges,
+                    *(found, known, here, slot, *gaussian),
+                    use_reentrant=False,
+                    preserve_rng_state=False,
+                )
+            )
+    return _placed(costs, found, image, column)
+
+
+def _placed(
+    costs: Sequence[Tensor], found: Instances, image: Int[Tensor, " m"], column: Int[Tensor, " m"]
+) -> Float[Tensor, "b n"]:
+    empty = found.means.sum(-1) * 0.0
+    return empty.index_put((image, column), torch.cat([*costs])) if costs else empty
+
+
+def _hinges(
+    found: Instances,
+    known: Bool[Tensor, "b p"],
+    image: Int[Tensor, " m"],
+    column: Int[Tensor, " m"],
+    centre: Float[Tensor, "m 2"],
+    sharpness: Float[Tensor, "m 2"],
+) -> Float[Tensor, " m"]:
+    true = (found.slot[image] == column[:, None]) & found.labelled[image]
+    # differences, not a product of matrices: the exponent is large and its terms cancel
+    away = (found.pixels[image] - centre[:, None]).square() * sharpness[:, None]
+    inside = (-away.sum(-1)).exp()  # m p
+    errors = torch.where(true, 2 - 2 * inside, 2 * inside)
+    return jaccard_extension(errors[:, None], true[:, None], known[image][:, None])
+
+
+def _own(values: Float[Tensor, "b n d"], found: Instances) -> Float[Tensor, "b p d"]:
+    """Return what each pixel's own instance has; of no instance, anything."""
+    if values.shape[1] == 0:
+        return values.new_zeros(*found.slot.shape, values.shape[2])
+    return torch.gather(values, 1, found.slot[..., None].expand(-1, -1, values.shape[2]))
