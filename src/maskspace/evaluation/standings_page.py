@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from maskspace import pictures
 from maskspace.evaluation.curves import write_text
@@ -56,28 +57,35 @@ def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
 def draw_standings(
     contestants: Sequence[Contestant], samples: Sequence[Sample], path: Path, *, limit: int
 ) -> None:
-    """Draw a row a contestant: the features and what it proposes of each sample, in a PNG."""
+    """Draw in a PNG, a row a contestant, the features of each sample, if any, and what it finds."""
     images = [read_rgb(sample.image) for sample in samples]
     rows, names = [], []
     for contestant in contestants:
         row = []
         for image in images:
-            if contestant.model is not None:
-                row += _features(contestant, image)
             masks = contestant.propose(image, limit=limit).masks
-            row.append(pictures.paint_labels(image, to_label_map(masks)))
+            found = pictures.paint_labels(image, to_label_map(masks))
+            row += [_features(contestant, image), found]
         rows.append(row)
         names.append(contestant.name)
-    pictures.save_image(path, pictures.contact_sheet(rows, titles=(), names=names, side=128))
+    pictures.save_image(
+        path,
+        pictures.contact_sheet(
+            rows, titles=["features", "found"] * len(images), names=names, side=128
+        ),
+    )
 
 
-def _features(contestant: Contestant, image: np.ndarray) -> list[np.ndarray]:
-    assert contestant.model is not None
+def _features(
+    contestant: Contestant, image: UInt8[np.ndarray, "h w 3"]
+) -> UInt8[np.ndarray, "r s 3"]:
+    if contestant.model is None:
+        return image
     try:
         levels = contestant.model.embed(image).levels
     except ValueError:  # it has none
-        return [image]
-    return [pictures.feature_colors(levels[min(levels)])]
+        return image
+    return pictures.feature_colors(levels[min(levels)])
 
 
 def _page(standings: Sequence[Standing], *, about: Mapping[str, str], heading: str) -> str:
