@@ -110,6 +110,8 @@ def distill_config(optimisation):
         model=Choice(name="pixel_embedding", options={"width": 16, "registers": 1}),
         crops=CROPS,
         teacher_share=0.5,
+        teacher_weight=1.0,
+        confidence="none",
         min_proposal_score=0.5,
         max_instances=64,
         jitter=None,

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from maskspace.data.augment import Crop, label_map_at_depth
 from maskspace.objectives.pixels import UNLABELLED
 from maskspace.training.checkpoint import Progress
-from maskspace.training.embedding_task import EmbeddingTask, limited
+from maskspace.training.embedding_task import EmbeddingTask, confidence, limited, weighted_terms
 from maskspace.training.loop import fit
 from maskspace.training.progress import followed, line
 
@@ -184,3 +185,59 @@ def test_instances_of_one_pixel_and_images_without_any_are_learnt_from(embedding
     torch.stack(list(terms.values())).sum().backward()
     assert all(value.isfinite() for value in terms.values())
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def taught(task, **changed):
+    return replace(task, config=replace(task.config, **changed), proposals=task.train)
+
+
+def test_teacher_share_decides_by_position_who_teaches(embedding_task):
+    for share, least, most in ((0.0, 0, 0), (1.0, 40, 40), (0.5, 10, 30)):
+        task = taught(embedding_task, teacher_share=share, teacher_weight=0.5)
+        weights = torch.cat([task.batch(step, range(4)).weights for step in range(10)])
+        assert least <= int((weights == 0.5).sum()) <= most
+        assert set(weights.tolist()) <= {0.5, 1.0}
+
+
+def test_what_lies_outside_a_teachers_masks_is_unlabelled(embedding_task):
+    task = taught(embedding_task, teacher_share=1.0)
+    assert (task.batch(0, range(4)).labels != 0).all()
+
+
+def test_weights_of_one_are_the_objective_itself(embedding_task):
+    torch.manual_seed(0)
+    outputs = {"1": torch.rand(4, 3, 16, 16), "4": torch.rand(4, 48, 4, 4)}
+    labels = torch.arange(4).repeat_interleave(4).expand(4, 16, 16) + 1
+    own = embedding_task._objective.terms(outputs, labels)
+    assert weighted_terms(embedding_task._objective.terms, outputs, labels, torch.ones(4)) == own
+
+
+def test_terms_are_the_weighted_mean_over_images(embedding_task):
+    torch.manual_seed(0)
+    outputs = {"1": torch.rand(4, 3, 16, 16), "4": torch.rand(4, 48, 4, 4)}
+    labels = torch.arange(4).repeat_interleave(4).expand(4, 16, 16) + 1
+    weights = torch.tensor([1.0, 0.5, 1.0, 0.25])
+    terms = embedding_task._objective.terms
+    found = weighted_terms(terms, outputs, labels, weights)
+    for name, value in found.items():
+        alone = [
+            terms({k: x[i : i + 1] for k, x in outputs.items()}, labels[i : i + 1])[name]
+            for i in range(4)
+        ]
+        torch.testing.assert_close(value, (torch.stack(alone) * weights).mean())
+
+
+def test_confidence_is_the_mean_score_of_the_labelled_pixels():
+    masks = np.zeros((3, 4, 4), bool)
+    masks[0], masks[1, :2], masks[2, 3] = True, True, True
+    crop = Crop(
+        image=np.zeros((4, 4, 3), np.uint8),
+        masks=masks,
+        depths=np.array([0, 1, 1]),
+        scores=np.array([0.5, 1.0, 0.75], np.float32),
+        ignore=np.zeros((4, 4), bool),
+    )
+    labels = label_map_at_depth(crop, 1)
+    assert confidence(crop, labels) == pytest.approx((8 * 1.0 + 4 * 0.75 + 4 * 0.5) / 16)
+    assert confidence(crop, label_map_at_depth(crop, 0)) == pytest.approx(0.5)
+    assert confidence(crop, np.zeros((4, 4), np.int64)) == 0

@@ -157,6 +157,9 @@ class ClickerConfig:
 class DistillConfig:
     """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
 
+    0 is the truth alone, 1 the teacher alone. Proposals below `min_proposal_score` are dropped, and
+    what lies outside the others is unlabelled. A taught image weighs `teacher_weight` in the loss,
+    an image with the truth 1; with `confidence: score` times the mean score of its labelled pixels.
     Of `unlabelled` datasets nobody knows what the pixels outside all masks are; of the others they
     are background. Of more than `max_instances` in a crop the smallest count as unlabelled.
     `jitter` changes colours on the device (null: not).
@@ -167,6 +170,8 @@ class DistillConfig:
     model: Choice
     crops: Crops
     teacher_share: float
+    teacher_weight: float
+    confidence: Literal["none", "score"]
     min_proposal_score: float
     max_instances: int
     jitter: ColourJitter | None
@@ -178,6 +183,8 @@ class DistillConfig:
         """Refuse what cannot be trained."""
         if not (0 <= self.teacher_share <= 1 and 0 <= self.min_proposal_score <= 1):
             raise ValueError("teacher_share and min_proposal_score are in [0, 1]")
+        if self.teacher_weight < 0:
+            raise ValueError(f"teacher_weight is at least 0; got {self.teacher_weight}")
         if min(self.max_instances, self.validation_images) < 1:
             raise ValueError("max_instances and validation_images are at least 1")
 

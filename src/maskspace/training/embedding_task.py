@@ -1,6 +1,6 @@
 """What the student is trained on: label maps of the truth, now and then of the teacher's masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from maskspace.training.head_pictures import picture_row, picture_titles
 from maskspace.training.monitors import collapse_verdict
 
 _TEACHER = 41  # what a generator is for
+_WEIGHT_STEPS = 20  # of weights in 1
 _AT_ONCE = 16  # images of a pass in validation
 _WATCHED = 8  # validation images that are looked at between validations
 
@@ -33,13 +34,15 @@ _WATCHED = 8  # validation images that are looked at between validations
 class EmbeddingBatch(NamedTuple):
     """Images in [0, 1], label maps as objectives take them, and positions in training's order.
 
-    `left_out` counts the instances of each image beyond the most that are allowed.
+    `left_out` counts the instances of each image beyond the most that are allowed; `weights` are
+    what each image counts in the loss, in twentieths.
     """
 
     images: Float[Tensor, "b 3 h w"]
     labels: Int[Tensor, "b i j"]
     positions: Int[Tensor, " b"]
     left_out: Int[Tensor, " b"]
+    weights: Float[Tensor, " b"]
 
 
 class _Example(NamedTuple):
@@ -49,6 +52,7 @@ class _Example(NamedTuple):
     labels: Int64[np.ndarray, "s s"]
     position: int
     left_out: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,20 +108,33 @@ class EmbeddingTask:
         """Return the instances left out of an image, mean over the batch."""
         return {"left_out": batch.left_out.float().mean()}
 
+    def _is_taught(self, position: int) -> bool:
+        """Return whether the teacher labels the image at a position."""
+        drawn = _share(self.config.optimisation.seed, position)
+        return self.proposals is not None and drawn < self.config.teacher_share
+
     def _source(self, position: int) -> Mixture:
-        """Return who teaches at a position: the truth, or the teacher's proposals."""
-        is_taught = _share(self.config.optimisation.seed, position) < self.config.teacher_share
-        return self.proposals if self.proposals is not None and is_taught else self.train
+        """Return where the image at a position comes from: the truth, or the proposals."""
+        if self.proposals is not None and self._is_taught(position):
+            return self.proposals
+        return self.train
 
     def _example(self, position: int) -> _Example:
         source, seed = self._source(position), self.config.optimisation.seed
-        is_taught = source is not self.train
+        is_taught = self._is_taught(position)
         crop, generator = crop_at(source, self.config.crops, seed=seed, position=position)
         crop = crop.scored(self.config.min_proposal_score) if is_taught else crop
         is_complete = not is_taught and self._is_complete(source, position)
-        return self._labelled(
-            crop, random_label_map(crop, generator), position, is_complete=is_complete
-        )
+        labels = random_label_map(crop, generator)
+        example = self._labelled(crop, labels, position, is_complete=is_complete)
+        return example._replace(weight=self._taught_weight(crop, labels)) if is_taught else example
+
+    def _taught_weight(self, crop: Crop, labels: Int64[np.ndarray, "s s"]) -> float:
+        """Return what a taught image weighs, rounded so that a batch has few different weights."""
+        weight = self.config.teacher_weight
+        if self.config.confidence == "score":
+            weight *= confidence(crop, labels)
+        return round(weight * _WEIGHT_STEPS) / _WEIGHT_STEPS
 
     def _labelled(
         self, crop: Crop, labels: Int64[np.ndarray, "s s"], position: int, *, is_complete: bool
@@ -135,7 +152,9 @@ class EmbeddingTask:
     def terms(self, model: nn.Module, batch: EmbeddingBatch) -> dict[str, Tensor]:
         """Return each term of the objective at each level, weighted: `pull/4`, `push/1`, ...
 
-        ValueError for labels of another size than the images.
+        Images of one weight make one call of the objective, and its terms count as often as there
+        are such images, times the weight, over the size of the batch. ValueError for labels of
+        another size than the images.
         """
         config = self.config
         size_hw, labels_hw = tuple(batch.images.shape[2:]), tuple(batch.labels.shape[1:])
@@ -146,7 +165,7 @@ class EmbeddingTask:
         images = recolour(
             batch.images, batch.positions, config.jitter, seed=config.optimisation.seed
         )
-        return self._objective.terms(model(images), batch.labels)
+        return weighted_terms(self._objective.terms, model(images), batch.labels, batch.weights)
 
     @cached_property
     def _validation(self) -> EmbeddingBatch:
@@ -267,16 +286,59 @@ def limited(labels: Int64[np.ndarray, "h w"], most: int) -> tuple[Int64[np.ndarr
     return np.where(np.isin(labels, dropped), UNLABELLED, labels), len(dropped)
 
 
+def confidence(crop: Crop, labels: Int64[np.ndarray, "s s"]) -> float:
+    """Return the mean score of the masks over the pixels that they label, 0 where none does.
+
+    A label is that of the smallest mask of the level at a pixel; of masks of one pixel set and
+    nested ones that are not drawn, the score is not asked.
+    """
+    total, pixels = 0.0, 0
+    for label in np.unique(labels[labels > 0]):
+        inside = labels == label
+        # the mask drawn is the smallest of those that hold all its visible pixels
+        holds = crop.masks[:, inside].all(axis=1)
+        areas = np.where(holds, crop.masks.sum((1, 2)), np.inf)
+        total += float(crop.scores[areas.argmin()]) * int(inside.sum())
+        pixels += int(inside.sum())
+    return total / max(pixels, 1)
+
+
+def weighted_terms(
+    terms: Callable[[Mapping[str, Tensor], Tensor], dict[str, Tensor]],
+    outputs: Mapping[str, Tensor],
+    labels: Int[Tensor, "b h w"],
+    weights: Float[Tensor, " b"],
+) -> dict[str, Tensor]:
+    """Return the terms of a batch whose images weigh differently.
+
+    Each group of equal weight counts by the number of its images times the weight, over the size
+    of the batch: with weights of 1 these are the objective's own terms.
+    """
+    listed = weights.tolist()
+    if len(set(listed)) == 1:
+        found = terms(outputs, labels)
+        return {name: value * listed[0] for name, value in found.items()}
+    total: dict[str, Tensor] = {}
+    for weight in sorted(set(listed)):
+        rows = weights == weight
+        share = weight * listed.count(weight) / len(listed)
+        part = {name: output[rows] for name, output in outputs.items()}
+        for name, value in terms(part, labels[rows]).items():
+            total[name] = total.get(name, 0.0) + share * value
+    return total
+
+
 def _share(seed: int, position: int) -> float:
     """Return a number in [0, 1) that decides who teaches at a position."""
     return float(np.random.default_rng((seed, position, _TEACHER)).random())
 
 
 def _stack(examples: Sequence[_Example]) -> EmbeddingBatch:
-    images, labels, positions, left_out = zip(*examples, strict=True)
+    images, labels, positions, left_out, weights = zip(*examples, strict=True)
     return EmbeddingBatch(
         torch.from_numpy(np.stack(images)),
         torch.from_numpy(np.stack(labels)).long(),
         torch.tensor(positions),
         torch.tensor(left_out),
+        torch.tensor(weights, dtype=torch.float32),
     )

@@ -49,6 +49,7 @@ class OverfitTask(EmbeddingTask):
             torch.from_numpy(np.stack([_truth(one) for one in shown])),
             torch.tensor(rows),
             torch.zeros(len(rows), dtype=torch.long),
+            torch.ones(len(rows)),
         )
 
     def keys(self, step: int) -> list[str]:
@@ -111,6 +112,8 @@ def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder:
         model=config.model,
         crops=config.crops,
         teacher_share=0.0,
+        teacher_weight=1.0,
+        confidence="none",
         min_proposal_score=0.0,
         max_instances=max(config.crops.size**2, 1),
         jitter=None,

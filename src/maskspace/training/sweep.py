@@ -153,7 +153,7 @@ def _resources(workers: Workers) -> dict[str, float]:
     """Return what a trial asks of Tune: its own share; workers of Ray Train ask for theirs."""
     if workers.number > 1:
         return {"CPU": 0.01}
-    return {"CPU": workers.threads, "GPU": int(workers.gpu)}
+    return {"CPU": float(workers.threads), "GPU": float(workers.gpu)}
 
 
 def _marker(folder: Path) -> Any:
