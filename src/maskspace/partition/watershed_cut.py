@@ -41,10 +41,11 @@ def watershed_cut(
     depth = (share * bins[:, None, None]).sum(0).round() if expected else share.argmax(0)
     inside = (depth > 0) & foreground_of(outputs, (logits.shape[1], logits.shape[2]))
     deep = (inside & (depth > energy)).cpu().numpy()
-    cores, _ = ndimage.label(deep)
+    cores = np.zeros(deep.shape, np.int32)
+    ndimage.label(deep, output=cores)
     areas = np.bincount(cores.ravel())
     cores[areas[cores] < min_area] = 0
-    grown = _grown(_filled(cores.astype(np.int32)), inside.cpu().numpy(), steps=energy + 1)
+    grown = _grown(_filled(cores), inside.cpu().numpy(), steps=energy + 1)
     return gathered(grown, (1 - share[0]).cpu().numpy())
 
 
