@@ -66,3 +66,15 @@ def test_by_cosine_the_levels_are_unit_vectors_and_not_colours():
     objective = instance_softmax(measure="cosine", level_weights={"2": 1.0})
     assert objective.heads["2"].activation == "unit"
     assert not objective.is_colours
+
+
+def test_pixels_taken_in_parts_give_the_value_and_the_gradient_of_all_at_once():
+    torch.manual_seed(0)
+    embedding, labels = torch.randn(2, 3, 6, 7), torch.randint(-1, 4, (2, 6, 7))
+    found = []
+    for chunk in (2**22, 30):
+        x = embedding.clone().requires_grad_()
+        value = softmax_terms(x, labels, chunk=chunk)["separation"]
+        value.backward()
+        found.append((value.detach(), x.grad))
+    torch.testing.assert_close(*found)

@@ -69,7 +69,8 @@ def anchor_terms(
             _soft_dice,
             left,
             right[:, :, first : first + chunk] * (-math.log(2) / margin**2),
-            slot - first,
+            slot,
+            first,
             known,
             use_reentrant=False,
             preserve_rng_state=False,
@@ -83,10 +84,11 @@ def _soft_dice(
     left: Float[Tensor, "b p d"],
     right: Float[Tensor, "b d n"],
     slot: Int[Tensor, "b p"],
+    first: int,
     known: Bool[Tensor, "b p"],
 ) -> Float[Tensor, "b n"]:
-    """Return the Dice losses of so many soft masks exp(left @ right); slots outside are of none."""
-    number = right.shape[2]
+    """Return the Dice losses of soft masks exp(left @ right), of slot `first` and those after."""
+    number, slot = right.shape[2], slot - first
     # rounding may leave a squared distance a little below 0
     soft = (right.transpose(1, 2) @ left.transpose(1, 2)).clamp(max=0).exp()  # b n p
     inside = (slot >= 0) & (slot < number)

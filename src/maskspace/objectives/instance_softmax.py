@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from maskspace.config import Choice
 from maskspace.objectives.masks import at_least_float32
@@ -29,6 +30,8 @@ from maskspace.objectives.pixels import (
 
 #: What likeness is: nearness in the feature space, or of directions.
 Measure = Literal["distance", "cosine"]
+#: How many logits are held at once, as a rule: 16 MB.
+CHUNK = 2**22
 
 
 def instance_softmax(
@@ -56,12 +59,14 @@ def softmax_terms(
     *,
     bandwidth: float = 0.1,
     measure: Measure = "distance",
+    chunk: int = CHUNK,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `separation`: cross-entropy over the instances of the image, in nats.
 
     `bandwidth` is the standard deviation of each instance's Gaussian, in units of the features; by
     cosine, whose logits are cos(x_p, mu_k) / bandwidth^2, in radians where it is small.
-    A constant output gives log K and is a stationary point.
+    `chunk` logits, pixels times instances, are held at once. A constant output gives log K and is
+    a stationary point.
     """
     if measure == "cosine":
         embedding = unit(embedding, dim=1)
@@ -73,12 +78,36 @@ def softmax_terms(
     scale = -1 / (2 * bandwidth**2)
     # an absent instance is infinitely far; an image without any takes no part in the mean
     absent = torch.zeros_like(found.counts).masked_fill(~found.present, -1e9)
-    total = torch.logsumexp(
-        torch.baddbmm(absent[:, None], *distance_factors(found), alpha=scale), 2
-    )
+    total = _log_totals(*distance_factors(found), absent, scale, chunk)
     own = own_squared_distance(found) * scale
     cost = torch.where(found.labelled, total - own, 0.0)
     return {"separation": mean_over_present(mean_over_instances(cost, found), found)}
+
+
+def _log_totals(
+    left: Float[Tensor, "b p d"],
+    right: Float[Tensor, "b d n"],
+    absent: Float[Tensor, "b n"],
+    scale: float,
+    chunk: int,
+) -> Float[Tensor, "b p"]:
+    """Return log sum_k exp(scale (left @ right)_k + absent_k) of every pixel.
+
+    Pixels are taken in parts; where that is not all of them, gradients compute the logits
+    again instead of keeping them, so that memory does not grow with the number of instances.
+    """
+
+    def part(pixels: Float[Tensor, "b p d"], right: Tensor) -> Float[Tensor, "b p"]:
+        return torch.baddbmm(absent[:, None], pixels, right, alpha=scale).logsumexp(2)
+
+    parts = left.split(max(1, chunk // absent.numel()), dim=1)
+    if len(parts) == 1:
+        return part(left, right)
+    totals = [
+        checkpoint(part, pixels, right, use_reentrant=False, preserve_rng_state=False)
+        for pixels in parts
+    ]
+    return torch.cat(totals, dim=1)
 
 
 def unit(vectors: Float[Tensor, "*shape"], *, dim: int) -> Float[Tensor, "*shape"]:

@@ -54,7 +54,7 @@ def lovasz_terms(
     *,
     form: Form = "hinge",
     bandwidth: float = 0.5,
-    chunk: int = 8,
+    chunk: int = 2,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `overlap`: a mean over instances, then images; at most 2 (softmax: 1).
 
@@ -77,21 +77,20 @@ def lovasz_terms(
         total = torch.baddbmm(absent[:, None], left, right).logsumexp(2)
     else:
         total = left.new_zeros(left.shape[:2])
-    losses = []
-    for first in range(0, number, chunk):
-        local = torch.where((truth >= first) & (truth < first + chunk), truth - first, chunk)
-        part = right[:, :, first : first + chunk]
-        losses.append(
-            checkpoint(
-                _overlaps,
-                left,
-                part,
-                total,
-                torch.where(known, local, -1),
-                use_reentrant=False,
-                preserve_rng_state=False,
-            )
+    truth = torch.where(known, truth, -1)
+    losses = [
+        checkpoint(
+            _overlaps,
+            left,
+            right[:, :, first : first + chunk],
+            total,
+            truth,
+            first,
+            use_reentrant=False,
+            preserve_rng_state=False,
         )
+        for first in range(0, number, chunk)
+    ]
     # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
     scale = 2.0 if form == "hinge" else 1.0
     return {"overlap": scale * mean_over_present(torch.cat(losses, 1), found)}
@@ -102,8 +101,16 @@ def _overlaps(
     right: Float[Tensor, "b d n"],
     total: Float[Tensor, "b p"],
     truth: Int[Tensor, "b h w"],
+    first: int,
 ) -> Float[Tensor, "b n"]:
-    """Return the Lovász extension at the errors of exp(left @ right - total) for each instance."""
+    """Return the Lovász extension at the errors of exp(left @ right - total) for each instance.
+
+    The instances of `right` are number `first` of `truth` and those after it.
+    """
+    number = right.shape[2]
+    # others' pixels are known and outside
+    here = torch.where((truth >= first) & (truth < first + number), truth - first, number)
+    here = torch.where(truth >= 0, here, -1)
     exponent = right.transpose(1, 2) @ left.transpose(1, 2) - total[:, None]  # b n p
     # rounding may leave a squared distance a little below 0
-    return lovasz_softmax(exponent.clamp(max=0).exp().unflatten(2, truth.shape[1:]), truth)
+    return lovasz_softmax(exponent.clamp(max=0).exp().unflatten(2, truth.shape[1:]), here)

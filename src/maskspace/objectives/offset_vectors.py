@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from maskspace.config import Choice
 from maskspace.objectives.foreground import foreground_head, foreground_term
@@ -82,7 +81,7 @@ def offset_terms(
     place = _sites(offset)
     there = F.grid_sample(wide, place, padding_mode="border", align_corners=False)
     terms = {
-        name: weight * _classified(x, labels, bandwidth)
+        name: weight * softmax_terms(x, labels, bandwidth=bandwidth)["separation"]
         for name, weight, x in (
             ("own", OWN, wide),
             ("sampled", SAMPLED, there),
@@ -113,20 +112,6 @@ def _nearest(labels: Int[Tensor, "b h w"], place: Float[Tensor, "b h w 2"]) -> I
         for axis, side in enumerate((width, height))
     )
     return labels.flatten(1).gather(1, (row * width + column).flatten(1)).view_as(labels)
-
-
-def _classified(
-    embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], bandwidth: float
-) -> Float[Tensor, ""]:
-    """Return the softmax term, whose pixel-by-instance table is made again for the gradient.
-
-    Three of them together would not fit into 2 GB for a hundred instances of a megapixel.
-    """
-
-    def term(x: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-        return softmax_terms(x, labels, bandwidth=bandwidth)["separation"]
-
-    return checkpoint(term, embedding, use_reentrant=False, preserve_rng_state=False)
 
 
 def _surprise(
