@@ -1,5 +1,6 @@
 from dataclasses import asdict
 
+import jaxtyping
 import pytest
 import torch
 
@@ -103,3 +104,17 @@ def test_a_wrong_head_is_told(head, complaint):
 def test_an_unknown_backbone_is_told():
     with pytest.raises(ValueError, match="b0, b1"):
         build_pixel_embedding(backbone="resnet50")
+
+
+def test_it_is_exported_for_sizes_that_the_backbone_halves_evenly(monkeypatch):
+    """What `torch.export` makes of it answers as it does, at sizes that it was not traced at."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it cannot be traced
+    model = build_pixel_embedding(width=8, registers=1).eval()
+    sizes = {2: 32 * torch.export.Dim("rows", max=40), 3: 32 * torch.export.Dim("columns", max=40)}
+    program = torch.export.export(
+        model, (torch.rand(1, 3, 64, 96),), dynamic_shapes={"image": sizes}
+    )
+    image = torch.rand(1, 3, 128, 64)
+    with torch.inference_mode():
+        for level, value in program.module()(image).items():
+            torch.testing.assert_close(value, model(image)[level])
