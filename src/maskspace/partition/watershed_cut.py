@@ -6,6 +6,7 @@ deeper than the cut, such as a line two pixels wide, is lost.
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import torch
@@ -41,10 +42,11 @@ def watershed_cut(
     depth = (share * bins[:, None, None]).sum(0).round() if expected else share.argmax(0)
     inside = (depth > 0) & foreground_of(outputs, (logits.shape[1], logits.shape[2]))
     deep = (inside & (depth > energy)).cpu().numpy()
-    cores, _ = ndimage.label(deep)
+    cores = np.zeros(deep.shape, np.int32)
+    ndimage.label(deep, output=cores)
     areas = np.bincount(cores.ravel())
     cores[areas[cores] < min_area] = 0
-    grown = _grown(_filled(cores.astype(np.int32)), inside.cpu().numpy(), steps=energy + 1)
+    grown = _grown(_filled(cores), inside.cpu().numpy(), steps=energy + 1)
     return gathered(grown, (1 - share[0]).cpu().numpy())
 
 
@@ -65,6 +67,9 @@ def _grown(
     """Return labels given to pixels inside at most that many steps away, each of the root of 2."""
     if not labels.any():
         return labels
-    away, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)  # pyright: ignore[reportGeneralTypeIssues]
+    away, nearest = cast(
+        "tuple[np.ndarray, np.ndarray]",
+        ndimage.distance_transform_edt(labels == 0, return_indices=True),
+    )
     near = inside & (away <= steps * 2**0.5 + 1e-6)
     return np.where(near, labels[tuple(nearest)], labels)
