@@ -52,7 +52,7 @@ def test_targets_outside_count_at_the_edge():
 def test_peaks_are_apart():
     votes = torch.zeros(1, 20, 20)
     votes[0, 5, 5], votes[0, 5, 9], votes[0, 15, 15], votes[0, 0, 19] = 50.0, 40.0, 30.0, 5.0
-    rules = {"tolerance": 2, "min_votes": 16, "share": 0.5, "limit": 9}
+    rules = {"tolerance": 2, "min_votes": 16.0, "share": 0.5, "limit": 9}
     assert vote_peaks(votes, radius=5, **rules).tolist() == [[5, 5], [15, 15]]
     assert vote_peaks(votes, radius=2, **rules).tolist() == [[5, 5], [9, 5], [15, 15]]
 

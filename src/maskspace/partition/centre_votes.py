@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.partition.decoded import Decoded, Outputs, foreground_of, gathered
-from maskspace.partition.modes import nearest_mode
+from maskspace.partition.modes import evenly_spaced, nearest_mode
 
 ANGLES = 8
+_VOTERS = 2**16  # rays drawn, the pixels at even steps: all of a small image
 _BLOCK = 2**14  # pixels compared with all centres at one time
 _STRAY = 0.02  # the share of a centre's pixels below which those at an angle are strays
 _FARTHER = 0.1  # pixels of a miss that a pixel of distance weighs
@@ -54,13 +55,15 @@ def centre_votes(
     labels = torch.zeros(size_hw, dtype=torch.int64, device=pointing.device)
     quality = torch.zeros(size_hw, device=pointing.device)
     tolerance = max(1, radius // 5)
+    targets = places + unit * ways
+    voters = evenly_spaced(len(places), _VOTERS if directed else len(places)).to(places.device)
     if directed:
-        votes = ray_votes(places, ways, size_hw, reach=reach)
+        votes = ray_votes(places[voters], ways[voters], size_hw, reach=reach)
     else:
-        targets = places + unit * ways
         votes = target_votes(targets, size_hw)
+    enough = min_area * len(voters) / max(len(places), 1)
     found = vote_peaks(
-        votes, radius=radius, tolerance=tolerance, min_votes=min_area, share=angles, limit=centres
+        votes, radius=radius, tolerance=tolerance, min_votes=enough, share=angles, limit=centres
     )
     if len(found) and directed:
         index, value = surrounded(
@@ -137,7 +140,7 @@ def vote_peaks(
     *,
     radius: int,
     tolerance: int,
-    min_votes: int,
+    min_votes: float,
     share: float,
     limit: int,
 ) -> Float32[Tensor, "n 2"]:

@@ -59,7 +59,8 @@ def sample_clusters(points: Float32[np.ndarray, "n c"], *, least: int) -> Int64[
     different = len(np.unique(points, axis=0))
     if len(points) < 2 * least or different == 1:
         return np.zeros(len(points), np.int64)
-    found = HDBSCAN(min_cluster_size=least, copy=True).fit(points).labels_
+    grouping = HDBSCAN(min_cluster_size=least, copy=True)  # pyright: ignore[reportArgumentType]
+    found = grouping.fit(points).labels_
     return found.astype(np.int64) if (found >= 0).any() else np.zeros(len(points), np.int64)
 
 

@@ -61,7 +61,8 @@ def k_means(
     if len(pixels):
         points = pixels[evenly_spaced(len(pixels), _SAMPLE).to(pixels.device)].cpu().numpy()
         clusters = min(number, len(np.unique(points, axis=0)))
-        fitted = KMeans(clusters, n_init=3, random_state=0).fit(points)
+        grouping = KMeans(clusters, n_init=3, random_state=0)  # pyright: ignore[reportArgumentType]
+        fitted = grouping.fit(points)
         means = torch.from_numpy(fitted.cluster_centers_.astype(np.float32)).to(pixels.device)
         nearest, distance = nearest_mode(pixels, means)
         labels[inside], quality[inside] = nearest + 1, 1 / (1 + distance)

@@ -6,6 +6,7 @@ deeper than the cut, such as a line two pixels wide, is lost.
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import torch
@@ -66,6 +67,9 @@ def _grown(
     """Return labels given to pixels inside at most that many steps away, each of the root of 2."""
     if not labels.any():
         return labels
-    away, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)  # pyright: ignore[reportGeneralTypeIssues]
+    away, nearest = cast(
+        "tuple[np.ndarray, np.ndarray]",
+        ndimage.distance_transform_edt(labels == 0, return_indices=True),
+    )
     near = inside & (away <= steps * 2**0.5 + 1e-6)
     return np.where(near, labels[tuple(nearest)], labels)
