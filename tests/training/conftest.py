@@ -108,6 +108,7 @@ def distill_config(optimisation):
         data={"rectangles": 1.0},
         unlabelled=(),
         model=Choice(name="pixel_embedding", options={"width": 16, "registers": 1}),
+        backbone=None,
         crops=CROPS,
         teacher_share=0.5,
         teacher_weight=1.0,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import json
 from dataclasses import dataclass, replace
 
@@ -241,3 +243,12 @@ def test_confidence_is_the_mean_score_of_the_labelled_pixels():
     assert confidence(crop, labels) == pytest.approx((8 * 1.0 + 4 * 0.75 + 4 * 0.5) / 16)
     assert confidence(crop, label_map_at_depth(crop, 0)) == pytest.approx(0.5)
     assert confidence(crop, np.zeros((4, 4), np.int64)) == 0
+
+
+def test_the_backbone_begins_with_weights_of_a_file(embedding_task, tmp_path):
+    source = embedding_task.build().backbone.state_dict()
+    path = tmp_path / "b0-r224.pt"
+    torch.save({f"backbone.{key}": value for key, value in source.items()}, path)
+    begun = replace(embedding_task, config=replace(embedding_task.config, backbone=str(path)))
+    for key, value in begun.build().backbone.state_dict().items():
+        assert torch.equal(value, source[key]), key

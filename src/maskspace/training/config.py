@@ -157,7 +157,8 @@ class ClickerConfig:
 class DistillConfig:
     """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
 
-    0 is the truth alone, 1 the teacher alone. Proposals below `min_proposal_score` are dropped, and
+    `backbone` is a file of ImageNet's weights for the backbone of `model` (null: none).
+    `teacher_share` 0 is the truth alone, 1 the teacher alone. Proposals below `min_proposal_score` are dropped, and
     what lies outside the others is unlabelled. A taught image weighs `teacher_weight` in the loss,
     an image with the truth 1; with `confidence: score` times the mean score of its labelled pixels.
     Of `unlabelled` datasets nobody knows what the pixels outside all masks are; of the others they
@@ -168,6 +169,7 @@ class DistillConfig:
     data: dict[str, float]
     unlabelled: tuple[str, ...]
     model: Choice
+    backbone: str | None
     crops: Crops
     teacher_share: float
     teacher_weight: float

@@ -16,6 +16,7 @@ from maskspace.config import Choice, choose
 from maskspace.data.augment import Crop, label_map_at_depth, random_label_map
 from maskspace.data.loader import Mixture, open_mixture
 from maskspace.models import MODELS
+from maskspace.models.imagenet import load_imagenet
 from maskspace.objectives import OBJECTIVES, Objective
 from maskspace.objectives.pixels import UNLABELLED
 from maskspace.training.colour import recolour
@@ -88,8 +89,11 @@ class EmbeddingTask:
         return Choice(name=self.config.model.name, options=options)
 
     def build(self) -> nn.Module:
-        """Return the student."""
-        return choose(MODELS, self.model, kind="model")()
+        """Return the student: fresh, its backbone with ImageNet's weights if there are any."""
+        model = choose(MODELS, self.model, kind="model")()
+        if self.config.backbone is not None:
+            load_imagenet(model.backbone, Path(self.config.backbone))
+        return model
 
     def batch(self, step: int, rows: range) -> EmbeddingBatch:
         """Return rows of a step's batch."""

@@ -110,6 +110,7 @@ def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder:
         data={config.dataset: 1.0},
         unlabelled=(),
         model=config.model,
+        backbone=None,
         crops=config.crops,
         teacher_share=0.0,
         teacher_weight=1.0,
