@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import json
 from dataclasses import dataclass, replace
 
