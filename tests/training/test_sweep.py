@@ -15,7 +15,7 @@ from maskspace.training.checkpoint import Progress
 from maskspace.training.config import SweepConfig, Workers
 from maskspace.training.loop import fit
 from maskspace.training.search_space import Trial
-from maskspace.training.sweep import ENDED, finish_trial, sweep
+from maskspace.training.sweep import finish_trial, sweep
 from maskspace.training.sweep_tables import sweep_table, write_sweep
 from tests.training.lines import swept_task
 
@@ -103,7 +103,7 @@ def test_a_killed_sweep_goes_on_and_repeats_no_step_of_a_finished_trial(
     def ready():
         if search == "optuna" and not (tmp_path / "gate").exists():
             (tmp_path / "gate").touch()
-        ended = list(run.glob(f"*/{ENDED}"))
+        ended = list(run.glob("*/ended"))
         return bool(ended) and len({name for name, _ in steps(tmp_path)}) > 1
 
     kill_when(ready, make_task, recipe, config, run)

@@ -155,3 +155,8 @@ def read_ledger(path: Path) -> list[dict[str, Any]]:
 def read_trials(text: str) -> list[Trial]:
     """Return the trials of a point from a Tune config."""
     return [Trial(**{**one, "objective": Choice(**one["objective"])}) for one in json.loads(text)]
+
+
+def chosen_trial(config: Mapping[str, Any]) -> Trial:
+    """Return the trial of a Tune config: of a point's several seeds, Tune's Repeater says which."""
+    return read_trials(config["trials"])[config.get("__trial_index__", 0)]

@@ -23,6 +23,7 @@ from maskspace.training.progress import followed
 from maskspace.training.search_space import (
     Suggested,
     Trial,
+    chosen_trial,
     read_ledger,
     read_trials,
     trials,
@@ -31,8 +32,7 @@ from maskspace.training.workers import fit_distributed
 
 MakeTask = Callable[[Choice, Optimisation], NamedTask]
 
-#: Marks the folder of a trial that Tune has ended: it is not trained on after a resume.
-ENDED = "ended"
+#: What Optuna suggested.
 LEDGER = "points.jsonl"
 #: Seconds between two looks at what the workers of a trial have written.
 _POLL_S = 0.5
@@ -102,6 +102,8 @@ def _tuner(
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
+    from maskspace.training.ended import Marker
+
     scheduler = None
     if config.scheduler == "asha":
         scheduler = ASHAScheduler(
@@ -130,7 +132,7 @@ def _tuner(
             storage_path=str(folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=2),
-            callbacks=[_marker(folder)],
+            callbacks=[Marker(folder)],
         ),
     )
 
@@ -156,23 +158,6 @@ def _resources(workers: Workers) -> dict[str, float]:
     return {"CPU": float(workers.threads), "GPU": float(workers.gpu)}
 
 
-def _marker(folder: Path) -> Any:
-    """Return what marks the folders of the trials that Tune ends, finished or stopped early."""
-    from ray import tune
-
-    class Marker(tune.Callback):
-        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            (folder / _chosen(trial.config).name / ENDED).touch()
-
-    return Marker()
-
-
-def _chosen(config: Mapping[str, Any]) -> Trial:
-    """Return the trial of a Tune config: of a point with several seeds, Repeater says which."""
-    listed = read_trials(config["trials"])
-    return listed[config.get("__trial_index__", 0)]
-
-
 def _recipe(optimisation: Optimisation, trial: Trial) -> Optimisation:
     rate = trial.learning_rate or optimisation.learning_rate
     return replace(optimisation, learning_rate=rate, seed=trial.seed)
@@ -181,7 +166,9 @@ def _recipe(optimisation: Optimisation, trial: Trial) -> Optimisation:
 def _train(config: Mapping[str, Any], *, work: Mapping[str, Any]) -> None:
     from ray import tune
 
-    trial, workers = _chosen(config), work["workers"]
+    from maskspace.training.ended import ENDED
+
+    trial, workers = chosen_trial(config), work["workers"]
     optimisation, folder = _recipe(work["optimisation"], trial), work["folder"] / trial.name
     first: list[float] = []
 

@@ -1,0 +1,28 @@
+"""Mark the folders of trials that Ray Tune has ended: a resumed sweep trains none of them on.
+
+A module of its own because Tune pickles its callbacks, and a class made inside a function it cannot
+always; imported only when a sweep begins.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from maskspace.training.search_space import chosen_trial
+
+#: The file in the folder of such a trial.
+ENDED = "ended"
+
+
+class Marker(tune.Callback):
+    """Mark `folder/TRIAL` of every trial that ends, having finished or having been stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Mark a trial; of one that never began there is no folder."""
+        folder = self.folder / chosen_trial(trial.config).name
+        if folder.is_dir():
+            (folder / ENDED).touch()
