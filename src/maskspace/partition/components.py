@@ -26,7 +26,8 @@ def components(
     """Return the 4-connected components of the foreground that no break crosses.
 
     With a head `affinity` of two logits, of a break to the right and below, a break is a
-    probability above `threshold`; else it is a distance of neighbours' embeddings above it. The
+    probability above `threshold`; else it is a distance of neighbours' embeddings above it. Of the
+    foreground alone nothing is broken. The
     score is the mean over pixels of how far below the threshold those two are, as a share of it; 0
     for each that is broken.
     """
@@ -34,6 +35,8 @@ def components(
         raise ValueError(f"components: threshold is above 0; got {threshold}")
     if "affinity" in outputs:
         right, down = _break_probabilities(outputs["affinity"])
+    elif set(outputs) == {"foreground"}:
+        right, down = _distances(torch.zeros_like(outputs["foreground"]))
     else:
         right, down = _distances(embedding_of(outputs))
     size_hw = (right.shape[0], down.shape[1])

@@ -146,7 +146,7 @@ def cluster(
     listed, stored = 0, 0
     table = np.full(1024, -1)
     for edge in range(len(weight)):
-        a, b = _root(parent, first[edge]), _root(parent, second[edge])
+        a, b = _root(parent, int(first[edge])), _root(parent, int(second[edge]))
         if a == b:
             continue
         slot = _slot(table, _pair(a, b, nodes))
