@@ -166,7 +166,7 @@ def cluster(
             at = head[short]
             while at != -1:
                 after = following[at]
-                pair = _pair(long, _root(parent, value[at]), nodes)
+                pair = _pair(long, _root(parent, int(value[at])), nodes)
                 slot = _slot(table, pair)
                 if table[slot] == -1:
                     table[slot] = pair
