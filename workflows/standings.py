@@ -9,7 +9,7 @@ from maskspace.data.shards import open_shards
 from maskspace.evaluation.standings import measure_standings, trained, untrained
 from maskspace.evaluation.standings_page import draw_standings, write_standings
 from maskspace.objectives import about
-from maskspace.segmenter import load
+from maskspace.segmenter import load, redecoded
 from maskspace.training.config import ObjectivesConfig
 from workflows.frame import publish, stage_main, work_folder
 
@@ -31,7 +31,7 @@ def main() -> None:
         contestant
         for name in datasets
         for contestant in [
-            *trained(MODELS / name, seeds=config.seeds, load=load),
+            *trained(MODELS / name, seeds=config.seeds, load=load, redecoded=redecoded),
             *untrained(name, peers),
         ]
     ]

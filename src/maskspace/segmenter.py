@@ -181,7 +181,7 @@ def wrap(module: nn.Module, *, name: str) -> "Segmenter":
 def decoder_of(model: Segmenter) -> Choice | None:
     """Return what makes instances of a student's outputs; None if its merge tree, or no student."""
     module = model.module if isinstance(model, EmbeddingSegmenter) else None
-    return module.decoder if isinstance(module, PixelEmbedding) else None
+    return module.decoder if isinstance(module, PixelEmbedding | UNet) else None
 
 
 def redecoded(model: Segmenter, decoder: Choice) -> Segmenter:

@@ -14,10 +14,11 @@ from maskspace.evaluation.standings import (
 from maskspace.evaluation.standings_page import draw_standings, ranked, write_standings
 from maskspace.masks import decode
 from maskspace.models import MODELS, save_model
-from maskspace.segmenter import load
+from maskspace.segmenter import load, redecoded
 from maskspace.types import Proposals
 
-OPTIONS = {"backbone": "b0", "width": 8, "registers": 1}
+OPTIONS = {"backbone": "b0", "width": 8, "registers": 1, "heads": None, "decoder": None}
+OBJECTIVE = {"name": "balls", "options": {"radius": 0.2}}
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_trained_models_are_found_by_seed_with_an_oracle_of_their_own(samples, t
             place,
             name="pixel_embedding",
             options=OPTIONS,
-            provenance={},
+            provenance={"objective": OBJECTIVE},
         )
         (place / "cost.json").write_text(json.dumps({"milliseconds_a_step": 3.0, "peak_bytes": 9}))
-    found = trained(folder, seeds=[3], load=load)
-    assert [(c.name, c.seed) for c in found] == [("balls", 3)]
-    (standing,) = measure_standings(found, {"rectangles": samples[:2]}, min_area=1, proposals=20)
+    found = trained(folder, seeds=[3], load=load, redecoded=redecoded)
+    assert [(c.name, c.seed) for c in found] == [("balls", 3), ("balls, tree", 3)]
+    standing, _ = measure_standings(found, {"rectangles": samples[:2]}, min_area=1, proposals=20)
     assert standing.oracle is not None and 0 < standing.oracle <= 1
     out = tmp_path / "out"
     write_standings([standing], out, about={"balls": "words"}, heading="# x")

@@ -52,6 +52,7 @@ def perfect_outputs(labels: Int[np.ndarray, "h w"], *, heads: tuple[str, ...]) -
         "offset": perfect_offset,
         "energy": perfect_energy,
         "affinity": perfect_breaks,
+        "query": perfect_queries,
     }
     return {name: torch.from_numpy(make[name](labels).astype(np.float32)) for name in heads}
 
@@ -62,6 +63,12 @@ def perfect_embedding(labels: np.ndarray) -> np.ndarray:
     vectors = np.zeros((labels.max(initial=0) + 1, CHANNELS))
     vectors[ids, np.arange(len(ids))] = LENGTH
     return vectors[labels].transpose(2, 0, 1)
+
+
+def perfect_queries(labels: np.ndarray) -> np.ndarray:
+    """Return a query at the vector of every instance that there may be, and a background's at 0."""
+    del labels
+    return np.vstack([LENGTH * np.eye(CHANNELS), np.zeros(CHANNELS)]).reshape(-1, 1, 1)
 
 
 def perfect_offset(labels: np.ndarray) -> np.ndarray:

@@ -37,6 +37,14 @@ def test_breaks_are_followed_to_the_letter(seed):
             assert (found.labels[p] == found.labels[q]) == (root(p) == root(q))
 
 
+def test_of_the_foreground_alone_they_are_its_own():
+    values = np.random.default_rng(9).random((23, 31)) < 0.6
+    found = components(
+        {"foreground": torch.from_numpy(8 * values.astype(np.float32) - 4)[None]}, min_area=1
+    )
+    assert (found.labels == ndimage.label(values)[0]).all()
+
+
 def test_the_threshold_is_a_distance():
     embedding = torch.tensor([[[0.0, 0.3, 0.9]], [[0.0, 0.4, 0.4]]])  # 0.5 and 0.6 apart
     assert components({"1": embedding}, threshold=0.55, min_area=1).labels.tolist() == [[1, 1, 2]]

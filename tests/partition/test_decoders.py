@@ -34,6 +34,7 @@ CASES = [
     Case("mean_shift", ("1", "foreground"), {"bandwidth": 0.4, "kernel": "von_mises_fisher"}),
     Case("merge_tree", ("1", "foreground")),
     Case("mutex_watershed", ("1", "foreground")),
+    Case("queries", ("1", "query", "foreground")),
     Case("seeded_similarity", ("1", "seeds", "foreground")),
     Case("sequential_gaussian", ("1", "seed", "bandwidth", "foreground")),
     Case("watershed_cut", ("energy", "foreground")),

@@ -20,11 +20,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from maskspace.config import Choice, build_section, choose
 from maskspace.evaluation.instances import InstanceScore, measure_instances, score_instances
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.masks import from_label_map, to_label_map
 from maskspace.metrics.iou_table import iou_table
+from maskspace.models.weights import read_description
+from maskspace.objectives import OBJECTIVES
 from maskspace.partition import DECODERS
 from maskspace.partition.oracle import oracle_decode
 from maskspace.partition.resample import resize_maps
@@ -70,25 +73,43 @@ class MapContestants(Protocol):
 
 
 def trained(
-    folder: Path, *, seeds: Sequence[int], load: Callable[[str], Model]
+    folder: Path,
+    *,
+    seeds: Sequence[int],
+    load: Callable[[str], Model],
+    redecoded: Callable[[Model, Choice], Model],
 ) -> list[Contestant]:
-    """Return the models NAME-seedSEED in the folder of a dataset, of these seeds."""
+    """Return the models NAME-seedSEED in the folder of a dataset, of these seeds.
+
+    Colours come twice: read by the decoder of their objective, and by their merge tree, whose nodes
+    are as many proposals as there is room for.
+    """
     found = []
     for place in sorted(folder.iterdir()):
         named = re.fullmatch(r"(.+)-seed(\d+)", place.name)
         if named is None or int(named[2]) not in seeds:
             continue
+        described = read_description(place)
         model = load(str(place))
-        found.append(
+        readings = {named[1]: model}
+        if described["options"]["decoder"] is None:
+            chosen = build_section(
+                Choice, described["provenance"]["objective"], place=f"{place}: objective"
+            )
+            decoder = choose(OBJECTIVES, chosen, kind="objective")().decoder
+            readings = {named[1]: redecoded(model, decoder), f"{named[1]}, tree": model}
+        cost = json.loads((place / "cost.json").read_text())
+        found += [
             Contestant(
                 dataset=folder.name,
-                name=named[1],
+                name=name,
                 seed=int(named[2]),
-                propose=model.propose,
-                model=model,
-                cost=json.loads((place / "cost.json").read_text()),
+                propose=reading.propose,
+                model=reading,
+                cost=cost,
             )
-        )
+            for name, reading in readings.items()
+        ]
     return found
 
 

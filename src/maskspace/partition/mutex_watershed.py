@@ -133,87 +133,97 @@ def cluster(
 ) -> Int64[np.ndarray, " n"]:
     """Return the cluster of each node, numbered from 1, of edges that come strongest first.
 
-    Every cluster has a list of the nodes that it is kept apart from. Two lists are searched by the
-    shorter one, which loses on the way what it has twice; what is found comes first in it, as edges
-    along a border ask the same again.
+    Pairs of roots that are kept apart are in a hash table, and each root has a list of its own; of
+    two that are joined the one of the shorter list gives its pairs to the other, and those that
+    still have its name are never asked for again.
     """
     parent = np.arange(nodes)
-    length = np.zeros(nodes, np.int64)  # of the list of a root
-    head = np.full(nodes, -1)
-    tail = np.full(nodes, -1)
-    seen = np.full(nodes, -1)  # the edge that has last met a root in a list
+    length, head = np.zeros(nodes, np.int64), np.full(nodes, -1)
     repelling = 0
     for edge in range(len(weight)):
         repelling += weight[edge] < 0
-    value = np.empty(2 * repelling, np.int64)
-    following = np.full(2 * repelling, -1)
-    used = 0
+    value, following = np.empty(2 * repelling, np.int64), np.empty(2 * repelling, np.int64)
+    listed, stored = 0, 0
+    table = np.full(1024, -1)
     for edge in range(len(weight)):
-        a = first[edge]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        b = second[edge]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
+        a, b = _root(parent, int(first[edge])), _root(parent, int(second[edge]))
         if a == b:
             continue
-        short, long = (a, b) if length[a] <= length[b] else (b, a)
-        apart = False
-        before, at = -1, head[short]
-        while at != -1:
-            other = value[at]
-            while parent[other] != other:
-                parent[other] = parent[parent[other]]
-                other = parent[other]
-            value[at] = other
-            if other == long:
-                apart = True
-                if before != -1:
-                    following[before] = following[at]
-                    if tail[short] == at:
-                        tail[short] = before
-                    following[at] = head[short]
-                    head[short] = at
-                break
-            if seen[other] == edge:
-                following[before] = following[at]
-                if tail[short] == at:
-                    tail[short] = before
-                length[short] -= 1
-                at = following[before]
-                continue
-            seen[other] = edge
-            before, at = at, following[at]
-        if apart:
+        slot = _slot(table, _pair(a, b, nodes))
+        if table[slot] != -1:
             continue
-        if weight[edge] > 0:
+        if weight[edge] < 0:
+            table[slot] = _pair(a, b, nodes)
+            stored += 1
+            for root, other in ((a, b), (b, a)):
+                value[listed], following[listed] = other, head[root]
+                head[root] = listed
+                length[root] += 1
+                listed += 1
+        else:
+            short, long = (a, b) if length[a] <= length[b] else (b, a)
             parent[short] = long
-            if head[short] != -1:
-                if head[long] == -1:
-                    head[long] = head[short]
-                else:
-                    following[tail[long]] = head[short]
-                tail[long] = tail[short]
-                length[long] += length[short]
-            continue
-        for root, other in ((a, b), (b, a)):
-            value[used] = other
-            following[used] = head[root]
-            head[root] = used
-            if tail[root] == -1:
-                tail[root] = used
-            length[root] += 1
-            used += 1
+            at = head[short]
+            while at != -1:
+                after = following[at]
+                pair = _pair(long, _root(parent, int(value[at])), nodes)
+                slot = _slot(table, pair)
+                if table[slot] == -1:
+                    table[slot] = pair
+                    stored += 1
+                    following[at] = head[long]
+                    head[long] = at
+                    length[long] += 1
+                at = after
+                if 2 * stored > len(table):
+                    table, stored = _larger(table, parent, nodes)
+        if 2 * stored > len(table):
+            table, stored = _larger(table, parent, nodes)
     label = np.zeros(nodes, np.int64)
     number = 0
     for node in range(nodes):
-        root = node
-        while parent[root] != root:
-            root = parent[root]
+        root = _root(parent, node)
         if label[root] == 0:
             number += 1
             label[root] = number
         label[node] = label[root]
     return label
+
+
+@compiled
+def _root(parent: Int64[np.ndarray, " n"], node: int) -> int:
+    """Return the root of a node, and halve the way to it."""
+    while parent[node] != node:
+        parent[node] = parent[parent[node]]
+        node = parent[node]
+    return node
+
+
+@compiled
+def _pair(a: int, b: int, nodes: int) -> int:
+    return min(a, b) * nodes + max(a, b)
+
+
+@compiled
+def _slot(table: Int64[np.ndarray, " s"], pair: int) -> int:
+    """Return where a pair is, or the empty slot where it belongs; the size is a power of 2."""
+    mixed = pair * -7046029254386353131  # the golden ratio of 64 bits
+    at = (mixed ^ (mixed >> 32)) & (len(table) - 1)
+    while table[at] != -1 and table[at] != pair:
+        at = (at + 1) & (len(table) - 1)
+    return at
+
+
+@compiled
+def _larger(
+    table: Int64[np.ndarray, " s"], parent: Int64[np.ndarray, " n"], nodes: int
+) -> tuple[Int64[np.ndarray, " t"], int]:
+    """Return the pairs of what still are roots in a table four times as large, and their number."""
+    larger, stored = np.full(4 * len(table), -1), 0
+    for pair in table:
+        if pair != -1:
+            a, b = pair // nodes, pair % nodes
+            if parent[a] == a and parent[b] == b:
+                larger[_slot(larger, pair)] = pair
+                stored += 1
+    return larger, stored
