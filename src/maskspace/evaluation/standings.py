@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ from maskspace.partition import DECODERS
 from maskspace.partition.oracle import oracle_decode
 from maskspace.partition.resample import resize_maps
 from maskspace.types import Proposals, Sample
+
+Loaded = TypeVar("Loaded", bound=Model)
 
 #: Colour differences of neighbours, root of the sum of squares in [0, 1], that part regions.
 COLOUR_STEP = 0.15
@@ -76,8 +78,8 @@ def trained(
     folder: Path,
     *,
     seeds: Sequence[int],
-    load: Callable[[str], Model],
-    redecoded: Callable[[Model, Choice], Model],
+    load: Callable[[str], Loaded],
+    redecoded: Callable[[Loaded, Choice], Loaded],
 ) -> list[Contestant]:
     """Return the models NAME-seedSEED in the folder of a dataset, of these seeds.
 

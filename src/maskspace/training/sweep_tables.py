@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,7 @@ def sweep_table(rows: Rows) -> pd.DataFrame:
     """Return a row a trial, options as columns of their own, in the order of the trials' names."""
     flat = []
     for row in sorted(rows, key=lambda row: str(row["trial"])):
-        objective = dict(row["objective"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+        objective = cast("Mapping[str, Mapping[str, object]]", row["objective"])
         options = {f"option_{k}": _plain(v) for k, v in objective["options"].items()}
         others = {k: v for k, v in row.items() if k != "objective"}
         flat.append({**others, "objective": objective["name"], "ratio": loss_ratio(row), **options})
@@ -128,8 +129,8 @@ def _plot_losses(rows: Rows, run: Path, path: Path) -> None:
 
 
 def _plot_parallel(table: pd.DataFrame, path: Path) -> None:
-    options = [name for name in table.columns if name.startswith("option_")]
-    swept = [n for n in ("learning_rate", "seed") if table[n].nunique() > 1]
+    options = [str(name) for name in table.columns if str(name).startswith("option_")]
+    swept = [n for n in ("learning_rate", "seed") if len(set(table[n].tolist())) > 1]
     names = ["objective", *options, *swept, "ratio"]
     axes = {name.removeprefix("option_"): table[name].tolist() for name in names}
     pictures.plot_parallel(path, axes, values=table["ratio"].tolist(), label="loss ratio")
@@ -137,10 +138,14 @@ def _plot_parallel(table: pd.DataFrame, path: Path) -> None:
 
 def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
     panels: dict[str, list[pictures.Line]] = {}
-    numeric = [n for n in table.columns if n.startswith("option_") and _is_number(table[n])]
-    for option in [*numeric, *(["learning_rate"] if table["learning_rate"].nunique() else [])]:
+    options = [str(name) for name in table.columns if str(name).startswith("option_")]
+    numeric = [name for name in options if _is_number(table[name].tolist())]
+    for option in [*numeric, *(["learning_rate"] if table["learning_rate"].tolist() else [])]:
         for objective, rows in table.dropna(subset=[option]).groupby("objective"):
-            by_value = [(float(v), g["ratio"].tolist()) for v, g in rows.groupby(option)]
+            by_value = [
+                (float(str(value)), group["ratio"].tolist())
+                for value, group in rows.groupby(option)
+            ]
             found = [mean_interval(ratios) for _, ratios in by_value]
             panels.setdefault(option.removeprefix("option_"), []).append(
                 pictures.Line(
@@ -155,8 +160,9 @@ def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
     pictures.plot_histories(path, panels, x_label="value", y_label="loss ratio", logarithmic=True)
 
 
-def _is_number(column: pd.Series) -> bool:
-    return bool(column.dropna().map(lambda v: isinstance(v, int | float) and v > 0).all())
+def _is_number(column: Sequence[object]) -> bool:
+    """Return whether all that is there is above 0; what an objective lacks is NaN."""
+    return all(isinstance(v, int | float) and (v > 0 or math.isnan(v)) for v in column)
 
 
 def _ranking(points: Sequence[Point]) -> str:
