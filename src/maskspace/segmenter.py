@@ -48,6 +48,12 @@ Value = TypeVar("Value")
 
 BUNDLED = Path(__file__).parent / "weights"
 MIN_SIDE = 16
+#: What the orders of a grid of clicks are, for tables.
+CLICK_RANKINGS = {
+    "stability": "stability of the click's map",
+    "predicted_iou": "IoU that the click's map predicts of its mask",
+    "mean_score": "mean of the stability of the click's map and the IoU that it predicts",
+}
 #: What cameras sell as 12 megapixels.
 MAX_PIXELS = 4032 * 3024
 
@@ -288,8 +294,12 @@ class ClickSegmenter:
     name: str
     model: ClickModel
     grid: ClickGrid = field(default_factory=ClickGrid)
-    ranking: str = "stability of the click's map"
     _last: "_LastImage[ImageEditor]" = field(default_factory=lambda: _LastImage(), compare=False)
+
+    @property
+    def ranking(self) -> str:
+        """Return what proposals are ranked by."""
+        return CLICK_RANKINGS[self.grid.ranking]
 
     @property
     def working_side(self) -> int | None:
@@ -309,7 +319,7 @@ class ClickSegmenter:
         raise self._cannot("partition")
 
     def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
-        """Return the masks of a grid of clicks without near-duplicates, most stable first."""
+        """Return the masks of a grid of clicks without near-duplicates, best first."""
         return propose_from_clicks(self.model, checked_image(image), limit=limit, grid=self.grid)
 
     def click(

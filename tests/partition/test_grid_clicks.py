@@ -4,7 +4,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from maskspace.masks import pairwise_iou
-from maskspace.partition.click_masks import group_maps, logit, stability, surest_claims
+from maskspace.partition.click_masks import (
+    group_maps,
+    logit,
+    predicted_iou,
+    stability,
+    surest_claims,
+)
 from maskspace.partition.grid_clicks import (
     ClickGrid,
     click_grid,
@@ -282,3 +288,53 @@ def test_a_window_of_a_resized_map_is_what_the_whole_has_there(size_hw):
 def test_a_grid_that_cannot_be_asked_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         ClickGrid(**options)
+
+
+def test_the_predicted_iou_is_that_of_truths_drawn_from_the_map():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (3, 9, 11)).astype(np.float32)
+    for threshold in (0.0, 1.0):
+        probability = 1 / (1 + np.exp(threshold - logits))
+        drawn = generator.random((4000, *logits.shape)) < probability
+        inside = logits > threshold
+        shared = (drawn & inside).sum(axis=(2, 3)).mean(axis=0)
+        union = (drawn | inside).sum(axis=(2, 3)).mean(axis=0)
+        expected = predicted_iou(logits, threshold=threshold)
+        np.testing.assert_allclose(expected, shared / union, atol=0.01)
+
+
+def test_sure_maps_predict_one_and_empty_ones_nothing():
+    sure = np.full((1, 4, 4), -100, np.float32)
+    assert predicted_iou(sure).tolist() == [0]
+    sure[:, :2] = 100
+    assert predicted_iou(sure)[0] == pytest.approx(1)
+
+
+def test_scores_are_those_of_the_ranking_and_descend():
+    generator = np.random.default_rng(1)
+    logits = gaussian_filter(generator.normal(0, 9, (6, 20, 20)), (0, 3, 3))
+    logits = (8 * logits).astype(np.float32)
+    options = {"overlap": 1.0, "stability_offset": 1.0}
+    found = {
+        ranking: group_maps(logits, ranking=ranking, **options)
+        for ranking in ("stability", "predicted_iou", "mean_score")
+    }
+    stable, predicted = stability(logits, offset=1.0), predicted_iou(logits)
+    own = {
+        "stability": stable,
+        "predicted_iou": predicted,
+        "mean_score": (stable + predicted) / 2,
+    }
+    for ranking, masks in found.items():
+        assert masks.scores.tolist() == own[ranking][masks.clicks].tolist()
+        assert (np.diff(masks.scores) <= 0).all()
+
+
+def test_what_is_less_stable_is_no_mask_whatever_the_ranking():
+    logits = np.full((2, 8, 8), -0.5, np.float32)
+    logits[0, :4] = 9
+    logits[1, 4:] = 0.5  # gone by a cut a little higher
+    options = {"overlap": 0.9, "stability_offset": 1.0, "min_stability": 0.5}
+    for ranking in ("stability", "predicted_iou", "mean_score"):
+        found = group_maps(logits, ranking=ranking, **options)
+        assert 1 not in found.clicks

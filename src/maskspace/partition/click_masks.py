@@ -2,8 +2,9 @@
 
 Each pixel goes to the surest of the clicks that claim it; connected components of that assignment
 are superpixels; each click's mask is rounded to the superpixels that it covers by more than half;
-of near-duplicates the most stable stays. Stability is Segment Anything's (Kirillov et al. 2023,
-arXiv:2304.02643, §5).
+of near-duplicates the best stays: the most stable, that of the largest predicted IoU, or by the mean
+of both. Stability is Segment Anything's (Kirillov et al. 2023, arXiv:2304.02643, §5). The predicted
+IoU needs no head of its own: it is what the map's probabilities expect.
 Masks may stay as they are instead: one pixel may join two superpixels, or decide that a mask covers
 half of one, and so a change of a thousandth of the logits may change a rounded mask a lot.
 """
@@ -24,11 +25,13 @@ from maskspace.partition.views import View
 
 #: What must overlap for a mask to be a duplicate; "box" is for comparison with those who use it.
 NMS = Literal["mask", "box"]
+#: What makes a mask better than its duplicates, and proposals earlier.
+Ranking = Literal["stability", "predicted_iou", "mean_score"]
 
 
 @dataclass(frozen=True, eq=False)
 class ClickMasks:
-    """Masks at the maps' resolution, most stable first, each with its click and its threshold."""
+    """Masks at the maps' resolution, best first, each with its click and its threshold."""
 
     masks: Bool[np.ndarray, "n r s"]
     scores: Float32[np.ndarray, " n"]
@@ -41,6 +44,8 @@ def group_maps(
     *,
     overlap: float,
     stability_offset: float,
+    min_stability: float = 0.0,
+    ranking: Ranking = "stability",
     nms: NMS = "mask",
     rounded: bool = True,
     thresholds: tuple[float, ...] = (0.0,),
@@ -49,8 +54,11 @@ def group_maps(
     """Return the distinct masks of the clicks' maps, `rounded` to unions of superpixels or not.
 
     Each map is cut at each of `thresholds`, all of them logits. Masks that reach an edge of `view`
-    beyond which the image goes on are cut off there, and left out.
+    beyond which the image goes on are cut off there, and left out, as are those less stable than
+    `min_stability`. The scores are those of the `ranking`.
     """
+    if ranking not in get_args(Ranking):
+        raise ValueError(f"masks are ranked by {', '.join(get_args(Ranking))}; got {ranking!r}")
     if nms not in get_args(NMS):
         raise ValueError(f"nms compares {' or '.join(get_args(NMS))}; got {nms!r}")
     if rounded:
@@ -62,10 +70,15 @@ def group_maps(
     clicks = np.arange(len(logits)).repeat(len(thresholds))
     covered = np.stack([_covered(logits > cut, labels, areas) for cut in thresholds], axis=1)
     covered = covered.reshape(len(clicks), len(areas))
-    scores = np.stack(
+    stable = np.stack(
         [stability(logits, offset=stability_offset, threshold=cut) for cut in thresholds], axis=1
     ).ravel()
-    chosen = covered.any(axis=1)
+    scores = stable
+    if ranking != "stability":
+        scores = np.stack([predicted_iou(logits, threshold=cut) for cut in thresholds], 1).ravel()
+    if ranking == "mean_score":
+        scores = (scores + stable) / 2
+    chosen = covered.any(axis=1) & (stable >= min_stability)
     if view is not None:
         chosen &= ~covered[:, _at_open_edges(labels, view) - 1].any(axis=1)
     some = np.flatnonzero(chosen)
@@ -102,6 +115,22 @@ def stability(
         (logits > level).sum(axis=(1, 2)) for level in (threshold + offset, threshold - offset)
     )
     return (high / np.maximum(low, 1)).astype(np.float32)
+
+
+def predicted_iou(
+    logits: Float32[np.ndarray, "k r s"], *, threshold: float = 0.0
+) -> Float32[np.ndarray, " k"]:
+    """Return the IoU that each map expects of its mask above the threshold, 0 of an empty one.
+
+    Expected intersection over expected union where each pixel is of the object by itself, of the
+    probability that the map gives it: sum of p inside over the mask's area plus sum of p outside.
+    Of a level of a nest the probability is that of being inside that level.
+    """
+    probability = 1 / (1 + np.exp(np.clip(threshold - logits, -60, 60)))
+    inside = logits > threshold
+    shared = np.where(inside, probability, 0).sum(axis=(1, 2), dtype=np.float64)
+    union = np.where(inside, 1, probability).sum(axis=(1, 2), dtype=np.float64)
+    return (shared / np.maximum(union, 1e-12)).astype(np.float32)
 
 
 def _covered(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from maskspace.config import section
-from maskspace.partition.click_masks import NMS, group_maps, logit
+from maskspace.partition.click_masks import NMS, Ranking, group_maps, logit
 from maskspace.partition.distinct import DistinctMasks
 from maskspace.partition.resample import resize_window
 from maskspace.partition.views import View, image_views
@@ -29,9 +29,9 @@ class ClickGrid:
     `crop_layers` layers of crops, that overlap by `crop_overlap` of the image's shorter side.
     Each click's map is cut at every probability of `levels`, and what is above it `rounded` to the
     superpixels that it covers by more than half, or not. Of masks with an IoU above `overlap`, of
-    themselves or, `nms: box`, of their boxes, the most stable stays: the one whose IoU between cuts
-    `stability_offset` above and below, in logits, is largest; none below `min_stability` is a
-    proposal. Holes and islands of fewer than `min_region` pixels are mended. `chunk` clicks are
+    themselves or, `nms: box`, of their boxes, the best by `ranking` stays: by its stability, the IoU
+    between cuts `stability_offset` above and below, in logits; by the IoU that its map predicts; or
+    by the mean of both. None less stable than `min_stability` is a proposal. Holes and islands of fewer than `min_region` pixels are mended. `chunk` clicks are
     decoded at a time.
     """
 
@@ -43,6 +43,7 @@ class ClickGrid:
     rounded: bool = True
     overlap: float = 0.7
     nms: NMS = "mask"
+    ranking: Ranking = "stability"
     stability_offset: float = 1.0
     min_stability: float = 0.0
     min_region: int = 0
@@ -71,9 +72,9 @@ def propose_from_clicks(
     limit: int = 100,
     grid: ClickGrid | None = None,
 ) -> Proposals:
-    """Return up to `limit` proposals at the image's size, most stable first.
+    """Return up to `limit` proposals at the image's size, best first by the grid's ranking.
 
-    No two of them are duplicates, by `grid` and at the image's size. Equally stable ones of the
+    No two of them are duplicates, by `grid` and at the image's size. Of equal ones those of the
     whole image come before those of crops.
     """
     if limit < 1:
@@ -160,7 +161,7 @@ def _views(size_hw: tuple[int, int], grid: ClickGrid) -> tuple[View, ...]:
 def _seen(
     model: ClickModel, image: UInt8[np.ndarray, "h w 3"], view: View, grid: ClickGrid
 ) -> Iterator[_Candidate]:
-    """Yield the distinct masks of one view, most stable first."""
+    """Yield the distinct masks of one view, best first."""
     part = np.ascontiguousarray(view.of(image))
     size_hw = (part.shape[0], part.shape[1])
     clicks_xy = click_grid(size_hw, per_side=grid.per_side)
@@ -175,6 +176,8 @@ def _seen(
         logits,
         overlap=grid.overlap,
         stability_offset=grid.stability_offset,
+        min_stability=grid.min_stability,
+        ranking=grid.ranking,
         nms=grid.nms,
         rounded=grid.rounded,
         thresholds=tuple(logit(level) for level in grid.levels),
@@ -183,5 +186,4 @@ def _seen(
     for mask, score, click, cut in zip(
         found.masks, found.scores.tolist(), found.clicks, found.thresholds, strict=True
     ):
-        if score >= grid.min_stability:
-            yield _Candidate(score, view, mask, logits[click] - cut)
+        yield _Candidate(score, view, mask, logits[click] - cut)
