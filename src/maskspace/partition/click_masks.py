@@ -2,9 +2,9 @@
 
 Each pixel goes to the surest of the clicks that claim it; connected components of that assignment
 are superpixels; each click's mask is rounded to the superpixels that it covers by more than half;
-of near-duplicates the best stays: the most stable, that of the largest predicted IoU, or by the mean
-of both. Stability is Segment Anything's (Kirillov et al. 2023, arXiv:2304.02643, §5). The predicted
-IoU needs no head of its own: it is what the map's probabilities expect.
+of near-duplicates the best stays: the most stable, that of the largest predicted IoU, or by the
+mean of both. Stability is Segment Anything's (Kirillov et al. 2023, arXiv:2304.02643, §5). The
+predicted IoU needs no head of its own: it is what the map's probabilities expect.
 Masks may stay as they are instead: one pixel may join two superpixels, or decide that a mask covers
 half of one, and so a change of a thousandth of the logits may change a rounded mask a lot.
 """

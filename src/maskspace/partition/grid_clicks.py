@@ -29,10 +29,10 @@ class ClickGrid:
     `crop_layers` layers of crops, that overlap by `crop_overlap` of the image's shorter side.
     Each click's map is cut at every probability of `levels`, and what is above it `rounded` to the
     superpixels that it covers by more than half, or not. Of masks with an IoU above `overlap`, of
-    themselves or, `nms: box`, of their boxes, the best by `ranking` stays: by its stability, the IoU
-    between cuts `stability_offset` above and below, in logits; by the IoU that its map predicts; or
-    by the mean of both. None less stable than `min_stability` is a proposal. Holes and islands of fewer than `min_region` pixels are mended. `chunk` clicks are
-    decoded at a time.
+    themselves or, `nms: box`, of their boxes, the best by `ranking` stays: by its stability, the
+    IoU between cuts `stability_offset` above and below, in logits; by the IoU that its map
+    predicts; or by the mean of both. None less stable than `min_stability` is a proposal. Holes and
+    islands of fewer than `min_region` pixels are mended. `chunk` clicks are decoded at a time.
     """
 
     per_side: int = 16
