@@ -148,3 +148,14 @@ def test_a_local_ray_is_only_started_when_asked_for(tmp_path, monkeypatch):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(tmp_path / "ray").encode())
     assert "MASKSPACE_RAY" not in os.environ
+
+
+def test_fresh_units_have_a_process_each(tmp_path):
+    with parallel.connect():
+        found = list(parallel.map_units(process_of, range(4), fresh=True))
+    assert len(set(found)) == 4
+
+
+def process_of(unit: int) -> int:
+    del unit
+    return os.getpid()

@@ -21,7 +21,7 @@ def main() -> None:
             objective_trainings(recipe, config, Path("build/validate").resolve()),
             work / "run",
             work / "out",
-            map_trainings=partial(parallel.map_units, describe="objectives: trainings"),
+            map_trainings=partial(parallel.map_units, describe="objectives: trainings", fresh=True),
         )
     publish(work / "out", Path("build/objectives"))
 

@@ -188,29 +188,36 @@ def map_units(
     *,
     describe: str = "units",
     workers: int | None = None,
+    fresh: bool = False,
 ) -> Iterator[Result]:
     """Yield `function(unit)` for each unit, in the order of the units, computed by Ray tasks.
 
     One CPU a task, at most `workers` at once if not None; a few results a CPU are in flight or wait
     for one before them, so that memory stays bounded however many units there are. A task whose
     worker dies is run again, three times; a task that raises is not, and its exception is raised
-    here. `describe` names what is counted in the progress line. No unit means no Ray; a single one
-    is computed here.
+    here. `describe` names what is counted in the progress line. With `fresh` every unit has a
+    process of its own, as one whose memory is measured needs. No unit means no Ray; a single one is
+    computed here.
     """
     units = list(units)
     if len(units) <= 1:
         yield from map_here(function, units, describe=describe)
         return
     with connect():
-        yield from _map_on_ray(function, units, describe, workers)
+        yield from _map_on_ray(function, units, describe, workers, fresh=fresh)
 
 
 def _map_on_ray(
-    function: Callable[[Unit], Result], units: Sequence[Unit], label: str, workers: int | None
+    function: Callable[[Unit], Result],
+    units: Sequence[Unit],
+    label: str,
+    workers: int | None,
+    *,
+    fresh: bool,
 ) -> Iterator[Result]:
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=3)(_apply)
+    task = ray.remote(num_cpus=1, max_retries=3, max_calls=int(fresh))(_apply)
     shared = ray.put(function)  # once, however much is bound to it
     window = 4 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
     progress = _Progress(label, len(units))
