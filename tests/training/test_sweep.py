@@ -128,7 +128,7 @@ def test_a_killed_sweep_goes_on_and_repeats_no_step_of_a_finished_trial(
 
 @pytest.mark.slow
 def test_two_nodes_give_the_table_of_one(distill_config, tmp_path, monkeypatch):
-    config = replace(CONFIG, concurrent=4, seeds=(0, 1))
+    config = replace(CONFIG, concurrent=2)
     (tmp_path / "gate").touch()
     make_task = partial(swept_task, log=tmp_path)
     with parallel.connect():

@@ -1,6 +1,7 @@
 """Lines that tell how trainings go: workers print elsewhere, their histories are files."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,12 @@ _UNTOLD = ("gradient", "active", "variance", "least_variance", "mean_distance")
 def followed(
     runs: Mapping[str, Path], optimisation: Optimisation, *, every_s: float = 2.0
 ) -> Iterator[None]:
-    """Print a line for each row that the histories in these folders gain, and for each verdict."""
+    """Print a line for each row that the histories in these folders gain, and for each verdict.
+
+    More runs may come to be known meanwhile.
+    """
     stop = threading.Event()
-    told, warned = dict.fromkeys(runs, 0), dict.fromkeys(runs, 0)
+    told, warned = Counter[str](), Counter[str]()
 
     def tell() -> None:
         for name, folder in runs.items():

@@ -45,8 +45,8 @@ def sweep(
 
     Every trial keeps its progress in `folder/NAME`, on storage that all of a cluster sees, so that
     a sweep that was killed goes on: what a trial had reported it reports again, without training.
-    What a trial becomes depends on it alone, under a scheduler that stops none. Needs a connected
-    Ray.
+    What a trial becomes depends on it alone, under a scheduler that stops none; what Optuna
+    suggests after a kill may differ from what it would have suggested. Needs a connected Ray.
     """
     folder = folder.resolve()
     optimisation = recipe.optimisation.shortened(config.steps, config.validate_every)
@@ -141,12 +141,14 @@ def _optuna(config: SweepConfig, ledger: Path, *, seed: int) -> Any:
     from ray.tune.search import Repeater
     from ray.tune.search.optuna import OptunaSearch
 
+    known = [line["parameters"] for line in read_ledger(ledger)]
     search = OptunaSearch(
         space=Suggested(config, ledger),
         metric="loss_ratio",
         mode="min",
-        seed=seed,
-        points_to_evaluate=[line["parameters"] for line in read_ledger(ledger)],
+        # what is known already draws no number: the same seed would suggest the first point again
+        seed=seed + len(known),
+        points_to_evaluate=known,
     )
     return search if len(config.seeds) == 1 else Repeater(search, repeat=len(config.seeds))
 
