@@ -27,6 +27,8 @@ COLUMNS = (
     "ms/step",
     "peak MB",
 )
+#: What a training cost, and the unit of the last columns.
+COSTS = (("milliseconds_a_step", 1.0), ("peak_bytes", 1e6))
 
 
 def write_standings(
@@ -101,7 +103,6 @@ def _page(standings: Sequence[Standing], *, about: Mapping[str, str], heading: s
 
 
 def _row(seeds: Sequence[Standing]) -> str:
-    first = seeds[0]
     spread = "" if len(seeds) == 1 else f" ({', '.join(_share(s) for s in seeds)})"
     oracles = [s.oracle for s in seeds if s.oracle is not None]
     cells = [
@@ -111,10 +112,15 @@ def _row(seeds: Sequence[Standing]) -> str:
         f"{_mean(s.score.found for s in seeds):.3f}",
         f"{_mean(oracles):.3f}" if oracles else "",
         f"{_mean(s.score.proposals for s in seeds):.1f}",
-        f"{_mean(s.cost['milliseconds_a_step'] for s in seeds):.0f}" if first.cost else "",
-        f"{max(s.cost['peak_bytes'] for s in seeds) / 1e6:.0f}" if first.cost else "",
+        *(_cost(seeds, name, unit) for name, unit in COSTS),
     ]
-    return f"| {first.name} | {' | '.join(cells)} |\n"
+    return f"| {seeds[0].name} | {' | '.join(cells)} |\n"
+
+
+def _cost(seeds: Sequence[Standing], name: str, unit: float) -> str:
+    """Return the most that a training cost; nothing where there was none."""
+    known = [s.cost[name] / unit for s in seeds if name in s.cost]
+    return f"{max(known):.0f}" if known else ""
 
 
 def _share(standing: Standing) -> str:
