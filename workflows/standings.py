@@ -15,7 +15,14 @@ from workflows.frame import publish, stage_main, work_folder
 
 MODELS = Path("build/objectives")
 PEERS = ("otsu-watershed",)
-HEADING = "# Objectives on equal budgets\n\nWritten by the stage `standings`; see params.yaml.\n"
+HEADING = """# Objectives on equal budgets
+
+Every objective trains the same student on the same data for as many steps, and is read by its own
+decoder; colours are read by their merge tree too, whose nodes are nested and as many as there is
+room for. `oracle` is the mean best IoU of the nearest true means: what the embedding is worth,
+whatever the decoder does. `TP/(TP+FP+FN)` is at an IoU of 0.5, pooled over images. Written by the
+stage `standings`; the budget is in params.yaml and the profile `objectives`.
+"""
 
 
 def main() -> None:
@@ -47,7 +54,7 @@ def main() -> None:
     for name, samples in datasets.items():
         shown = [c for c in contestants if c.dataset == name and c.seed in (None, config.seeds[0])]
         picture = work / "out" / f"{name}.png"
-        draw_standings(shown, samples[: config.shown], picture, limit=config.proposals)
+        draw_standings(shown, samples[: config.shown], picture)
     publish(work / "out", Path("build/standings"))
 
 

@@ -27,6 +27,8 @@ COLUMNS = (
     "ms/step",
     "peak MB",
 )
+#: Proposals of a contestant that are drawn.
+PAINTED = 20
 #: What a training cost, and the unit of the last columns.
 COSTS = (("milliseconds_a_step", 1.0), ("peak_bytes", 1e6))
 
@@ -57,15 +59,18 @@ def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
 
 
 def draw_standings(
-    contestants: Sequence[Contestant], samples: Sequence[Sample], path: Path, *, limit: int
+    contestants: Sequence[Contestant], samples: Sequence[Sample], path: Path
 ) -> None:
-    """Draw in a PNG, a row a contestant, the features of each sample, if any, and what it finds."""
+    """Draw in a PNG, a row a contestant, the features of each sample, if any, and what it finds.
+
+    That is its best PAINTED proposals; a tree's are nested, the smallest are on top.
+    """
     images = [read_rgb(sample.image) for sample in samples]
     rows, names = [], []
     for contestant in contestants:
         row = []
         for image in images:
-            masks = contestant.propose(image, limit=limit).masks
+            masks = contestant.propose(image, limit=PAINTED).masks
             found = pictures.paint_labels(image, to_label_map(masks))
             row += [_features(contestant, image), found]
         rows.append(row)
@@ -94,12 +99,16 @@ def _page(standings: Sequence[Standing], *, about: Mapping[str, str], heading: s
     parts = [heading.rstrip() + "\n"]
     for dataset, groups in ranked(standings).items():
         seeds = max(len(group) for group in groups)
-        parts.append(f"\n## {dataset}\n\nMeans over {seeds} seeds, where there are so many.\n\n")
+        parts.append(f"\n## {dataset}\n\n{_seeds(seeds)}\n\n")
         parts.append(f"| name | {' | '.join(COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n")
         parts += [_row(group) for group in groups]
     parts.append("\n## What each is\n")
     parts += [f"\n### {name}\n\n{text.strip()}\n" for name, text in sorted(about.items())]
     return "".join(parts)
+
+
+def _seeds(number: int) -> str:
+    return "One seed." if number == 1 else f"Means over {number} seeds, in brackets each."
 
 
 def _row(seeds: Sequence[Standing]) -> str:
