@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from sklearn.cluster import HDBSCAN
 from torch import Tensor
 
 from maskspace.partition.decoded import Decoded, foreground_of, gathered
@@ -56,6 +55,8 @@ def hdbscan(
 
 def sample_clusters(points: Float32[np.ndarray, "n c"], *, least: int) -> Int64[np.ndarray, " n"]:
     """Return the cluster of each point, -1 for noise; all in one where there is no other."""
+    from sklearn.cluster import HDBSCAN  # takes seconds
+
     different = len(np.unique(points, axis=0))
     if len(points) < 2 * least or different == 1:
         return np.zeros(len(points), np.int64)

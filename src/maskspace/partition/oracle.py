@@ -5,7 +5,6 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from maskspace.partition.decoded import Decoded, gathered
@@ -52,6 +51,8 @@ def k_means(
     Means are of scikit-learn's k-means on at most 20 000 pixels, started by k-means++ from a fixed
     seed, the best of three. The score is the mean of 1 / (1 + distance).
     """
+    from sklearn.cluster import KMeans  # takes seconds
+
     if number < 1:
         raise ValueError(f"k_means: number is at least 1; got {number}")
     labels = torch.zeros(embedding.shape[1:], dtype=torch.int64, device=embedding.device)
