@@ -357,7 +357,8 @@ def plot_histories(
             color = LINE_COLORS[index % len(LINE_COLORS)]
             axis.plot(line.x, line.y, marker="o", markersize=3, color=color, label=line.label)
             if line.band:
-                axis.fill_between(line.x, *zip(*line.band, strict=True), color=color, alpha=0.15)
+                low, high = zip(*line.band, strict=True)
+                axis.fill_between(line.x, low, high, color=color, alpha=0.15)
         if logarithmic:
             axis.set_xscale("log")
         axis.set_ylim(auto=True)
