@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def sweep_table(rows: Rows) -> pd.DataFrame:
     """Return a row a trial, options as columns of their own, in the order of the trials' names."""
     flat = []
     for row in sorted(rows, key=lambda row: str(row["trial"])):
-        objective = cast("Mapping[str, Mapping[str, object]]", row["objective"])
+        objective: Any = row["objective"]
         options = {f"option_{k}": _plain(v) for k, v in objective["options"].items()}
         others = {k: v for k, v in row.items() if k != "objective"}
         flat.append({**others, "objective": objective["name"], "ratio": loss_ratio(row), **options})
@@ -129,7 +129,7 @@ def _plot_losses(rows: Rows, run: Path, path: Path) -> None:
 
 
 def _plot_parallel(table: pd.DataFrame, path: Path) -> None:
-    options = [str(name) for name in table.columns if str(name).startswith("option_")]
+    options = [name for name in table.columns if name.startswith("option_")]
     swept = [n for n in ("learning_rate", "seed") if len(set(table[n].tolist())) > 1]
     names = ["objective", *options, *swept, "ratio"]
     axes = {name.removeprefix("option_"): table[name].tolist() for name in names}
@@ -138,15 +138,17 @@ def _plot_parallel(table: pd.DataFrame, path: Path) -> None:
 
 def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
     panels: dict[str, list[pictures.Line]] = {}
-    options = [str(name) for name in table.columns if str(name).startswith("option_")]
-    numeric = [name for name in options if _is_number(table[name].tolist())]
-    for option in [*numeric, *(["learning_rate"] if table["learning_rate"].tolist() else [])]:
-        for objective, rows in table.dropna(subset=[option]).groupby("objective"):
-            by_value = [
-                (float(str(value)), group["ratio"].tolist())
-                for value, group in rows.groupby(option)
-            ]
-            found = [mean_interval(ratios) for _, ratios in by_value]
+    columns = ["learning_rate", *(n for n in table.columns if n.startswith("option_"))]
+    for option in (name for name in columns if _is_number(table[name].tolist())):
+        for objective in sorted(set(table["objective"])):
+            rows = table[(table["objective"] == objective) & table[option].notna()]
+            ratios: dict[float, list[float]] = {}
+            for value, ratio in zip(rows[option].tolist(), rows["ratio"].tolist(), strict=True):
+                ratios.setdefault(float(value), []).append(ratio)
+            if not ratios:
+                continue
+            by_value = sorted(ratios.items())
+            found = [mean_interval(some) for _, some in by_value]
             panels.setdefault(option.removeprefix("option_"), []).append(
                 pictures.Line(
                     label=str(objective),
@@ -161,8 +163,9 @@ def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
 
 
 def _is_number(column: Sequence[object]) -> bool:
-    """Return whether all that is there is above 0; what an objective lacks is NaN."""
-    return all(isinstance(v, int | float) and (v > 0 or math.isnan(v)) for v in column)
+    """Return whether a column holds a number, and none but numbers above 0."""
+    known = [value for value in column if value is not None and value == value]
+    return bool(known) and all(isinstance(value, int | float) and value > 0 for value in known)
 
 
 def _ranking(points: Sequence[Point]) -> str:
