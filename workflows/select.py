@@ -29,7 +29,7 @@ def main() -> None:
     trials = []
     for trial in trained:
         own = models[trial.trial]
-        tried = decoder_trials(trial, decoder_of(own), config.decoder_bandwidths)
+        tried = decoder_trials(trial, decoder_of(own), config.decoder_factors)
         trials += tried
         models |= {t.trial: redecoded(own, t.decoder) for t in tried if t.decoder}
     folders = sorted(path.parent for path in SHARDS.glob("*/manifest.json"))

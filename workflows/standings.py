@@ -18,10 +18,12 @@ PEERS = ("otsu-watershed",)
 HEADING = """# Objectives on equal budgets
 
 Every objective trains the same student on the same data for as many steps, and is read by its own
-decoder; colours are read by their merge tree too, whose nodes are nested and as many as there is
-room for. `oracle` is the mean best IoU of the nearest true means: what the embedding is worth,
-whatever the decoder does. `TP/(TP+FP+FN)` is at an IoU of 0.5, pooled over images. Written by the
-stage `standings`; the budget is in params.yaml and the profile `objectives`.
+decoder. That of colours is their merge tree, whose nodes are nested and as many as there is room
+for; `NAME, DECODER` reads them by disjoint instances instead. `read at` is what the decoder groups
+by, where another than its own was best on some images of `train`. `oracle` is the mean best IoU of
+the nearest true means: what the embedding is worth, whatever the decoder does. `TP/(TP+FP+FN)` is
+at an IoU of 0.5, pooled over images. Written by the stage `standings`; the budget is in params.yaml
+and the profile `objectives`.
 """
 
 
@@ -29,16 +31,25 @@ def main() -> None:
     """Write `build/standings`: objectives.md, standings.csv and .json, a picture a dataset."""
     config = load_section(ObjectivesConfig, "objectives")
     work = work_folder("standings")
-    datasets = {
-        name: open_shards(Path("build/validate") / name, "val")[: config.limit]
-        for name in config.datasets
-    }
+    datasets, tuning = (
+        {
+            name: open_shards(Path("build/validate") / name, split)[:limit]
+            for name in config.datasets
+        }
+        for split, limit in (("val", config.limit), ("train", config.tuning_images))
+    )
     peers = {name: load(name) for name in PEERS}
     contestants = [
         contestant
         for name in datasets
         for contestant in [
-            *trained(MODELS / name, seeds=config.seeds, load=load, redecoded=redecoded),
+            *trained(
+                MODELS / name,
+                seeds=config.seeds,
+                load=load,
+                redecoded=redecoded,
+                factors=config.decoder_factors,
+            ),
             *untrained(name, peers),
         ]
     ]
@@ -47,14 +58,19 @@ def main() -> None:
         datasets,
         min_area=config.min_area,
         proposals=config.proposals,
+        tuning=tuning,
         work=work / "rows",
         map_contestants=partial(parallel.map_units, describe="standings: models"),
     )
     write_standings(standings, work / "out", about=about(config.objectives), heading=HEADING)
     for name, samples in datasets.items():
-        shown = [c for c in contestants if c.dataset == name and c.seed in (None, config.seeds[0])]
+        shown = [
+            (contestant, standing.reading)
+            for contestant, standing in zip(contestants, standings, strict=True)
+            if contestant.dataset == name and contestant.seed in (None, config.seeds[0])
+        ]
         picture = work / "out" / f"{name}.png"
-        draw_standings(shown, samples[: config.shown], picture)
+        draw_standings(*zip(*shown, strict=True), samples[: config.shown], picture)
     publish(work / "out", Path("build/standings"))
 
 

@@ -15,7 +15,7 @@ from maskspace.evaluation.selection import (
     write_ranking,
 )
 
-CONFIG = SelectConfig(limit=None, min_area=100, proposals=50, decoder_bandwidths=())
+CONFIG = SelectConfig(limit=None, min_area=100, proposals=50, decoder_factors=())
 
 
 def trial(name, *, loss=0.5, finished=True, collapsed=False):
@@ -70,14 +70,14 @@ def test_seeds_of_a_point_are_compared_by_their_mean(samples, models):
     assert places.index("silent") == places.index("oracle") + 1
 
 
-def test_a_decoder_with_a_bandwidth_is_tried_at_others():
+def test_a_decoder_is_tried_at_other_readings():
     decoder = Choice(name="mean_shift", options={"bandwidth": 0.2, "min_area": 4})
     own, half = decoder_trials(trial("a"), decoder, (0.5, 1.0))
     assert own == trial("a")
     assert half.trial == "a@bandwidth=0.1" and half.point == "a@bandwidth=0.1"
     assert half.decoder == Choice(name="mean_shift", options={"bandwidth": 0.1, "min_area": 4})
     assert decoder_trials(trial("a"), None, (0.5,)) == [trial("a")]
-    plain = Choice(name="watershed_cut", options={"energy": 1})
+    plain = Choice(name="queries", options={})
     assert decoder_trials(trial("a"), plain, (0.5,)) == [trial("a")]
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,29 @@ def test_who_knows_comes_first_and_a_constant_last(samples, knowing):
     assert found[-1].oracle is None
 
 
+def test_the_reading_that_is_best_on_the_tuning_images_is_measured(samples, knowing):
+    blind = replace(
+        knowing,
+        name="blind",
+        propose=whole_image,
+        readings={"b=1": whole_image, "b=2": knowing.propose},
+    )
+    data = {"rectangles": samples[:2]}
+    options = {"min_area": 1, "proposals": 100}
+    (tuned,) = measure_standings([blind], data, tuning={"rectangles": samples[2:]}, **options)
+    assert tuned.reading == "b=2" and tuned.score.mean_best_iou == 1
+    (own,) = measure_standings([blind], data, **options)
+    assert own.reading == "" and own.score.mean_best_iou < 1
+    # none of the others is better than its own
+    (first,) = measure_standings(
+        [replace(knowing, readings={"b=1": whole_image, "b=2": knowing.propose})],
+        data,
+        tuning=data,
+        **options,
+    )
+    assert first.reading == ""
+
+
 def test_what_was_measured_is_kept(samples, tmp_path):
     asked = []
 
@@ -83,12 +107,12 @@ def test_trained_models_are_found_by_seed_with_an_oracle_of_their_own(samples, t
         )
         (place / "cost.json").write_text(json.dumps({"milliseconds_a_step": 3.0, "peak_bytes": 9}))
     found = trained(folder, seeds=[3], load=load, redecoded=redecoded)
-    assert [(c.name, c.seed) for c in found] == [("balls", 3), ("balls, tree", 3)]
+    assert [(c.name, c.seed) for c in found] == [("balls", 3), ("balls, mean_shift", 3)]
     standing, _ = measure_standings(found, {"rectangles": samples[:2]}, min_area=1, proposals=20)
     assert standing.oracle is not None and 0 < standing.oracle <= 1
     out = tmp_path / "out"
     write_standings([standing], out, about={"balls": "words"}, heading="# x")
     page = (out / "objectives.md").read_text()
     assert "| balls |" in page and "### balls" in page
-    draw_standings(found, samples[:1], out / "rectangles.png")
+    draw_standings(found, ["", ""], samples[:1], out / "rectangles.png")
     assert (out / "rectangles.png").stat().st_size > 0

@@ -236,19 +236,19 @@ def protocol_config(
 class SelectConfig:
     """How trials are compared: mean best IoU of `proposals` proposals on the validation split.
 
-    Where a model has a decoder with a bandwidth, that bandwidth times each of `decoder_bandwidths`
-    is tried too.
+    Where a model has a decoder, what that groups by (a bandwidth, a threshold) is tried times each
+    of `decoder_factors` too.
     """
 
     limit: int | None
     min_area: int
     proposals: int
-    decoder_bandwidths: tuple[float, ...]
+    decoder_factors: tuple[float, ...]
 
     def __post_init__(self) -> None:
         """Refuse what is no factor."""
-        if any(factor <= 0 for factor in self.decoder_bandwidths):
-            raise ValueError(f"decoder_bandwidths are above 0; got {self.decoder_bandwidths}")
+        if any(factor <= 0 for factor in self.decoder_factors):
+            raise ValueError(f"decoder_factors are above 0; got {self.decoder_factors}")
 
     @property
     def metric(self) -> str:

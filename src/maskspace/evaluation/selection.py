@@ -13,6 +13,8 @@ from maskspace.evaluation.curves import write_text
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import MapUnits, measure_rows
 from maskspace.evaluation.summary import summarize
+from maskspace.partition import DECODERS
+from maskspace.partition.readings import readings
 from maskspace.types import Sample
 
 
@@ -69,25 +71,21 @@ def read_trials(path: Path) -> list[Trial]:
 
 
 def decoder_trials(trial: Trial, decoder: Choice | None, factors: Sequence[float]) -> list[Trial]:
-    """Return a trial as it is, and once for each other bandwidth that its decoder may have.
+    """Return a trial as it is, and once for each other reading that its decoder may have.
 
-    Nothing is trained for them: the bandwidth is the decoder's own times each factor. A model
-    without a decoder, or whose decoder has no bandwidth, is one trial.
+    Nothing is trained for them; see `readings`. A model without a decoder is one trial.
     """
-    if decoder is None or not isinstance(decoder.options.get("bandwidth"), float):
+    if decoder is None:
         return [trial]
-    own = decoder.options["bandwidth"]
     others = [
         replace(
             trial,
-            trial=f"{trial.trial}@bandwidth={factor * own:g}",
-            point=f"{trial.point or trial.trial}@bandwidth={factor * own:g}",
-            decoder=Choice(
-                name=decoder.name, options={**decoder.options, "bandwidth": factor * own}
-            ),
+            trial=f"{trial.trial}@{label}",
+            point=f"{trial.point or trial.trial}@{label}",
+            decoder=reading,
         )
-        for factor in factors
-        if factor != 1
+        for label, reading in readings(decoder, factors, decoders=DECODERS).items()
+        if label
     ]
     return [trial, *others]
 

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -21,7 +21,7 @@ import torch
 from jaxtyping import UInt8
 
 from maskspace.config import Choice, build_section, choose
-from maskspace.evaluation.instances import InstanceScore, measure_instances, score_instances
+from maskspace.evaluation.instances import Found, InstanceScore, measure_instances, score_instances
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.masks import from_label_map, to_label_map
@@ -30,6 +30,7 @@ from maskspace.models.weights import read_description
 from maskspace.objectives import OBJECTIVES
 from maskspace.partition import DECODERS
 from maskspace.partition.oracle import oracle_decode
+from maskspace.partition.readings import readings
 from maskspace.partition.resample import resize_maps
 from maskspace.types import Proposals, Sample
 
@@ -41,7 +42,10 @@ COLOUR_STEP = 0.15
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """A model on a dataset: `seed` None if it was not trained, `cost` what its training cost."""
+    """A model on a dataset: `seed` None if it was not trained, `cost` what its training cost.
+
+    `readings` are other ways to read it, by what each changes in its decoder.
+    """
 
     dataset: str
     name: str
@@ -49,11 +53,19 @@ class Contestant:
     propose: Callable[..., Proposals]
     model: Model | None
     cost: Mapping[str, float]
+    readings: Mapping[str, Callable[..., Proposals]] = field(default_factory=dict)
+
+    def read_as(self, reading: str) -> Callable[..., Proposals]:
+        """Return what proposes by a reading, "" for its own."""
+        return self.readings[reading] if reading else self.propose
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """The figures of a contestant; `oracle` is the mean best IoU of the oracle's instances."""
+    """The figures of a contestant; `oracle` is the mean best IoU of the oracle's instances.
+
+    `reading` is that of `readings` by which they were measured, "" for its own.
+    """
 
     dataset: str
     name: str
@@ -61,6 +73,7 @@ class Standing:
     score: InstanceScore
     oracle: float | None
     cost: Mapping[str, float]
+    reading: str = ""
 
 
 @runtime_checkable
@@ -80,11 +93,13 @@ def trained(
     seeds: Sequence[int],
     load: Callable[[str], Loaded],
     redecoded: Callable[[Loaded, Choice], Loaded],
+    factors: Sequence[float] = (),
 ) -> list[Contestant]:
     """Return the models NAME-seedSEED in the folder of a dataset, of these seeds.
 
-    Colours come twice: read by the decoder of their objective, and by their merge tree, whose nodes
-    are as many proposals as there is room for.
+    Colours come twice: read by their merge tree, whose nodes are as many proposals as there is room
+    for, and, as `NAME, DECODER`, by the decoder that their objective names. What a decoder groups
+    by may be that times each of `factors` too, see `readings`.
     """
     found = []
     for place in sorted(folder.iterdir()):
@@ -93,25 +108,30 @@ def trained(
             continue
         described = read_description(place)
         model = load(str(place))
-        readings = {named[1]: model}
-        if described["options"]["decoder"] is None:
+        decoder = described["options"]["decoder"]
+        if decoder is None:
             chosen = build_section(
                 Choice, described["provenance"]["objective"], place=f"{place}: objective"
             )
             decoder = choose(OBJECTIVES, chosen, kind="objective")().decoder
-            readings = {named[1]: redecoded(model, decoder), f"{named[1]}, tree": model}
+            ways = {named[1]: (model, None), f"{named[1]}, {decoder.name}": (model, decoder)}
+        else:
+            ways = {named[1]: (model, build_section(Choice, decoder, place=f"{place}: decoder"))}
         cost = json.loads((place / "cost.json").read_text())
-        found += [
-            Contestant(
-                dataset=folder.name,
-                name=name,
-                seed=int(named[2]),
-                propose=reading.propose,
-                model=reading,
-                cost=cost,
+        for name, (read, choice) in ways.items():
+            tried = {} if choice is None else readings(choice, factors, decoders=DECODERS)
+            models = {label: redecoded(read, each) for label, each in tried.items()} or {"": read}
+            found.append(
+                Contestant(
+                    dataset=folder.name,
+                    name=name,
+                    seed=int(named[2]),
+                    propose=models[""].propose,
+                    model=models[""],
+                    cost=cost,
+                    readings={label: one.propose for label, one in models.items() if label},
+                )
             )
-            for name, reading in readings.items()
-        ]
     return found
 
 
@@ -147,26 +167,38 @@ def measure_standings(
     *,
     min_area: int,
     proposals: int,
+    tuning: Mapping[str, Sequence[Sample]] | None = None,
     work: Path | None = None,
     map_contestants: MapContestants = map,
 ) -> list[Standing]:
-    """Return the standings in the order of the contestants, each kept in the folder `work`."""
-    truths = {
-        name: [truth for sample in samples if len((truth := _truth(sample, min_area)).masks)]
-        for name, samples in datasets.items()
-    }
-    unit = partial(_measure, truths=truths, proposals=proposals, work=work)
+    """Return the standings in the order of the contestants, each kept in the folder `work`.
+
+    Of the readings of a contestant the one is measured whose mean best IoU on the samples `tuning`
+    of its dataset is highest; its own where there are none, or others are no better.
+    """
+    unit = partial(
+        _measure,
+        truths=_truths(datasets, min_area),
+        tuning=_truths(tuning or {}, min_area),
+        proposals=proposals,
+        work=work,
+    )
     return list(map_contestants(unit, list(contestants)))
 
 
-def _truth(sample: Sample, min_area: int) -> Truth:
-    return read_truth(sample, min_area=min_area)
+def _truths(datasets: Mapping[str, Sequence[Sample]], min_area: int) -> dict[str, list[Truth]]:
+    """Return what is true of the samples that have a mask."""
+    return {
+        name: [t for s in samples if len((t := read_truth(s, min_area=min_area)).masks)]
+        for name, samples in datasets.items()
+    }
 
 
 def _measure(
     contestant: Contestant,
     *,
     truths: Mapping[str, Sequence[Truth]],
+    tuning: Mapping[str, Sequence[Truth]],
     proposals: int,
     work: Path | None,
 ) -> Standing:
@@ -176,15 +208,15 @@ def _measure(
         stored = json.loads(kept.read_text())
         return Standing(**{**stored, "score": InstanceScore(**stored["score"])})
     images = truths[contestant.dataset]
-    propose = partial(contestant.propose, limit=proposals)
-    found = [measure_instances(propose, truth, limit=proposals) for truth in images]
+    reading = _best_reading(contestant, tuning.get(contestant.dataset, ()), proposals)
     standing = Standing(
         dataset=contestant.dataset,
         name=contestant.name,
         seed=contestant.seed,
-        score=score_instances(found, seed=0),
+        score=score_instances(_measured(contestant, reading, images, proposals), seed=0),
         oracle=None if contestant.model is None else _oracle(contestant.model, images),
         cost=contestant.cost,
+        reading=reading,
     )
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -192,6 +224,24 @@ def _measure(
         partial_file.write_text(json.dumps(asdict(standing)))
         os.replace(partial_file, kept)
     return standing
+
+
+def _best_reading(contestant: Contestant, images: Sequence[Truth], most: int) -> str:
+    """Return the reading of the highest mean best IoU, of equal ones the first, its own first."""
+    if not contestant.readings or not images:
+        return ""
+    scores = {
+        reading: sum(found.best_iou.sum() for found in _measured(contestant, reading, images, most))
+        for reading in ("", *contestant.readings)
+    }
+    return max(scores, key=lambda reading: scores[reading])
+
+
+def _measured(
+    contestant: Contestant, reading: str, images: Sequence[Truth], most: int
+) -> list[Found]:
+    propose = partial(contestant.read_as(reading), limit=most)
+    return [measure_instances(propose, truth, limit=most) for truth in images]
 
 
 def _file(work: Path, asked: tuple[object, ...]) -> Path:

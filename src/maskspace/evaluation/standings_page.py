@@ -24,6 +24,7 @@ COLUMNS = (
     "TP/(TP+FP+FN)",
     "oracle",
     "proposals",
+    "read at",
     "ms/step",
     "peak MB",
 )
@@ -59,18 +60,21 @@ def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
 
 
 def draw_standings(
-    contestants: Sequence[Contestant], samples: Sequence[Sample], path: Path
+    contestants: Sequence[Contestant],
+    readings: Sequence[str],
+    samples: Sequence[Sample],
+    path: Path,
 ) -> None:
     """Draw in a PNG, a row a contestant, the features of each sample, if any, and what it finds.
 
-    That is its best PAINTED proposals; a tree's are nested, the smallest are on top.
+    That is its best PAINTED proposals by its reading; a tree's are nested, the smallest are on top.
     """
     images = [read_rgb(sample.image) for sample in samples]
     rows, names = [], []
-    for contestant in contestants:
+    for contestant, reading in zip(contestants, readings, strict=True):
         row = []
         for image in images:
-            masks = contestant.propose(image, limit=PAINTED).masks
+            masks = contestant.read_as(reading)(image, limit=PAINTED).masks
             found = pictures.paint_labels(image, to_label_map(masks))
             row += [_features(contestant, image), found]
         rows.append(row)
@@ -121,6 +125,7 @@ def _row(seeds: Sequence[Standing]) -> str:
         f"{_mean(s.score.found for s in seeds):.3f}",
         f"{_mean(oracles):.3f}" if oracles else "",
         f"{_mean(s.score.proposals for s in seeds):.1f}",
+        "; ".join(dict.fromkeys(s.reading for s in seeds if s.reading)),
         *(_cost(seeds, name, unit) for name, unit in COSTS),
     ]
     return f"| {seeds[0].name} | {' | '.join(cells)} |\n"
@@ -141,11 +146,13 @@ def _csv(standings: Sequence[Standing]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     score = list(asdict(standings[0].score))
     cost = ["milliseconds_a_step", "peak_bytes"]
-    writer.writerow(["dataset", "name", "seed", *score, "oracle", *cost])
+    writer.writerow(["dataset", "name", "seed", *score, "oracle", "reading", *cost])
     for s in standings:
         values = [s.cost.get(name, "") for name in cost]
         seed, oracle = ("" if v is None else v for v in (s.seed, s.oracle))
-        writer.writerow([s.dataset, s.name, seed, *asdict(s.score).values(), oracle, *values])
+        writer.writerow(
+            [s.dataset, s.name, seed, *asdict(s.score).values(), oracle, s.reading, *values]
+        )
     return text.getvalue()
 
 

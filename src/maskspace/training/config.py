@@ -292,8 +292,9 @@ class ObjectivesConfig:
 
     The recipe is that of `distill`, with the `crops` of a dataset that has its own. `objectives`
     are names with their options, `peers` other networks on the same budget. Measured on the first
-    `limit` images of `val`, masks of at least `min_area` pixels, with up to `proposals` proposals;
-    `shown` images are drawn.
+    `limit` images of `val`, masks of at least `min_area` pixels, with up to `proposals` proposals.
+    What a decoder groups by is its own, or that times one of `decoder_factors`, as is best on the
+    first `tuning_images` of `train`. `shown` images are drawn.
     """
 
     datasets: tuple[str, ...]
@@ -307,12 +308,16 @@ class ObjectivesConfig:
     limit: int
     min_area: int
     proposals: int
+    decoder_factors: tuple[float, ...]
+    tuning_images: int
     shown: int
 
     def __post_init__(self) -> None:
         """Refuse a comparison of nothing."""
         if not self.datasets or not self.objectives or not self.seeds:
             raise ValueError("name one dataset, one objective and one seed at least")
+        if any(factor <= 0 for factor in self.decoder_factors) or self.tuning_images < 0:
+            raise ValueError("decoder_factors are above 0, tuning_images at least 0")
         both = self.objectives.keys() & self.peers.keys()
         if both:
             raise ValueError(f"peers have names of their own; {sorted(both)} are objectives")

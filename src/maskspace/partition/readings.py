@@ -1,0 +1,51 @@
+"""Other readings of one trained network: its decoder, grouping more or less.
+
+Of every decoder a few options say how much is taken together, in the unit of its outputs; the
+others are of form, not of scale. Trying them costs no training.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+
+from maskspace.config import Choice
+from maskspace.partition.decoded import Decoded
+
+#: What each decoder groups by: a distance, a size, or how sure of something it wants to be.
+SCALES: Mapping[str, tuple[str, ...]] = {
+    "agglomeration": ("bandwidth",),
+    "centre_votes": ("radius",),
+    "components": ("threshold",),
+    "hdbscan": ("min_size",),
+    "mean_shift": ("bandwidth",),
+    "merge_tree": ("height",),
+    "mutex_watershed": ("bandwidth",),
+    "queries": (),
+    "seeded_similarity": ("seed_threshold",),
+    "sequential_gaussian": ("seed_threshold", "candidate"),
+    "watershed_cut": ("energy",),
+}
+
+
+def readings(
+    decoder: Choice, factors: Sequence[float], *, decoders: Mapping[str, Callable[..., Decoded]]
+) -> dict[str, Choice]:
+    """Return {"": the decoder, "OPTION=VALUE": it with its SCALES times each factor}.
+
+    What it has not been given counts from the decoder's default. Whole numbers stay whole and at
+    least 1. Factors that change nothing, and the factor 1, add nothing.
+    """
+    found = {"": decoder}
+    signature = inspect.signature(decoders[decoder.name]).parameters
+    own = {
+        name: decoder.options.get(name, signature[name].default) for name in SCALES[decoder.name]
+    }
+    for factor in factors:
+        scaled = {name: _scaled(value, factor) for name, value in own.items()}
+        if scaled != own:
+            label = ",".join(f"{name}={value:.4g}" for name, value in scaled.items())
+            found[label] = Choice(name=decoder.name, options={**decoder.options, **scaled})
+    return found
+
+
+def _scaled(value: int | float, factor: int | float) -> int | float:
+    return max(1, round(value * factor)) if isinstance(value, int) else value * factor
