@@ -69,8 +69,7 @@ def main() -> None:
             for contestant, standing in zip(contestants, standings, strict=True)
             if contestant.dataset == name and contestant.seed in (None, config.seeds[0])
         ]
-        picture = work / "out" / f"{name}.png"
-        draw_standings(*zip(*shown, strict=True), samples[: config.shown], picture)
+        draw_standings(shown, samples[: config.shown], work / "out" / f"{name}.png")
     publish(work / "out", Path("build/standings"))
 
 

@@ -114,5 +114,5 @@ def test_trained_models_are_found_by_seed_with_an_oracle_of_their_own(samples, t
     write_standings([standing], out, about={"balls": "words"}, heading="# x")
     page = (out / "objectives.md").read_text()
     assert "| balls |" in page and "### balls" in page
-    draw_standings(found, ["", ""], samples[:1], out / "rectangles.png")
+    draw_standings([(c, "") for c in found], samples[:1], out / "rectangles.png")
     assert (out / "rectangles.png").stat().st_size > 0

@@ -60,18 +60,16 @@ def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
 
 
 def draw_standings(
-    contestants: Sequence[Contestant],
-    readings: Sequence[str],
-    samples: Sequence[Sample],
-    path: Path,
+    contestants: Sequence[tuple[Contestant, str]], samples: Sequence[Sample], path: Path
 ) -> None:
     """Draw in a PNG, a row a contestant, the features of each sample, if any, and what it finds.
 
-    That is its best PAINTED proposals by its reading; a tree's are nested, the smallest are on top.
+    That is its best PAINTED proposals by the reading that is given with it; a tree's are nested,
+    the smallest are on top.
     """
     images = [read_rgb(sample.image) for sample in samples]
     rows, names = [], []
-    for contestant, reading in zip(contestants, readings, strict=True):
+    for contestant, reading in contestants:
         row = []
         for image in images:
             masks = contestant.read_as(reading)(image, limit=PAINTED).masks
