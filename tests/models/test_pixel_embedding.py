@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 import torch
 
-from maskspace.models.pixel_embedding import build_pixel_embedding
+from maskspace.models.pixel_embedding import _coordinates, build_pixel_embedding
 from maskspace.types import Head
 
 
@@ -118,3 +118,25 @@ def test_it_is_exported_for_sizes_that_the_backbone_halves_evenly(monkeypatch):
     with torch.inference_mode():
         for level, value in program.module()(image).items():
             torch.testing.assert_close(value, model(image)[level])
+
+
+def test_coordinates_tell_the_same_patch_in_two_places_apart():
+    torch.manual_seed(0)
+    model = build_pixel_embedding(width=16, registers=1, coordinates=True).eval()
+    weight = model.stride4[0].layers[0].weight
+    # a flat image: nothing but where a cell is can part it from the ones around it
+    with torch.inference_mode():
+        placed = model(torch.full((1, 3, 256, 256), 0.5))["4"][..., 24:40, 24:40]
+        weight[:, -2:] = 0
+        blind = model(torch.full((1, 3, 256, 256), 0.5))["4"][..., 24:40, 24:40]
+    assert placed.var((2, 3)).sum() > 100 * blind.var((2, 3)).sum()
+
+
+@pytest.mark.parametrize("size_hw", [(64, 64), (40, 100)])
+def test_coordinates_run_from_edge_to_edge_whatever_the_padding(size_hw):
+    place = _coordinates(torch.zeros(1, 1, 16, 32), size_hw)
+    height, width = size_hw
+    x, y = place[0, :, : -(-height // 4), : -(-width // 4)]
+    torch.testing.assert_close(x[0], -x[0].flip(0))
+    torch.testing.assert_close(y[:, 0], -y[:, 0].flip(0))
+    assert x[0, -1] - x[0, 0] == pytest.approx(2 * (1 - 4 / width))

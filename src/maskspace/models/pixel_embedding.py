@@ -68,10 +68,11 @@ class PixelEmbedding(nn.Module):
         backbone: str,
         width: int,
         registers: int,
+        coordinates: bool,
         decoder: Choice | None,
     ) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder, self.coordinates = decoder, coordinates
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
         self.backbone = BACKBONES[backbone]()
@@ -85,7 +86,8 @@ class PixelEmbedding(nn.Module):
         needed = max(math.ceil(head.channels / head.stride**2) for head in heads.values())
         full = registers + min(needed, WIDEST)
         half, quarter = 4 * full, 16 * full
-        self.stride4 = nn.Sequential(MBConv(width, quarter), MBConv(quarter, quarter))
+        places = 2 if coordinates else 0
+        self.stride4 = nn.Sequential(MBConv(width + places, quarter), MBConv(quarter, quarter))
         # every layer has a part in some head, as training by several workers wants it
         finest = min(head.stride for head in heads.values())
         self.stride2 = self.stride1 = None
@@ -113,6 +115,8 @@ class PixelEmbedding(nn.Module):
         for index in (2, 1, 0):
             skip = self.lateral[index](maps[f"stage{index + 1}"])
             top = self.merge[index](F.interpolate(top, scale_factor=2, mode="bilinear") + skip)
+        if self.coordinates:
+            top = torch.cat([top, _coordinates(top, (height, width))], dim=1)
         decoded = {4: self.stride4(top)}
         if self.stride2 is not None:
             shuffled = F.pixel_shuffle(decoded[4], 2)
@@ -122,16 +126,34 @@ class PixelEmbedding(nn.Module):
         return self.heads(decoded, (height, width))
 
 
+def _coordinates(
+    cells: Float[Tensor, "b c h w"], size_hw: tuple[int, int]
+) -> Float[Tensor, "b 2 h w"]:
+    """Return x and y of cells at stride 4, from -1 to 1 over the image."""
+    rows, columns = (
+        (torch.arange(cells.shape[axis], device=cells.device, dtype=cells.dtype) + 0.5)
+        * (8 / size_hw[axis - 2])
+        - 1
+        for axis in (2, 3)
+    )
+    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # x y
+    return place.expand(len(cells), -1, -1, -1)
+
+
 def build_pixel_embedding(
     *,
     backbone: str = "b0",
     width: int = 48,
     registers: int = 5,
+    coordinates: bool = False,
     heads: Mapping[str, Mapping[str, object]] | None = None,
     decoder: Mapping[str, object] | None = None,
 ) -> PixelEmbedding:
     """Return a student; `registers` counts channels at full resolution beside the heads'.
 
+    With `coordinates` the decoder is shown where in the image it is (CoordConv, Liu et al. 2018,
+    arXiv 1807.03247), for objectives that regress positions; else it has to learn that from its
+    padding, and its features follow what moves.
     `heads` are those of an objective, as plain dictionaries (None: colours at each of STRIDES);
     `decoder` its decoder's name and options (None: regions come from the merge tree of colours).
     """
@@ -143,5 +165,6 @@ def build_pixel_embedding(
         backbone=backbone,
         width=width,
         registers=registers,
+        coordinates=coordinates,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
     )
