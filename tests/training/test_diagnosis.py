@@ -9,6 +9,7 @@ from maskspace.training.diagnosis import (
     term_figures,
     without_position,
 )
+from maskspace.training.monitors import collapse_verdict
 from maskspace.types import Head
 
 
@@ -75,6 +76,20 @@ def test_positions_that_a_head_adds_are_no_spread():
     joined = torch.cat([constant, place], dim=1)
     torch.testing.assert_close(without_position(joined, concat), constant)
     assert output_figures({"1": constant + place}, halves(4)[:1], heads={"1": add})["std/1"] < 1e-6
+
+
+def test_offsets_to_the_centres_are_no_collapse_however_large_their_unit():
+    labels = halves()
+    x, y = torch.meshgrid(torch.arange(8) + 0.5, torch.arange(8) + 0.5, indexing="xy")
+    centre = torch.stack([torch.where(x < 4, 2.0, 6.0), torch.full_like(x, 4.0)])
+    perfect = {"1": (centre / 1023).expand(2, -1, -1, -1)}
+    head = Head(channels=2, position="add", unit=1023.0)
+    figures = output_figures(perfect, labels, heads={"1": head})
+    assert figures["std/1"] > 1  # pixels
+    assert collapse_verdict({**figures, "gradient": 1.0, "loss": 1.0}) is None
+    flat = {"1": torch.stack([x, y]).expand(2, -1, -1, -1) / 1023}
+    figures = output_figures(flat, labels, heads={"1": head})
+    assert "constant" in (collapse_verdict({**figures, "gradient": 1.0, "loss": 1.0}) or "")
 
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))

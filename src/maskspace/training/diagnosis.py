@@ -1,7 +1,9 @@
 """What a network's outputs say of its training: spread, instances apart, what each term moves.
 
-Figures are of one batch of outputs, need no network and change nothing. An embedding is judged
-without the positions that its head adds: they vary whatever the network does.
+Figures are of one batch of outputs, need no network and change nothing. How much an embedding
+varies is judged without the positions that its head adds: they vary whatever the network does.
+How far its instances are apart is judged with those that are added to what the network emits: in
+offsets that are learnt perfectly, each pointing at a centre, the means of all instances are 0.
 """
 
 from collections.abc import Mapping
@@ -25,20 +27,24 @@ def output_figures(
     """Return figures of each head as `NAME/HEAD`, those that are the same in every image left out.
 
     `std` is `feature_std`; `variance` and `least_variance` are the mean and the least over channels
-    of the variance over the pixels of an image, averaged over images. Of embeddings also
-    `between_within` and `mean_distance`, see `instance_spread`.
+    of the variance over the pixels of an image, averaged over images; of a head with positions
+    they are in pixels and squares of those. Of embeddings also `between_within` and
+    `mean_distance`, see `instance_spread`.
     """
     figures: dict[str, Tensor] = {}
     for name, head in heads.items():
         if head.constant:
             continue
         learnt = without_position(outputs[name].float(), head)
+        placed = outputs[name].float() if head.position == "add" else learnt
+        if head.position != "none":
+            learnt = learnt * head.unit
         variance = learnt.flatten(2).var(dim=2, correction=0).mean(0)
         figures[f"std/{name}"] = feature_std(learnt)
         figures[f"variance/{name}"] = variance.mean()
         figures[f"least_variance/{name}"] = variance.min()
         if name.isdigit():
-            ratio, distance = instance_spread(learnt, labels_at(labels, head.stride))
+            ratio, distance = instance_spread(placed, labels_at(labels, head.stride))
             figures[f"between_within/{name}"] = ratio
             figures[f"mean_distance/{name}"] = distance
     values = torch.stack([value.double() for value in figures.values()]).tolist()
