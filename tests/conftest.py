@@ -1,6 +1,8 @@
 """Shape and type checks on every public call, where the real images are, and if there is a GPU."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray's workers are nice by default: beside other work they hardly get on, and tests wait for them
+os.environ.setdefault("RAY_worker_niceness", "0")
 install_import_hook("maskspace", "beartype.beartype")
 
 # how long an example takes says how busy the machine is, and nothing of the law that it is for
@@ -42,3 +46,25 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recorded vectors at {folder}; set MASKSPACE_VECTORS")
     return folder
+
+
+@pytest.fixture(scope="session")
+def offered_ray() -> Iterator[str | None]:
+    """The socket of a launcher's local Ray, started when first asked for; None on a cluster."""
+    from maskspace import parallel  # not before its calls are checked
+
+    with (
+        tempfile.TemporaryDirectory(prefix="maskspace-") as folder,  # a socket's name is short
+        parallel.offer_local_ray(Path(folder, "ray")),
+    ):
+        offered = os.environ.pop("MASKSPACE_RAY", None)
+        yield offered
+        if offered is not None:
+            os.environ["MASKSPACE_RAY"] = offered  # as the launcher left it
+
+
+@pytest.fixture
+def shared_ray(offered_ray: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test, and the processes it starts, join one Ray of the session: a start costs 6 s."""
+    if offered_ray is not None:
+        monkeypatch.setenv("MASKSPACE_RAY", offered_ray)

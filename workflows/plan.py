@@ -4,7 +4,7 @@ import configparser
 import hashlib
 import os
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,29 +98,49 @@ def _check_names(name: str, section: Any, datasets: Mapping[str, object]) -> Non
     from maskspace.data import READERS
     from maskspace.data.click_sampling import CLICK_SAMPLERS
     from maskspace.models import MODELS
-    from maskspace.objectives import MASK_LOSSES, OBJECTIVES
+    from maskspace.objectives import MASK_LOSSES
 
     tables: dict[str, tuple[Mapping[str, Any], str]] = {
         "reader": (READERS, "reader"),
         "model": (MODELS, "model"),
-        "objective": (OBJECTIVES, "objective"),
         "clicks": (CLICK_SAMPLERS, "clicks"),
     }
     for field, (table, kind) in tables.items():
         if isinstance(getattr(section, field, None), Choice):
             choose(table, getattr(section, field), kind=kind)
+    for field in ("objective", "brightness", "colours"):
+        if isinstance(getattr(section, field, None), Choice):
+            _check_objective(getattr(section, field))
     for name, regime in getattr(section, "regimes", {}).items():
         _check_names(name, regime, datasets)
     for dataset in _datasets(section):
         lookup(datasets, dataset, kind="dataset")
     for loss in getattr(section, "losses", {}):
         lookup(MASK_LOSSES, loss, kind="loss")
-    is_sweep = name == "sweep"
     for objective, options in getattr(section, "objectives", {}).items():
-        first = {o: values[0] for o, values in options.items()} if is_sweep else options
-        choose(OBJECTIVES, Choice(name=objective, options=first), kind="objective")
+        for chosen in _swept(options) if name == "sweep" else [options]:
+            _check_objective(Choice(name=objective, options=chosen))
     for peer in getattr(section, "peers", {}).values():
         _check_names(name, peer, datasets)
+
+
+def _swept(options: Mapping[str, Sequence[object]]) -> Iterator[dict[str, object]]:
+    """Yield options so that each value of each comes once at least, beside the others' first."""
+    first = {option: values[0] for option, values in options.items()}
+    yield first
+    for option, values in options.items():
+        yield from (first | {option: value} for value in values[1:])
+
+
+def _check_objective(choice: Choice) -> None:
+    """Make the objective: of some values only that tells that they are wrong."""
+    from maskspace.objectives import OBJECTIVES
+
+    make = choose(OBJECTIVES, choice, kind="objective")
+    try:
+        make()
+    except ValueError as error:
+        raise ValueError(f"objective {choice.name}: {error}") from None
 
 
 def _datasets(section: Any) -> Iterator[str]:

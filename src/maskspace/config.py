@@ -3,7 +3,8 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
+from copy import deepcopy
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast, dataclass_transform, get_origin
 
@@ -35,7 +36,7 @@ class Choice:
 def read_params(path: Path) -> dict[str, Any]:
     """Return params.yaml as plain dictionaries (YAML 1.2, as DVC reads it)."""
     try:
-        params = YAML(typ="safe", pure=True).load(path.read_text())
+        params = deepcopy(_parsed(path.read_text()))
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; run from the repository's root") from None
     except YAMLError as error:
@@ -43,6 +44,12 @@ def read_params(path: Path) -> dict[str, Any]:
     if not isinstance(params, dict):
         raise ValueError(f"{path}: expected a mapping of sections, got {type(params).__name__}")
     return params
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """Return what YAML says; a stage asks for its file ten times, and each takes half a second."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def load_section(kind: type[Section], *keys: str, path: Path = Path("params.yaml")) -> Section:

@@ -31,6 +31,10 @@ Result = TypeVar("Result")
 #: Bytes of shared memory for results in transit; more spills to disk.
 OBJECT_STORE_BYTES = 200 * 2**20
 
+#: How often the local Ray is started before that is an error: Ray gives each of its nodes half a
+#: minute, and on a busy machine that is too short.
+_STARTS = 3
+
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -50,19 +54,28 @@ class LocalRay:
     def address(self) -> str:
         """Return `host:port` of the local Ray, starting it if need be (some seconds)."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "maskspace.parallel"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    start_new_session=True,
-                )
-                assert self._process.stdout is not None
-                self._address = self._process.stdout.readline().strip()
+            for _ in range(_STARTS):
+                if self._process is not None and self._process.poll() is None:
+                    break
+                self._address = self._start()
             if not self._address:
                 raise RuntimeError("the local Ray did not start; its complaint stands above")
             return self._address
+
+    def _start(self) -> str:
+        """Return the address of a fresh local Ray, or nothing if it has given up."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "maskspace.parallel"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        address = self._process.stdout.readline().strip()
+        if not address:
+            self.stop()
+        return address
 
     def stop(self) -> None:
         """End the local Ray and everything it started, if it was started."""

@@ -44,11 +44,13 @@ def test_value_equals_the_loop_over_instances_whatever_the_chunk(labels, chunk):
 
 
 def test_gradient_in_double_precision(labels):
-    embedding = torch.randn(3, 2, 6, 7, generator=torch.Generator().manual_seed(1)).double()
+    embedding = torch.randn(2, 2, 3, 4, generator=torch.Generator().manual_seed(1)).double()
+    corner = labels[::2, :3, :4]
+    assert len(corner.unique()) > 3
 
     def term(x):
         torch.manual_seed(0)
-        return anchor_terms(x, labels, margin=1.0)["mask"]
+        return anchor_terms(x, corner, margin=1.0)["mask"]
 
     assert torch.autograd.gradcheck(term, embedding.requires_grad_())
 

@@ -44,12 +44,13 @@ def test_terms_equal_the_loop_over_prototypes(labels):
 
 
 def test_gradient_in_double_precision(labels):
-    embedding = torch.randn(3, 3, 6, 7, generator=torch.Generator().manual_seed(1)).double()
-    for name in ("similarity", "triplet"):
-        assert torch.autograd.gradcheck(
-            lambda x, name=name: class_instance_terms(x, labels, triplet=1.0)[name],
-            embedding.requires_grad_(),
-        )
+    embedding = torch.randn(2, 3, 3, 4, generator=torch.Generator().manual_seed(1)).double()
+    corner = labels[::2, :3, :4]
+    assert len(corner.unique()) > 3
+    assert torch.autograd.gradcheck(
+        lambda x: tuple(class_instance_terms(x, corner, triplet=1.0).values()),
+        embedding.requires_grad_(),
+    )
 
 
 def test_the_background_is_one_more_prototype(labels):

@@ -65,7 +65,9 @@ def test_terms_equal_the_cheapest_of_all_assignments(case, steps):
 
 
 def test_gradient_in_double_precision(case):
-    embedding, queries, labels = case
+    embedding, queries, labels = (x[::2] for x in case)
+    embedding, labels = embedding[..., :3, :4], labels[:, :3, :4]
+    assert len(labels.unique()) > 3
     assert torch.autograd.gradcheck(
         lambda x, q: sum(query_terms(x, q, labels).values()),
         (embedding.requires_grad_(), queries.requires_grad_()),

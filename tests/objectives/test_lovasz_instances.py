@@ -52,9 +52,11 @@ def test_value_equals_the_loop_over_instances_whatever_the_chunk(labels, form, c
 
 @pytest.mark.parametrize("form", FORMS)
 def test_gradient_in_double_precision(labels, form):
-    embedding = torch.randn(3, 2, 6, 7, generator=torch.Generator().manual_seed(1)).double()
+    embedding = torch.randn(2, 2, 3, 4, generator=torch.Generator().manual_seed(1)).double()
+    corner = labels[::2, :3, :4]
+    assert len(corner.unique()) > 3
     assert torch.autograd.gradcheck(
-        lambda x: lovasz_terms(x, labels, form=form, bandwidth=1.0)["overlap"],
+        lambda x: lovasz_terms(x, corner, form=form, bandwidth=1.0)["overlap"],
         embedding.requires_grad_(),
     )
 

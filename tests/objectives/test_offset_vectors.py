@@ -71,7 +71,9 @@ def test_terms_equal_the_loop_over_cells(case):
 
 
 def test_gradient_in_double_precision(case):
-    *outputs, labels = case
+    # a corner of the first image and of the one without an instance: gradcheck asks once a value
+    *outputs, labels = (x[::2, ..., :3, :4] for x in case)
+    assert len(labels.unique()) > 3
     assert torch.autograd.gradcheck(
         lambda *x: sum(offset_terms(*x, labels, bandwidth=1.0).values()),
         [x.requires_grad_() for x in outputs],

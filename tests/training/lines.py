@@ -1,5 +1,6 @@
 """The smallest thing to train: a line through points, with validations that say what is asked."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from maskspace.config import Choice
 from maskspace.training.config import Optimisation
+
+#: The step at which patient trials wait.
+WAITS_AT = 3
 
 
 class Points(NamedTuple):
@@ -26,6 +30,7 @@ class LineTask:
     batch_size: int
     every: int = 1
     scores: Sequence[float] = ()
+    slope: float = 1.0
 
     def build(self) -> nn.Module:
         return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
@@ -33,7 +38,7 @@ class LineTask:
     def batch(self, step: int, rows: range) -> Points:
         whole = torch.Generator().manual_seed(step)
         x = torch.randn(self.batch_size, 3, generator=whole)[rows.start : rows.stop]
-        return Points(x, x.sum(1, keepdim=True))
+        return Points(x, self.slope * x.sum(1, keepdim=True))
 
     def terms(self, model: nn.Module, batch: Points) -> dict[str, Tensor]:
         error = model(batch.x) - batch.y
@@ -53,39 +58,55 @@ class LineTask:
 
 @dataclass(frozen=True)
 class SweptTask(LineTask):
-    """A line whose slope an objective named `line` is asked for; what it does is written down.
+    """A line of the slope that an objective named `line` is asked for; what it does is logged.
 
-    `log` gains a line a batch, `NAME STEP`; at step `waits_at` of `patient` trials it waits for the
-    file `log/gate`.
+    The steeper, the slower it is learnt, by its own first loss. `log/steps` gains a line a batch,
+    `NAME STEP PROCESS`. At step `WAITS_AT` those that are `patient` wait for the file `log/gate`,
+    and at their first step all wait until `meets` of them have begun.
     """
 
     name: str = ""
     log: Path = Path()
     patient: bool = False
-    waits_at: int = 3
+    meets: int = 1
 
     @property
     def model(self) -> Choice:
         return Choice(name="line", options={})
 
     def batch(self, step: int, rows: range) -> Points:
-        while self.patient and step == self.waits_at and not (self.log / "gate").exists():
+        while self.patient and step == WAITS_AT and not (self.log / "gate").exists():
             time.sleep(0.05)
         with (self.log / "steps").open("a") as file:
-            file.write(f"{self.name} {step}\n")
+            file.write(f"{self.name} {step} {os.getpid()}\n")
+        while len({name for name, _, _ in logged(self.log)}) < self.meets:
+            time.sleep(0.05)
         return super().batch(step, rows)
 
     def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
-        seen = LineTask(self.batch_size).validate(model, picture)  # its batch is no step
+        seen = LineTask(self.batch_size, slope=self.slope).validate(model, picture)  # logs no step
         return seen | {"val_collapsed": 0.0}
 
 
-def swept_task(objective: Choice, optimisation: Optimisation, *, log: Path) -> SweptTask:
+def logged(log: Path) -> list[tuple[str, int, int]]:
+    """Return the lines of `log/steps`: trial, step, process."""
+    if not (log / "steps").exists():
+        return []
+    lines = (log / "steps").read_text().splitlines(keepends=True)
+    read = (line.split() for line in lines if line.endswith("\n"))
+    return [(name, int(step), int(process)) for name, step, process in read]
+
+
+def swept_task(
+    objective: Choice, optimisation: Optimisation, *, log: Path, meets: int = 1
+) -> SweptTask:
     """Return the task of a trial; those of slope 2 and above are patient."""
     slope = objective.options["slope"]
     return SweptTask(
         batch_size=optimisation.batch,
-        name=f"{slope:g}-{optimisation.seed}",
+        slope=slope,
+        name=f"line-slope{slope:g}-seed{optimisation.seed}",
         log=log,
         patient=slope >= 2,
+        meets=meets,
     )

@@ -47,7 +47,7 @@ def test_a_recipe_changes_what_is_asked_and_nothing_else(click_config):
 
 @pytest.mark.slow
 def test_a_finetuned_clicker_is_another_one_of_the_same_architecture(
-    click_config, click_task, tmp_path
+    click_config, click_task, tmp_path, shared_ray
 ):
     from maskspace import parallel
 

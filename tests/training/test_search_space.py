@@ -76,6 +76,8 @@ def test_suggestions_are_between_the_values_and_written_down_once(tmp_path):
         ({"seeds": ()}, "seed"),
         ({"seeds": (1, 1)}, "seeds differ"),
         ({"learning_rates": (0.0,)}, "above 0"),
+        ({"scheduler": "asha", "grace_steps": CONFIG.steps + 1}, "grace_steps"),
+        ({"scheduler": "asha", "reduction_factor": 1}, "reduction_factor"),
         ({"search": "optuna", "scheduler": "asha", "seeds": (0, 1)}, "use scheduler fifo"),
     ],
 )

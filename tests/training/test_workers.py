@@ -15,7 +15,9 @@ SCORES = (0.1, 0.5, 0.4, 0.3, 0.6, 0.7)
 
 
 @pytest.mark.slow
-def test_two_workers_with_parts_stop_together_where_one_alone_does(optimisation, tmp_path):
+def test_two_workers_with_parts_stop_together_where_one_alone_does(
+    optimisation, tmp_path, shared_ray
+):
     rule = EarlyStop(monitor="val_score", mode="max", patience=2)
     recipe = replace(optimisation, batch=8, validate_every=1, early_stop=rule, ema=0.5)
     make_task = partial(LineTask, batch_size=8, scores=SCORES)

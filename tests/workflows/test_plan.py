@@ -82,6 +82,13 @@ def test_params_and_every_profile_can_run(tmp_path):
         ("name: pixel_embedding", "name: pixel_embeding", "model 'pixel_embeding' is unknown"),
         ("name: rectangles, opt", "name: rectangle, opt", "reader 'rectangle' is unknown"),
         ("balls: {radius:", "balls: {radios:", "unknown option 'radios'"),
+        ("radius: [0.06, 0.12]", "radius: [0.06, wide]", "sweep: objective balls: option radius"),
+        ("bandwidth: [0.05, 0.1]", "bandwidth: [0.05, null]", "option bandwidth"),
+        (
+            "balls: {radius: [0.06, 0.12]}",
+            'balls: {radius: [0.06], level_weights: [{"1": 1.0}, {"1": 0.0}]}',
+            "sweep: objective balls: level_weights are one or more, above 0",
+        ),
         ("\nregister:", "\nregistre:", "registre: unknown section"),
         ("soft_iou:", "soft_io:", "loss 'soft_io' is unknown"),
     ],

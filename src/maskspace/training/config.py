@@ -224,6 +224,10 @@ class SweepConfig:
             raise ValueError(f"sweep: seeds differ from each other; got {self.seeds}")
         if any(rate <= 0 for rate in self.learning_rates) or self.points < 1:
             raise ValueError("sweep: learning_rates are above 0, points at least 1")
+        if self.scheduler == "asha" and not 1 <= self.grace_steps <= self.steps:
+            raise ValueError(f"sweep: grace_steps are 1 to {self.steps}; got {self.grace_steps}")
+        if self.scheduler == "asha" and self.reduction_factor < 2:
+            raise ValueError(f"sweep: reduction_factor is at least 2; got {self.reduction_factor}")
         if self.search == "optuna" and self.scheduler == "asha" and len(self.seeds) > 1:
             raise ValueError(
                 "sweep: optuna learns from the mean over seeds of finished trials; with several "

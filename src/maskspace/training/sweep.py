@@ -154,9 +154,13 @@ def _optuna(config: SweepConfig, ledger: Path, *, seed: int) -> Any:
 
 
 def _resources(workers: Workers) -> dict[str, float]:
-    """Return what a trial asks of Tune: its own share; workers of Ray Train ask for theirs."""
+    """Return what a trial asks of Tune: its own share; workers of Ray Train ask for theirs.
+
+    Beside such workers it takes no share of a CPU: of two CPUs its hundredth would leave room for
+    one worker, and the trial would wait for ever. Tune refuses to ask for nothing: hence a byte.
+    """
     if workers.number > 1:
-        return {"CPU": 0.01}
+        return {"memory": 1.0}
     return {"CPU": float(workers.threads), "GPU": float(workers.gpu)}
 
 

@@ -1,0 +1,127 @@
+"""A network from images to features, and what reads instances off them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int32, UInt8
+from torch import Tensor, nn
+
+from maskspace.config import Choice, choose
+from maskspace.models.pixel_embedding import PixelEmbedding
+from maskspace.models.unet import UNet
+from maskspace.partition import DECODERS
+from maskspace.partition.decoded import Decoded
+from maskspace.partition.merge_tree import MergeTree, build_tree
+from maskspace.partition.resample import stack_levels
+from maskspace.segmenter.last_image import LastImage
+from maskspace.segmenter.protocol import ImageLike, Segmenter
+from maskspace.segmenter.questions import (
+    cannot_answer,
+    checked_image,
+    masks_only_session,
+    some_clicks,
+)
+from maskspace.session import ClickLike, ClickSession
+from maskspace.types import Embedding, Proposals, shrink_image
+
+
+@dataclass(frozen=True)
+class EmbeddingSegmenter:
+    """A network from images to features; regions are nodes of their merge tree.
+
+    Features are in [0, 1] where the network emits colours, and where it has a decoder whatever its
+    objective makes of them. Then proposals are what `decode` finds, not the nodes of the tree.
+
+    `levels` are the strides whose features the tree is built on, their differences times
+    `contrast`. Images longer than `max_side` pixels are embedded at that size, and regions brought
+    back by nearest neighbour. The tree of the last image is kept, so that many questions on one
+    image cost one pass.
+    """
+
+    name: str
+    module: nn.Module
+    levels: tuple[int, ...] = (1, 2)
+    max_side: int = 1024
+    regions: int = 1024
+    contrast: float = 1.0
+    ranking: str = "persistence in the merge tree, times the root of the area"
+    decode: Callable[[Mapping[str, Tensor]], Decoded] | None = None
+    _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
+
+    def embed(self, image: ImageLike) -> Embedding:
+        """Return the network's levels for the image, shrunk to at most `max_side` pixels a side."""
+        return self._embed(checked_image(image))
+
+    def hierarchy(self, image: ImageLike) -> MergeTree:
+        """Return the merge tree of the image's features."""
+        return self._last.get(checked_image(image), self._tree)
+
+    def partition(self, image: ImageLike, regions: int) -> Int32[np.ndarray, "h w"]:
+        """Return the tree's partition into exactly `regions`."""
+        return self.hierarchy(image).partition(regions)
+
+    def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
+        """Return the tree's longest-lived nodes, or what the network's decoder finds."""
+        if self.decode is None:
+            return self.hierarchy(image).proposals(limit)
+        rgb = checked_image(image)
+        return self.decode(self._outputs(rgb)).proposals(rgb.shape[:2], limit=limit)
+
+    def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
+        """Return the union over positive clicks of the longest-lived node under each.
+
+        Nodes that hold a negative click are passed over; a positive click that shares its
+        superpixel with a negative one adds nothing.
+        """
+        tree = self.hierarchy(image)
+        checked = some_clicks(clicks, tree.size_hw)
+        negative = tuple((click.x, click.y) for click in checked if not click.positive)
+        mask = np.zeros(tree.size_hw, bool)
+        for click in checked:
+            if click.positive:
+                mask |= tree.region_at(click.x, click.y, avoid_xy=negative)
+        return mask
+
+    def session(
+        self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
+    ) -> ClickSession:
+        """Return clicks on the image to add, undo, save and load; no start mask can be given."""
+        return masks_only_session(self, checked_image(image), start)
+
+    def _embed(self, image: UInt8[np.ndarray, "h w 3"]) -> Embedding:
+        if not self.levels:
+            raise cannot_answer(self.name, "embed or hierarchy", answers="propose")
+        outputs = self._outputs(image)
+        levels = {int(head): x for head, x in outputs.items() if head.isdigit()}
+        return Embedding({stride: x.cpu().numpy() for stride, x in levels.items()})
+
+    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "_ _ _"]]:
+        image = shrink_image(image, max_side=self.max_side)
+        weight = next(self.module.parameters(), torch.zeros(()))
+        pixels = torch.from_numpy(image).to(weight.device).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode():
+            return {head: x[0].float() for head, x in self.module(pixels).items()}
+
+    def _tree(self, image: UInt8[np.ndarray, "h w 3"]) -> MergeTree:
+        features = stack_levels(self._embed(image).levels, self.levels)
+        if self.contrast != 1:
+            features = features * np.float32(self.contrast)
+        return build_tree(features, size_hw=(image.shape[0], image.shape[1]), regions=self.regions)
+
+
+def decoder_of(model: Segmenter) -> Choice | None:
+    """Return what makes instances of a student's outputs; None if its merge tree, or no student."""
+    module = model.module if isinstance(model, EmbeddingSegmenter) else None
+    return module.decoder if isinstance(module, PixelEmbedding | UNet) else None
+
+
+def redecoded(model: Segmenter, decoder: Choice) -> Segmenter:
+    """Return a student, with the same network, that another decoder reads."""
+    assert isinstance(model, EmbeddingSegmenter)
+    return replace(
+        model,
+        decode=choose(DECODERS, decoder, kind="decoder"),
+        ranking=f"score of the decoder {decoder.name}",
+    )

@@ -1,0 +1,103 @@
+"""From a model's name to a model: bundled, a folder, a checkpoint, the registry, a peer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from maskspace.config import choose, section_of_texts
+from maskspace.models import load_model, load_published
+from maskspace.models.pixel_embedding import PixelEmbedding
+from maskspace.models.unet import UNet
+from maskspace.partition import DECODERS
+from maskspace.partition.grid_clicks import ClickGrid
+from maskspace.peers import PEERS, EmbeddingPeer, TreePeer, find_peer, option_texts
+from maskspace.segmenter.click import ClickSegmenter
+from maskspace.segmenter.embedding import EmbeddingSegmenter
+from maskspace.segmenter.peer import PeerSegmenter
+from maskspace.segmenter.protocol import Segmenter
+from maskspace.segmenter.tree_peer import TreePeerSegmenter
+from maskspace.types import ClickModel
+
+BUNDLED = Path(__file__).parents[1] / "weights"
+
+
+def load(name: str, *, device: str = "cpu") -> Segmenter:
+    """Return a model by name, folder, published checkpoint `*.pth` or URI `models:/NAME@alias`.
+
+    A name is that of a bundled model or a peer's. It may have options: a peer's own, as in
+    `felzenszwalb@scale=200,min_size=50`, or of a click model those of `ClickGrid`, as in
+    `FOLDER@per_side=32,levels=0.75+0.5+0.25`.
+    """
+    peer = find_peer(name, device=device)
+    if isinstance(peer, TreePeer):
+        return TreePeerSegmenter(name, peer)
+    try:
+        if isinstance(peer, EmbeddingPeer):
+            return _embedding_of(name, peer)
+        if peer is not None and peer.network is not None:
+            peer.network()  # what is wrong with the weights is said here, not at every image
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if peer is not None:
+        return PeerSegmenter(name, peer)
+    base, at, text = name.rpartition("@")
+    if "=" not in text:  # models:/NAME@alias
+        base, at, text = name, "", ""
+    network, short = _load_network(base)
+    model = wrap(network.to(device), name=f"{short}{at}{text}")
+    if not at:
+        return model
+    options = option_texts(text, place=name)
+    if not isinstance(model, ClickSegmenter):
+        raise ValueError(f"{name}: {base} is no click model, and takes no options")
+    return replace(model, grid=section_of_texts(ClickGrid, options, place=name))
+
+
+def _load_network(name: str) -> tuple[nn.Module, str]:
+    """Return a network by a name without options, and what it is called in tables."""
+    if name in bundled_models():
+        return load_model(BUNDLED / name), name
+    if name.startswith("models:/"):
+        from maskspace.tracking import download_model  # mlflow takes seconds to import
+
+        return load_model(download_model(name)), name
+    if Path(name).is_dir():
+        return load_model(Path(name)), Path(name).resolve().name
+    if Path(name).suffix == ".pth":
+        return load_published(Path(name)), Path(name).stem
+    known = ", ".join([*bundled_models(), *sorted(PEERS)])
+    raise ValueError(
+        f"model {name!r} is unknown; choose one of {known}, a folder with model.json and "
+        "model.safetensors, a published checkpoint *.pth, or models:/NAME@alias"
+    )
+
+
+def _embedding_of(name: str, peer: EmbeddingPeer) -> EmbeddingSegmenter:
+    module = peer.network()
+    return EmbeddingSegmenter(
+        name,
+        module,
+        levels=(module.stride,),
+        max_side=module.side,
+        contrast=module.contrast,
+    )
+
+
+def bundled_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(path.parent.name for path in BUNDLED.glob("*/model.json"))
+
+
+def wrap(module: nn.Module, *, name: str) -> Segmenter:
+    """Return a network as a Segmenter: one that answers clicks as such, any other as embedding."""
+    if isinstance(module, ClickModel):
+        return ClickSegmenter(name, module)
+    if not isinstance(module, PixelEmbedding | UNet):
+        return EmbeddingSegmenter(name, module)
+    strides = tuple(sorted(int(head) for head in module.heads if head.isdigit()))
+    if module.decoder is None:
+        return EmbeddingSegmenter(name, module, levels=strides[:2])
+    decode = choose(DECODERS, module.decoder, kind="decoder")
+    ranking = f"score of the decoder {module.decoder.name}"
+    return EmbeddingSegmenter(name, module, levels=strides, decode=decode, ranking=ranking)

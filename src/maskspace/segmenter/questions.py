@@ -1,0 +1,65 @@
+"""What every kind is asked: an image and clicks on it, checked; how it refuses."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from maskspace.segmenter.protocol import ImageLike, Segmenter
+from maskspace.session import ClickLike, ClickSession, checked_clicks
+from maskspace.types import Click, read_rgb
+
+MIN_SIDE = 16
+#: What cameras sell as 12 megapixels.
+MAX_PIXELS = 4032 * 3024
+
+
+def checked_image(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image as RGB, or raise ValueError if it is not one or its size is out of range."""
+    if isinstance(image, os.PathLike):
+        image = os.fspath(image)
+    rgb = read_rgb(image)
+    height, width = rgb.shape[:2]
+    place = f"{image}: " if isinstance(image, str) else ""
+    if min(height, width) < MIN_SIDE:
+        raise ValueError(
+            f"{place}the image has {width} columns and {height} rows; "
+            f"give one of at least {MIN_SIDE} a side"
+        )
+    if height * width > MAX_PIXELS:
+        raise ValueError(
+            f"{place}the image has {height * width / 1e6:.1f} megapixels; downscale it to 12"
+        )
+    return rgb
+
+
+def some_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[Click]:
+    """Return the clicks as records; ValueError for none and for one outside the image."""
+    if len(clicks) == 0:
+        raise ValueError("no clicks; give at least one (x, y, positive)")
+    return checked_clicks(clicks, size_hw)
+
+
+def cannot_answer(name: str, method: str, *, answers: str) -> ValueError:
+    """Return the error of a model that is asked for what it does not have."""
+    return ValueError(f"{name} cannot answer {method}; it answers {answers}")
+
+
+def masks_only_session(
+    model: Segmenter, image: UInt8[np.ndarray, "h w 3"], start: Bool[np.ndarray, "h w"] | None
+) -> ClickSession:
+    """Return the session of a model that answers masks, not maps: it has no settings."""
+
+    def answer(
+        clicks: Sequence[Click],
+        *,
+        level: float,
+        start: Bool[np.ndarray, "h w"] | None,
+        rule: str,
+    ) -> Bool[np.ndarray, "h w"]:
+        if level != 0.5 or start is not None or rule != "claims":
+            raise ValueError(f"{model.name} answers masks, not maps: no level, start mask or rule")
+        return model.click(image, clicks) if clicks else np.zeros(image.shape[:2], bool)
+
+    return ClickSession(image, answer, model=model.name, start=start)
