@@ -14,19 +14,19 @@ Of the colour family: without bounds the push has no least value.
 from collections.abc import Mapping
 from functools import partial
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
-    EPSILON,
-    belongs,
+    cost_of_others,
     instances,
     mean_over_instances,
     mean_over_present,
     own_distance,
-    squared_distances,
+    shares,
 )
 
 
@@ -63,10 +63,9 @@ def plain_terms(
     if found.means.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     pull = mean_over_instances(own_distance(found), found)
-    distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = distance.masked_fill(belongs(found), 0.0).sum(1) / others
+    push = cost_of_others(found, torch.sqrt, shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
-        "push": -mean_over_present(push, found),
+        "push": -push,
     }
