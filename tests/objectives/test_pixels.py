@@ -66,10 +66,15 @@ def test_the_cost_of_others_is_that_of_all_pairs_but_the_own(found, partly):
     expected = 0
     for image in range(3):
         squared, own = brute_force(found, image)
-        costs = torch.where(own, 0, (0.4 - squared.sqrt()).clamp(min=0))
+        costs = torch.where(own, 0, (0.4 - (squared + 1e-12).sqrt()).clamp(min=0))
         costs = costs if counted is None else costs[counted[image]]
         expected = expected + (costs.sum(0) * weight[image, : own.shape[1]]).sum()
-    value = cost_of_others(found, lambda x: (0.4 - x.sqrt()).relu(), weight, counted)
+
+    def cost(squared):
+        short = (0.4 - squared.sqrt()).relu()
+        return short, -0.5 * short.sign() / squared.sqrt()
+
+    value = cost_of_others(found, cost, weight, counted)
     torch.testing.assert_close(value, expected)
     sources = (found.pixels, found.means)
     torch.testing.assert_close(
@@ -83,7 +88,7 @@ def test_log_totals_are_those_of_the_instances_of_the_image(found, size):
     expected = sum(
         ((-3 * brute_force(found, i)[0]).logsumexp(1) * weight[i]).sum() for i in range(2)
     )
-    value = log_totals(found, lambda x: -3 * x, weight, size=size)
+    value = log_totals(found, lambda x: (-3 * x, -3.0), weight, size=size)
     torch.testing.assert_close(value, expected)
     sources = (found.pixels, found.means)
     torch.testing.assert_close(

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from maskspace.objectives.tiles import sum_over_tiles, tile_size
+from maskspace.objectives.tiles import sum_over_pairs, sum_over_tiles, tile_size
 
 
 def kernel(x, weight, y):
@@ -31,6 +31,23 @@ def test_gradients_are_those_of_finite_differences(tensors):
     assert torch.autograd.gradcheck(
         lambda *x: sum_over_tiles(kernel, x[:2], x[2:], size=3), tensors
     )
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_pairs_whose_derivative_is_given_are_those_that_are_differentiated(tensors, size):
+    x, weight, y = tensors
+
+    def given(product, weight):
+        p = product.sigmoid_()
+        value = (p.square().sum(2) * weight).sum(1)
+        return value, 2 * p.square() * (1 - p) * weight[..., None]
+
+    factor = torch.tensor([2.0, -3.0]).double()
+    ours = sum_over_pairs(x, y.transpose(1, 2), given, weight, size=size)
+    theirs = kernel(x, weight.detach(), y)
+    torch.testing.assert_close(ours, theirs)
+    found, expected = (torch.autograd.grad(v @ factor, (x, y)) for v in (ours, theirs))
+    torch.testing.assert_close(found, expected)
 
 
 def test_what_wants_no_gradient_gets_none_and_what_has_no_part_0(tensors):

@@ -133,5 +133,11 @@ def _offset(centred: Instances, labels: Int[Tensor, "b h w"], unit: float) -> Fl
 
 def _separation(centred: Instances, tau: float) -> Float[Tensor, ""]:
     weight = pixel_shares(centred)
-    total = log_totals(centred, lambda squared: -tau * squared.clamp(min=EPSILON).sqrt(), weight)
+
+    def logits(squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
+        distance = F.threshold(squared, EPSILON, EPSILON).sqrt_()
+        slope = torch.ops.aten.threshold_backward(-tau / 2 / distance, squared, EPSILON)
+        return distance.mul_(-tau), slope
+
+    total = log_totals(centred, logits, weight)
     return total + tau * (weight * own_distance(centred)).sum()

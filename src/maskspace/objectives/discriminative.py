@@ -134,6 +134,10 @@ def _intrusion(found: Instances, labels: Int[Tensor, "b h w"], margin: float) ->
     """Return how far the background is inside the margin around each mean, squared; its mean."""
     outside = (labels == 0).flatten(1)
     weight = shares(found) / outside.sum(1, keepdim=True).clamp(min=1)
-    return cost_of_others(
-        found, lambda squared: (margin - squared.sqrt()).clamp(min=0).square(), weight, outside
-    )
+
+    def cost(squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
+        distance = squared.sqrt_()
+        short = (margin - distance).relu_()
+        return short.square(), -short / distance
+
+    return cost_of_others(found, cost, weight, outside)

@@ -72,7 +72,7 @@ def softmax_terms(
         return {"separation": embedding.sum() * 0.0}
     scale, weight = -1 / (2 * bandwidth**2), pixel_shares(found)
     size = None if chunk is None else max(1, chunk // found.counts.numel())
-    total = log_totals(found, lambda squared: squared * scale, weight, size=size)
+    total = log_totals(found, lambda squared: (squared.mul_(scale), scale), weight, size=size)
     return {"separation": total - (weight * own_squared_distance(found)).sum() * scale}
 
 

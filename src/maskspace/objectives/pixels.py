@@ -13,7 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.objectives.masks import at_least_float32
-from maskspace.objectives.tiles import sum_over_tiles, tile_size
+from maskspace.objectives.tiles import sum_over_pairs, tile_size
+
+#: An elementwise function of squared distances, and its derivative. It may overwrite what it gets.
+PairFunction = Callable[[Float[Tensor, "b t n"]], tuple[Tensor, Tensor | float]]
 
 #: The label of pixels of which nobody knows what they are.
 UNLABELLED = -1
@@ -126,11 +129,11 @@ def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Te
     |x - m|^2 = |x|^2 - 2 x.m + |m|^2 with two channels more than the features, so that no
     pixel-by-instance-by-channel array exists and the large one is written once.
     """
-    pixel_norms = found.pixels.square().sum(-1, keepdim=True)
-    mean_norms = found.means.square().sum(-1, keepdim=True)
-    left = torch.cat([found.pixels, pixel_norms, torch.ones_like(pixel_norms)], dim=-1)
-    right = torch.cat([-2 * found.means, torch.ones_like(mean_norms), mean_norms], dim=-1)
-    return left, right.transpose(1, 2)
+    pixels, means = (x.transpose(1, 2) for x in (found.pixels, found.means))  # as in memory
+    pixel_norms, mean_norms = (x.square().sum(1, keepdim=True) for x in (pixels, means))
+    left = torch.cat([pixels, pixel_norms, torch.ones_like(pixel_norms)], dim=1)
+    right = torch.cat([-2 * means, torch.ones_like(mean_norms), mean_norms], dim=1)
+    return left.transpose(1, 2), right
 
 
 def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
@@ -163,56 +166,57 @@ def pixel_shares(found: Instances) -> Float[Tensor, "b p"]:
 
 def cost_of_others(
     found: Instances,
-    cost: Callable[[Tensor], Tensor],
+    cost: PairFunction,
     weight: Float[Tensor, "b n"],
     counted: Bool[Tensor, "b p"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return sum_n weight_n sum_{p not in n} cost(|x_p - mu_n|^2), over `counted` pixels or all.
 
-    `cost` is an elementwise function of squared distances, which are at least EPSILON. An
-    instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
-    the image, they would leave the rounding of two large numbers.
+    An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
+    the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
     """
     left, right = distance_factors(found)
     # pixels of no instance leave out a spare last column, which weighs nothing
     own = torch.where(found.labelled, found.slot, right.shape[2])[..., None]
-    right, weight = F.pad(right, (0, 1)), F.pad(weight, (0, 1))
-    factor = None if counted is None else counted.to(left.dtype)[..., None]
+    right, weight = F.pad(right, (0, 1)), F.pad(weight, (0, 1)).detach()
 
-    def part(left: Tensor, own: Tensor, *rest: Tensor) -> Tensor:
-        *factor, right, weight = rest
-        # scatter and threshold are several times as fast as a mask and clamp, and their gradients
-        values = cost(F.threshold(left @ right, EPSILON, EPSILON)).scatter(2, own, 0.0)  # b t n
-        values = values * factor[0] if factor else values
-        return (values.sum(1) * weight).sum(1)
+    def part(squared: Tensor, own: Tensor, *counted: Tensor) -> tuple[Tensor, Tensor]:
+        values, slopes = cost(F.threshold(squared, EPSILON, EPSILON))  # b t n
+        slopes = torch.ops.aten.threshold_backward(slopes, squared, EPSILON)
+        for each in (values, slopes):  # a scatter is many times as fast as a mask
+            each.scatter_(2, own, 0.0)
+            for some in counted:
+                each *= some
+        return (values.sum(1) * weight).sum(1), slopes.mul_(weight[:, None])
 
-    tiled = (left, own) if factor is None else (left, own, factor)
+    tiled = (own,) if counted is None else (own, counted[..., None])
     size = tile_size(weight.numel(), left.device)
-    return sum_over_tiles(part, tiled, (right, weight), size=size).sum()
+    return sum_over_pairs(left, right, part, *tiled, size=size).sum()
 
 
 def log_totals(
     found: Instances,
-    logits: Callable[[Tensor], Tensor],
+    logits: PairFunction,
     weight: Float[Tensor, "b p"],
     *,
     size: int | None = None,
 ) -> Float[Tensor, ""]:
     """Return sum_p weight_p log sum_n exp(logits(|x_p - mu_n|^2)), n the instances of the image.
 
-    `logits` is an elementwise function of squared distances, which rounding may leave below 0, and
-    small where these are large. `size` pixels of every image are taken at a time.
+    `logits` are small where distances are large. `size` pixels of every image are taken at a time.
     """
     left, right = _factors_of_present(found)
     size = size or tile_size(found.counts.numel(), left.device)
 
-    def part(left: Tensor, weight: Tensor, right: Tensor) -> Tensor:
-        values = logits(left @ right)  # b t n
-        most = values.detach().amax(2, keepdim=True)  # in exp, so that it keeps its result alone
-        totals = (values - most).exp().sum(2).log() + most[..., 0]
-        return (totals * weight).sum(1)
+    def part(squared: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        values, slopes = logits(squared)  # b t n
+        most = values.amax(2)
+        powers = (values - most[..., None]).exp_()
+        total = powers.sum(2)
+        value = ((total.log() + most) * weight).sum(1)
+        return value, powers.mul_((weight / total)[..., None]).mul_(slopes)
 
-    return sum_over_tiles(part, (left, weight), (right,), size=size).sum()
+    return sum_over_pairs(left, right, part, weight, size=size).sum()
 
 
 @torch.no_grad()

@@ -14,7 +14,6 @@ Of the colour family: without bounds the push has no least value.
 from collections.abc import Mapping
 from functools import partial
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -64,8 +63,16 @@ def plain_terms(
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     pull = mean_over_instances(own_distance(found), found)
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = cost_of_others(found, torch.sqrt, shares(found) / others)
+    push = cost_of_others(found, _distance, shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": -push,
     }
+
+
+def _distance(
+    squared: Float[Tensor, "b t n"],
+) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
+    """Return d and its derivative by d^2."""
+    distance = squared.sqrt_()
+    return distance, 0.5 / distance

@@ -15,6 +15,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from maskspace.config import Choice
 from maskspace.objectives.discriminative import push_of_means
@@ -109,13 +110,18 @@ def kernel_term(
     found = _scaled(instances(embedding, labels), drawn.features[:, :, 0], log_scale)
     weight = shares(found) / known.sum(1, keepdim=True).clamp(min=1)
     own = (own_distance(found) * torch.where(found.labelled, weight.gather(1, found.slot), 0)).sum()
-    # -log K is the distance over s; 1 - K = -expm1(-that)
-    return own + cost_of_others(
-        found,
-        lambda squared: -torch.log(-torch.expm1(-squared.sqrt().clamp(min=CLOSEST))),
-        weight,
-        known,
-    )
+    # -log K is the distance over s
+    return own + cost_of_others(found, _outside, weight, known)
+
+
+def _outside(
+    squared: Float[Tensor, "b t n"],
+) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
+    """Return -log(1 - exp(-d)) and its derivative by d^2; below CLOSEST that is 0."""
+    far = F.threshold(squared.sqrt_(), CLOSEST, CLOSEST)
+    inside = (-far).expm1_()  # -(1 - K)
+    slope = (1 + inside).div_(inside).div_(2 * far)
+    return (-inside).log_().neg_(), slope.mul_(far > CLOSEST)
 
 
 def _scaled(

@@ -15,13 +15,17 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 #: Pairs of a tile: on the CPU so few that some arrays of them stay in the cache of a core, on other
 #: devices so many that the time to start a kernel is none.
-PAIRS_CPU = 2**17
+PAIRS_CPU = 2**18
 PAIRS_ELSEWHERE = 2**24
 
 
 def tile_size(pairs: int, device: torch.device) -> int:
     """Return how many entries, each of so many pairs, make a tile; at least 1."""
     return max(1, (PAIRS_CPU if device.type == "cpu" else PAIRS_ELSEWHERE) // max(1, pairs))
+
+
+#: The tensors of a tile, and which of them want a gradient -> the value of each image, and those.
+Step = Callable[[Sequence[Tensor], Sequence[bool]], tuple[Tensor, Sequence[Tensor | None]]]
 
 
 @torch.compiler.disable  # which cannot look into gradients that are taken in a forward pass
@@ -39,21 +43,66 @@ def sum_over_tiles(
     image's rows are no part. Gradients reach these tensors alone, not what else `cost` refers to,
     and they have no gradients themselves. Values are added in double precision.
     """
-    return _SumOverTiles.apply(cost, size, len(tiled), torch.is_grad_enabled(), *tiled, *whole)
+
+    def step(
+        parts: Sequence[Tensor], needed: Sequence[bool]
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        sources = [part.requires_grad_() for part, need in zip(parts, needed, strict=True) if need]
+        with torch.set_grad_enabled(any(needed)):
+            value = cost(*parts)
+        if not sources:
+            return value, ()
+        one = torch.ones_like(value)
+        found = iter(torch.autograd.grad(value, sources, one, allow_unused=True))
+        return value.detach(), [next(found) if need else None for need in needed]
+
+    return _sum(step, size, len(tiled), *tiled, *whole)
+
+
+@torch.compiler.disable
+def sum_over_pairs(
+    left: Float[Tensor, "b p d"],
+    right: Float[Tensor, "b d n"],
+    cost: Callable[..., tuple[Tensor, Tensor]],
+    *tiled: Tensor,
+    size: int,
+) -> Float[Tensor, " b"]:
+    """Return each image's sum of a cost of the product of two matrices, by tiles of `size` rows.
+
+    cost(product, *tiles) returns each image's value of some rows of the product, which it may
+    overwrite, and its derivative by them; `tiled` are cut as `left` is. Derivatives that are
+    written by hand take half the passes over a tile that those of each operation do. Gradients
+    reach `left` and `right` alone.
+    """
+
+    def step(
+        parts: Sequence[Tensor], needed: Sequence[bool]
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        rows, *others, columns = parts
+        value, slopes = cost(rows @ columns, *others)
+        by_rows = slopes @ columns.transpose(1, 2) if needed[0] else None
+        by_columns = rows.transpose(1, 2) @ slopes if needed[-1] else None
+        return value, [by_rows, *(None for _ in others), by_columns]
+
+    return _sum(step, size, 1 + len(tiled), left, *(x.detach() for x in tiled), right)
+
+
+def _sum(step: Step, size: int, number: int, *tensors: Tensor) -> Float[Tensor, " b"]:
+    return _SumOverTiles.apply(step, size, number, torch.is_grad_enabled(), *tensors)
 
 
 class _SumOverTiles(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: FunctionCtx,
-        cost: Callable[..., Tensor],
+        step: Step,
         size: int,
         number: int,
         differentiable: bool,
         *tensors: Tensor,
     ) -> Tensor:
         needed = [differentiable and need for need in ctx.needs_input_grad[4:]]
-        gradients = [
+        totals = [
             torch.zeros_like(tensor) if need else None
             for tensor, need in zip(tensors, needed, strict=True)
         ]
@@ -61,16 +110,14 @@ class _SumOverTiles(torch.autograd.Function):
         # of no entries there is one empty tile, which tells the type of the sum
         for start in range(0, max(1, tensors[0].shape[1]), size):
             here = slice(start, start + size)
-            parts = [
-                (tensor[:, here] if index < number else tensor).detach().requires_grad_(need)
-                for index, (tensor, need) in enumerate(zip(tensors, needed, strict=True))
-            ]
-            with torch.set_grad_enabled(any(needed)):
-                value = cost(*parts)  # b
-            values.append(value.detach())
-            if any(needed):
-                _add_gradients(value, parts, gradients, number, here)
-        ctx.save_for_backward(*gradients)
+            cut = [x[:, here] if i < number else x for i, x in enumerate(tensors)]
+            value, gradients = step([part.detach() for part in cut], needed)
+            values.append(value)
+            for index, (total, part) in enumerate(zip(totals, gradients, strict=False)):
+                if total is not None and part is not None:
+                    place = total[:, here] if index < number else total
+                    place += part
+        ctx.save_for_backward(*totals)
         return torch.stack(values).sum(0, dtype=torch.float64).to(values[0].dtype)
 
     @staticmethod
@@ -80,22 +127,3 @@ class _SumOverTiles(torch.autograd.Function):
             None if found is None else found * gradient.view(-1, *(1,) * (found.dim() - 1))
             for found in ctx.saved_tensors
         )
-
-
-def _add_gradients(
-    value: Tensor,
-    parts: Sequence[Tensor],
-    gradients: Sequence[Tensor | None],
-    number: int,
-    here: slice,
-) -> None:
-    """Add the gradients of a tile's values: of the first `number` tensors to the tile's place."""
-    sources = [part for part in parts if part.requires_grad]
-    found = iter(torch.autograd.grad(value, sources, torch.ones_like(value), allow_unused=True))
-    for index, total in enumerate(gradients):
-        if total is None:
-            continue
-        part = next(found)
-        if part is not None:
-            place = total[:, here] if index < number else total
-            place += part
