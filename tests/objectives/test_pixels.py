@@ -1,15 +1,21 @@
 import numpy as np
+import pytest
 import torch
 
 from maskspace.objectives.pixels import (
     UNLABELLED,
-    belongs,
+    cost_of_others,
     dense_slots,
+    distance_factors,
     instances,
     labels_at,
+    log_totals,
     mean_over_instances,
+    mean_over_present,
+    nearest_others,
     own_distance,
-    squared_distances,
+    pixel_shares,
+    shares,
 )
 
 
@@ -29,17 +35,81 @@ def test_distances_are_those_of_the_broadcast():
     embedding, labels = torch.rand(2, 4, 5, 6), torch.randint(0, 4, (2, 5, 6))
     found = instances(embedding, labels)
     expected = (found.pixels[:, :, None] - found.means[:, None]).square().sum(-1)
-    torch.testing.assert_close(squared_distances(found), expected, atol=1e-6, rtol=1e-4)
+    left, right = distance_factors(found)
+    torch.testing.assert_close(left @ right, expected, atol=1e-6, rtol=1e-4)
     own = torch.gather(expected, 2, found.slot[..., None])[..., 0].sqrt()
     torch.testing.assert_close(own_distance(found), own, atol=1e-5, rtol=1e-4)
 
 
-def test_every_labelled_pixel_belongs_to_its_own_instance_alone():
-    labels = torch.randint(-1, 4, (2, 5, 6), generator=torch.Generator().manual_seed(0))
-    found = belongs(instances(torch.zeros(2, 1, 5, 6), labels))
+def brute_force(found, image):
+    """The squared distances of an image's pixels to the means that it has, and whose each is."""
+    present = found.present[image]
+    away = found.pixels[image, :, None] - found.means[image, present]
+    own = torch.where(found.labelled[image], found.slot[image], -1)
+    return away.square().sum(-1), own[:, None] == torch.arange(int(present.sum()))
+
+
+@pytest.fixture
+def found():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(-1, 5, (3, 5, 6), generator=generator)
+    labels[1][labels[1] > 2] = 0  # fewer instances than the others
+    labels[2][labels[2] > 0] = 0  # none
+    embedding = torch.rand(3, 2, 5, 6, generator=generator, dtype=torch.double)
+    return instances(embedding.requires_grad_(), labels)
+
+
+@pytest.mark.parametrize("partly", [False, True])
+def test_the_cost_of_others_is_that_of_all_pairs_but_the_own(found, partly):
+    counted = torch.arange(90).view(3, 30) % 3 > 0 if partly else None
+    weight = shares(found) * torch.arange(1, 5)
+    expected = 0
+    for image in range(3):
+        squared, own = brute_force(found, image)
+        costs = torch.where(own, 0, (0.4 - (squared + 1e-12).sqrt()).clamp(min=0))
+        costs = costs if counted is None else costs[counted[image]]
+        expected = expected + (costs.sum(0) * weight[image, : own.shape[1]]).sum()
+
+    def cost(squared):
+        short = (0.4 - squared.sqrt()).relu()
+        return short, -0.5 * short.sign() / squared.sqrt()
+
+    value = cost_of_others(found, cost, weight, counted)
+    torch.testing.assert_close(value, expected)
+    sources = (found.pixels, found.means)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(x, sources, retain_graph=True) for x in (value, expected))
+    )
+
+
+@pytest.mark.parametrize("size", [1, 7, None])
+def test_log_totals_are_those_of_the_instances_of_the_image(found, size):
+    weight = pixel_shares(found)
+    expected = sum(
+        ((-3 * brute_force(found, i)[0]).logsumexp(1) * weight[i]).sum() for i in range(2)
+    )
+    value = log_totals(found, lambda x: (-3 * x, -3.0), weight, size=size)
+    torch.testing.assert_close(value, expected)
+    sources = (found.pixels, found.means)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(x, sources, retain_graph=True) for x in (value, expected))
+    )
+
+
+def test_the_nearest_other_is_nearest_of_those_that_there_are(found):
+    nearest = nearest_others(found)
     for image in range(2):
-        for column, label in enumerate((1, 2, 3)):
-            assert torch.equal(found[image, :, column], labels[image].flatten() == label)
+        squared, own = brute_force(found, image)
+        expected = torch.where(own, torch.inf, squared).argmin(1)
+        labelled = found.labelled[image]
+        assert torch.equal(nearest[image][labelled], expected[labelled])
+
+
+def test_shares_make_a_mean_a_sum(found):
+    values = torch.rand(3, 30, dtype=torch.double)
+    mean = mean_over_present(mean_over_instances(values, found), found)
+    torch.testing.assert_close((values * pixel_shares(found)).sum(), mean)
+    torch.testing.assert_close(shares(found).sum(1), torch.tensor([0.5, 0.5, 0.0]).double())
 
 
 def test_means_over_instances_equal_the_loop():
@@ -61,6 +131,20 @@ def test_slots_are_dense_in_every_image():
     assert slots.tolist() == [[0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 2, 1]]
 
 
+@pytest.mark.parametrize("background", [0, 3])
+def test_names_too_large_for_a_table_give_the_same_slots(background):
+    labels = torch.randint(1, 9, (3, 20), generator=torch.Generator().manual_seed(0))
+    labels[:, ::4] -= background
+    small, columns = dense_slots(labels)
+    large, same = dense_slots(torch.where(labels > 0, labels * 10**12, labels))
+    assert torch.equal(large, small)
+    assert same == columns
+
+
+def test_no_pixels_have_no_slots():
+    assert dense_slots(torch.zeros(2, 0, dtype=torch.long))[1] == 0
+
+
 def test_cells_of_one_label_keep_it_and_mixed_cells_have_none():
     labels = torch.randint(0, 3, (2, 8, 12), generator=torch.Generator().manual_seed(0))
     labels[:, :4, :4] = 2
@@ -72,3 +156,8 @@ def test_cells_of_one_label_keep_it_and_mixed_cells_have_none():
 
 def test_odd_sizes_have_a_cell_for_every_pixel():
     assert labels_at(torch.ones(1, 9, 10, dtype=torch.long), 4).shape == (1, 3, 3)
+
+
+def test_cells_over_the_edge_hold_what_is_inside():
+    labels = torch.tensor([[[1, 1, 2], [1, 1, 2], [3, 3, 4], [3, 0, 4], [5, 5, 6]]])
+    assert labels_at(labels, 2).tolist() == [[[1, 2], [UNLABELLED, 4], [5, 6]]]

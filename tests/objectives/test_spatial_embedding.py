@@ -6,7 +6,7 @@ import torch
 
 from maskspace.objectives.pixels import UNLABELLED, instances
 from maskspace.objectives.spatial_embedding import (
-    instance_costs,
+    instance_cost,
     spatial_embedding,
     spatial_terms,
 )
@@ -144,7 +144,9 @@ def test_taking_instances_in_chunks_changes_neither_values_nor_gradients(labels)
         e = outputs["1"].clone().requires_grad_()
         raw = outputs["bandwidth"].clone().requires_grad_()
         slots, wide = instances(e, labels), instances(raw, labels)
-        costs = instance_costs(slots, slots.means, (10 * wide.means).exp(), known, chunk=chunk)
+        gaussians = (slots.means, (10 * wide.means).exp())
+        weight = torch.tensor([[1.0, 3.0, 2.0], [0.5, 2.0, 4.0]]).double()
+        costs = instance_cost(slots, *gaussians, known, weight, chunk=chunk)
         found.append((costs, *torch.autograd.grad(costs.square().sum(), (e, raw))))
     for other in found[1:]:
         torch.testing.assert_close(other, found[0])

@@ -13,13 +13,12 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
-    EPSILON,
-    belongs,
+    cost_of_others,
     instances,
     mean_over_instances,
     mean_over_present,
     own_distance,
-    squared_distances,
+    shares,
 )
 
 
@@ -57,12 +56,18 @@ def ball_terms(
     near = own_distance(found)
     pull = mean_over_instances((near - radius).clamp(min=0), found)
     reach = push_ratio * radius
-    distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
-    # own pixels are left out before the sum: taken off it, of an instance that is nearly all of the
-    # image, they would leave the rounding of two large numbers
-    inside = (reach - distance).clamp(min=0).masked_fill(belongs(found), 0.0)
-    push = inside.sum(1) / (found.pixels.shape[1] - found.counts).clamp(min=1)
+    others = (found.pixels.shape[1] - found.counts).clamp(min=1)
+    push = cost_of_others(found, partial(_short_of, reach), shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
-        "push": mean_over_present(push, found),
+        "push": push,
     }
+
+
+def _short_of(
+    reach: float, squared: Float[Tensor, "b t n"]
+) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
+    """Return [reach - d]+ and its derivative by d^2."""
+    distance = squared.sqrt_()
+    short = (reach - distance).relu_()
+    return short, short.sign().div_(distance.mul_(-2))

@@ -22,10 +22,10 @@ from maskspace.objectives.pixels import (
     EPSILON,
     Instances,
     instances,
+    log_totals,
     mean_over_instances,
-    mean_over_present,
     own_distance,
-    squared_distances,
+    pixel_shares,
 )
 from maskspace.objectives.positions import positions
 from maskspace.types import Head
@@ -101,10 +101,9 @@ def centre_terms(
     centred = Instances(found.pixels, found.slot, found.labelled, means, found.counts)
     terms = {"offset": offset_weight * _offset(centred, labels, pixels_per_unit)}
     if found.counts.numel():
-        choice = mean_over_instances(_separation(centred, tau), centred)
         cost = cluster_costs(found, sigma=sigma, delta=delta, seeds=seeds, steps=steps)
         number = found.present.any(1).sum().clamp(min=1)
-        terms["separation"] = separation_weight * mean_over_present(choice, centred)
+        terms["separation"] = separation_weight * _separation(centred, tau)
         terms["cluster"] = cluster_weight * cost.sum() / number
     else:
         terms["separation"] = terms["cluster"] = found.pixels.sum() * 0.0
@@ -132,8 +131,13 @@ def _offset(centred: Instances, labels: Int[Tensor, "b h w"], unit: float) -> Fl
     return per_image.sum() / (number > 0).sum().clamp(min=1)
 
 
-def _separation(centred: Instances, tau: float) -> Float[Tensor, "b p"]:
-    distance = squared_distances(centred).clamp(min=EPSILON).sqrt()  # b p n
-    absent = ~centred.present[:, None]
-    total = (-tau * distance).masked_fill(absent, -1e9).logsumexp(2)
-    return torch.where(centred.labelled, total + tau * own_distance(centred), 0.0)
+def _separation(centred: Instances, tau: float) -> Float[Tensor, ""]:
+    weight = pixel_shares(centred)
+
+    def logits(squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
+        distance = F.threshold(squared, EPSILON, EPSILON).sqrt_()
+        slope = torch.ops.aten.threshold_backward(-tau / 2 / distance, squared, EPSILON)
+        return distance.mul_(-tau), slope
+
+    total = log_totals(centred, logits, weight)
+    return total + tau * (weight * own_distance(centred)).sum()

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from maskspace.objectives.pixels import EPSILON, Instances
+from maskspace.objectives.tiles import sum_over_tiles, tile_size
 
 #: One in so many pixels of objects is a point that seeds move towards.
 SUBSAMPLE = 5
+#: A coordinate that no seed comes near.
+_FAR = 1e4
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,40 @@ def cluster_costs(
     """
     points = fifth_pixels(found)
     moved = spread_seeds(points, seeds, columns=found.counts.shape[1])
-    weight = moved.weight[:, :, None] * points.weight[:, None]
-    same = moved.slot[:, :, None] == points.slot[:, None]
-    place, costs = moved.place, []
-    for _ in range(steps):
-        # the kernel of all seeds and pixels is computed again for the gradient instead of kept
-        place, cost = checkpoint(
-            _shifted,
-            *(place, points, weight, same, sigma, delta),
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-        costs.append(cost)
-    return torch.stack(costs).mean(0)
+    centres, spread = _moments(points, columns=found.counts.shape[1])
+    # padding is so far away that no seed moves to it; it costs nothing, as its weight is 0
+    place = torch.where(points.valid[..., None], points.place, _FAR)
+
+    def part(
+        seed: Tensor, slot: Tensor, weight: Tensor, centre: Tensor, spread: Tensor, *to: Tensor
+    ) -> Tensor:
+        place, column, share = to
+        foreign = (slot[:, :, None] != column[:, None]) * (weight[:, :, None] * share[:, None])
+        squared, cost = _squared(seed, place), torch.zeros_like(seed[:, 0, 0])
+        for _ in range(steps):
+            seed = (squared * (-0.5 / sigma**2)).softmax(2) @ place
+            squared = _squared(seed, place)
+            short = (delta - (squared + EPSILON).sqrt()).clamp(min=0).square()
+            # of one instance: the mean of |z - x_j|^2 is |z - mean|^2 and what x_j vary around it
+            own = (seed - centre).square().sum(2) + spread
+            cost = cost + (weight * own).sum(1) + (foreign * short).sum((1, 2))
+        return cost / steps
+
+    own_centre = centres.gather(1, moved.slot[..., None].expand(-1, -1, 2))
+    seeded = (moved.place, moved.slot, moved.weight, own_centre, spread.gather(1, moved.slot))
+    size = tile_size(place.shape[:2].numel(), place.device)
+    return sum_over_tiles(part, seeded, (place, points.slot, points.weight), size=size)
+
+
+def _moments(
+    points: Sampled, *, columns: int
+) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
+    """Return the mean of each instance's points and their mean squared distance from it."""
+    slot = points.slot[..., None].expand(-1, -1, 2)
+    centres = points.place.new_zeros(len(slot), columns, 2)
+    centres = centres.scatter_add(1, slot, points.weight[..., None] * points.place)
+    away = (points.place - centres.gather(1, slot)).square().sum(2) * points.weight
+    return centres, torch.zeros_like(centres[..., 0]).scatter_add(1, points.slot, away)
 
 
 def fifth_pixels(found: Instances) -> Sampled:
@@ -100,23 +123,6 @@ def _weighed(
     counts = place.new_zeros(len(slot), columns).scatter_add(1, slot, valid.to(place))
     weight = torch.where(valid, 1 / counts.gather(1, slot).clamp(min=1), 0.0)
     return Sampled(place, slot, valid, weight)
-
-
-def _shifted(
-    place: Float[Tensor, "b s 2"],
-    points: Sampled,
-    weight: Float[Tensor, "b s m"],
-    same: Bool[Tensor, "b s m"],
-    sigma: float,
-    delta: float,
-) -> tuple[Float[Tensor, "b s 2"], Float[Tensor, " b"]]:
-    """Return where seeds move to, and what that costs in each image."""
-    closeness = _squared(place, points.place) * (-0.5 / sigma**2)
-    share = closeness.masked_fill(~points.valid[:, None], -1e9).softmax(2)
-    place = share @ points.place
-    squared = _squared(place, points.place)
-    short = (delta - (squared + EPSILON).sqrt()).clamp(min=0).square()
-    return place, (weight * torch.where(same, squared, short)).sum((1, 2))
 
 
 def _squared(x: Float[Tensor, "b s 2"], y: Float[Tensor, "b m 2"]) -> Float[Tensor, "b s m"]:

@@ -22,12 +22,13 @@ from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     EPSILON,
     Instances,
+    cost_of_others,
     instances,
     labels_at,
     mean_over_instances,
     mean_over_present,
     own_distance,
-    squared_distances,
+    shares,
 )
 from maskspace.types import Head
 
@@ -117,7 +118,7 @@ def discriminative_terms(
         "norm": mean_over_present(norm, found),
     }
     if background:
-        terms["background"] = mean_over_present(_intrusion(found, labels, push_margin), found)
+        terms["background"] = _intrusion(found, labels, push_margin)
     return terms
 
 
@@ -129,11 +130,14 @@ def push_of_means(found: Instances, reach: float) -> Float[Tensor, " b"]:
     return torch.where(pairs, short, 0.0).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
 
 
-def _intrusion(
-    found: Instances, labels: Int[Tensor, "b h w"], margin: float
-) -> Float[Tensor, "b n"]:
+def _intrusion(found: Instances, labels: Int[Tensor, "b h w"], margin: float) -> Float[Tensor, ""]:
     """Return how far the background is inside the margin around each mean, squared; its mean."""
-    outside = (labels == 0).flatten(1)[..., None]
-    distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
-    inside = torch.where(outside, (margin - distance).clamp(min=0).square(), 0.0)
-    return inside.sum(1) / outside.sum(1).clamp(min=1)
+    outside = (labels == 0).flatten(1)
+    weight = shares(found) / outside.sum(1, keepdim=True).clamp(min=1)
+
+    def cost(squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
+        distance = squared.sqrt_()
+        short = (margin - distance).relu_()
+        return short.square(), -short / distance
+
+    return cost_of_others(found, cost, weight, outside)

@@ -11,27 +11,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from maskspace.config import Choice
 from maskspace.objectives.masks import at_least_float32
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
     EPSILON,
-    distance_factors,
     instances,
-    mean_over_instances,
-    mean_over_present,
+    log_totals,
     own_squared_distance,
+    pixel_shares,
 )
 
 #: What likeness is: nearness in the feature space, or of directions.
 Measure = Literal["distance", "cosine"]
-#: How many logits are held at once, as a rule: 16 MB.
-CHUNK = 2**22
 
 
 def instance_softmax(
@@ -59,14 +54,14 @@ def softmax_terms(
     *,
     bandwidth: float = 0.1,
     measure: Measure = "distance",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `separation`: cross-entropy over the instances of the image, in nats.
 
     `bandwidth` is the standard deviation of each instance's Gaussian, in units of the features; by
     cosine, whose logits are cos(x_p, mu_k) / bandwidth^2, in radians where it is small.
-    `chunk` logits, pixels times instances, are held at once. A constant output gives log K and is
-    a stationary point.
+    `chunk` logits, pixels times instances, are held at once; by default as many as the device
+    does best with. A constant output gives log K and is a stationary point.
     """
     if measure == "cosine":
         embedding = unit(embedding, dim=1)
@@ -75,39 +70,10 @@ def softmax_terms(
         found = replace(found, means=unit(found.means, dim=2))
     if found.means.shape[1] == 0:
         return {"separation": embedding.sum() * 0.0}
-    scale = -1 / (2 * bandwidth**2)
-    # an absent instance is infinitely far; an image without any takes no part in the mean
-    absent = torch.zeros_like(found.counts).masked_fill(~found.present, -1e9)
-    total = _log_totals(*distance_factors(found), absent, scale, chunk)
-    own = own_squared_distance(found) * scale
-    cost = torch.where(found.labelled, total - own, 0.0)
-    return {"separation": mean_over_present(mean_over_instances(cost, found), found)}
-
-
-def _log_totals(
-    left: Float[Tensor, "b p d"],
-    right: Float[Tensor, "b d n"],
-    absent: Float[Tensor, "b n"],
-    scale: float,
-    chunk: int,
-) -> Float[Tensor, "b p"]:
-    """Return log sum_k exp(scale (left @ right)_k + absent_k) of every pixel.
-
-    Pixels are taken in parts; where that is not all of them, gradients compute the logits
-    again instead of keeping them, so that memory does not grow with the number of instances.
-    """
-
-    def part(pixels: Float[Tensor, "b p d"], right: Tensor) -> Float[Tensor, "b p"]:
-        return torch.baddbmm(absent[:, None], pixels, right, alpha=scale).logsumexp(2)
-
-    parts = left.split(max(1, chunk // absent.numel()), dim=1)
-    if len(parts) == 1:
-        return part(left, right)
-    totals = [
-        checkpoint(part, pixels, right, use_reentrant=False, preserve_rng_state=False)
-        for pixels in parts
-    ]
-    return torch.cat(totals, dim=1)
+    scale, weight = -1 / (2 * bandwidth**2), pixel_shares(found)
+    size = None if chunk is None else max(1, chunk // found.counts.numel())
+    total = log_totals(found, lambda squared: (squared.mul_(scale), scale), weight, size=size)
+    return {"separation": total - (weight * own_squared_distance(found)).sum() * scale}
 
 
 def unit(vectors: Float[Tensor, "*shape"], *, dim: int) -> Float[Tensor, "*shape"]:

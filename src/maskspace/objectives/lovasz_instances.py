@@ -12,13 +12,13 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from maskspace.config import Choice
 from maskspace.objectives.foreground import foreground_head, foreground_term
-from maskspace.objectives.lovasz import lovasz_softmax
+from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pixels import distance_factors, instances, mean_over_present
+from maskspace.objectives.pixels import distance_factors, instances, shares
+from maskspace.objectives.tiles import sum_over_tiles
 from maskspace.types import Head
 
 #: `hinge` is the Lovász hinge of 2 phi - 1; `softmax` is Lovász-Softmax of phi / sum of all phi.
@@ -54,13 +54,13 @@ def lovasz_terms(
     *,
     form: Form = "hinge",
     bandwidth: float = 0.5,
-    chunk: int = 2,
+    chunk: int = 8,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `overlap`: a mean over instances, then images; at most 2 (softmax: 1).
 
     phi_k(p) = exp(-|x_p - mu_k|^2 / (2 bandwidth^2)); the hinge's margin is 1/2 of phi, at a
     distance of 1.18 bandwidths. Of nested masks, labels are one level: others would be each other's
-    outside. Memory is that of sorting `chunk` instances an image. A constant output is a
+    outside. Memory is that of sorting `chunk` instances of an image. A constant output is a
     stationary point, of 2 (1 - n_k / N) for the hinge.
     """
     found = instances(embedding, labels)
@@ -69,48 +69,34 @@ def lovasz_terms(
     left, right = distance_factors(found)
     right = right * (-0.5 / bandwidth**2)
     known = labels >= 0 if form == "hinge" else labels > 0
-    number = right.shape[2]
-    # a class that is in no chunk is outside of all instances
-    truth = torch.where(found.labelled, found.slot, number).view_as(labels)
-    if form == "softmax":
+    truth = torch.where(found.labelled, found.slot, right.shape[2])
+    truth = torch.where(known.flatten(1), truth, -1)
+    # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
+    weight = shares(found) * (2.0 if form == "hinge" else 1.0)
+    if form == "softmax":  # exponents from the logarithm of their sum
         absent = torch.zeros_like(found.counts).masked_fill(~found.present, -1e9)
         total = torch.baddbmm(absent[:, None], left, right).logsumexp(2)
-    else:
-        total = left.new_zeros(left.shape[:2])
-    truth = torch.where(known, truth, -1)
-    losses = [
-        checkpoint(
-            _overlaps,
-            left,
-            right[:, :, first : first + chunk],
-            total,
-            truth,
-            first,
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-        for first in range(0, number, chunk)
-    ]
-    # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
-    scale = 2.0 if form == "hinge" else 1.0
-    return {"overlap": scale * mean_over_present(torch.cat(losses, 1), found)}
+        left = torch.cat([left, total[..., None]], 2)
+        right = torch.cat([right, torch.full_like(right[:, :1], -1.0)], 1)
+    column = torch.arange(right.shape[2], device=truth.device).expand(len(truth), -1)
+    right = right.transpose(1, 2)
+    # an image at a time, of which more instances are then taken at once
+    images = zip(*(x.split(1) for x in (right, weight, column, left, truth)), strict=True)
+    losses = [sum_over_tiles(_overlap, image[:3], image[3:], size=chunk) for image in images]
+    return {"overlap": torch.cat(losses).sum()}
 
 
-def _overlaps(
+def _overlap(
+    right: Float[Tensor, "b n d"],
+    weight: Float[Tensor, "b n"],
+    column: Int[Tensor, "b n"],
     left: Float[Tensor, "b p d"],
-    right: Float[Tensor, "b d n"],
-    total: Float[Tensor, "b p"],
-    truth: Int[Tensor, "b h w"],
-    first: int,
-) -> Float[Tensor, "b n"]:
-    """Return the Lovász extension at the errors of exp(left @ right - total) for each instance.
-
-    The instances of `right` are number `first` of `truth` and those after it.
-    """
-    number = right.shape[2]
-    # others' pixels are known and outside
-    here = torch.where((truth >= first) & (truth < first + number), truth - first, number)
-    here = torch.where(truth >= 0, here, -1)
-    exponent = right.transpose(1, 2) @ left.transpose(1, 2) - total[:, None]  # b n p
+    truth: Int[Tensor, "b p"],
+) -> Float[Tensor, " b"]:
+    """Return the weighted Lovász extensions at the errors of exp(left . right) as `column`s."""
     # rounding may leave a squared distance a little below 0
-    return lovasz_softmax(exponent.clamp(max=0).exp().unflatten(2, truth.shape[1:]), here)
+    phi = (right @ left.transpose(1, 2)).clamp(max=0).exp()  # b n p
+    true = truth[:, None] == column[..., None]
+    maps = (torch.where(true, 1 - phi, phi), true, (truth >= 0)[:, None].expand_as(true))
+    losses = jaccard_extension(*(x.flatten(0, 1)[:, None] for x in maps))
+    return (losses.view_as(weight) * weight).sum(1)

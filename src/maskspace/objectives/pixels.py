@@ -3,7 +3,9 @@
 Distances are Euclidean. Labels are n > 0 on instances, 0 on the background, UNLABELLED elsewhere.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,21 +13,37 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.objectives.masks import at_least_float32
+from maskspace.objectives.tiles import sum_over_pairs, tile_size
+
+#: An elementwise function of squared distances, and its derivative. It may overwrite what it gets.
+PairFunction = Callable[[Float[Tensor, "b t n"]], tuple[Tensor, Tensor | float]]
 
 #: The label of pixels of which nobody knows what they are.
 UNLABELLED = -1
 #: Added under square roots: the gradient of a norm at 0 is 0 instead of NaN.
 EPSILON = 1e-12
+#: The squared distance to an instance that is none.
+_FAR = 1e9
+#: Labels times images of which a table is always small.
+_TABLE = 2**20
 
 
 def labels_at(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"]:
     """Return the label of each stride x stride cell, UNLABELLED where it holds more than one."""
     if stride == 1:
         return labels
-    wide = labels[:, None].double()  # exact, as float32 is not above 2**24
-    least = -F.max_pool2d(-wide, stride, ceil_mode=True)[:, 0]
-    most = F.max_pool2d(wide, stride, ceil_mode=True)[:, 0]
-    return torch.where(least == most, most, UNLABELLED).long()
+    height, width = labels.shape[1:]
+    rows, columns = (
+        torch.arange(-(-length // stride) * stride, device=labels.device).clamp(max=length - 1)
+        for length in (height, width)
+    )
+    if len(rows) > height or len(columns) > width:  # cells over the edge are of the last pixels
+        labels = labels[:, rows][:, :, columns]
+    first = labels[:, ::stride, ::stride]
+    same = torch.ones_like(first, dtype=torch.bool)
+    for row, column in product(range(stride), repeat=2):
+        same &= labels[:, row::stride, column::stride] == first
+    return torch.where(same, first, UNLABELLED)
 
 
 @dataclass(frozen=True)
@@ -55,24 +73,20 @@ def instances(embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"])
     Sums are index additions in float32 (of double precision: in it), also under autocast; no loop
     over instances.
     """
-    pixels = at_least_float32(embedding).flatten(2).transpose(1, 2)  # b p c
+    pixels = at_least_float32(embedding).flatten(2)  # b c p
     slot, columns = dense_slots(labels.flatten(1))
     labelled = labels.flatten(1) > 0
-    batch, _, channels = pixels.shape
-    rows = torch.arange(batch, device=slot.device)[:, None] * (columns + 1)
     # unlabelled pixels go to a spare last column, which is sliced off
-    index = (rows + torch.where(labelled, slot, columns)).flatten()
-    counts = pixels.new_zeros(batch * (columns + 1))
-    counts = counts.index_add(0, index, torch.ones_like(index, dtype=pixels.dtype))
-    sums = pixels.new_zeros(len(counts), channels)
-    sums = sums.index_add(0, index, pixels.flatten(0, 1))
-    counts = counts.unflatten(0, (batch, -1))[:, :columns]
-    sums = sums.unflatten(0, (batch, -1))[:, :columns]
+    index = torch.where(labelled, slot, columns)
+    counts = pixels.new_zeros(len(pixels), columns + 1)
+    counts = counts.scatter_add(1, index, torch.ones_like(index, dtype=pixels.dtype))[:, :columns]
+    sums = pixels.new_zeros(*pixels.shape[:2], columns + 1)
+    sums = sums.scatter_add(2, index[:, None].expand_as(pixels), pixels)[..., :columns]
     return Instances(
-        pixels=pixels,
+        pixels=pixels.transpose(1, 2),
         slot=slot,
         labelled=labelled,
-        means=sums / counts.clamp(min=1)[..., None],
+        means=sums.transpose(1, 2) / counts.clamp(min=1)[..., None],
         counts=counts,
     )
 
@@ -82,24 +96,19 @@ def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
 
     Pixels of label 0 or below get slot 0; the caller masks them.
     """
+    if labels.numel() == 0:
+        return torch.zeros_like(labels), 0
     labels = labels.clamp(min=0)
-    batch = len(labels)
-    rows = torch.arange(batch, device=labels.device)[:, None]
-    span = int(labels.max()) + 1 if labels.numel() else 1
-    values, inverse = torch.unique(labels + rows * span, return_inverse=True)
-    real = (values % span) != 0
-    before = torch.cumsum(real, 0) - real.long()  # instances of all images up to this value
-    per_image = torch.zeros(batch, dtype=torch.long, device=labels.device)
-    per_image = per_image.index_add(0, values // span, real.long())
-    first = torch.cumsum(per_image, 0) - per_image
-    slot = (before[inverse.view_as(labels)] - first[:, None]).clamp(min=0)
-    return torch.where(labels != 0, slot, 0), int(per_image.max()) if batch else 0
-
-
-def belongs(found: Instances) -> Bool[Tensor, "b p n"]:
-    """Return whether each pixel is of each instance."""
-    column = torch.arange(found.means.shape[1], device=found.slot.device)
-    return (found.slot[..., None] == column) & found.labelled[..., None]
+    span = int(labels.max()) + 1
+    if len(labels) * span > max(_TABLE, labels.numel()):
+        # names too large for a table of them: renumbered over the whole batch first
+        labels = torch.unique(labels, return_inverse=True)[1] + (labels.min() > 0).long()
+        span = int(labels.max()) + 1
+    names = torch.zeros(len(labels), span, dtype=torch.bool, device=labels.device)
+    names = names.scatter(1, labels, True)
+    names[:, 0] = False
+    rank = (names.cumsum(1) - 1).clamp(min=0)
+    return rank.gather(1, labels), int(names.sum(1).max())
 
 
 def own_distance(found: Instances) -> Float[Tensor, "b p"]:
@@ -109,17 +118,9 @@ def own_distance(found: Instances) -> Float[Tensor, "b p"]:
 
 def own_squared_distance(found: Instances) -> Float[Tensor, "b p"]:
     """Return the squared distance of every pixel to the mean of its own instance."""
-    own = torch.gather(found.means, 1, found.slot[..., None].expand_as(found.pixels))
-    return (found.pixels - own).square().sum(-1)
-
-
-def squared_distances(found: Instances) -> Float[Tensor, "b p n"]:
-    """Return the squared distance of every pixel to every mean of its image.
-
-    Rounding may leave values of about -1e-7.
-    """
-    left, right = distance_factors(found)
-    return left @ right
+    pixels = found.pixels.transpose(1, 2)  # b c p, as it lies in memory
+    own = found.means.transpose(1, 2).gather(2, found.slot[:, None].expand_as(pixels))
+    return (pixels - own).square().sum(1)
 
 
 def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b d n"]]:
@@ -128,11 +129,11 @@ def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Te
     |x - m|^2 = |x|^2 - 2 x.m + |m|^2 with two channels more than the features, so that no
     pixel-by-instance-by-channel array exists and the large one is written once.
     """
-    pixel_norms = found.pixels.square().sum(-1, keepdim=True)
-    mean_norms = found.means.square().sum(-1, keepdim=True)
-    left = torch.cat([found.pixels, pixel_norms, torch.ones_like(pixel_norms)], dim=-1)
-    right = torch.cat([-2 * found.means, torch.ones_like(mean_norms), mean_norms], dim=-1)
-    return left, right.transpose(1, 2)
+    pixels, means = (x.transpose(1, 2) for x in (found.pixels, found.means))  # as in memory
+    pixel_norms, mean_norms = (x.square().sum(1, keepdim=True) for x in (pixels, means))
+    left = torch.cat([pixels, pixel_norms, torch.ones_like(pixel_norms)], dim=1)
+    right = torch.cat([-2 * means, torch.ones_like(mean_norms), mean_norms], dim=1)
+    return left.transpose(1, 2), right
 
 
 def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
@@ -147,6 +148,98 @@ def mean_over_present(values: Float[Tensor, "b n"], found: Instances) -> Float[T
 
     Images without an instance take no part; 0 if no image has one.
     """
-    number = found.present.sum(1)
-    per_image = (values * found.present).sum(1) / number.clamp(min=1)
-    return per_image.sum() / (number > 0).sum().clamp(min=1)
+    return (values * shares(found)).sum()
+
+
+def shares(found: Instances) -> Float[Tensor, "b n"]:
+    """Return what every instance weighs in `mean_over_present`; 0 in unused columns."""
+    number = found.present.sum(1, keepdim=True)
+    images = (number > 0).sum().clamp(min=1)
+    return found.present.to(found.counts.dtype) / (number.clamp(min=1) * images)
+
+
+def pixel_shares(found: Instances) -> Float[Tensor, "b p"]:
+    """Return what every pixel weighs in the `mean_over_present` of `mean_over_instances`."""
+    each = shares(found) / found.counts.clamp(min=1)
+    return torch.where(found.labelled, each.gather(1, found.slot), 0.0)
+
+
+def cost_of_others(
+    found: Instances,
+    cost: PairFunction,
+    weight: Float[Tensor, "b n"],
+    counted: Bool[Tensor, "b p"] | None = None,
+) -> Float[Tensor, ""]:
+    """Return sum_n weight_n sum_{p not in n} cost(|x_p - mu_n|^2), over `counted` pixels or all.
+
+    An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
+    the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
+    """
+    left, right = distance_factors(found)
+    # pixels of no instance leave out a spare last column, which weighs nothing
+    own = torch.where(found.labelled, found.slot, right.shape[2])[..., None]
+    right, weight = F.pad(right, (0, 1)), F.pad(weight, (0, 1)).detach()
+
+    def part(squared: Tensor, own: Tensor, *counted: Tensor) -> tuple[Tensor, Tensor]:
+        values, slopes = cost(F.threshold(squared, EPSILON, EPSILON))  # b t n
+        slopes = torch.ops.aten.threshold_backward(slopes, squared, EPSILON)
+        for each in (values, slopes):  # a scatter is many times as fast as a mask
+            each.scatter_(2, own, 0.0)
+            for some in counted:
+                each *= some
+        return (values.sum(1) * weight).sum(1), slopes.mul_(weight[:, None])
+
+    tiled = (own,) if counted is None else (own, counted[..., None])
+    size = tile_size(weight.numel(), left.device)
+    return sum_over_pairs(left, right, part, *tiled, size=size).sum()
+
+
+def log_totals(
+    found: Instances,
+    logits: PairFunction,
+    weight: Float[Tensor, "b p"],
+    *,
+    size: int | None = None,
+) -> Float[Tensor, ""]:
+    """Return sum_p weight_p log sum_n exp(logits(|x_p - mu_n|^2)), n the instances of the image.
+
+    `logits` are small where distances are large. `size` pixels of every image are taken at a time.
+    """
+    left, right = _factors_of_present(found)
+    size = size or tile_size(found.counts.numel(), left.device)
+
+    def part(squared: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        values, slopes = logits(squared)  # b t n
+        most = values.amax(2)
+        powers = (values - most[..., None]).exp_()
+        total = powers.sum(2)
+        value = ((total.log() + most) * weight).sum(1)
+        return value, powers.mul_((weight / total)[..., None]).mul_(slopes)
+
+    return sum_over_pairs(left, right, part, weight, size=size).sum()
+
+
+@torch.no_grad()
+def nearest_others(found: Instances) -> Int[Tensor, "b p"]:
+    """Return the column of the instance nearest to each pixel of another.
+
+    Of pixels of no instance, and in images without another, that means nothing.
+    """
+    left, right = _factors_of_present(found)
+    own = found.slot[..., None]
+    size = tile_size(found.counts.numel(), left.device)
+    nearest = [
+        (part @ right).scatter_(2, slot, 2 * _FAR).argmin(2)
+        for part, slot in zip(left.split(size, 1), own.split(size, 1), strict=True)
+    ]
+    return torch.cat(nearest, 1)
+
+
+def _factors_of_present(
+    found: Instances,
+) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b d n"]]:
+    """Return `distance_factors` by which columns that hold no instance are far from all pixels."""
+    left, right = distance_factors(found)
+    farther = torch.zeros_like(right)
+    farther[:, -1] = torch.where(found.present, 0.0, _FAR)
+    return left, right + farther

@@ -20,13 +20,12 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
-    EPSILON,
-    belongs,
+    cost_of_others,
     instances,
     mean_over_instances,
     mean_over_present,
     own_distance,
-    squared_distances,
+    shares,
 )
 
 
@@ -63,10 +62,17 @@ def plain_terms(
     if found.means.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     pull = mean_over_instances(own_distance(found), found)
-    distance = squared_distances(found).clamp(min=EPSILON).sqrt()  # b p n
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = distance.masked_fill(belongs(found), 0.0).sum(1) / others
+    push = cost_of_others(found, _distance, shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
-        "push": -mean_over_present(push, found),
+        "push": -push,
     }
+
+
+def _distance(
+    squared: Float[Tensor, "b t n"],
+) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
+    """Return d and its derivative by d^2."""
+    distance = squared.sqrt_()
+    return distance, 0.5 / distance

@@ -76,19 +76,23 @@ def grouping_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms `pull` and `push`: of `cosine_hinge`, summed over the embedding and loops.
 
-    Means over images; one without an instance takes no part.
+    Of as many samples as an image has cells, at most: more would repeat them. Means over images;
+    one without an instance takes no part.
     """
     known = labels >= 0
-    pixel = sample_pixels(known, number=samples)
+    pixel = sample_pixels(known, number=min(samples, known[0].numel()))
     label = torch.where(known.flatten(1).any(1)[:, None], labels.flatten(1).gather(1, pixel), 0)
     points = F.normalize(features_at(embedding, pixel), dim=2)
     some = (labels > 0).flatten(1).any(1).to(points.dtype)
+    weights = _pair_weights(label, points.dtype)
     pulls, pushes = [], []
     for loop in range(loops + 1):
-        points = blur(points, bandwidth=bandwidth) if loop else points
-        pull, push = cosine_hinge(points, label, alpha=alpha)
+        cosine = points @ points.transpose(1, 2)
+        pull, push = _hinge(cosine, *weights, alpha)
         pulls.append(mean_over_maps(pull, some))
         pushes.append(mean_over_maps(push, some))
+        if loop < loops:
+            points = _moved(points, cosine, bandwidth)
     return {"pull": torch.stack(pulls).sum(), "push": push_weight * torch.stack(pushes).sum()}
 
 
@@ -102,14 +106,8 @@ def cosine_hinge(
     a stationary point, as a cosine is flat at 1. `alpha` of a half can be met exactly by up to
     twice as many labels as channels.
     """
-    same = label[:, :, None] == label[:, None]
-    share = 1 / same.sum(2).to(points.dtype)  # 1 / n_i, of which a label's points sum to 1
-    weight = share[:, :, None] * share[:, None]
-    weight = weight / weight.sum((1, 2), keepdim=True)
-    similarity = (1 + points @ points.transpose(1, 2)) / 2
-    pull = torch.where(same, 1 - similarity, 0.0)
-    push = torch.where(same, 0.0, (similarity - alpha).clamp(min=0))
-    return (weight * pull).sum((1, 2)), (weight * push).sum((1, 2))
+    cosine = points @ points.transpose(1, 2)
+    return _hinge(cosine, *_pair_weights(label, points.dtype), alpha)
 
 
 def blur(points: Float[Tensor, "b s c"], *, bandwidth: float) -> Float[Tensor, "b s c"]:
@@ -117,5 +115,33 @@ def blur(points: Float[Tensor, "b s c"], *, bandwidth: float) -> Float[Tensor, "
 
     One step of blurring mean shift, weights exp((x_i.x_j - 1) / bandwidth^2), then length 1.
     """
-    kernel = ((points @ points.transpose(1, 2) - 1) / bandwidth**2).softmax(dim=2)
-    return F.normalize(kernel @ points, dim=2)
+    return _moved(points, points @ points.transpose(1, 2), bandwidth)
+
+
+def _moved(
+    points: Float[Tensor, "b s c"], cosine: Float[Tensor, "b s s"], bandwidth: float
+) -> Float[Tensor, "b s c"]:
+    # of a softmax the constant in the exponent is no part
+    return F.normalize((cosine / bandwidth**2).softmax(dim=2) @ points, dim=2)
+
+
+def _pair_weights(
+    label: Int[Tensor, "b s"], kind: torch.dtype
+) -> tuple[Float[Tensor, "b s s"], Float[Tensor, "b s s"]]:
+    """Return half of W of the pairs of one label, and half of that of two, each 0 elsewhere."""
+    same = label[:, :, None] == label[:, None]
+    share = 1 / same.sum(2).to(kind)  # 1 / n_i, of which a label's points sum to 1
+    weight = share[:, :, None] * share[:, None]
+    weight = weight / weight.sum((1, 2), keepdim=True) / 2
+    return weight * same, weight * ~same
+
+
+def _hinge(
+    cosine: Float[Tensor, "b s s"],
+    pulled: Float[Tensor, "b s s"],
+    pushed: Float[Tensor, "b s s"],
+    alpha: float,
+) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    # s - alpha is half of what the cosine has more than 2 alpha - 1
+    pull, push = pulled * (1 - cosine), pushed * (cosine - (2 * alpha - 1)).clamp(min=0)
+    return pull.sum((1, 2)), push.sum((1, 2))

@@ -10,9 +10,12 @@ other term, which trains the decoder of a detector, is the steered kernel exp(-|
 a seed as a mask; the exact place of s is ours, and s is learnt: the exponential of head `scale`.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from maskspace.config import Choice
 from maskspace.objectives.discriminative import push_of_means
@@ -20,12 +23,13 @@ from maskspace.objectives.foreground import FOREGROUND, foreground_head, foregro
 from maskspace.objectives.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
-    EPSILON,
-    belongs,
+    Instances,
+    cost_of_others,
     instances,
     mean_over_instances,
     mean_over_present,
     own_distance,
+    shares,
 )
 from maskspace.objectives.samples import sample_instances
 from maskspace.types import Head
@@ -102,24 +106,31 @@ def kernel_term(
     drawn = sample_instances(embedding, labels, number=1)
     if drawn.features.shape[1] == 0:
         return (embedding.sum() + log_scale.sum()) * 0.0
-    found = instances(embedding, labels)
-    far = _distances(found.pixels, drawn.features[:, :, 0])  # b p n
-    far = far * (-at_least_float32(log_scale)[:, 0]).exp()
-    # -log K is the distance over s; 1 - K = -expm1(-that)
-    cost = torch.where(belongs(found), far, -torch.log(-torch.expm1(-far.clamp(min=CLOSEST))))
-    known = (labels >= 0).flatten(1)[..., None]
-    each = torch.where(known, cost, 0.0).sum(1) / known.sum(1).clamp(min=1)
-    return mean_over_present(each, found)
+    known = (labels >= 0).flatten(1)
+    found = _scaled(instances(embedding, labels), drawn.features[:, :, 0], log_scale)
+    weight = shares(found) / known.sum(1, keepdim=True).clamp(min=1)
+    own = (own_distance(found) * torch.where(found.labelled, weight.gather(1, found.slot), 0)).sum()
+    # -log K is the distance over s
+    return own + cost_of_others(found, _outside, weight, known)
 
 
-def _distances(
-    pixels: Float[Tensor, "b p c"], seeds: Float[Tensor, "b n c"]
-) -> Float[Tensor, "b p n"]:
-    """Return |x_p - x_n|, with no array of pairs and channels.
+def _outside(
+    squared: Float[Tensor, "b t n"],
+) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
+    """Return -log(1 - exp(-d)) and its derivative by d^2; below CLOSEST that is 0."""
+    far = F.threshold(squared.sqrt_(), CLOSEST, CLOSEST)
+    inside = (-far).expm1_()  # -(1 - K)
+    slope = (1 + inside).div_(inside).div_(2 * far)
+    return (-inside).log_().neg_(), slope.mul_(far > CLOSEST)
+
+
+def _scaled(
+    found: Instances, seeds: Float[Tensor, "b n c"], log_scale: Float[Tensor, "b 1 1 1"]
+) -> Instances:
+    """Return pixels and seeds, in place of means, from the mean pixel of an image and over s.
 
     Positions are far from 0; measured from their mean they are rounded less.
     """
-    centre = pixels.mean(1, keepdim=True).detach()
-    pixels, seeds = pixels - centre, seeds - centre
-    norms = pixels.square().sum(-1)[..., None] + seeds.square().sum(-1)[:, None]
-    return (norms - 2 * pixels @ seeds.transpose(1, 2)).clamp(min=EPSILON).sqrt()
+    centre = found.pixels.mean(1, keepdim=True).detach()
+    factor = (-at_least_float32(log_scale)[:, 0]).exp()
+    return replace(found, pixels=(found.pixels - centre) * factor, means=(seeds - centre) * factor)

@@ -5,14 +5,12 @@ wide as its pixels say, is above one half. The scale exp(10 x) of raw bandwidths
 EmbedSeg (Lalit et al. 2022, MedIA 81) differs by its centre rules, see `centres`.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from maskspace.config import Choice
 from maskspace.objectives.centres import CENTRES
@@ -24,7 +22,9 @@ from maskspace.objectives.pixels import (
     instances,
     mean_over_instances,
     mean_over_present,
+    shares,
 )
+from maskspace.objectives.tiles import sum_over_tiles
 from maskspace.types import Head
 
 Centre = Literal["mean", "learnt", "centroid", "approximate_medoid", "medoid"]
@@ -117,70 +117,59 @@ def spatial_terms(
     seed = (at_least_float32(outputs["seed"]).flatten(1) - own).square()
     seed = torch.where(found.labelled, foreground_weight * seed, seed)
     per_image = mean_over_known(seed[:, None], known[:, None])
-    cost = instance_costs(found, centres, sharpness, known)
+    cost = instance_cost(found, centres, sharpness, known, shares(found)).sum()
     return {
-        "instance": instance_weight * mean_over_present(cost, found),
+        "instance": instance_weight * cost,
         "smoothness": smoothness_weight * mean_over_present(smooth, found),
         "seed": seed_weight * per_image.sum() / known.any(1).sum().clamp(min=1),
     }
 
 
-def instance_costs(
+def instance_cost(
     found: Instances,
     centres: Float[Tensor, "b n 2"],
     sharpness: Float[Tensor, "b n 2"],
     known: Bool[Tensor, "b p"],
+    weight: Float[Tensor, "b n"],
     *,
     chunk: int = CHUNK,
-) -> Float[Tensor, "b n"]:
-    """Return the Lovász hinge of each instance's Gaussian, 0 in unused columns.
+) -> Float[Tensor, " b"]:
+    """Return each image's weighted sum of the Lovász hinges of its instances' Gaussians.
 
-    Instances are taken `chunk` values at a time; where that is not all of them, gradients compute
-    the Gaussians again instead of keeping them.
+    Instances of an image are taken `chunk` values at a time.
     """
-    image, column = found.present.nonzero(as_tuple=True)
-    parts = torch.arange(len(image), device=image.device).split(
-        max(1, chunk // found.pixels.shape[1])
+    if weight.shape[1] == 0:
+        return found.pixels.sum((1, 2)) * 0.0
+    column = torch.arange(weight.shape[1], device=weight.device).expand_as(weight)
+    slot = torch.where(found.labelled, found.slot, -1)
+    size = max(1, chunk // max(1, known.shape[1]))
+    images = zip(
+        *(x.split(1) for x in (centres, sharpness, column, weight, found.pixels, slot, known)),
+        strict=True,
     )
-    costs = []
-    for part in parts:
-        here, slot = image[part], column[part]
-        gaussian = (centres[here, slot], sharpness[here, slot])
-        if len(parts) == 1:
-            costs.append(_hinges(found, known, here, slot, *gaussian))
-        else:
-            costs.append(
-                checkpoint(
-                    _hinges,
-                    *(found, known, here, slot, *gaussian),
-                    use_reentrant=False,
-                    preserve_rng_state=False,
-                )
-            )
-    return _placed(costs, found, image, column)
+    return torch.cat([sum_over_tiles(_hinge, image[:4], image[4:], size=size) for image in images])
 
 
-def _placed(
-    costs: Sequence[Tensor], found: Instances, image: Int[Tensor, " m"], column: Int[Tensor, " m"]
-) -> Float[Tensor, "b n"]:
-    empty = found.means.sum(-1) * 0.0
-    return empty.index_put((image, column), torch.cat([*costs])) if costs else empty
-
-
-def _hinges(
-    found: Instances,
+def _hinge(
+    centre: Float[Tensor, "b n 2"],
+    sharpness: Float[Tensor, "b n 2"],
+    column: Int[Tensor, "b n"],
+    weight: Float[Tensor, "b n"],
+    pixels: Float[Tensor, "b p 2"],
+    slot: Int[Tensor, "b p"],
     known: Bool[Tensor, "b p"],
-    image: Int[Tensor, " m"],
-    column: Int[Tensor, " m"],
-    centre: Float[Tensor, "m 2"],
-    sharpness: Float[Tensor, "m 2"],
-) -> Float[Tensor, " m"]:
-    true = (found.slot[image] == column[:, None]) & found.labelled[image]
+) -> Float[Tensor, " b"]:
+    true = slot[:, None] == column[..., None]  # b n p
     # differences, not a product of matrices: the exponent is large and its terms cancel
-    away = (found.pixels[image] - centre[:, None]).square() * sharpness[:, None]
-    inside = (-away.sum(-1)).exp()  # m p
-    errors = torch.where(true, 2 - 2 * inside, 2 * inside)
-    return jaccard_extension(errors[:, None], true[:, None], known[image][:, None])
+    across, down = (
+        (pixels[:, None, :, axis] - centre[..., axis, None]).square() * sharpness[..., axis, None]
+        for axis in (0, 1)
+    )
+    inside = (-across - down).exp()
+    errors = 2 * torch.where(true, 1 - inside, inside)
+    maps = (errors, true, known[:, None].expand_as(true))
+    losses = jaccard_extension(*(x.flatten(0, 1)[:, None] for x in maps))
+    return (losses.view_as(weight) * weight).sum(1)
 
 
 def _own(values: Float[Tensor, "b n d"], found: Instances) -> Float[Tensor, "b p d"]:

@@ -6,6 +6,7 @@ all instances is asked nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -18,16 +19,13 @@ from maskspace.objectives.masks import mean_over_maps
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
     EPSILON,
-    belongs,
     instances,
     mean_over_instances,
     mean_over_present,
+    nearest_others,
     own_distance,
-    squared_distances,
 )
 from maskspace.objectives.samples import Samples, sample_instances
-
-_FAR = 1e9  # the squared distance to an instance that is none
 
 
 def triplet(
@@ -62,9 +60,9 @@ def prototype_terms(
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
         return {"triplet": embedding.sum() * 0.0}
-    foreign = ~belongs(found) & found.present[:, None]  # b p n
-    nearest = torch.where(foreign, squared_distances(found), _FAR).min(2).values
-    cost = (own_distance(found) - nearest.clamp(min=EPSILON).sqrt() + margin).clamp(min=0)
+    nearest = own_distance(replace(found, slot=nearest_others(found)))
+    cost = (own_distance(found) - nearest + margin).clamp(min=0)
+    cost = torch.where(found.present.sum(1, keepdim=True) > 1, cost, 0.0)
     return {"triplet": mean_over_present(mean_over_instances(cost, found), found)}
 
 

@@ -1,0 +1,129 @@
+"""A sum over parts of large tensors, with its gradient taken part by part.
+
+What compares every pixel with every instance is one number in the end. Taken at once, the matrix of
+pairs goes to memory and back a dozen times, forward and backward; in tiles it stays in the cache.
+As the gradient of one number is known but for a factor, every tile's is taken while the tile is
+there: no pair is kept, and none is computed twice.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+#: Pairs of a tile: on the CPU so few that some arrays of them stay in the cache of a core, on other
+#: devices so many that the time to start a kernel is none.
+PAIRS_CPU = 2**18
+PAIRS_ELSEWHERE = 2**24
+
+
+def tile_size(pairs: int, device: torch.device) -> int:
+    """Return how many entries, each of so many pairs, make a tile; at least 1."""
+    return max(1, (PAIRS_CPU if device.type == "cpu" else PAIRS_ELSEWHERE) // max(1, pairs))
+
+
+#: The tensors of a tile, and which of them want a gradient -> the value of each image, and those.
+Step = Callable[[Sequence[Tensor], Sequence[bool]], tuple[Tensor, Sequence[Tensor | None]]]
+
+
+@torch.compiler.disable  # which cannot look into gradients that are taken in a forward pass
+def sum_over_tiles(
+    cost: Callable[..., Tensor],
+    tiled: Sequence[Tensor],
+    whole: Sequence[Tensor] = (),
+    *,
+    size: int,
+) -> Float[Tensor, " b"]:
+    """Return each image's sum of cost(*tiles, *whole) over tiles of `size` entries.
+
+    `tiled` are equally long in dimension 1, along which they are cut; every tile has all of
+    `whole`. Dimension 0 of all is the image, and `cost` returns a number for each, of which another
+    image's rows are no part. Gradients reach these tensors alone, not what else `cost` refers to,
+    and they have no gradients themselves. Values are added in double precision.
+    """
+
+    def step(
+        parts: Sequence[Tensor], needed: Sequence[bool]
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        sources = [part.requires_grad_() for part, need in zip(parts, needed, strict=True) if need]
+        with torch.set_grad_enabled(any(needed)):
+            value = cost(*parts)
+        if not sources:
+            return value, ()
+        one = torch.ones_like(value)
+        found = iter(torch.autograd.grad(value, sources, one, allow_unused=True))
+        return value.detach(), [next(found) if need else None for need in needed]
+
+    return _sum(step, size, len(tiled), *tiled, *whole)
+
+
+@torch.compiler.disable
+def sum_over_pairs(
+    left: Float[Tensor, "b p d"],
+    right: Float[Tensor, "b d n"],
+    cost: Callable[..., tuple[Tensor, Tensor]],
+    *tiled: Tensor,
+    size: int,
+) -> Float[Tensor, " b"]:
+    """Return each image's sum of a cost of the product of two matrices, by tiles of `size` rows.
+
+    cost(product, *tiles) returns each image's value of some rows of the product, which it may
+    overwrite, and its derivative by them; `tiled` are cut as `left` is. Derivatives that are
+    written by hand take half the passes over a tile that those of each operation do. Gradients
+    reach `left` and `right` alone.
+    """
+
+    def step(
+        parts: Sequence[Tensor], needed: Sequence[bool]
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        rows, *others, columns = parts
+        value, slopes = cost(rows @ columns, *others)
+        by_rows = slopes @ columns.transpose(1, 2) if needed[0] else None
+        by_columns = rows.transpose(1, 2) @ slopes if needed[-1] else None
+        return value, [by_rows, *(None for _ in others), by_columns]
+
+    return _sum(step, size, 1 + len(tiled), left, *(x.detach() for x in tiled), right)
+
+
+def _sum(step: Step, size: int, number: int, *tensors: Tensor) -> Float[Tensor, " b"]:
+    return _SumOverTiles.apply(step, size, number, torch.is_grad_enabled(), *tensors)
+
+
+class _SumOverTiles(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        step: Step,
+        size: int,
+        number: int,
+        differentiable: bool,
+        *tensors: Tensor,
+    ) -> Tensor:
+        needed = [differentiable and need for need in ctx.needs_input_grad[4:]]
+        totals = [
+            torch.zeros_like(tensor) if need else None
+            for tensor, need in zip(tensors, needed, strict=True)
+        ]
+        values = []
+        # of no entries there is one empty tile, which tells the type of the sum
+        for start in range(0, max(1, tensors[0].shape[1]), size):
+            here = slice(start, start + size)
+            cut = [x[:, here] if i < number else x for i, x in enumerate(tensors)]
+            value, gradients = step([part.detach() for part in cut], needed)
+            values.append(value)
+            for index, (total, part) in enumerate(zip(totals, gradients, strict=False)):
+                if total is not None and part is not None:
+                    place = total[:, here] if index < number else total
+                    place += part
+        ctx.save_for_backward(*totals)
+        return torch.stack(values).sum(0, dtype=torch.float64).to(values[0].dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return (None,) * 4 + tuple(
+            None if found is None else found * gradient.view(-1, *(1,) * (found.dim() - 1))
+            for found in ctx.saved_tensors
+        )
