@@ -1,6 +1,6 @@
 """Whether the plain push-pull goes constant, and how soon the monitor says so.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.collapse [--seeds 5 --steps 200]
+    OMP_NUM_THREADS=1 python -m benchmarks.collapse [--seeds 5 --steps 200 --batch 16]
 
 The research notes saw it with the pull as strong as the push, and with the push a hundred times as
 strong. Trains the student of params.yaml on rectangles, by `plain` both ways and by `balls` beside
@@ -40,9 +40,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collapse", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch", type=int, help="images a step; default as params.yaml")
     options = parser.parse_args()
     torch.set_num_threads(1)
     recipe = load_section(DistillConfig, "distill")
+    if options.batch:
+        recipe = replace(recipe, optimisation=replace(recipe.optimisation, batch=options.batch))
     images = READERS["rectangles"]("", seed=0, limit=400)
     data = Mixture(datasets={"rectangles": images}, weights={"rectangles": 1.0})
     print("objective         seed  least std  constant at  named at  verdict")

@@ -28,7 +28,7 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.models.pixel_embedding import build_pixel_embedding
 from maskspace.objectives import MASK_LOSSES, OBJECTIVES, MaskLoss, Objective, level_line, levels_of
-from maskspace.objectives.foreground import foreground_term
+from maskspace.objectives.foreground import BESIDE_DISTANCES, foreground_term
 from maskspace.objectives.lovasz import lovasz_hinge
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
 
@@ -139,9 +139,9 @@ def of_levels(loop: Loop) -> Loss:
     return summed(colours(terms, level_weights=LEVEL_WEIGHTS, channels=3, decoder=decoder))
 
 
-def of_masked(loop: Loop, outputs: Outputs, labels: Tensor) -> Tensor:
-    """Return a loop over the finest embedding, plus the foreground's term."""
-    return looped(loop, outputs["1"], labels)["loop"] + foreground_term(outputs, labels)
+def of_masked(loop: Loop, weight: float, outputs: Outputs, labels: Tensor) -> Tensor:
+    """Return a loop over the finest embedding, plus the foreground's term times its weight."""
+    return looped(loop, outputs["1"], labels)["loop"] + weight * foreground_term(outputs, labels)
 
 
 def loop_level_line(base: MaskLoss, logits: Tensor, nest: Tensor) -> Tensor:
@@ -165,11 +165,11 @@ def summed(objective: Objective) -> Loss:
 
 LOOPS: dict[str, Loss] = {
     "balls": of_levels(loop_balls),
-    "discriminative": partial(of_masked, loop_discriminative),
+    "discriminative": partial(of_masked, loop_discriminative, BESIDE_DISTANCES),
     "instance_softmax": of_levels(loop_softmax),
-    "lovasz_instances": partial(of_masked, loop_lovasz),
+    "lovasz_instances": partial(of_masked, loop_lovasz, 1.0),
     "plain": of_levels(loop_plain),
-    "position_sensitive": partial(of_masked, loop_discriminative),
+    "position_sensitive": partial(of_masked, loop_discriminative, BESIDE_DISTANCES),
     "spatial_embedding": loop_spatial,
 }
 

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from maskspace.config import Choice
 from maskspace.objectives.discriminative import discriminative
+from maskspace.objectives.foreground import BESIDE_DISTANCES
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import distance_factors, instances, mean_over_present
 from maskspace.objectives.samples import sample_instances
@@ -27,7 +28,7 @@ def anchor_mask(
     pull_margin: float = 0.5,
     push_margin: float = 1.5,
     channels: int = 8,
-    foreground: float = 1.0,
+    foreground: float = BESIDE_DISTANCES,
 ) -> Objective:
     """Return the objective: the terms of `discriminative`, and `mask` times `anchor_terms`."""
     grouped = discriminative(

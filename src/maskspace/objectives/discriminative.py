@@ -16,7 +16,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
+from maskspace.objectives.foreground import (
+    BESIDE_DISTANCES,
+    FOREGROUND,
+    foreground_head,
+    foreground_term,
+)
 from maskspace.objectives.masks import mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
@@ -46,7 +51,7 @@ def discriminative(
     convention: Convention = "paper",
     channels: int = 8,
     stride: int = 1,
-    foreground: float = 1.0,
+    foreground: float = BESIDE_DISTANCES,
 ) -> Objective:
     """Return the objective; see `discriminative_terms`. Means end `2 * push_margin` apart.
 

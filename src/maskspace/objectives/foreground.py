@@ -16,6 +16,9 @@ from maskspace.objectives.pixels import labels_at
 from maskspace.types import Head
 
 FOREGROUND = "foreground"
+#: Its weight beside terms of distances in an embedding, which move the outputs a hundred times as
+#: much: with 1 the student learns no foreground of real nuclei in 400 steps, with this it does.
+BESIDE_DISTANCES = 20.0
 
 
 def foreground() -> Objective:

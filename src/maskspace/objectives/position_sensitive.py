@@ -8,6 +8,7 @@ PanoNet (Chen et al. 2020, arXiv 2008.00192) and the "pixel-level non-overlappin
 from dataclasses import replace
 
 from maskspace.objectives.discriminative import discriminative
+from maskspace.objectives.foreground import BESIDE_DISTANCES
 from maskspace.objectives.objective import Objective
 from maskspace.types import Head
 
@@ -18,7 +19,7 @@ def position_sensitive(
     pull_margin: float = 0.5,
     push_margin: float = 1.5,
     channels: int = 8,
-    foreground: float = 1.0,
+    foreground: float = BESIDE_DISTANCES,
 ) -> Objective:
     """Return the objective: the terms of `discriminative`, on vectors with positions.
 

@@ -16,7 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
-from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
+from maskspace.objectives.foreground import (
+    BESIDE_DISTANCES,
+    FOREGROUND,
+    foreground_head,
+    foreground_term,
+)
 from maskspace.objectives.masks import mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import labels_at
@@ -33,7 +38,7 @@ def recurrent_grouping(
     samples: int = 512,
     channels: int = 64,
     stride: int = 4,
-    foreground: float = 1.0,
+    foreground: float = BESIDE_DISTANCES,
 ) -> Objective:
     """Return the objective; see `grouping_terms`.
 

@@ -19,7 +19,12 @@ from torch.nn import functional as F
 
 from maskspace.config import Choice
 from maskspace.objectives.discriminative import push_of_means
-from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
+from maskspace.objectives.foreground import (
+    BESIDE_DISTANCES,
+    FOREGROUND,
+    foreground_head,
+    foreground_term,
+)
 from maskspace.objectives.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
@@ -47,7 +52,7 @@ def semi_convolutional(
     kernel_weight: float = 1.0,
     channels: int = 8,
     unit: float = 32.0,
-    foreground: float = 1.0,
+    foreground: float = BESIDE_DISTANCES,
 ) -> Objective:
     """Return the objective; see `centre_terms` and `kernel_term`.
 
