@@ -29,7 +29,6 @@ from maskspace.config import Choice
 from maskspace.models.pixel_embedding import build_pixel_embedding
 from maskspace.objectives import MASK_LOSSES, OBJECTIVES, MaskLoss, Objective, level_line, levels_of
 from maskspace.objectives.foreground import BESIDE_DISTANCES, foreground_term
-from maskspace.objectives.lovasz import lovasz_hinge
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
 
 LEVELS = 3
@@ -90,9 +89,16 @@ def loop_lovasz(x: Tensor, y: Tensor, present: list[int]) -> Tensor:
     for label in present:
         inside = y == label
         squared = distance_to(x, x[:, inside].mean(1)).square()
-        phi = (squared / (-2 * 0.5**2)).exp()
-        costs.append(lovasz_hinge(2 * phi[None] - 1, inside[None].to(phi.dtype)))
+        costs.append(hinge_by_sorting((squared / (-2 * 0.5**2)).exp(), inside))
     return torch.stack(costs).mean()
+
+
+def hinge_by_sorting(phi: Tensor, inside: Tensor) -> Tensor:
+    """Return the Lovász hinge of 2 phi - 1 as the paper's code has it."""
+    errors, order = torch.where(inside, 2 - 2 * phi, 2 * phi).flatten().sort(descending=True)
+    true = inside.flatten()[order].to(phi.dtype)
+    shared, union = true.sum() - true.cumsum(0), true.sum() + (1 - true).cumsum(0)
+    return (errors * (1 - shared / union).diff(prepend=true.new_zeros(1))).sum()
 
 
 def loop_spatial(outputs: Outputs, labels: Tensor) -> Tensor:
@@ -110,7 +116,7 @@ def loop_spatial(outputs: Outputs, labels: Tensor) -> Tensor:
                 mean, centre = raw[0][inside].mean(), place[:, inside].mean(1)
                 squared = (e - centre[:, None, None]).square().sum(0)
                 phi = (-(10 * mean).exp() * squared).exp()
-                instance.append(lovasz_hinge(2 * phi[None] - 1, inside[None].to(phi.dtype)))
+                instance.append(hinge_by_sorting(phi, inside))
                 smooth.append((raw[0][inside] - mean.detach()).square().mean())
                 error = (seed[0] - phi.detach())[inside]
                 wanted = wanted + 10 * error.square().sum()

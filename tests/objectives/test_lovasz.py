@@ -5,6 +5,7 @@ import torch
 
 from maskspace.objectives.lovasz import (
     jaccard_extension,
+    jaccard_slopes,
     lovasz_hinge,
     lovasz_sigmoid,
     lovasz_softmax,
@@ -70,6 +71,24 @@ def test_it_equals_the_difference_of_neighbouring_ious_in_double():
         loss = torch.cat([torch.zeros(1), 1 - shared / union])
         values.append((errors * loss.diff()).sum())
     torch.testing.assert_close(lovasz_hinge(logits, truth), torch.stack(values).mean())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_slopes_in_single_precision_are_those_of_the_sort(seed):
+    generator = torch.Generator().manual_seed(seed)
+    errors = 2 * torch.rand(4, 3000, generator=generator)
+    errors[0] *= 1e-20
+    errors[:, :9] = 0.0
+    true = torch.rand(4, 3000, generator=generator) < 0.1
+    true[3] = False
+    known = torch.rand(4, 3000, generator=generator) < 0.8
+    single = jaccard_slopes(errors, true, known)
+    double = jaccard_slopes(errors.double(), true, known)
+    # of equal errors any order is one of the gradients: the values are the same
+    apart = errors > 0
+    torch.testing.assert_close(single[apart], double[apart].float())
+    torch.testing.assert_close((single * errors).sum(1), (double * errors).sum(1).float())
+    assert (single[~known] == 0).all()
 
 
 def test_the_hinge_is_convex_and_bounds_one_minus_iou():

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from maskspace.compiled import compiled
 from maskspace.objectives.masks import at_least_float32, margins, mean_over_maps
+from maskspace.objectives.tiles import eager
 
 
 def lovasz_hinge(
@@ -74,7 +75,7 @@ def jaccard_extension(
     return (errors * slopes).sum(1)
 
 
-@torch.compiler.disable  # machine code of its own
+@eager  # machine code of its own
 def jaccard_slopes(
     errors: Float[Tensor, "b p"], true: Bool[Tensor, "b p"], known: Bool[Tensor, "b p"]
 ) -> Float[Tensor, "b p"]:
@@ -93,7 +94,7 @@ def _slopes_by_sort(
 ) -> Float[Tensor, "b p"]:
     # unknown pixels come last, so that they are in no set that holds a known one
     order = torch.where(known, errors, -1.0).argsort(dim=1, descending=True)
-    hit = true.gather(1, order)
+    hit = (true & known).gather(1, order)
     missed = hit.cumsum(1, dtype=torch.int32)
     shared = hit.sum(1, keepdim=True) - missed
     union = shared + torch.arange(1, hit.shape[1] + 1, device=hit.device)

@@ -7,11 +7,15 @@ there: no pair is kept, and none is computed twice.
 """
 
 from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import BackwardCFunction, once_differentiable
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Pairs of a tile: on the CPU so few that some arrays of them stay in the cache of a core, on other
 #: devices so many that the time to start a kernel is none.
@@ -28,7 +32,12 @@ def tile_size(pairs: int, device: torch.device) -> int:
 Step = Callable[[Sequence[Tensor], Sequence[bool]], tuple[Tensor, Sequence[Tensor | None]]]
 
 
-@torch.compiler.disable  # which cannot look into gradients that are taken in a forward pass
+def eager(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function left out of what torch compiles, and its type."""
+    return torch.compiler.disable(function)  # pyright: ignore[reportReturnType]
+
+
+@eager  # compilers cannot look into gradients that are taken in a forward pass
 def sum_over_tiles(
     cost: Callable[..., Tensor],
     tiled: Sequence[Tensor],
@@ -59,7 +68,7 @@ def sum_over_tiles(
     return _sum(step, size, len(tiled), *tiled, *whole)
 
 
-@torch.compiler.disable
+@eager
 def sum_over_pairs(
     left: Float[Tensor, "b p d"],
     right: Float[Tensor, "b d n"],
@@ -88,20 +97,20 @@ def sum_over_pairs(
 
 
 def _sum(step: Step, size: int, number: int, *tensors: Tensor) -> Float[Tensor, " b"]:
-    return _SumOverTiles.apply(step, size, number, torch.is_grad_enabled(), *tensors)
+    needed = [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors]
+    return _SumOverTiles.apply(step, size, number, needed, *tensors)
 
 
 class _SumOverTiles(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: BackwardCFunction,
         step: Step,
         size: int,
         number: int,
-        differentiable: bool,
+        needed: Sequence[bool],
         *tensors: Tensor,
     ) -> Tensor:
-        needed = [differentiable and need for need in ctx.needs_input_grad[4:]]
         totals = [
             torch.zeros_like(tensor) if need else None
             for tensor, need in zip(tensors, needed, strict=True)
@@ -117,12 +126,14 @@ class _SumOverTiles(torch.autograd.Function):
                 if total is not None and part is not None:
                     place = total[:, here] if index < number else total
                     place += part
-        ctx.save_for_backward(*totals)
+        ctx.save_for_backward(*totals)  # pyright: ignore[reportArgumentType]
         return torch.stack(values).sum(0, dtype=torch.float64).to(values[0].dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: BackwardCFunction, gradient: Tensor
+    ) -> tuple[Tensor | None, ...]:
         return (None,) * 4 + tuple(
             None if found is None else found * gradient.view(-1, *(1,) * (found.dim() - 1))
             for found in ctx.saved_tensors
