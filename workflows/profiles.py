@@ -83,14 +83,17 @@ def write_params(params: Mapping[str, object], path: Path) -> None:
 
 
 def mirror(source: Path, target: Path) -> None:
-    """Make `target` the same as the file or folder `source`, writing only what differs."""
+    """Make `target` the same as the file or folder `source`, writing only what differs.
+
+    What numba made of a module comes along, and is of use there as a copy keeps its time of change.
+    """
     if not source.exists():
         target.unlink(missing_ok=True)
         return
     if source.is_file():
         if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
             partial = target.with_name(f".{target.name}.partial")
-            shutil.copyfile(source, partial)
+            shutil.copy2(source, partial)
             partial.replace(target)
         return
     target.mkdir(parents=True, exist_ok=True)
@@ -100,6 +103,9 @@ def mirror(source: Path, target: Path) -> None:
             shutil.rmtree(child) if child.is_dir() else child.unlink()
     for name in sorted(wanted):
         mirror(source / name, target / name)
+    for machine_code in sorted(source.glob("__pycache__/*.nb[ci]")):
+        (target / "__pycache__").mkdir(exist_ok=True)
+        mirror(machine_code, target / "__pycache__" / machine_code.name)
 
 
 def _configure_dvc(workspace: Path) -> None:

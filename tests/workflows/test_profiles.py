@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,19 @@ def test_mirroring_writes_only_what_differs_and_removes_what_is_gone(tmp_path):
     assert (target / "changed").read_text() == "other"
     assert not (target / "deep" / "gone").exists()
     assert (target / "deep" / "__pycache__").exists()
+
+
+def test_numba_finds_what_it_compiled_in_a_mirror(tmp_path):
+    """It goes by the source's size and time of change."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "__pycache__").mkdir(parents=True)
+    (source / "a.py").write_text("a")
+    for name in ("a.f-1.py311.nbi", "a.f-1.py311.1.nbc", "a.cpython-311.pyc"):
+        (source / "__pycache__" / name).write_text(name)
+    os.utime(source / "a.py", (1e9, 1e9))
+    profiles.mirror(source, target)
+    assert (target / "a.py").stat().st_mtime == 1e9
+    assert len(list((target / "__pycache__").iterdir())) == 2
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
