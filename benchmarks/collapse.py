@@ -5,10 +5,10 @@
 
 The research notes saw it with the pull as strong as the push, and with the push a hundred times as
 strong. Trains the student of params.yaml on rectangles, by `plain` both ways, with the pull a
-hundred times as strong, and by `balls` beside them, on several seeds each; looks at the outputs every ten steps. Prints per seed: the least
-standard deviation of a level at the end, the step at which it first was below the floor (the start
-of the collapse), the step at which the training's monitor named a collapse, and how. Goal: at most
-100 steps between the two.
+hundred times as strong, and by `balls` beside them, on several seeds each; looks at the outputs
+every ten steps. Prints per seed: the least standard deviation of a level at the end, the step at
+which it first was below the floor (the start of the collapse), the step at which the training's
+monitor named a collapse, and how. Goal: at most 100 steps between the two.
 """
 
 import argparse
