@@ -361,6 +361,10 @@ def plot_histories(
                 axis.fill_between(line.x, low, high, color=color, alpha=0.15)
         if logarithmic:
             axis.set_xscale("log")
+            ticks = sorted({x for line in lines for x in line.x})
+            ticks = ticks[:: max(1, -(-len(ticks) // 6))]
+            axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+            axis.minorticks_off()
         axis.set_ylim(auto=True)
         axis.relim()
         axis.autoscale_view()
@@ -378,7 +382,7 @@ def plot_parallel(
     """Write a PNG of parallel coordinates: an upright axis a name, a line a row across them.
 
     An axis of numbers runs from its least to its largest, another through its texts in order; a
-    line stops where it has no value (None, NaN). Dark lines have a small value, light ones a large.
+    line passes by one where it has no value (None, NaN). Dark lines have a small value, light ones a large.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
@@ -389,8 +393,10 @@ def plot_parallel(
     colors = ListedColormap(ramp_colors(np.linspace(0.15, 0.85, 64)) / 255)
     columns = [_axis_places(list(column)) for column in axes.values()]
     for row, value in enumerate(values):
-        places = [places[row] for places, _ in columns]
-        axis.plot(range(len(places)), places, color=colors(scale(value)), linewidth=1.3)
+        known = [
+            (i, places[row]) for i, (places, _) in enumerate(columns) if places[row] == places[row]
+        ]
+        axis.plot(*zip(*known, strict=True), color=colors(scale(value)), linewidth=1.3)
     for index, (_, ticks) in enumerate(columns):
         axis.axvline(index, color="#ADB5BD", linewidth=1, zorder=0)
         for place, text in ticks.items():
