@@ -382,7 +382,8 @@ def plot_parallel(
     """Write a PNG of parallel coordinates: an upright axis a name, a line a row across them.
 
     An axis of numbers runs from its least to its largest, another through its texts in order; a
-    line passes by one where it has no value (None, NaN). Dark lines have a small value, light ones a large.
+    line passes by one where it has no value (None, NaN). Dark lines have a small value, light ones
+    a large.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
