@@ -100,6 +100,22 @@ def test_a_collapse_is_named_with_its_reason_within_a_hundred_steps(
     assert f"it: step {verdict['step']}: collapsed: the features" in capsys.readouterr().out
 
 
+def test_what_is_constant_from_the_start_is_not_yet_called_collapsed(
+    embedding_task, optimisation, tmp_path
+):
+    recipe = replace(optimisation, steps=4, validate_every=2, batch=2)
+    config = replace(embedding_task.config, optimisation=recipe)
+    task = Collapsing(
+        config=config,
+        objective=embedding_task.objective,
+        train=embedding_task.train,
+        held_out=embedding_task.held_out,
+    )
+    fit(task, recipe, tmp_path)
+    assert all(row["val_collapsed"] for row in Progress(tmp_path).history())
+    assert not Progress(tmp_path).verdicts()
+
+
 @dataclass(frozen=True)
 class Breaking(EmbeddingTask):
     """A student one of whose terms is no number at a step."""

@@ -12,6 +12,7 @@ from maskspace.training.config import Optimisation
 from maskspace.training.feed import Feed
 from maskspace.training.learner import Learner
 from maskspace.training.monitors import (
+    WATCH_EVERY,
     collapse_verdict,
     has_stopped,
     mean_terms,
@@ -28,7 +29,7 @@ class Record:
 
     Nothing waits for the device but validations, checkpoints and `watch`; there, a term of any step
     since the last validation that was NaN or infinite raises ValueError, with the `keys` of the
-    step's samples. A collapse is told where it begins.
+    step's samples. A collapse is told where it begins, after the first WATCH_EVERY steps.
     """
 
     def __init__(
@@ -100,6 +101,8 @@ class Record:
             self._judge(figures(learner.model.eval()))
 
     def _judge(self, figures: Mapping[str, float]) -> None:
+        if self._done < WATCH_EVERY:  # a fresh network is nearly constant too
+            return
         verdict = collapse_verdict(figures)
         if verdict is not None and self._verdict is None:
             self._progress.tell(self._done, verdict)
