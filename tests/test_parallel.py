@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,9 +151,16 @@ def test_a_local_ray_is_only_started_when_asked_for(tmp_path, monkeypatch):
     assert "MASKSPACE_RAY" not in os.environ
 
 
-def test_fresh_units_have_a_process_each(tmp_path):
-    with parallel.connect():
-        found = list(parallel.map_units(process_of, range(4), fresh=True))
+def test_fresh_units_have_a_process_each_whatever_cluster_was_here(monkeypatch):
+    """Word of a cluster that is gone, as `ray start` leaves it, is not followed."""
+    with tempfile.TemporaryDirectory(
+        ignore_cleanup_errors=True
+    ) as folder:  # the path of a socket is short
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+        with parallel.connect():
+            found = list(parallel.map_units(process_of, range(4), fresh=True))
     assert len(set(found)) == 4
 
 

@@ -299,6 +299,7 @@ def _hold_local_ray() -> None:
     import ray
 
     ray.init(
+        address="local",  # else the cluster of whoever last said `ray start` on this machine
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,

@@ -180,6 +180,7 @@ def test_a_trial_of_two_workers_learns_what_one_alone_does(recipe, tmp_path, sha
 def another_node(cpus):
     """A node beside that of the connected Ray, for as long as it takes to come and to go."""
     import ray
+    from ray._common.utils import reset_ray_address
 
     def nodes():
         return sum(node["Alive"] for node in ray.nodes())
@@ -198,6 +199,7 @@ def another_node(cpus):
         if node is not None:
             node.terminate()
             node.wait()
+        reset_ray_address()  # `ray start` leaves word of its cluster to every Ray on the machine
         while nodes() > alone:  # the next test counts on what is there
             time.sleep(0.1)
 
