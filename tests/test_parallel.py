@@ -114,7 +114,7 @@ def test_a_launcher_that_is_gone_is_told(tmp_path, monkeypatch):
 
 @pytest.mark.fault
 def test_ray_maps_as_here_survives_a_dead_worker_and_tells_errors_as_they_are(tmp_path):
-    told, complaint = start_driver(tmp_path).communicate(timeout=120)
+    told, complaint = start_driver(tmp_path).communicate()
     assert told.endswith("done\n"), complaint
 
 
@@ -132,7 +132,7 @@ def test_a_killed_driver_leaves_no_ray_behind(tmp_path):
 
 
 def wait_until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.1)
     return holds()

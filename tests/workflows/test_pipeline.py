@@ -28,7 +28,7 @@ def clone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     for name in (*COPIED, ".dvcignore"):
         source = ROOT / name
-        ignored = shutil.ignore_patterns("__pycache__")
+        ignored = shutil.ignore_patterns("*.pyc")  # what numba compiled is taken along
         copy = shutil.copytree if source.is_dir() else shutil.copyfile
         copy(source, folder / name, **({"ignore": ignored} if source.is_dir() else {}))
     (folder / ".dvc").mkdir()
@@ -122,7 +122,8 @@ def _command(*arguments: str) -> list[str]:
 def _environment(clone: Path) -> dict[str, str]:
     ours = ("MLFLOW_", "RAY_", "MASKSPACE_", "MAKE")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    return kept | {"PYTHONPATH": f"{clone / 'src'}{os.pathsep}{clone}"}
+    paths = f"{clone / 'src'}{os.pathsep}{clone}"
+    return kept | {"PYTHONPATH": paths, "RAY_worker_niceness": "0"}
 
 
 def _run(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

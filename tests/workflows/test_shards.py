@@ -62,7 +62,7 @@ def start(project: Path, stage: str, dataset: str = "rectangles") -> subprocess.
 
 def run(project: Path, stage: str, dataset: str = "rectangles") -> tuple[int, str, str]:
     process = start(project, stage, dataset)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate()
     return process.returncode, out, err
 
 
