@@ -99,7 +99,7 @@ class PixelEmbedding(nn.Module):
             )
         self.heads = Heads(heads, dict(zip(STRIDES, (full, half, quarter), strict=True)))
         # a third faster on a CPU, forward and backward, than channels first
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[str, Tensor]:
         """Return the heads' maps; one of stride s has ceil(h / s) rows and ceil(w / s) columns.
