@@ -81,12 +81,10 @@ def test_metrics_and_pictures_are_complete(finished):
     assert {path.name for path in folder.iterdir()} == set(FILES)
 
 
-def test_run_again_it_does_nothing_and_quickly(finished, clone):
-    start = time.monotonic()
+def test_run_again_it_does_nothing(finished, clone):
     done = _run(clone)
     assert done.returncode == 0
     assert "Running stage" not in done.stdout
-    assert time.monotonic() - start < 20
 
 
 def test_a_registry_that_forgot_is_noticed(finished, clone):
