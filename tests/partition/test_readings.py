@@ -13,7 +13,7 @@ def test_every_decoder_says_what_it_groups_by():
 
 def test_a_reading_scales_what_the_decoder_groups_by_and_nothing_else():
     own = Choice(name="mean_shift", options={"bandwidth": 0.2, "kernel": "flat"})
-    found = readings(own, [0.5, 1.0, 2.0], decoders=DECODERS)
+    found = readings(own, [0.5, 1.0, 2.0])
     assert found == {
         "": own,
         "bandwidth=0.1": Choice(name="mean_shift", options={"bandwidth": 0.1, "kernel": "flat"}),
@@ -24,7 +24,7 @@ def test_a_reading_scales_what_the_decoder_groups_by_and_nothing_else():
 @pytest.mark.parametrize("name", sorted(SCALES))
 def test_defaults_are_scaled_and_stay_of_their_kind(name):
     own = Choice(name=name, options={"bandwidth": 0.5} if "bandwidth" in SCALES[name] else {})
-    found = readings(own, [0.01, 0.5, 2.0], decoders=DECODERS)
+    found = readings(own, [0.01, 0.5, 2.0])
     assert found[""] == own
     for choice in found.values():
         for option in SCALES[name]:
@@ -36,4 +36,4 @@ def test_defaults_are_scaled_and_stay_of_their_kind(name):
 
 def test_a_whole_number_that_does_not_change_is_not_tried():
     own = Choice(name="watershed_cut", options={"energy": 1})
-    assert list(readings(own, [0.5, 2.0], decoders=DECODERS)) == ["", "energy=2"]
+    assert list(readings(own, [0.5, 2.0])) == ["", "energy=2"]

@@ -13,7 +13,6 @@ from maskspace.evaluation.curves import write_text
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import MapUnits, measure_rows
 from maskspace.evaluation.summary import summarize
-from maskspace.partition import DECODERS
 from maskspace.partition.readings import readings
 from maskspace.types import Sample
 
@@ -84,7 +83,7 @@ def decoder_trials(trial: Trial, decoder: Choice | None, factors: Sequence[float
             point=f"{trial.point or trial.trial}@{label}",
             decoder=reading,
         )
-        for label, reading in readings(decoder, factors, decoders=DECODERS).items()
+        for label, reading in readings(decoder, factors).items()
         if label
     ]
     return [trial, *others]

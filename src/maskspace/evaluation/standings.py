@@ -119,7 +119,7 @@ def trained(
             ways = {named[1]: (model, build_section(Choice, decoder, place=f"{place}: decoder"))}
         cost = json.loads((place / "cost.json").read_text())
         for name, (read, choice) in ways.items():
-            tried = {} if choice is None else readings(choice, factors, decoders=DECODERS)
+            tried = {} if choice is None else readings(choice, factors)
             models = {label: redecoded(read, each) for label, each in tried.items()} or {"": read}
             found.append(
                 Contestant(

@@ -98,7 +98,7 @@ class PixelEmbedding(nn.Module):
                 MBConv(full + 3, 2 * full), nn.Conv2d(2 * full, full, 3, padding=1)
             )
         self.heads = Heads(heads, dict(zip(STRIDES, (full, half, quarter), strict=True)))
-        # a third faster on a CPU, forward and backward, than channels first
+        # a quarter less time a step than channels first, on one core of a CPU
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[str, Tensor]:

@@ -5,10 +5,10 @@ others are of form, not of scale. Trying them costs no training.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from maskspace.config import Choice
-from maskspace.partition.decoded import Decoded
+from maskspace.partition import DECODERS
 
 #: What each decoder groups by: a distance, a size, or how sure of something it wants to be.
 SCALES: Mapping[str, tuple[str, ...]] = {
@@ -26,16 +26,14 @@ SCALES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def readings(
-    decoder: Choice, factors: Sequence[float], *, decoders: Mapping[str, Callable[..., Decoded]]
-) -> dict[str, Choice]:
+def readings(decoder: Choice, factors: Sequence[float]) -> dict[str, Choice]:
     """Return {"": the decoder, "OPTION=VALUE": it with its SCALES times each factor}.
 
     What it has not been given counts from the decoder's default. Whole numbers stay whole and at
     least 1. Factors that change nothing, and the factor 1, add nothing.
     """
     found = {"": decoder}
-    signature = inspect.signature(decoders[decoder.name]).parameters
+    signature = inspect.signature(DECODERS[decoder.name]).parameters
     own = {
         name: decoder.options.get(name, signature[name].default) for name in SCALES[decoder.name]
     }
