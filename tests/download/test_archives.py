@@ -6,7 +6,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -253,3 +255,24 @@ def test_a_folder_is_merged_into_what_is_there(tmp_path):
         path.write_text(content)
     merge(tmp_path / "from", tmp_path / "to")
     assert contents(tmp_path) == {"to/a/1": b"new", "to/a/3": b"3", "to/b/2": b"2"}
+
+
+def test_folders_are_merged_into_one_at_the_same_time(tmp_path):
+    threads, rounds = 4, 100
+    for turn in range(rounds):
+        for number in range(threads):
+            inner = tmp_path / f"from{turn}-{number}" / "a" / "b"
+            inner.mkdir(parents=True)
+            (inner / f"{number}.txt").write_text("x")
+    start = Barrier(threads)
+
+    def one(number: int) -> None:
+        for turn in range(rounds):
+            start.wait(timeout=10)
+            merge(tmp_path / f"from{turn}-{number}", tmp_path / f"to{turn}")
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, range(threads)))
+    for turn in range(rounds):
+        assert len(list((tmp_path / f"to{turn}" / "a" / "b").iterdir())) == threads
+    assert not list(tmp_path.glob("from*"))

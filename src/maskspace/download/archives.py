@@ -4,6 +4,7 @@ Refused are names that leave the folder, links and devices, members that come tw
 encrypted, and archives that would unpack to `RATIO` times their size.
 """
 
+import errno
 import gzip
 import io
 import os
@@ -297,11 +298,18 @@ def _chunks(source: Bytes, size: int) -> Iterator[bytes]:
 
 
 def merge(source: Path, target: Path) -> None:
-    """Move a folder to `target`, or what is in it where that is already a folder."""
-    if not target.exists():
+    """Move a folder to `target`, or what is in it where that is already a folder.
+
+    Several may be merged into one target at a time.
+    """
+    if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
-        return
+        try:
+            source.replace(target)
+            return
+        except OSError as error:  # another has moved its folder there in between
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     for entry in sorted(source.iterdir()):
         if entry.is_dir() and not entry.is_symlink():
             merge(entry, target / entry.name)
