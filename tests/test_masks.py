@@ -60,6 +60,15 @@ def test_the_finest_mask_of_a_nest_is_seen_ties_to_the_lower_index():
     np.testing.assert_array_equal(masks.to_label_map(stack[::-1], priority="first"), [[3, 2, 1, 1]])
 
 
+@given(
+    stacks,
+    st.sampled_from(["smallest", "first"]),
+)
+def test_the_label_map_of_strings_is_that_of_their_masks(stack, priority):
+    of_strings = masks.strings_to_label_map(masks.encode(stack), stack.shape[1:], priority=priority)
+    np.testing.assert_array_equal(of_strings, masks.to_label_map(stack, priority=priority))
+
+
 @given(maps)
 def test_components_are_4_connected_maximal_and_in_row_major_order(labels):
     split = masks.split_components(labels)

@@ -1,5 +1,6 @@
 """Mask algebra: run lengths, boxes, areas, intersections, nesting, masks <-> label map."""
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import Bool, Float64, Int, Int64, Shaped
 from scipy import ndimage
 
 from maskspace.rle import decode as decode
+from maskspace.rle import decode_runs
 from maskspace.rle import encode as encode
 from maskspace.rle import run_lengths as run_lengths
 
@@ -131,10 +133,25 @@ def to_label_map(
     index; or the first.
     """
     labels = np.zeros(masks.shape[1:], np.int64)
-    last = -np.arange(len(masks))
-    for index in np.lexsort((last, -areas(masks)) if priority == "smallest" else (last,)):
+    for index in _paint_order(areas(masks), priority):
         labels[masks[index]] = index + 1
     return labels
+
+
+def strings_to_label_map(
+    counts: Sequence[str], size_hw: tuple[int, int], *, priority: Priority = "smallest"
+) -> Int64[np.ndarray, "h w"]:
+    """Return the label map of masks that come as COCO's strings; one at a time is dense."""
+    labels = np.zeros(size_hw, np.int64)
+    for index in _paint_order(decode_runs(counts, size_hw).areas(), priority):
+        labels[decode([counts[index]], size_hw)[0]] = index + 1
+    return labels
+
+
+def _paint_order(areas: Int64[np.ndarray, " n"], priority: Priority) -> list[int]:
+    """Return the indices of masks, what shows in the end last."""
+    last = -np.arange(len(areas))
+    return np.lexsort((last, -areas) if priority == "smallest" else (last,)).tolist()
 
 
 def split_components(

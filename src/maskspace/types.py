@@ -1,7 +1,8 @@
 """Records and protocols that cross packages: samples, clicks, proposals, heads, models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,7 @@ from maskspace.rgb import UNREADABLE as UNREADABLE
 from maskspace.rgb import open_image as open_image
 from maskspace.rgb import read_rgb as read_rgb
 from maskspace.rgb import shrink_image as shrink_image
+from maskspace.rle import decode, encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +68,48 @@ class Click:
     positive: bool = True
 
 
-@dataclass(frozen=True)
 class Proposals:
-    """Predicted masks, best first; `scores` never increase."""
+    """Predicted masks of an image, best first; `scores` never increase.
 
-    masks: Bool[np.ndarray, "n h w"]
-    scores: Float32[np.ndarray, " n"]
+    Held as dense masks or as COCO's strings; the other form is made when it is first asked for.
+    A thousand dense masks of twelve megapixels are 12 GB, their strings a few MB.
+    """
+
+    def __init__(self, masks: Bool[np.ndarray, "n h w"], scores: Float32[np.ndarray, " n"]) -> None:
+        self.size_hw = (masks.shape[1], masks.shape[2])
+        self.scores = scores
+        self.masks = masks
+
+    @classmethod
+    def of_strings(
+        cls, counts: Sequence[str], size_hw: tuple[int, int], scores: Float32[np.ndarray, " n"]
+    ) -> "Proposals":
+        """Return proposals that are held as COCO's compressed strings."""
+        held = cls.__new__(cls)
+        held.size_hw, held.scores, held.counts = size_hw, scores, list(counts)
+        return held
 
     def __len__(self) -> int:
         """Return the number of proposals."""
         return len(self.scores)
+
+    @cached_property
+    def masks(self) -> Bool[np.ndarray, "n h w"]:
+        """The dense masks."""
+        return decode(self.counts, self.size_hw)
+
+    @cached_property
+    def counts(self) -> list[str]:
+        """COCO's compressed run lengths of each mask."""
+        return encode(self.masks)
+
+    def blocks(self, *, pixels: int = 2**28) -> Iterator[Bool[np.ndarray, "_ h w"]]:
+        """Yield all masks in turn, dense, about so many pixels at a time and one mask at least."""
+        step = max(1, pixels // max(1, self.size_hw[0] * self.size_hw[1]))
+        for begin in range(0, len(self), step):
+            part = slice(begin, begin + step)
+            dense = "masks" in self.__dict__
+            yield self.masks[part] if dense else decode(self.counts[part], self.size_hw)
 
 
 @dataclass(frozen=True)

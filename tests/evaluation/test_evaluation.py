@@ -202,8 +202,8 @@ def test_ignored_pixels_count_neither_for_nor_against(samples, models, config, t
     annotation = sample.annotations[0]
     ignored = replace(annotation, id=99, counts=masks.encode(corner)[0], area=256, ignore=True)
     propose, click = chosen["oracle"].propose, chosen["oracle"].click
-    chosen["oracle"].propose = lambda image, limit: replace(
-        propose(image, limit), masks=propose(image, limit).masks ^ corner
+    chosen["oracle"].propose = lambda image, limit: Proposals(
+        propose(image, limit).masks ^ corner, propose(image, limit).scores
     )
     chosen["oracle"].click = lambda image, clicks: click(image, clicks) ^ corner[0]
     wrong = evaluate_models({"r": [sample]}, chosen, tmp_path, config=config)["r"]["oracle"]

@@ -113,13 +113,14 @@ def _png_files(
 ) -> dict[Path, bytes]:
     import numpy as np
 
-    from maskspace.masks import to_label_map
+    from maskspace.masks import strings_to_label_map
     from maskspace.pictures import paint_labels
 
     if isinstance(found, np.ndarray):
         labels = found
     else:
-        labels = to_label_map(found.masks, priority="first" if best_on_top else "smallest")
+        priority = "first" if best_on_top else "smallest"
+        labels = strings_to_label_map(found.counts, found.size_hw, priority=priority)
     depth = np.uint8 if labels.max() <= 255 else np.uint16
     stem = Path(name).stem
     return {
@@ -133,7 +134,7 @@ def _coco_files(
 ) -> dict[Path, bytes]:
     import numpy as np
 
-    from maskspace.data.annotations import annotate
+    from maskspace.data.annotations import annotate, annotate_proposals
 
     size_hw = list(image.shape[:2])
     if isinstance(found, np.ndarray):  # one region at a time: all of them may not fit in memory
@@ -142,7 +143,7 @@ def _coco_files(
             for label in range(1, int(found.max()) + 1)
         ]
     else:
-        marked = annotate(found.masks, scores=found.scores.tolist())
+        marked = annotate_proposals(found)
     annotations = [
         {
             "id": one.id,

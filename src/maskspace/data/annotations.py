@@ -8,7 +8,7 @@ from jaxtyping import Bool
 
 from maskspace.data.run_lengths import boxes_xywh, component_runs, nesting_parents
 from maskspace.rle import decode_runs, encode, encode_runs
-from maskspace.types import Annotation, Sample
+from maskspace.types import Annotation, Proposals, Sample
 
 #: A mask lies in another when this share of its pixels does: SA-1B's masks overlap by slivers.
 CONTAINMENT = 0.95
@@ -36,6 +36,13 @@ def annotate(
         for index, counts in enumerate(encode(masks))
     ]
     return annotate_coded(coded, masks.shape[1:], containment=containment)
+
+
+def annotate_proposals(found: Proposals) -> tuple[Annotation, ...]:
+    """Return annotations of proposals with ids from 1, as `annotate_coded` does."""
+    pairs = zip(found.counts, found.scores.tolist(), strict=True)
+    coded = [Coded(counts=counts, score=score) for counts, score in pairs]
+    return annotate_coded(coded, found.size_hw)
 
 
 def annotate_coded(

@@ -167,10 +167,11 @@ def _proposed(
     proposals = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
     if proposals is None:
         return None, {}, {}
-    truth.require_size(proposals.masks.shape[1:], "proposes masks")
+    truth.require_size(proposals.size_hw, "proposes masks")
     measured = zero_shot(
-        proposals.masks[:limit],
+        proposals,
         truth,
+        limit=limit,
         proposal_counts=config.proposal_counts,
         recall_counts=config.recall_counts,
     )

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.best_iou import best_iou
 from maskspace.metrics.iou_table import iou_table
 from maskspace.metrics.recall import THRESHOLDS, greedy_matches
+from maskspace.types import Proposals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,24 +23,26 @@ class ZeroShot:
 
 
 def zero_shot(
-    proposed: Bool[np.ndarray, "n h w"],
+    proposed: Proposals,
     truth: Truth,
     *,
+    limit: int,
     proposal_counts: Sequence[int],
     recall_counts: Sequence[int],
 ) -> ZeroShot:
-    """Return how well the proposals, best first, hold the true masks; ignored pixels are left out.
+    """Return how well `limit` proposals hold the true masks; ignored pixels are left out.
 
     `matched[k]` counts the pairs of a truth and one of COCO's ten thresholds that the first
     `recall_counts[k]` proposals serve, so that counts add up over images as COCO pools them.
     """
-    visible = proposed & ~truth.ignore if truth.ignore.any() else proposed
-    iou = iou_table(visible, truth.masks)
+    seen = ~truth.ignore if truth.ignore.any() else np.True_
+    tables = [iou_table(block & seen, truth.masks) for block in proposed.blocks()]
+    iou = np.concatenate([np.zeros((0, len(truth.masks))), *tables])[:limit]
     ranks = greedy_matches(iou[: max(recall_counts, default=0)])
     return ZeroShot(
         best_iou=best_iou(iou, proposal_counts),
         matched=tuple(int((ranks < count).sum()) for count in recall_counts),
-        proposals=len(proposed),
+        proposals=len(iou),
     )
 
 

@@ -259,4 +259,4 @@ def ranked(
     empty = encode(np.zeros((1, *size_hw), bool))[0]
     order = np.argsort(-scores, kind="stable")
     best = np.array([i for i in order if found.counts[i] != empty][:limit], np.int64)
-    return Proposals(decode([found.counts[index] for index in best], size_hw), scores[best])
+    return Proposals.of_strings([found.counts[index] for index in best], size_hw, scores[best])

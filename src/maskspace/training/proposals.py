@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from maskspace.config import section
-from maskspace.data.annotations import annotate
+from maskspace.data.annotations import annotate_proposals
 from maskspace.data.shards import (
     ShardFacts,
     finished_shard,
@@ -111,7 +111,7 @@ def _proposed(sample: Sample, model: nn.Module, config: ProposalsConfig) -> Samp
         limit=config.limit,
         grid=config.grid,
     )
-    return replace(sample, annotations=annotate(found.masks, scores=found.scores.tolist()))
+    return replace(sample, annotations=annotate_proposals(found))
 
 
 def summary(masks: Mapping[str, int]) -> str:
