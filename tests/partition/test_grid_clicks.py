@@ -18,6 +18,7 @@ from maskspace.partition.grid_clicks import (
     propose_from_clicks,
 )
 from maskspace.partition.resample import resize_maps, resize_window
+from maskspace.partition.superpixels import equal_components
 from maskspace.partition.views import View
 
 
@@ -116,6 +117,19 @@ def test_masks_are_unions_of_superpixels_covered_by_more_than_half():
     found = group_maps(np.stack([strong, half]), overlap=0.9, stability_offset=0.5)
     by_click = dict(zip(found.clicks.tolist(), found.masks[:, 0].tolist(), strict=True))
     assert by_click[1] == [False] * 4 + [True] * 2 + [False] * 2
+
+
+def test_a_superpixel_is_covered_where_the_mean_probability_is_above_a_half():
+    logits = smooth_maps(12)
+    found = group_maps(logits, overlap=1.0, stability_offset=0.5)
+    assert len(found.masks) > 3
+    labels = equal_components(surest_claims(logits, (0.0,)))
+    pieces = [labels == label for label in np.unique(labels)]
+    assert len(pieces) > 20
+    for mask, click in zip(found.masks, found.clicks, strict=True):
+        probability = 1 / (1 + np.exp(-logits[click].astype(np.float64)))
+        expected = np.any([piece for piece in pieces if probability[piece].mean() > 0.5], axis=0)
+        np.testing.assert_array_equal(mask, expected)
 
 
 def test_masks_that_are_not_rounded_are_those_of_the_maps():

@@ -1,7 +1,8 @@
 """Logit maps of many clicks -> distinct masks, at the maps' own resolution.
 
 Each pixel goes to the surest of the clicks that claim it; connected components of that assignment
-are superpixels; each click's mask is rounded to the superpixels that it covers by more than half;
+are superpixels; each click's mask is rounded to the superpixels that it covers by more than half,
+which is where its map's mean probability is above a half, so that pixels weigh by how sure it is;
 of near-duplicates the best stays: the most stable, that of the largest predicted IoU, or by the
 mean of both. Stability is Segment Anything's (Kirillov et al. 2023, arXiv:2304.02643, §5). The
 predicted IoU needs no head of its own: it is what the map's probabilities expect.
@@ -68,7 +69,7 @@ def group_maps(
     areas = np.bincount(labels.ravel())[1:]
     cuts = np.tile(np.array(thresholds, np.float32), len(logits))
     clicks = np.arange(len(logits)).repeat(len(thresholds))
-    covered = np.stack([_covered(logits > cut, labels, areas) for cut in thresholds], axis=1)
+    covered = np.stack([_covered(logits - np.float32(cut), labels) for cut in thresholds], axis=1)
     covered = covered.reshape(len(clicks), len(areas))
     stable = np.stack(
         [stability(logits, offset=stability_offset, threshold=cut) for cut in thresholds], axis=1
@@ -134,13 +135,18 @@ def predicted_iou(
 
 
 def _covered(
-    claimed: Bool[np.ndarray, "k r s"],
+    margins: Float32[np.ndarray, "k r s"],
     labels: Int32[np.ndarray, "r s"],
-    areas: Int64[np.ndarray, " n"],
 ) -> Bool[np.ndarray, "k n"]:
-    """Return which superpixels each mask covers by more than half."""
-    inside = [np.bincount(labels[mask], minlength=len(areas) + 1)[1:] for mask in claimed]
-    return 2 * np.stack(inside) > areas
+    """Return which superpixels each map covers by more than half: its mean probability there.
+
+    `margins` are logits above the threshold. What is summed is tanh(margin / 2) = 2 p - 1, whose
+    sign no rounding takes: where all pixels of a piece are on one side, so is the piece.
+    """
+    inside = [
+        np.bincount(labels.ravel(), weights=np.tanh(one / 2).ravel())[1:] > 0 for one in margins
+    ]
+    return np.stack(inside)
 
 
 def _at_open_edges(labels: Int32[np.ndarray, "r s"], view: View) -> Int64[np.ndarray, " e"]:
