@@ -59,18 +59,30 @@ def test_thresholds_are_the_recorded_distances(vectors):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_terms_equal_the_loop_over_pairs(temperature):
+@pytest.mark.parametrize("background", [False, True])
+def test_terms_equal_the_loop_over_pairs(temperature, background):
     torch.manual_seed(0)
-    embedding = torch.randn(2, 3, 3, 4, dtype=torch.float64)
-    labels = torch.tensor([[4, 4, 4, 4], [7, 7, 7, 7], [0, 0, -1, -1]]).expand(2, 3, 4)
+    embedding = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    labels = torch.tensor([4, 7, 0, -1]).repeat_interleave(4).view(1, 4, 4).expand(2, 4, 4)
+    number = 12 if background else 8  # the samples are all of the instances
+    instance = torch.arange(number) // 4
     images = []
-    for x in embedding.flatten(2).transpose(1, 2)[:, :8]:  # the samples are all of the instances
+    for x in embedding.flatten(2).transpose(1, 2)[:, :number]:
         apart = (x[:, None] - x).square().sum(-1) / temperature
         sigma = 2 / (1 + apart.exp())
-        same = (torch.arange(8) < 4)[:, None] == (torch.arange(8) < 4)
+        same = instance[:, None] == instance
         images.append(-torch.where(same, sigma.log(), (1 - sigma).log()).mean())
-    terms = pair_terms(embedding, labels, samples=4, temperature=temperature)
+    terms = pair_terms(embedding, labels, samples=4, temperature=temperature, background=background)
     torch.testing.assert_close(sum(terms.values()), torch.stack(images).mean())
+
+
+def test_an_image_of_background_takes_no_part():
+    embedding = torch.randn(1, 3, 4, 4).expand(2, 3, 4, 4)
+    labels = torch.tensor([0, 2]).repeat_interleave(8).view(1, 4, 4)
+    alone = pair_terms(embedding[:1], labels, samples=8, weighting="uniform")
+    both = pair_terms(embedding, torch.cat([labels, labels * 0]), samples=8, weighting="uniform")
+    for name, value in alone.items():
+        torch.testing.assert_close(both[name], value)
 
 
 def test_small_instances_weigh_more_unless_uniform():
@@ -78,7 +90,9 @@ def test_small_instances_weigh_more_unless_uniform():
     embedding[..., :2] = torch.tensor([0.0, 1.0])  # only the small one is spread
     labels = torch.tensor([[[1] * 2 + [2] * 10]])
     costs = {
-        weighting: pair_terms(embedding, labels, weighting=weighting, samples=2)["pull"].item()
+        weighting: pair_terms(embedding, labels, weighting=weighting, samples=2, background=False)[
+            "pull"
+        ].item()
         for weighting in ("inv_both_norm", "uniform")
     }
     spread = math.log((1 + math.e) / 2)

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from maskspace.partition.decoded import at_size, finest_level, foreground_of, gathered, need
+from maskspace.partition import DECODERS
+from maskspace.partition.decoded import (
+    at_size,
+    cells,
+    finest_level,
+    foreground_of,
+    gathered,
+    need,
+)
 
 
 def test_small_instances_are_dropped_and_the_others_numbered_in_row_major_order():
@@ -37,3 +45,27 @@ def test_foreground_is_brought_to_the_size():
     ]
     assert foreground_of({"1": logits}, (2, 4)).all()
     assert at_size(logits, (1, 2)) is logits
+
+
+def test_pixels_of_the_image_are_fewer_cells_of_a_coarse_embedding():
+    assert cells({"1": torch.zeros(1), "4": torch.zeros(1)}, 16) == 16
+    assert cells({"2": torch.zeros(1), "foreground": torch.zeros(1)}, 16) == 4
+    assert cells({"4": torch.zeros(1)}, 15) == 1
+    assert cells({"energy": torch.zeros(1)}, 16) == 16
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize("name", ["components", "mean_shift", "merge_tree", "agglomeration"])
+def test_the_smallest_instance_has_as_many_pixels_at_every_stride(name, stride):
+    """A square of 8 x 8 pixels is found where it is large enough, however coarse the cells."""
+    image = torch.zeros(1, 64, 64)
+    image[:, 16:24, 32:40] = 1
+    outputs = {str(stride): image[:, ::stride, ::stride].contiguous()}
+    options = {"bandwidth": 0.2} if name in ("mean_shift", "agglomeration") else {}
+    found = {
+        area: DECODERS[name](outputs, min_area=area, **options).proposals((64, 64), limit=9)
+        for area in (64, 80)
+    }
+    areas = {area: sorted(one.masks.sum(axis=(1, 2)).tolist()) for area, one in found.items()}
+    assert areas[64] == [64, 64 * 64 - 64]
+    assert areas[80] == [64 * 64 - 64]

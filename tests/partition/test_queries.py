@@ -19,7 +19,7 @@ def test_instances_are_the_queries_that_hold_cells():
 
 
 def test_small_instances_are_dropped():
-    found = queries(outputs([[0, 0, 0], [0, 0, 1]]), min_area=2)
+    found = queries(outputs([[0, 0, 0], [0, 0, 1]]), min_area=32)
     assert found.labels.tolist() == [[1, 1, 1], [1, 1, 0]]
     assert len(found.scores) == 1
 

@@ -4,6 +4,8 @@ Cross-entropy of whether two pixels are of one instance, on sampled pairs, the p
 sigma = 2 / (1 + exp(|x_p - x_q|^2 / temperature)); and of whether the pixels that a pixel would
 gather at a threshold are an instance, which finds the seeds of the decoder. Without class labels:
 a seed is of something, or of nothing. Choices where the sources differ or are silent:
+- the background is one instance more in the pairs: where nothing says what it is like, the pixels
+  that a seed gathers do not end at the border of its instance;
 - the pairs' weights are normalised to sum 1 and not divided by the number of samples again;
 - an instance's size is that in the image, as in the paper's definition of weights. Every instance
   has as many samples, so `uniform` weighs instances alike, and `inv_both_norm` favours small ones;
@@ -46,6 +48,7 @@ def metric_learning(
     *,
     samples: int = 10,
     weighting: Weighting = "inv_both_norm",
+    background: bool = True,
     temperature: float = 1.0,
     seed_weight: float = 0.2,
     seeds: int = 10,
@@ -61,7 +64,13 @@ def metric_learning(
     """
     if seed_weight <= 0:
         raise ValueError(f"seed_weight is above 0, as the decoder needs seeds; got {seed_weight}")
-    pairs = partial(pair_terms, samples=samples, weighting=weighting, temperature=temperature)
+    pairs = partial(
+        pair_terms,
+        samples=samples,
+        weighting=weighting,
+        background=background,
+        temperature=temperature,
+    )
     grown = partial(seed_term, thresholds=thresholds, temperature=temperature, seeds=seeds)
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
@@ -84,12 +93,17 @@ def pair_terms(
     *,
     samples: int = 10,
     weighting: Weighting = "inv_both_norm",
+    background: bool = True,
     temperature: float = 1.0,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms `pull` and `push` of sampled pairs, in nats; means over images.
 
-    See `pair_costs`. Images without an instance take no part.
+    See `pair_costs`. With `background` it is one instance more. Images without an instance take no
+    part.
     """
+    some = (labels > 0).flatten(1).any(1)
+    if background:
+        labels = torch.where(some[:, None, None], labels + 1, 0)
     drawn = sample_instances(embedding, labels, number=samples)
     if drawn.features.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
@@ -103,7 +117,7 @@ def pair_terms(
         weighting=weighting,
         temperature=temperature,
     )
-    some = drawn.present.any(1).to(pull.dtype)
+    some = some.to(pull.dtype)
     return {"pull": mean_over_maps(pull, some), "push": mean_over_maps(push, some)}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
 from maskspace.partition.merge_tree import build_tree
 from maskspace.partition.offset_read import embedding_of
 from maskspace.partition.superpixels import equal_components, superpixels
@@ -42,7 +42,7 @@ def agglomeration(
     pieces = equal_components(np.where(inside, pieces, 0).astype(np.int32))
     labels = np.where(inside, merged(pieces, features, inside, bandwidth=bandwidth), 0)
     away = squared_spread(features, labels)
-    return gathered(labels, np.exp(-away / (2 * bandwidth**2)), min_area=min_area)
+    return gathered(labels, np.exp(-away / (2 * bandwidth**2)), min_area=cells(outputs, min_area))
 
 
 def merge_tree(
@@ -62,7 +62,7 @@ def merge_tree(
     features = embedding.cpu().numpy()
     labels = np.where(inside, build_tree(features, regions=regions).cut(height), 0)
     quality = 1 - squared_spread(features, labels) / len(features)
-    return gathered(labels, quality, min_area=min_area)
+    return gathered(labels, quality, min_area=cells(outputs, min_area))
 
 
 def squared_spread(

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
 from maskspace.partition.offset_read import embedding_of
 from maskspace.partition.superpixels import linked_components
 
@@ -38,6 +38,7 @@ def components(
         right, down = _distances(torch.zeros_like(outputs["foreground"]))
     else:
         right, down = _distances(embedding_of(outputs))
+        min_area = cells(outputs, min_area)
     size_hw = (right.shape[0], down.shape[1])
     inside = foreground_of(outputs, size_hw)
     right = torch.where(inside[:, 1:] & inside[:, :-1], 1 - right / threshold, -1.0).cpu().numpy()

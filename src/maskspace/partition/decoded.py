@@ -3,7 +3,7 @@
 A decoder takes `{head: map}` of one image, float32 tensors `c h w` on any device, and options by
 keyword; see DECODERS. It answers at the resolution of the finest embedding, or of the map that it
 reads instead of one. Where the outputs have `foreground`, logits, instances lie inside it, else
-anywhere.
+anywhere. Those of fewer than `min_area` pixels, of the image, are none.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,12 @@ def finest_level(outputs: Outputs) -> Float32[Tensor, "c h w"]:
             f"no embedding among the outputs {', '.join(outputs)}; choose a decoder of these"
         )
     return outputs[str(min(strides))]
+
+
+def cells(outputs: Outputs, pixels: int) -> int:
+    """Return so many pixels of an image in cells of the finest embedding, 1 at least."""
+    strides = [int(name) for name in outputs if name.isdigit()]
+    return max(1, pixels // min(strides, default=1) ** 2)
 
 
 def need(outputs: Outputs, name: str, *, decoder: str) -> Float32[Tensor, "c h w"]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
 from maskspace.partition.modes import evenly_spaced, nearest_mode
 from maskspace.partition.offset_read import embedding_of
 
@@ -42,7 +42,7 @@ def hdbscan(
     pixels = embedding[:, inside].T.contiguous()
     if len(pixels):
         points = pixels[evenly_spaced(len(pixels), sample).to(pixels.device)]
-        least = max(2, round(min_size * len(points) / len(pixels)))
+        least = max(2, round(cells(outputs, min_size) * len(points) / len(pixels)))
         index = torch.from_numpy(sample_clusters(points.cpu().numpy(), least=least))
         means, radius = _balls(points, index.to(points.device))
         nearest, distance = nearest_mode(pixels, means)
@@ -50,7 +50,7 @@ def hdbscan(
         slack = _ROUNDING * (points - points.mean(0)).norm(dim=1).max()
         labels[inside] = torch.where(distance <= reach + slack, nearest + 1, 0)
         quality[inside] = torch.where(reach > slack, 1 - distance / reach, 1.0).clamp(min=0)
-    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=cells(outputs, min_area))
 
 
 def sample_clusters(points: Float32[np.ndarray, "n c"], *, least: int) -> Int64[np.ndarray, " n"]:

@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
 from maskspace.partition.modes import evenly_spaced, nearest_mode, squared_distances
 from maskspace.partition.offset_read import embedding_of
 
@@ -62,7 +62,7 @@ def mean_shift(
         index, distance = nearest_mode(pixels, modes)
         labels[inside] = torch.where(distance <= reach * bandwidth, index + 1, 0)
         quality[inside] = kernel_value(distance.square(), bandwidth=bandwidth, kernel=kernel)
-    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=cells(outputs, min_area))
 
 
 def kernel_value(

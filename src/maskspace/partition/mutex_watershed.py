@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 
 from maskspace.compiled import compiled
-from maskspace.partition.decoded import Decoded, foreground_of, gathered
+from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
 from maskspace.partition.offset_read import embedding_of
 
 #: Steps in x and y from a pixel to the others of its edges: those of the paper's 2-D experiments.
@@ -63,6 +63,7 @@ def mutex_watershed(
             )
     else:
         affinities = embedding_affinities(embedding_of(outputs), offsets, bandwidth=bandwidth)
+        min_area = cells(outputs, min_area)
     inside = foreground_of(outputs, (affinities.shape[1], affinities.shape[2])).cpu().numpy()
     affinities = affinities.cpu().numpy()
     first, second, weight = signed_edges(affinities, inside, offsets)

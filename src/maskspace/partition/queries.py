@@ -10,16 +10,16 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from maskspace.clustering import cluster_steps, split_queries
-from maskspace.partition.decoded import Decoded, finest_level, foreground_of, gathered, need
+from maskspace.partition.decoded import Decoded, cells, finest_level, foreground_of, gathered, need
 
 
 def queries(
-    outputs: Mapping[str, Float32[Tensor, "_ _ _"]], *, steps: int = 3, min_area: int = 4
+    outputs: Mapping[str, Float32[Tensor, "_ _ _"]], *, steps: int = 3, min_area: int = 16
 ) -> Decoded:
     """Return an instance for each query, but the last, that is the likeliest of enough pixels.
 
-    The last query is the background's. `steps` counts expectation steps and `min_area` cells of the
-    embedding. The score of an instance is the mean of its cells' shares, in [0, 1].
+    The last query is the background's. `steps` counts expectation steps. The score of an instance
+    is the mean of its cells' shares, in [0, 1].
     """
     embedding = finest_level(outputs)
     channels, height, width = embedding.shape
@@ -29,4 +29,4 @@ def queries(
     inside = foreground_of(outputs, (height, width)).flatten() & (query < centres.shape[1] - 1)
     index = torch.where(inside, query + 1, 0).view(height, width)
     quality = share.view(height, width)
-    return gathered(index.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+    return gathered(index.cpu().numpy(), quality.cpu().numpy(), min_area=cells(outputs, min_area))

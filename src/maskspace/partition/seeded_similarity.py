@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, at_size, foreground_of, gathered, need
+from maskspace.partition.decoded import Decoded, at_size, cells, foreground_of, gathered, need
 from maskspace.partition.nms import mask_nms
 from maskspace.partition.offset_read import embedding_of
 
@@ -62,7 +62,7 @@ def seeded_similarity(
             own[masks[index]] = index + 1
             sure_of[masks[index]] = scores[index]
         labels[inside], quality[inside] = own, sure_of
-    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
+    return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=cells(outputs, min_area))
 
 
 def grow(

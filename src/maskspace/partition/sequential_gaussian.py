@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, at_size, foreground_of, gathered, need
+from maskspace.partition.decoded import Decoded, at_size, cells, foreground_of, gathered, need
 from maskspace.partition.offset_read import embedding_of
 
 _NAME = "sequential_gaussian"
@@ -54,7 +54,7 @@ def sequential_gaussian(
         embedding[:, inside],
         precision.expand(len(embedding), -1),
         seed[inside],
-        rules=(seed_threshold, cut, min_area, tries),
+        rules=(seed_threshold, cut, cells(outputs, min_area), tries),
     )
     return gathered(labels.cpu().numpy(), quality.cpu().numpy())
 
