@@ -136,18 +136,21 @@ def test_points_far_apart_cost_nothing():
     assert sum(pair_terms(embedding, labels).values()) < 1e-6
 
 
-def test_what_a_seed_gathers_is_an_instance_if_more_than_half_of_their_union_is_shared():
+def test_what_a_seed_gathers_is_an_instance_if_enough_of_their_union_is_shared():
     labels = torch.tensor([[[1, 1, 1, 1, 2, 2, 0, 0, -1, -1]]])
     # the fourth pixel lies with instance 2; the unknown ones with instance 1
     place = torch.tensor([0.0, 0.0, 0.0, 5.0, 5.0, 5.0, 10.0, 15.0, 0.0, 0.0])
-    found = gathers_instance(place.view(1, 1, 1, 10), labels, torch.tensor([[0, 3, 4, 6]]))
+    embedding, pixel = place.view(1, 1, 1, 10), torch.tensor([[0, 3, 4, 6]])
     # 3 of 4; 2 of 3; 2 of 3; the background
-    assert found[0].all(1).tolist() == [True, True, True, False]
+    for least, right in ((0.5, [1, 1, 1, 0]), (0.7, [1, 0, 0, 0]), (0.75, [0, 0, 0, 0])):
+        found = gathers_instance(embedding, labels, pixel, least_iou=least)
+        assert found[0].all(1).tolist() == found[0].any(1).tolist() == list(map(bool, right))
     # at the widest threshold a distance of 1.39 is gathered, at the next one of 1.05
     near = torch.tensor([0.0, 0.0, 1.2, 1.2, 5.0, 5.0, 9.0, 9.0, 9.0, 9.0]).view(1, 1, 1, 10)
     found = gathers_instance(near, labels, torch.tensor([[0]]))
     assert found[0, 0].tolist() == [True, False, False, False]
-    assert gathers_instance(near, labels, torch.tensor([[0]]), temperature=3.0)[0, 0].sum() == 3
+    warm = gathers_instance(near, labels, torch.tensor([[0]]), temperature=3.0)
+    assert warm[0, 0].sum() == 3
 
 
 def test_the_seeds_term_is_the_cross_entropy_of_gathering_an_instance():
