@@ -1,0 +1,145 @@
+"""Masks, label maps, probabilities, directions and features in colour, as arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image, ImageDraw
+
+from maskspace import masks as mask_algebra
+
+#: Black, violet, red, orange, pale yellow: a ramp that is also ordered in grey.
+RAMP = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+GOLDEN_RATIO = 0.6180339887498949
+INK, PAPER = (33, 37, 41), (255, 255, 255)
+
+
+def label_colors(labels: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
+    """Return the RGB colour of each label: always the same for the same label.
+
+    Hues advance by the golden ratio, so that any run of labels is spread over the circle, and three
+    lightnesses take turns where the hues come close again.
+    """
+    hue = (0.05 + labels * GOLDEN_RATIO) % 1
+    turn = labels // 5 % 3
+    value = np.choose(turn, [0.98, 0.72, 0.86])
+    saturation = np.choose(turn, [0.75, 0.80, 0.45])
+    offsets = (hue[:, None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    ramp = np.clip(np.minimum(offsets, 4 - offsets), 0, 1)
+    rgb = value[:, None] * (1 - saturation[:, None] * ramp)
+    return np.round(rgb * 255).astype(np.uint8)
+
+
+def outlines(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels whose right, lower or lower right neighbour has another label."""
+    padded = np.pad(labels, ((0, 1), (0, 1)), mode="edge")
+    here = padded[:-1, :-1]
+    return (here != padded[:-1, 1:]) | (here != padded[1:, :-1]) | (here != padded[1:, 1:])
+
+
+def paint_labels(
+    image: UInt8[np.ndarray, "h w 3"], labels: Int[np.ndarray, "h w"], *, opacity: float = 0.6
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image with each label in its colour and white outlines; 0 stays, darkened."""
+    values, index = np.unique(labels, return_inverse=True)
+    palette = np.where(values[:, None] == 0, 0, label_colors(values))
+    strength = np.where(labels == 0, 0.5, opacity)[..., None]
+    painted = image * (1 - strength) + palette[index.reshape(labels.shape)] * strength
+    painted[outlines(labels)] = PAPER
+    return np.round(painted).astype(np.uint8)
+
+
+def paint_masks(
+    image: UInt8[np.ndarray, "h w 3"], masks: Bool[np.ndarray, "n h w"], *, opacity: float = 0.6
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image with the masks in colour, smaller ones above larger ones."""
+    return paint_labels(image, mask_algebra.to_label_map(masks), opacity=opacity)
+
+
+def ramp_colors(values: Float[np.ndarray, "*size"]) -> UInt8[np.ndarray, "*size 3"]:
+    """Return values in [0, 1] as colours of `RAMP`, dark to light; others as the nearest end."""
+    stops = np.linspace(0, 1, len(RAMP))
+    channels = [np.interp(values, stops, channel) for channel in np.transpose(RAMP)]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def direction_colors(vectors: Float[np.ndarray, "2 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return vectors (x, y) as colours: the hue says where to, the brightness how far.
+
+    Right is red, down yellow-green, left cyan, up violet; the longest vector is the brightest.
+    """
+    length = np.hypot(vectors[0], vectors[1])
+    hue = np.arctan2(vectors[1], vectors[0]) / (2 * np.pi) % 1
+    offsets = (hue[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    rgb = 1 - np.clip(np.minimum(offsets, 4 - offsets), 0, 1)
+    shade = length / max(float(length.max()), 1e-12)
+    return np.round(rgb * shade[..., None] * 255).astype(np.uint8)
+
+
+def paint_errors(
+    image: UInt8[np.ndarray, "h w 3"], wrong: Bool[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image in dark grey with the wrong pixels in red."""
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) * 0.6
+    return np.where(wrong[..., None], (213, 40, 40), grey).round().astype(np.uint8)
+
+
+def paint_level_lines(
+    image: UInt8[np.ndarray, "h w 3"],
+    map_: Float[np.ndarray, "h w"],
+    *,
+    levels: Sequence[float],
+    opacity: float = 0.6,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image in grey under the borders of what is above each level, lighter for higher.
+
+    Levels are ascending; where the map passes several between two pixels the highest is drawn.
+    """
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) * (1 - opacity)
+    painted = np.round(grey).astype(np.uint8)
+    # The darkest colours of the ramp would not show on a darkened image.
+    colors = ramp_colors(np.linspace(0.3, 1, len(levels)))
+    for level, color in zip(levels, colors, strict=True):
+        painted[outlines((map_ > level).astype(np.int64))] = color
+    return painted
+
+
+def paint_click(
+    image: UInt8[np.ndarray, "h w 3"], click_xy: tuple[int, int], *, radius: int, positive: bool
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image with a disk at a pixel, green or red, ringed in white and in ink."""
+    picture = Image.fromarray(image)
+    pen = ImageDraw.Draw(picture)
+    fill = (0, 158, 115) if positive else (213, 94, 0)
+    for extra, color in ((2, INK), (1, PAPER), (0, fill)):
+        pen.circle(click_xy, radius + extra, fill=color)
+    return np.array(picture)
+
+
+def feature_colors(features: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return features as colours: three channels in [0, 1] as they are, one as grey.
+
+    Any other number is projected on its first three principal components, in one common scale
+    about mid-grey, so that a component that hardly varies looks as flat as it is.
+    """
+    channels = len(features)
+    if channels in (1, 3):
+        unit = np.broadcast_to(np.clip(features, 0, 1), (3, *features.shape[1:]))
+    else:
+        unit = _principal_colors(features.astype(np.float64))
+    return np.round(unit.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+def _principal_colors(features: Float[np.ndarray, "c h w"]) -> Float[np.ndarray, "3 h w"]:
+    pixels = features.reshape(len(features), -1)
+    centered = pixels - pixels.mean(axis=1, keepdims=True)
+    _, vectors = np.linalg.eigh(centered @ centered.T)
+    axes = vectors[:, ::-1][:, :3].T
+    # Eigenvectors have no sign of their own; the largest loading is made positive.
+    largest = np.abs(axes).argmax(axis=1)
+    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
+    projected = np.zeros((3, pixels.shape[1]))
+    projected[: len(axes)] = axes @ centered
+    scale = max(float(np.percentile(np.abs(projected[0]), 99)), 1e-6)
+    unit = np.clip(0.5 + 0.5 * projected / scale, 0, 1)
+    return unit.reshape(3, *features.shape[1:])
