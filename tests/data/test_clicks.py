@@ -20,7 +20,7 @@ from maskspace.data.clicks import (
 from maskspace.types import Click
 
 ANY_MASKS = arrays(bool, (6, 7))
-MASKS = ANY_MASKS.map(lambda mask: mask if mask.any() else ~mask)
+MASKS = ANY_MASKS.map(lambda mask: mask if mask.any() else np.invert(mask))
 NAMES = {"seed": 3, "key": "image", "mask_id": 2}
 ONE_CLICK = {"center": lambda mask, **_: center_click(mask), "random": random_click}
 ONE_CLICK["inner"] = inner_click
