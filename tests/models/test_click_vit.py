@@ -160,6 +160,26 @@ def test_sixteen_bit_arithmetic_gives_float32_logits_that_are_near(clicker, scen
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_under_autocast_blocks_are_rough_and_stem_and_clicks_exact(variant):
+    clicker = build(**VARIANTS[variant])
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
+    clicks_xy, positive = np.array([[4, 3], [19, 30]]), np.array([True, False])
+    exact = clicker.encode(pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = clicker.encode(pixels)
+        maps = clicker.click_logits(exact, (32, 40), clicks_xy, positive)
+        one = clicker.mask_logits(exact, (32, 40), clicks_xy, positive, None)
+    assert rough.tokens.dtype == torch.float32 and not torch.equal(rough.tokens, exact.tokens)
+    assert (rough.tokens - exact.tokens).abs().max() < 0.05 * exact.tokens.std()
+    if exact.detail is not None:
+        assert rough.detail is not None and torch.equal(rough.detail, exact.detail)
+    np.testing.assert_array_equal(maps, clicker.click_logits(exact, (32, 40), clicks_xy, positive))
+    np.testing.assert_array_equal(
+        one, clicker.mask_logits(exact, (32, 40), clicks_xy, positive, None)
+    )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_checkpointing_gives_the_same_gradients(variant, scene):
     gradients = []
     for checkpointing in (False, True):

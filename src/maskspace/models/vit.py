@@ -154,8 +154,10 @@ class VisionTransformer(nn.Module):
         """
         detail = None
         if isinstance(self.patch_embed, nn.Sequential):
-            detail = self.patch_embed[0](image)
-            patches = self.patch_embed[1:](detail)
+            # in bfloat16 there are too few values for where a border runs
+            with torch.autocast(image.device.type, enabled=False):
+                detail = self.patch_embed[0](image)
+                patches = self.patch_embed[1:](detail)
         else:
             patches = self.patch_embed(image)
         tokens = patches.flatten(2).transpose(1, 2) + self.pos_embed
