@@ -15,6 +15,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from maskspace.config import read_params
+from maskspace.whole import appearing
 
 PROFILES = Path("profiles")
 WORKSPACES = Path(".profiles")
@@ -74,12 +75,11 @@ def write_params(params: Mapping[str, object], path: Path) -> None:
     """Write parameters as YAML; ValueError if reading does not give them back."""
     writer = YAML(typ="safe", pure=True)
     writer.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w") as file:
-        writer.dump(params, file)
-    if read_params(partial) != params:
-        raise ValueError(f"{path}: does not survive writing as YAML; quote the profile's strings")
-    partial.replace(path)
+    with appearing(path) as partial:
+        with partial.open("w") as file:
+            writer.dump(params, file)
+        if read_params(partial) != params:
+            raise ValueError(f"{path}: does not survive as YAML; quote the profile's strings")
 
 
 def mirror(source: Path, target: Path) -> None:
@@ -92,9 +92,8 @@ def mirror(source: Path, target: Path) -> None:
         return
     if source.is_file():
         if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
-            partial = target.with_name(f".{target.name}.partial")
-            shutil.copy2(source, partial)
-            partial.replace(target)
+            with appearing(target) as partial:
+                shutil.copy2(source, partial)
         return
     target.mkdir(parents=True, exist_ok=True)
     wanted = {child.name for child in source.iterdir() if child.name != "__pycache__"}
@@ -125,12 +124,9 @@ def _configure_dvc(workspace: Path) -> None:
         if not settings.has_section(section):
             settings.add_section(section)
         settings[section][key] = value
-    (workspace / ".dvc").mkdir(exist_ok=True)
-    mirror(here / "plots", workspace / ".dvc" / "plots")
-    partial = workspace / ".dvc" / ".config.partial"
-    with partial.open("w") as file:
+    with appearing(workspace / ".dvc" / "config") as partial, partial.open("w") as file:
         settings.write(file)
-    partial.replace(workspace / ".dvc" / "config")
+    mirror(here / "plots", workspace / ".dvc" / "plots")
 
 
 def _folder(variable: str, default: str) -> Path:

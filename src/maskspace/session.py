@@ -6,7 +6,6 @@ of every state as run lengths, a few kilobytes each, so that undo and redo ask n
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from jaxtyping import Bool, UInt8
 from maskspace.config import build_section, section
 from maskspace.masks import decode, encode
 from maskspace.types import Click
+from maskspace.whole import write_whole
 
 ClickLike = Click | tuple[int | float, int | float, bool]
 
@@ -190,12 +190,9 @@ class ClickSession:
 
     def save(self, path: Path) -> None:
         """Write the session as a JSON file, which appears whole or not at all."""
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            partial.write_bytes(self.to_json())
-            os.replace(partial, path)
+            write_whole(path, self.to_json())
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise ValueError(f"{path}: cannot be written ({error.strerror})") from None
 
     def load(self, path: Path) -> Bool[np.ndarray, "h w"]:

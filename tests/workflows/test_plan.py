@@ -14,8 +14,15 @@ from workflows.frame import dependencies, outputs
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = read_params(ROOT / "dvc.yaml")["stages"]
 
-#: What no result follows from: how work is spread, recorded, and finds its folder.
-FREE = {"maskspace", "maskspace.parallel", "maskspace.tracking", "workflows", "workflows.frame"}
+#: What no result follows from: how work is spread, recorded, and finds its place.
+FREE = {
+    "maskspace",
+    "maskspace.parallel",
+    "maskspace.tracking",
+    "maskspace.whole",
+    "workflows",
+    "workflows.frame",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,15 @@
 """What the commands share: parsers whose errors are one line, argument types, whole files."""
 
 import argparse
-import contextlib
 import io
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from maskspace.whole import appearing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,17 +61,11 @@ def named(data: Sequence[tuple[str, str]], make: Callable[[str, str], Entry]) ->
 
 def write_files(contents: dict[Path, bytes]) -> list[Path]:
     """Write files so that all appear, each complete, after everything has been written."""
-    partials = {path: path.with_name(f".{path.name}.partial") for path in contents}
     try:
-        for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partials[path].write_bytes(content)
-        for path, partial in partials.items():
-            os.replace(partial, path)
+        with ExitStack() as files:
+            for path, content in contents.items():
+                files.enter_context(appearing(path)).write_bytes(content)
     except OSError as error:
-        for partial in partials.values():
-            with contextlib.suppress(OSError):
-                partial.unlink()
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
     return list(contents)
 

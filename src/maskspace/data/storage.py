@@ -17,6 +17,8 @@ import fsspec
 from fsspec.core import split_protocol
 from upath import UPath
 
+from maskspace.whole import appearing
+
 #: A local path, or a URL with its options.
 AnyPath: TypeAlias = Path | UPath
 
@@ -141,13 +143,10 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
     ValueError for a URL that cannot be written to.
     """
     if isinstance(path, Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
-        with partial.open("wb") as file, _removed_on_error(partial):
+        with appearing(path) as partial, partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
         return
     if path.protocol in _READ_ONLY:
         raise ValueError(f"{path}: {path.protocol}:// is read-only; write to a folder or s3://")
@@ -155,15 +154,6 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
         yield file  # pyright: ignore[reportReturnType]
         file.flush()
         _upload(file.name, path)
-
-
-@contextmanager
-def _removed_on_error(partial: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _upload(name: str, path: UPath) -> None:

@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 from maskspace.data.tars import members as tar_members
 from maskspace.download.fetching import room_for
+from maskspace.whole import appearing
 
 CHUNK = 2**20
 #: Largest directory of a zip that is read, in bytes: that of COCO's train2017.zip has 12 MB.
@@ -265,23 +266,16 @@ def write_member(member: Packed, path: Path) -> int:
 
     ValueError that names the path for a damaged member.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with member.open() as source, partial.open("wb") as target:
+        with appearing(path) as partial, member.open() as source, partial.open("wb") as target:
             crc = 0
             for content in _chunks(source, member.size):
                 crc = zlib.crc32(content, crc)
                 target.write(content)
-        partial.replace(path)
     except DAMAGED as error:
-        partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DamagedError(f"{path}: damaged in its archive ({error}); fetch it again") from None
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     return crc
 
 

@@ -20,6 +20,7 @@ from maskspace.evaluation.summary import Metrics, collapse_lines, summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.evaluation.versions import truth_version, weights_version
 from maskspace.types import Sample
+from maskspace.whole import write_whole
 
 __all__ = ["FILES", "EvaluateConfig", "Model", "Origin", "evaluate_models", "report"]
 
@@ -117,7 +118,7 @@ def _write(
     curves.write_comparisons(out / "comparisons.csv", findings.compared)
     click_report.write_per_sample(out / "per_sample.csv", rows, config=config.interactive)
     click_report.write_click_curves(out / "clicks.csv", metrics)
-    curves.write_text(out / "table.txt", report(metrics))
+    write_whole(out / "table.txt", report(metrics))
     curves.plot_curves(out / "curve.png", metrics)
     curves.plot_scatter(out / "scatter.png", rows, metrics, count=count, run=run)
     click_report.plot_click_curves(out / "clicks.png", metrics, findings.placed)

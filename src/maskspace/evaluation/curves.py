@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from maskspace import pictures
 from maskspace.evaluation.intervals import Comparison
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.summary import Metrics, zero_shot_against_click
+from maskspace.whole import write_whole
 
 CURVE = "mean_best_iou_"
 #: Columns of the printed table, as far as they were measured: metric -> heading.
@@ -31,7 +31,7 @@ COLUMNS = {
 
 def write_metrics(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
     """Write dataset -> model -> metric as JSON; ValueError for a number that is not finite."""
-    write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
 def write_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
@@ -213,12 +213,4 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(lines)
-    write_text(path, text.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_whole(path, text.getvalue())

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from maskspace.evaluation.click_report import click_cells
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.curves import COLUMNS, bounds, correlations, number, write_text
+from maskspace.evaluation.curves import COLUMNS, bounds, correlations, number
 from maskspace.evaluation.intervals import Comparison
 from maskspace.evaluation.page import definitions, figure, html_page, html_table
 from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.region_report import COVERING, partitions
 from maskspace.evaluation.summary import Metrics
+from maskspace.whole import write_whole
 
 #: How to read each column of the main table, metric -> one line.
 EXPLAINED = {
@@ -92,7 +93,7 @@ def write_html(path: Path, findings: Findings) -> None:
         "Versions": definitions(findings.versions),
     }
     title = f"Evaluation of {_listed(models)} on {_listed(metrics)}"
-    write_text(path, html_page(title, {name: text for name, text in sections.items() if text}))
+    write_whole(path, html_page(title, {name: text for name, text in sections.items() if text}))
 
 
 def _protocol(findings: Findings) -> str:

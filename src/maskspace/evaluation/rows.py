@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from maskspace.evaluation.regions import measure_regions
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.evaluation.zero_shot import zero_shot
 from maskspace.types import Embedding, Sample
+from maskspace.whole import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,9 +211,7 @@ def _finished(journal: Path | None) -> list[Row]:
     lines = journal.read_text().splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
-        partial = journal.with_name(f".{journal.name}.partial")
-        partial.write_text("".join(lines))
-        os.replace(partial, journal)
+        write_whole(journal, "".join(lines))
     return [Row(**fields) for line in lines for fields in json.loads(line)]
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from maskspace.config import Choice, build_section, section
 from maskspace.evaluation.config import SelectConfig
-from maskspace.evaluation.curves import write_text
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import MapUnits, measure_rows
 from maskspace.evaluation.summary import summarize
 from maskspace.partition.readings import readings
 from maskspace.types import Sample
+from maskspace.whole import write_whole
 
 
 @section
@@ -144,7 +144,7 @@ def write_ranking(scores: Sequence[Score], out: Path, *, metric: str) -> None:
     `seeds` are the scores of the winner's point.
     """
     winner = scores[0]
-    write_text(out / "ranking.csv", _ranking_csv(scores, metric))
+    write_whole(out / "ranking.csv", _ranking_csv(scores, metric))
     described = {
         "trial": winner.trial.trial,
         "objective": asdict(winner.trial.objective),
@@ -159,7 +159,7 @@ def write_ranking(scores: Sequence[Score], out: Path, *, metric: str) -> None:
             for score in scores
         ],
     }
-    write_text(out / "winner.json", json.dumps(described, indent=2, allow_nan=False) + "\n")
+    write_whole(out / "winner.json", json.dumps(described, indent=2, allow_nan=False) + "\n")
 
 
 def ranking_table(scores: Sequence[Score]) -> str:

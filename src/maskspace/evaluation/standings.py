@@ -8,7 +8,6 @@ its decoder does.
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,6 +32,7 @@ from maskspace.partition.oracle import oracle_decode
 from maskspace.partition.readings import readings
 from maskspace.partition.resample import resize_maps
 from maskspace.types import Proposals, Sample
+from maskspace.whole import write_whole
 
 Loaded = TypeVar("Loaded", bound=Model)
 
@@ -219,10 +219,7 @@ def _measure(
         reading=reading,
     )
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial_file = kept.with_name(f".{kept.name}.partial")
-        partial_file.write_text(json.dumps(asdict(standing)))
-        os.replace(partial_file, kept)
+        write_whole(kept, json.dumps(asdict(standing)))
     return standing
 
 

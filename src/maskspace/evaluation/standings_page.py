@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maskspace import pictures
-from maskspace.evaluation.curves import write_text
 from maskspace.evaluation.standings import Contestant, Standing
 from maskspace.masks import to_label_map
 from maskspace.types import Sample, read_rgb
+from maskspace.whole import write_whole
 
 COLUMNS = (
     "mean best IoU",
@@ -41,9 +41,9 @@ def write_standings(
 
     `about` is what each name stands for, in the words of its module; `heading` begins the page.
     """
-    write_text(out / "standings.json", json.dumps([asdict(s) for s in standings], indent=2) + "\n")
-    write_text(out / "standings.csv", _csv(standings))
-    write_text(out / "objectives.md", _page(standings, about=about, heading=heading))
+    write_whole(out / "standings.json", json.dumps([asdict(s) for s in standings], indent=2) + "\n")
+    write_whole(out / "standings.csv", _csv(standings))
+    write_whole(out / "objectives.md", _page(standings, about=about, heading=heading))
 
 
 def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:

@@ -1,7 +1,6 @@
 """A trained model on disk: `model.safetensors` beside `model.json`, which says how to build it."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from maskspace.config import lookup
+from maskspace.whole import appearing, write_whole
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
@@ -29,19 +29,15 @@ def save_model(
     `name` and `options` are the entry of MODELS and its arguments, `provenance` what the model was
     trained on.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()
     }
-    partial = folder / f".{WEIGHTS}.partial"
-    save_file(tensors, partial)
-    partial.chmod(0o644)  # safetensors writes for the owner alone
-    os.replace(partial, folder / WEIGHTS)
+    with appearing(folder / WEIGHTS) as partial:
+        save_file(tensors, partial)
+        partial.chmod(0o644)  # safetensors writes for the owner alone
     described = {"name": name, "options": dict(options), "provenance": dict(provenance)}
-    partial = folder / f".{DESCRIPTION}.partial"
-    partial.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, folder / DESCRIPTION)
+    write_whole(folder / DESCRIPTION, json.dumps(described, indent=2, sort_keys=True) + "\n")
 
 
 def load_model(folder: Path) -> nn.Module:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskspace.pictures.painting import ramp_colors
-from maskspace.pictures.sheets import write_whole
+from maskspace.whole import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

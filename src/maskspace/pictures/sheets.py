@@ -1,7 +1,6 @@
 """Arrays at the size at which they are shown, sheets of them, and files that appear whole."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from maskspace.pictures.painting import INK, PAPER
+from maskspace.whole import write_whole
 
 
 def fitted_size(size_hw: tuple[int, int], side: int) -> tuple[int, int]:
@@ -89,11 +89,3 @@ def save_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "PNG", optimize=False)
     write_whole(path, encoded.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all, and its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -1,13 +1,14 @@
 """What a killed training needs to go on: weights, optimiser and step in one file, atomically."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from maskspace.whole import appearing, write_whole
 
 CHECKPOINT, BEST, HISTORY, PICTURES = "checkpoint.pt", "best.pt", "history.jsonl", "pictures"
 VERDICTS = "verdicts.jsonl"
@@ -79,12 +80,9 @@ class Progress:
 
     def keep_history(self, rows: list[dict[str, float]], *, start: int = 0) -> None:
         """Forget all rows but these and verdicts after `start`: a resumed run writes them again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         kept = [verdict for verdict in self.verdicts() if verdict["step"] <= start]
         for name, lines in ((HISTORY, rows), (VERDICTS, kept)):
-            partial = self.folder / f".{name}.partial"
-            partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
-            os.replace(partial, self.folder / name)
+            write_whole(self.folder / name, "".join(json.dumps(line) + "\n" for line in lines))
 
     def tell(self, step: int, verdict: str) -> None:
         """Add a verdict."""
@@ -97,10 +95,8 @@ class Progress:
             file.write(json.dumps(row) + "\n")
 
     def _write(self, name: str, content: Mapping[str, object]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".{name}.partial"
-        torch.save(content, partial)
-        os.replace(partial, self.folder / name)
+        with appearing(self.folder / name) as partial:
+            torch.save(content, partial)
 
     def _read(self, name: str) -> dict | None:
         path = self.folder / name

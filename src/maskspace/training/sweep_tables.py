@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from maskspace import pictures, tracking
 from maskspace.models.weights import DESCRIPTION, WEIGHTS
 from maskspace.training.checkpoint import Progress
 from maskspace.training.export import copy_record, record_training
+from maskspace.whole import appearing, write_whole
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -111,10 +111,10 @@ def write_sweep(rows: list[dict[str, object]], run: Path, out: Path) -> None:
     table = sweep_table(rows)
     _plot_parallel(table, out / "parallel.png")
     _plot_by_option(table, out / "bandwidths.png")
-    table.to_parquet(out / ".sweep.parquet.partial", index=False)
-    os.replace(out / ".sweep.parquet.partial", out / "sweep.parquet")
-    _write(out / "ranking.csv", _ranking(ranked_points(rows)))
-    _write(out / "trials.json", json.dumps(rows, indent=2) + "\n")
+    with appearing(out / "sweep.parquet") as partial:
+        table.to_parquet(partial, index=False)
+    write_whole(out / "ranking.csv", _ranking(ranked_points(rows)))
+    write_whole(out / "trials.json", json.dumps(rows, indent=2) + "\n")
 
 
 def _plot_losses(rows: Rows, run: Path, path: Path) -> None:
@@ -178,12 +178,6 @@ def _ranking(points: Sequence[Point]) -> str:
         ends = ["" if math.isnan(end) else end for end in (p.low, p.high)]
         writer.writerow([rank, p.name, p.ratio, *ends, p.seeds, p.finished, p.collapsed])
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def record_sweep(rows: list[dict[str, object]], out: Path, *, params: Mapping[str, object]) -> None:

@@ -1,7 +1,6 @@
 """Several trainings by name, each on one worker, one after the other or side by side."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from maskspace.training.config import Optimisation, Workers
 from maskspace.training.export import export_training
 from maskspace.training.loop import NamedTask, Worker, fit
 from maskspace.training.progress import followed
+from maskspace.whole import write_whole
 
 COST = "cost.json"
 
@@ -73,9 +73,7 @@ def _train(training: Training, *, run: Path, out: Path) -> str:
         "milliseconds_a_step": 1e3 * training.optimisation.batch / pace,
         "peak_bytes": _peak_bytes(device) - before,
     }
-    partial_file = folder / f".{COST}.partial"
-    partial_file.write_text(json.dumps(cost) + "\n")
-    os.replace(partial_file, folder / COST)
+    write_whole(folder / COST, json.dumps(cost) + "\n")
     return training.name
 
 

@@ -20,6 +20,7 @@ from maskspace.data.records import sample_places
 from maskspace.data.shards import MapUnits
 from maskspace.data.storage import AnyPath, write_json, write_text
 from maskspace.data.tars import Member, read_member
+from maskspace.whole import appearing
 
 FOLDER = "quarantine"
 
@@ -79,10 +80,11 @@ def _copy(unit: tuple[str, list[int]], *, shards: AnyPath, folder: Path) -> list
 
 def _write_tar(path: Path, members: Iterable[tuple[Member, bytes]]) -> None:
     """Write a tar that appears whole or not at all; same members, same bytes."""
-    partial_path = path.with_name(f"{path.name}.partial")
-    with tarfile.open(partial_path, "w", format=tarfile.USTAR_FORMAT) as archive:
+    with (
+        appearing(path) as partial,
+        tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
         for member, content in members:
             info = tarfile.TarInfo(member.name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    partial_path.replace(path)
