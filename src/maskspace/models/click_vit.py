@@ -217,8 +217,8 @@ class ClickVit(nn.Module):
         (docs/proposals.md).
         """
         tensor = torch.from_numpy(image).permute(2, 0, 1)[None].to(self.mean.device)
-        found = self.image_features(tensor.to(self.mean.dtype) / 255)
-        return ImageFeatures(*(None if x is None else x.to(self.mean.dtype) for x in found))
+        tokens, detail, square = self.image_features(tensor.to(self.mean.dtype) / 255)
+        return ImageFeatures(tokens.to(self.mean.dtype), detail, square)
 
     @torch.inference_mode()
     def click_logits(
