@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from maskspace.objectives import tiles
 from maskspace.objectives.anchor_mask import anchor_mask, anchor_terms
 from maskspace.objectives.samples import sample_instances
 
@@ -34,13 +35,19 @@ def labels():
     return labels
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 8])
-def test_value_equals_the_loop_over_instances_whatever_the_chunk(labels, chunk):
+@pytest.mark.parametrize("pairs", [1, 100, tiles.PAIRS_CPU])
+def test_value_and_gradient_equal_the_loop_over_instances_whatever_the_tile(
+    labels, pairs, monkeypatch
+):
+    monkeypatch.setattr(tiles, "PAIRS_CPU", pairs)
     embedding = torch.randn(3, 3, 6, 7, generator=torch.Generator().manual_seed(1)).double()
+    embedding.requires_grad_()
     torch.manual_seed(0)
-    value = anchor_terms(embedding, labels, margin=0.8, chunk=chunk)["mask"]
+    value = anchor_terms(embedding, labels, margin=0.8)["mask"]
     torch.manual_seed(0)
-    torch.testing.assert_close(value, naive(embedding, labels, 0.8))
+    expected = naive(embedding, labels, 0.8)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(x, embedding) for x in (value, expected)))
 
 
 def test_gradient_in_double_precision(labels):

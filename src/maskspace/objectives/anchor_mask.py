@@ -8,18 +8,25 @@ De Brabandere et al. (`discriminative`); SPOCO's student and teacher for sparse 
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from maskspace.config import Choice
 from maskspace.objectives.discriminative import discriminative
 from maskspace.objectives.foreground import BESIDE_DISTANCES
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pixels import distance_factors, instances, mean_over_present
+from maskspace.objectives.pixels import (
+    distance_factors,
+    instances,
+    mean_over_instances,
+    mean_over_present,
+    shares,
+)
 from maskspace.objectives.samples import sample_instances
+from maskspace.objectives.tiles import sum_over_pairs, tile_size
 
 
 def anchor_mask(
@@ -44,58 +51,49 @@ def anchor_mask(
 
 
 def anchor_terms(
-    embedding: Float[Tensor, "b c h w"],
-    labels: Int[Tensor, "b h w"],
-    *,
-    margin: float = 0.5,
-    chunk: int = 8,
+    embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], *, margin: float = 0.5
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `mask`: mean over instances, then images, of a Dice loss in [0, 1].
 
     Of anchor a the soft mask is phi(p) = 2^-(|x_p - x_a|^2 / margin^2) and the loss
     1 - (2 sum_{p in k} phi + 1) / (sum_p phi^2 + n_k + 1) over known pixels, background too.
     The anchor is an equal draw among the instance's pixels, and takes part in the gradient.
-    Memory is that of `chunk` masks an image. A constant output is a stationary point, of
-    1 - (2 n_k + 1) / (N + n_k + 1).
+    A constant output is a stationary point, of 1 - (2 n_k + 1) / (N + n_k + 1).
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
         return {"mask": embedding.sum() * 0.0}
     anchors = sample_instances(embedding, labels, number=1).features[:, :, 0]
     left, right = distance_factors(replace(found, means=anchors))
-    known = (labels >= 0).flatten(1)
-    slot = torch.where(found.labelled, found.slot, -1)
-    losses = [
-        checkpoint(
-            _soft_dice,
-            left,
-            right[:, :, first : first + chunk] * (-math.log(2) / margin**2),
-            slot,
-            first,
-            known,
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-        for first in range(0, right.shape[2], chunk)
-    ]
-    return {"mask": mean_over_present(torch.cat(losses, 1), found)}
+    right = right * (-math.log(2) / margin**2)
+    known = (labels >= 0).flatten(1)[..., None].to(left.dtype)
+    own = right.transpose(1, 2).gather(1, found.slot[..., None].expand_as(left))
+    own = (left * own).sum(2).clamp(max=0).exp()
+    shared = 2 * found.counts * mean_over_instances(own, found) + 1
+    size = tile_size(found.counts.numel(), left.device)
+    with torch.no_grad():
+        parts = zip(left.split(size, 1), known.split(size, 1), strict=True)
+        squares = [_squares(rows @ right, some).sum(1) for rows, some in parts]
+    total = torch.stack(squares).sum(0) + found.counts + 1
+    # the squares of all pairs are not kept: linear in them near where they are
+    slopes = (shared / total.square()).detach() * shares(found)
+    weighted = partial(_weighted_squares, weight=slopes)
+    moved = sum_over_pairs(left, right, weighted, known, size=size).sum()
+    loss = mean_over_present(1 - shared / total, found)
+    return {"mask": loss + moved - moved.detach()}
 
 
-def _soft_dice(
-    left: Float[Tensor, "b p d"],
-    right: Float[Tensor, "b d n"],
-    slot: Int[Tensor, "b p"],
-    first: int,
-    known: Bool[Tensor, "b p"],
-) -> Float[Tensor, "b n"]:
-    """Return the Dice losses of soft masks exp(left @ right), of slot `first` and those after."""
-    number, slot = right.shape[2], slot - first
+def _squares(
+    exponents: Float[Tensor, "b t n"], known: Float[Tensor, "b t 1"]
+) -> Float[Tensor, "b t n"]:
+    """Return the squares of soft masks in place of their exponents, 0 where nothing is known."""
     # rounding may leave a squared distance a little below 0
-    soft = (right.transpose(1, 2) @ left.transpose(1, 2)).clamp(max=0).exp()  # b n p
-    inside = (slot >= 0) & (slot < number)
-    column = slot.clamp(0, number - 1)
-    own = torch.where(inside, soft.gather(1, column[:, None])[:, 0], 0.0)
-    shared = torch.zeros_like(right[:, 0]).scatter_add(1, column, own)
-    size = torch.zeros_like(right[:, 0]).scatter_add(1, column, inside.to(right.dtype))
-    total = (soft.square() @ known[..., None].to(soft.dtype))[..., 0] + size
-    return 1 - (2 * shared + 1) / (total + 1)
+    return exponents.clamp_(max=0).mul_(2).exp_().mul_(known)
+
+
+def _weighted_squares(
+    exponents: Float[Tensor, "b t n"], known: Float[Tensor, "b t 1"], *, weight: Tensor
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "b t n"]]:
+    """Return each image's sum of weighted squares, and its derivative by the exponents."""
+    squares = _squares(exponents, known).mul_(weight[:, None])
+    return squares.sum((1, 2)), squares.mul_(2)
