@@ -31,6 +31,11 @@ from maskspace.data.storage import AnyPath
 from maskspace.rle import Runs, decode_runs, encode_runs
 from maskspace.types import Sample
 
+#: The JSON of an image, its split, and its entry there.
+Listed = tuple[AnyPath, str | None, CocoImage]
+#: The JSON and the entry of an image -> its masks.
+Masks = Callable[[AnyPath, CocoImage], list[Coded]]
+
 SPLITS = ("train", "val", "test")
 JSON_FILES = (
     "annotations/instances*.json",
@@ -69,25 +74,38 @@ def read_coco(
     ][:limit]
     if not listed:
         raise ValueError(f"{root}: no image with an annotation; set unannotated to keep the others")
-    return coco_source(partial(_sample, containment=containment), folder, listed, images)
+    return coco_source(_masks, folder, listed, images, dataset="coco", containment=containment)
 
 
 def coco_source(
-    read: Callable[..., Sample],
+    masks: Masks,
     root: AnyPath,
-    listed: list[tuple[AnyPath, str | None, CocoImage]],
+    listed: list[Listed],
     images: str | None,
+    *,
+    dataset: str,
+    containment: float,
+    licence: str = "{}",
 ) -> Source:
-    """Return the source of listed images: JSON, split and entry of each, in their order.
+    """Return the source of listed images, in their order; `masks` reads those of one.
 
-    `read(index, root, listed, folders)` makes a sample; `images` is the folder that was given.
+    `images` is the folder that was given; `licence` has the image's put in.
     """
     folders = image_folders(images, [path.stem for path, _, _ in listed])
     find_image(listed[0][2], root, folders)  # a wrong root is known before the first shard
     return Source(
         keys=tuple(safe_key(image.names[0].rsplit(".", 1)[0]) for _, _, image in listed),
         splits=tuple(own for _, own, _ in listed),
-        read=partial(read, root=root, listed=tuple(listed), folders=folders),
+        read=partial(
+            _sample,
+            masks=masks,
+            root=root,
+            listed=tuple(listed),
+            folders=folders,
+            dataset=dataset,
+            containment=containment,
+            licence=licence,
+        ),
     )
 
 
@@ -105,10 +123,13 @@ def image_folders(given: str | None, stems: list[str]) -> tuple[str, ...]:
 def _sample(
     index: int,
     *,
+    masks: Masks,
     root: AnyPath,
-    listed: tuple[tuple[AnyPath, str | None, CocoImage], ...],
+    listed: tuple[Listed, ...],
     folders: tuple[str, ...],
+    dataset: str,
     containment: float,
+    licence: str,
 ) -> Sample:
     label_path, split, entry = listed[index]
     path = find_image(entry, root, folders)
@@ -119,22 +140,29 @@ def _sample(
             f"{label_path}: says {entry.names[0]} is {entry.size_hw}, it is {size_hw} (h, w); "
             "pair the files again"
         )
+    coded = masks(label_path, entry)
     try:
-        coded = parse_annotations(read_annotations(label_path, entry), size_hw)
         annotations = annotate_coded(coded, size_hw, containment=containment)
     except ValueError as error:
         raise ValueError(f"{label_path}: {entry.names[0]}: {error}") from None
     return Sample(
         key=safe_key(entry.names[0].rsplit(".", 1)[0]),
-        dataset="coco",
+        dataset=dataset,
         image=encoded,
         extension=path.suffix[1:].lower(),
         size_hw=size_hw,
         annotations=annotations,
         split=split,
-        licence=entry.licence,
+        licence=licence.format(entry.licence),
         source=inside(path, root),
     )
+
+
+def _masks(label_path: AnyPath, entry: CocoImage) -> list[Coded]:
+    try:
+        return parse_annotations(read_annotations(label_path, entry), entry.size_hw)
+    except ValueError as error:
+        raise ValueError(f"{label_path}: {entry.names[0]}: {error}") from None
 
 
 def parse_annotations(records: list[Mapping], size_hw: tuple[int, int]) -> list[Coded]:

@@ -5,29 +5,25 @@ segment of a pixel is R + 256 G + 65536 B and 0 is void; the images are where CO
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 from jaxtyping import Int64
 
-from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import check_split, dataset_root, inside, safe_key
-from maskspace.data.images import image_size_hw
+from maskspace.data.annotations import CONTAINMENT, Coded
+from maskspace.data.files import check_split, dataset_root
 from maskspace.data.readers.coco import SPLITS, coco_source
 from maskspace.data.readers.coco_json import (
     MAX_JSON_BYTES,
     CocoImage,
     annotation_files,
-    find_image,
     index_coco,
     read_annotations,
 )
-from maskspace.data.readers.label_maps import read_file, read_label_map
+from maskspace.data.readers.label_maps import read_label_map
 from maskspace.data.run_lengths import label_map_runs
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
 from maskspace.rle import encode_runs
-from maskspace.types import Sample
 
 JSON_FILES = ("annotations/panoptic*.json", "panoptic*.json")
 
@@ -59,37 +55,23 @@ def read_coco_panoptic(
     ][:limit]
     if not listed:
         raise ValueError(f"{root}: its panoptic JSON annotates no image; correct the root")
-    return coco_source(partial(_sample, containment=containment), folder, listed, images)
+    return coco_source(
+        _masks,
+        folder,
+        listed,
+        images,
+        dataset="coco_panoptic",
+        containment=containment,
+        licence="annotations CC BY 4.0; image {}",
+    )
 
 
-def _sample(
-    index: int,
-    *,
-    root: AnyPath,
-    listed: tuple[tuple[AnyPath, str | None, CocoImage], ...],
-    folders: tuple[str, ...],
-    containment: float,
-) -> Sample:
-    label_path, split, entry = listed[index]
-    path = find_image(entry, root, folders)
-    encoded = read_file(path)
-    size_hw = image_size_hw(encoded, name=str(path))
+def _masks(label_path: AnyPath, entry: CocoImage) -> list[Coded]:
     if len(entry.spans) > 1:
         raise ValueError(f"{label_path}: {entry.names[0]} has several annotations; keep one")
     (record,) = read_annotations(label_path, entry)
     png = label_path.with_suffix("") / _png_name(record, label_path)
-    coded = _segments(read_label_map(png, size_hw), record, place=str(png))
-    return Sample(
-        key=safe_key(entry.names[0].rsplit(".", 1)[0]),
-        dataset="coco_panoptic",
-        image=encoded,
-        extension=path.suffix[1:].lower(),
-        size_hw=size_hw,
-        annotations=annotate_coded(coded, size_hw, containment=containment),
-        split=split,
-        licence=f"annotations CC BY 4.0; image {entry.licence}",
-        source=inside(path, root),
-    )
+    return _segments(read_label_map(png, entry.size_hw), record, place=str(png))
 
 
 def _png_name(record: Mapping, label_path: AnyPath) -> str:
