@@ -1,8 +1,8 @@
 import numpy as np
 from beartype import beartype
-from jaxtyping import Int64, jaxtyped
+from jaxtyping import Float32, Int64, jaxtyped
 
-from maskspace.compiled import compiled
+from maskspace.compiled import compiled, vectorised
 
 
 def total(numbers: Int64[np.ndarray, " p"]) -> int:
@@ -23,3 +23,18 @@ def test_what_cannot_be_kept_is_compiled_all_the_same():
     names = {}
     exec("def double(number):\n    return 2 * number", names)  # of no file
     assert compiled(names["double"])(21) == 42
+
+
+def inverses(numbers: Float32[np.ndarray, " p"]) -> np.float32:
+    found = np.float32(0)
+    for number in numbers:
+        found += np.float32(1) / number
+    return found
+
+
+def test_many_numbers_at_once_are_as_safe():
+    loop = vectorised(inverses)
+    powers = np.float32(2) ** -np.arange(20, dtype=np.float32)
+    assert loop(powers) == 2**20 - 1
+    assert loop(np.zeros(9, np.float32)) == np.inf
+    assert np.isnan(loop(np.array([1, np.nan, np.inf] * 9, np.float32)))

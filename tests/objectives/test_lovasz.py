@@ -91,6 +91,28 @@ def test_slopes_in_single_precision_are_those_of_the_sort(seed):
     assert (single[~known] == 0).all()
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 1e30])
+@pytest.mark.parametrize("span", [0.0, 1e-6, 1e-2, 1.0])
+def test_slopes_are_those_of_the_sort_however_far_errors_lie_apart(scale, span):
+    generator = torch.Generator().manual_seed(0)
+    errors = scale * (1 + span * torch.rand(3, 2048, generator=generator))
+    errors[:, ::2] = scale * torch.rand(3, 1024, generator=generator) ** 20
+    true = torch.rand(3, 2048, generator=generator) < 0.05
+    errors[1, true[1]] *= 3  # above all false ones
+    errors[2, true[2]] *= 1e-3
+    known = torch.rand(3, 2048, generator=generator) < 0.9
+    found, expected = (jaccard_slopes(x, true, known) for x in (errors, errors.double()))
+    for single, double, x in zip(found, expected, errors.double(), strict=True):
+        torch.testing.assert_close((single * x).sum(), (double * x).sum(), rtol=1e-6, atol=0)
+        alone = torch.isin(x, x.unique(return_counts=True)[0][x.unique(return_counts=True)[1] == 1])
+        torch.testing.assert_close(single[alone].double(), double[alone], rtol=1e-6, atol=0)
+
+
+def test_no_pixels_have_no_slopes():
+    nothing = torch.zeros(2, 0, dtype=torch.bool)
+    assert jaccard_slopes(torch.zeros(2, 0), nothing, nothing).shape == (2, 0)
+
+
 def test_the_hinge_is_convex_and_bounds_one_minus_iou():
     generator = torch.Generator().manual_seed(0)
     truth = torch.randint(-1, 2, (1, 6, 6), generator=generator).float()

@@ -1,9 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from maskspace.objectives.pixels import (
     UNLABELLED,
+    Line,
     cost_of_others,
     dense_slots,
     distance_factors,
@@ -80,6 +83,65 @@ def test_the_cost_of_others_is_that_of_all_pairs_but_the_own(found, partly):
     torch.testing.assert_close(
         *(torch.autograd.grad(x, sources, retain_graph=True) for x in (value, expected))
     )
+
+
+LINES = [Line(0.0, 1.0), Line(0.6, -1.0, 0.6), Line(0.3, 2.0, 0.5)]
+CASES = ["many", "one", "none", "at the mean", "turned"]
+
+
+def line_of_others(line, case, dtype, channels):
+    """The cost of others of random images, and its gradients by pixels and means."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(-1, 5, (3, 37, 41), generator=generator)
+    labels[1][labels[1] > 2] = 0
+    labels[2][labels[2] > 0] = 0
+    embedding = torch.rand(3, channels, 37, 41, generator=generator) * channels**-0.5
+    if case in ("one", "none"):
+        labels = labels.clamp(max=1 if case == "one" else 0)
+    elif case == "at the mean":  # also of others: instances 1 and 2 have the same
+        embedding = (labels[:, None].clamp(min=2) / 8).expand_as(embedding)
+    elif case == "turned":
+        labels, embedding = labels.mT, embedding.transpose(1, 3).contiguous().transpose(1, 3).mT
+    found = instances(embedding.to(dtype).requires_grad_(), labels)
+    weight = shares(found) / (found.pixels.shape[1] - found.counts)
+    value = cost_of_others(found, line, weight)
+    return value, *torch.autograd.grad(value, (found.pixels, found.means))
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("channels", [1, 3, 12])
+def test_lines_by_loops_are_those_of_double_precision(line, case, channels):
+    ours, again, theirs = (
+        line_of_others(line, case, dtype, channels)
+        for dtype in (torch.float32, torch.float32, torch.float64)
+    )
+    for single, same, double in zip(ours, again, theirs, strict=True):
+        assert torch.equal(single, same)
+        torch.testing.assert_close(single, double.float(), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_is_its_values_and_their_derivative(line):
+    squared = torch.linspace(0.01, 1, 50, dtype=torch.double).view(1, 5, 10).requires_grad_()
+    distance = squared.sqrt()
+    expected = torch.where(distance < line.reach, line.start + line.slope * distance, 0)
+    values, slopes = line(squared.detach().clone())
+    torch.testing.assert_close(values, expected.detach())
+    torch.testing.assert_close(slopes, torch.autograd.grad(expected.sum(), squared)[0])
+
+
+def test_lines_leave_out_what_is_not_counted_and_pass_on_what_is_no_number():
+    labels = torch.tensor([[[1, 1, 2, 0]]])
+    embedding = torch.tensor([[[[0.0, 0.0, 1.0, 3.0]]]])
+    weight, counted = torch.ones(1, 2), torch.tensor([[True, True, True, False]])
+    found = instances(embedding, labels)
+    assert cost_of_others(found, Line(0.0, 1.0), weight) == pytest.approx(1 + 3 + 2 + 2)
+    assert cost_of_others(found, Line(0.0, 1.0), weight, counted) == pytest.approx(1 + 2)
+    embedding[..., 3] = torch.nan
+    found = instances(embedding, labels)
+    for reach in (math.inf, 0.5):
+        assert cost_of_others(found, Line(1.0, -1.0, reach), weight).isnan()
 
 
 @pytest.mark.parametrize("size", [1, 7, None])

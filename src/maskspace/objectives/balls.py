@@ -13,6 +13,7 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
+    Line,
     cost_of_others,
     instances,
     mean_over_instances,
@@ -57,17 +58,8 @@ def ball_terms(
     pull = mean_over_instances((near - radius).clamp(min=0), found)
     reach = push_ratio * radius
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = cost_of_others(found, partial(_short_of, reach), shares(found) / others)
+    push = cost_of_others(found, Line(reach, -1.0, reach), shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": push,
     }
-
-
-def _short_of(
-    reach: float, squared: Float[Tensor, "b t n"]
-) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
-    """Return [reach - d]+ and its derivative by d^2."""
-    distance = squared.sqrt_()
-    short = (reach - distance).relu_()
-    return short, short.sign().div_(distance.mul_(-2))

@@ -8,12 +8,20 @@ which in float32 would keep one digit or two of it on a megapixel.
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int32, Int64, UInt64
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt32, UInt64
 from torch import Tensor
 
 from maskspace.compiled import compiled
 from maskspace.objectives.masks import at_least_float32, margins, mean_over_maps
 from maskspace.objectives.tiles import eager
+
+Whole = int | np.signedinteger
+#: All bits of a float32 but its sign: -0 is 0.
+_MAGNITUDE = np.int32(0x7FFFFFFF)
+#: Pixels of which at once is asked whether one is sorted.
+_BLOCK = 256
+#: Most bits of a digit: their counts are to stay in the first cache.
+_DIGIT = 12
 
 
 def lovasz_hinge(
@@ -82,9 +90,10 @@ def jaccard_slopes(
     """Return the gradient of `jaccard_extension` with respect to the errors; 0 where unknown."""
     if errors.dtype == torch.float32 and errors.device.type == "cpu":
         slopes = torch.empty_like(errors, memory_format=torch.contiguous_format)
-        bits = errors.contiguous().view(torch.int32) & 0x7FFFFFFF  # -0 is 0
-        arrays = (x.contiguous().numpy() for x in (bits, true, known, slopes))
-        _slopes_by_radix(*arrays)
+        bits = errors.contiguous().view(torch.int32)
+        bits, hit, certain = (x.contiguous().numpy() for x in (bits, true, known))
+        scratch = np.empty((3, errors.shape[1]), np.uint64)
+        slopes_by_radix(bits, hit, certain, slopes.numpy(), scratch)
         return slopes
     return _slopes_by_sort(errors, true, known)
 
@@ -107,62 +116,153 @@ def _slopes_by_sort(
 
 
 @compiled
-def _slopes_by_radix(
+def slopes_by_radix(
     bits: Int32[np.ndarray, "b p"],
     true: Bool[np.ndarray, "b p"],
-    known: Bool[np.ndarray, "b p"],
+    known: Bool[np.ndarray, "k p"],
     slopes: Float32[np.ndarray, "b p"],
+    scratch: UInt64[np.ndarray, "3 p"],
 ) -> None:
     """Write the slopes of float32 errors, given as their bits: those of numbers >= 0 sort as they.
 
-    False pixels whose error is at most the least of a true one have slope 0 and are not sorted.
+    What is known may be one row for all. False pixels whose error is at most the least of a true
+    one have slope 0 and are not sorted; true ones that err more, or less, than all false ones that
+    are need no order among themselves, so that keys span the errors of false ones: fewer digits.
     """
-    keys = np.empty(bits.shape[1], np.uint64)
-    spare = np.empty(bits.shape[1], np.uint64)
+    counts, following = np.empty((2, 1 << _DIGIT), np.uint32)
+    most = np.empty(bits.shape[1] // _BLOCK + 1, np.int32)
     for row in range(bits.shape[0]):
-        slopes[row] = 0
-        number, least = 0, np.int32(-1)
-        for pixel in range(bits.shape[1]):
-            if known[row, pixel] and true[row, pixel]:
-                if number == 0 or bits[row, pixel] < least:
-                    least = bits[row, pixel]
-                number += 1
-        starts = np.zeros((3, 2048), np.int64)
+        errors, inside, certain = bits[row], true[row], known[row % len(known)]
+        number, least, low, high = _extremes(errors, inside, certain, most)
+        # keys count down from above the greatest false error to below the least that is sorted
+        highest = np.int64(high) + 1
+        lowest = min(np.int64(max(least + 1, low)) - 1, highest)
+        size = 1
+        while (highest - lowest) >> size:
+            size += 1
+        passes = (size + _DIGIT - 1) // _DIGIT
+        width = (size + passes - 1) // passes
+        mask = np.uint64((1 << width) - 1)
+        keys, spare, order = scratch[0], scratch[1], scratch[2].view(np.uint32)
+        counts[:] = 0
         kept = 0
-        for pixel in range(bits.shape[1]):
-            hit = true[row, pixel]
-            if known[row, pixel] and (hit or bits[row, pixel] > least):
-                descending = np.uint64(0x7FFFFFFF - bits[row, pixel])
-                keys[kept] = descending << np.uint64(32) | np.uint64(2 * pixel + hit)
-                for digit in range(3):
-                    starts[digit, descending >> np.uint64(11 * digit) & np.uint64(2047)] += 1
-                kept += 1
-        for digit in range(3):
-            _distribute(keys[:kept], spare[:kept], starts[digit], np.uint64(32 + 11 * digit))
+        for block in range(len(most)):
+            if most[block] > least:
+                here = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(errors)))
+                maps = (errors[here], inside[here], certain[here])
+                limits = (here.start, np.int32(least), highest, lowest, mask)
+                kept = _append(*maps, *limits, keys, kept, counts)
+        for digit in range(passes - 1):
+            following[:] = 0
+            shift = np.uint64(32 + width * digit)
+            _distribute(keys[:kept], spare, counts, shift, np.uint64(width), mask, following)
             keys, spare = spare, keys
-        shared = union = number
-        for key in keys[:kept]:
-            pixel = (key & np.uint64(0xFFFFFFFF)) >> np.uint64(1)
-            if key & np.uint64(1):
-                slopes[row, pixel] = 1 / union
-                shared -= 1
-            else:
-                union += 1
-                slopes[row, pixel] = shared / (union * (union - 1)) if union > 1 else 1.0
+            counts, following = following, counts
+        shift = np.uint64(32 + width * (passes - 1))
+        _distribute(keys[:kept], order, counts, shift, np.uint64(0), mask, following)
+        slopes[row] = 0
+        _write_slopes(order[:kept], number, slopes[row])
+
+
+@compiled
+def _extremes(
+    bits: Int32[np.ndarray, " p"],
+    true: Bool[np.ndarray, " p"],
+    known: Bool[np.ndarray, " p"],
+    most: Int32[np.ndarray, " q"],
+) -> tuple[Whole, Whole, Whole, Whole]:
+    """Return how many known pixels are true, their least error, and the least and most of others.
+
+    `most` becomes the greatest error of each block, over all errors where a pixel is true.
+    """
+    number, least, low, high = 0, _MAGNITUDE, _MAGNITUDE, np.int32(-1)
+    for block in range(len(most)):
+        here = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(bits)))
+        found = _extremes_of_block(bits[here], true[here], known[here])
+        number += found[0]
+        least, low, high = min(least, found[1]), min(low, found[2]), max(high, found[3])
+        most[block] = _MAGNITUDE if found[0] else found[3]
+    return number, least if number else np.int32(-1), low, high
+
+
+@compiled
+def _extremes_of_block(
+    bits: Int32[np.ndarray, " p"], true: Bool[np.ndarray, " p"], known: Bool[np.ndarray, " p"]
+) -> tuple[Whole, Whole, Whole, Whole]:
+    number, least, low, high = np.int32(0), _MAGNITUDE, _MAGNITUDE, np.int32(-1)
+    for pixel in range(len(bits)):
+        error = bits[pixel] & _MAGNITUDE if known[pixel] else np.int32(-1)
+        hit = true[pixel] & known[pixel]
+        number += np.int32(hit)
+        least = min(least, error if hit else _MAGNITUDE)
+        wrong = np.int32(-1) if hit else error
+        low, high = min(low, wrong & _MAGNITUDE), max(high, wrong)
+    return number, least, low, high
+
+
+@compiled
+def _append(
+    bits: Int32[np.ndarray, " p"],
+    true: Bool[np.ndarray, " p"],
+    known: Bool[np.ndarray, " p"],
+    start: int,
+    least: np.int32,
+    highest: Whole,
+    lowest: Whole,
+    mask: np.uint64,
+    keys: UInt64[np.ndarray, " q"],
+    kept: Whole,
+    counts: UInt32[np.ndarray, " d"],
+) -> Whole:
+    """Append keys of the pixels that are sorted, and count their last digit; return how many."""
+    for pixel in range(len(bits)):
+        error, hit = bits[pixel] & _MAGNITUDE, true[pixel]
+        descending = np.uint64(highest - max(min(np.int64(error), highest), lowest))
+        # written whether or not it is kept: no branch is foreseen wrongly
+        keys[kept] = descending << np.uint64(32) | np.uint64(2 * (start + pixel) + hit)
+        keep = known[pixel] & (hit | (error > least))
+        counts[descending & mask] += np.uint32(keep)
+        kept += np.int64(keep)
+    return kept
 
 
 @compiled
 def _distribute(
     keys: UInt64[np.ndarray, " p"],
-    to: UInt64[np.ndarray, " p"],
-    counts: Int64[np.ndarray, " q"],
+    to: UInt64[np.ndarray, " q"] | UInt32[np.ndarray, " q"],
+    counts: UInt32[np.ndarray, " d"],
     shift: np.uint64,
+    width: np.uint64,
+    mask: np.uint64,
+    following: UInt32[np.ndarray, " d"],
 ) -> None:
-    """Write keys to `to` in the order of a digit, of whose values there are `counts`."""
-    total = 0
+    """Write keys to `to` in the order of a digit, of whose values there are `counts`.
+
+    `following` counts those of the next, `width` bits on, if there is one.
+    """
+    total = np.uint32(0)
     for value in range(len(counts)):
         counts[value], total = total, total + counts[value]
     for key in keys:
-        digit = key >> shift & np.uint64(2047)
-        to[counts[digit]] = key
-        counts[digit] += 1
+        digit = key >> shift & mask
+        place = counts[digit]
+        to[place] = key
+        counts[digit] = place + np.uint32(1)
+        if width:
+            following[key >> (shift + width) & mask] += np.uint32(1)
+
+
+@compiled
+def _write_slopes(
+    order: UInt32[np.ndarray, " p"], number: Whole, slopes: Float32[np.ndarray, " p"]
+) -> None:
+    """Write the slopes of pixels in their order: of twice their index, plus 1 if they are true."""
+    shared = union = number
+    for key in order:
+        pixel = key >> np.uint32(1)
+        if key & np.uint32(1):
+            slopes[pixel] = 1 / union
+            shared -= 1
+        else:
+            union += 1
+            slopes[pixel] = shared / (union * (union - 1)) if union > 1 else 1.0

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.objectives.foreground import foreground_head, foreground_term
+from maskspace.objectives.gaussian_hinges import gaussian_hinges
 from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pairs import loops_take
 from maskspace.objectives.pixels import distance_factors, instances, shares
 from maskspace.objectives.tiles import sum_over_tiles
 from maskspace.types import Head
@@ -54,7 +56,7 @@ def lovasz_terms(
     *,
     form: Form = "hinge",
     bandwidth: float = 0.5,
-    chunk: int = 8,
+    chunk: int = 4,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `overlap`: a mean over instances, then images; at most 2 (softmax: 1).
 
@@ -66,6 +68,12 @@ def lovasz_terms(
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
         return {"overlap": embedding.sum() * 0.0}
+    if form == "hinge" and loops_take(found.pixels):
+        sharpness = torch.full_like(found.means, 0.5 / bandwidth**2)
+        known = (labels >= 0).flatten(1)
+        gaussians = (found.means, sharpness)
+        losses = gaussian_hinges(found, *gaussians, known, shares(found), chunk=chunk)
+        return {"overlap": losses.sum()}
     left, right = distance_factors(found)
     right = right * (-0.5 / bandwidth**2)
     known = labels >= 0 if form == "hinge" else labels > 0

@@ -3,17 +3,20 @@
 Distances are Euclidean. Labels are n > 0 on instances, 0 on the background, UNLABELLED elsewhere.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.objectives.masks import at_least_float32
-from maskspace.objectives.tiles import sum_over_pairs, tile_size
+from maskspace.objectives.pairs import linear_costs, loops_take
+from maskspace.objectives.tiles import eager, sum_of_steps, sum_over_pairs, tile_size
 
 #: An elementwise function of squared distances, and its derivative. It may overwrite what it gets.
 PairFunction = Callable[[Float[Tensor, "b t n"]], tuple[Tensor, Tensor | float]]
@@ -164,6 +167,27 @@ def pixel_shares(found: Instances) -> Float[Tensor, "b p"]:
     return torch.where(found.labelled, each.gather(1, found.slot), 0.0)
 
 
+@dataclass(frozen=True)
+class Line:
+    """A cost of distances, and of their squares a `PairFunction`, that is a line up to `reach`.
+
+    start + slope d below it, 0 from there. Machine code knows this one.
+    """
+
+    start: float
+    slope: float
+    reach: float = math.inf
+
+    def __call__(self, squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
+        """Return the costs and their derivatives."""
+        distance = squared.sqrt_()
+        values, slopes = self.start + self.slope * distance, 0.5 * self.slope / distance
+        if self.reach < math.inf:
+            inside = distance < self.reach
+            values, slopes = values.mul_(inside), slopes.mul_(inside)
+        return values, slopes
+
+
 def cost_of_others(
     found: Instances,
     cost: PairFunction,
@@ -175,6 +199,8 @@ def cost_of_others(
     An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
     the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
     """
+    if isinstance(cost, Line) and counted is None and loops_take(found.pixels):
+        return _line_of_others(found, cost, weight)
     left, right = distance_factors(found)
     # pixels of no instance leave out a spare last column, which weighs nothing
     own = torch.where(found.labelled, found.slot, right.shape[2])[..., None]
@@ -192,6 +218,27 @@ def cost_of_others(
     tiled = (own,) if counted is None else (own, counted[..., None])
     size = tile_size(weight.numel(), left.device)
     return sum_over_pairs(left, right, part, *tiled, size=size).sum()
+
+
+@eager  # machine code of its own
+def _line_of_others(found: Instances, cost: Line, weight: Float[Tensor, "b n"]) -> Tensor:
+    """Return `cost_of_others` by loops."""
+    own = torch.where(found.labelled, found.slot, -1).int().contiguous().numpy()
+    weights = weight.detach().contiguous().numpy()
+    start, slope, reach, least = map(np.float32, (cost.start, cost.slope, cost.reach, EPSILON))
+
+    def step(parts: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, list[Tensor]]:
+        means, pixels = (x.contiguous().numpy() for x in parts)
+        by_mean, by_pixel = np.zeros(means.shape), np.zeros_like(pixels)
+        values = []
+        for i, x in enumerate(pixels):
+            image = (x, own[i], means[i], weights[i])
+            line = (start, slope, reach, least)
+            values.append(linear_costs(*image, *line, by_pixel[i], by_mean[i]))
+        return parts[0].new_tensor(values), [torch.from_numpy(x) for x in (by_mean, by_pixel)]
+
+    pixels = found.pixels.transpose(1, 2)  # as in memory
+    return sum_of_steps(step, max(1, weight.shape[1]), 1, found.means, pixels).sum()
 
 
 def log_totals(

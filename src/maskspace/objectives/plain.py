@@ -20,6 +20,7 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
+    Line,
     cost_of_others,
     instances,
     mean_over_instances,
@@ -63,16 +64,8 @@ def plain_terms(
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     pull = mean_over_instances(own_distance(found), found)
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = cost_of_others(found, _distance, shares(found) / others)
+    push = cost_of_others(found, Line(0.0, 1.0), shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": -push,
     }
-
-
-def _distance(
-    squared: Float[Tensor, "b t n"],
-) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
-    """Return d and its derivative by d^2."""
-    distance = squared.sqrt_()
-    return distance, 0.5 / distance

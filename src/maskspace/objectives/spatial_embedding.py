@@ -14,9 +14,11 @@ from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.objectives.centres import CENTRES
+from maskspace.objectives.gaussian_hinges import gaussian_hinges
 from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.objectives.pairs import loops_take
 from maskspace.objectives.pixels import (
     Instances,
     instances,
@@ -141,8 +143,10 @@ def instance_cost(
     if weight.shape[1] == 0:
         return found.pixels.sum((1, 2)) * 0.0
     column = torch.arange(weight.shape[1], device=weight.device).expand_as(weight)
-    slot = torch.where(found.labelled, found.slot, -1)
     size = max(1, chunk // max(1, known.shape[1]))
+    if loops_take(found.pixels):
+        return gaussian_hinges(found, centres, sharpness, known, weight, chunk=size)
+    slot = torch.where(found.labelled, found.slot, -1)
     images = zip(
         *(x.split(1) for x in (centres, sharpness, column, weight, found.pixels, slot, known)),
         strict=True,

@@ -65,7 +65,7 @@ def sum_over_tiles(
         found = iter(torch.autograd.grad(value, sources, one, allow_unused=True))
         return value.detach(), [next(found) if need else None for need in needed]
 
-    return _sum(step, size, len(tiled), *tiled, *whole)
+    return sum_of_steps(step, size, len(tiled), *tiled, *whole)
 
 
 @eager
@@ -93,10 +93,16 @@ def sum_over_pairs(
         by_columns = rows.transpose(1, 2) @ slopes if needed[-1] else None
         return value, [by_rows, *(None for _ in others), by_columns]
 
-    return _sum(step, size, 1 + len(tiled), left, *(x.detach() for x in tiled), right)
+    tiled = tuple(x.detach() for x in tiled)
+    return sum_of_steps(step, size, 1 + len(tiled), left, *tiled, right)
 
 
-def _sum(step: Step, size: int, number: int, *tensors: Tensor) -> Float[Tensor, " b"]:
+@eager
+def sum_of_steps(step: Step, size: int, number: int, *tensors: Tensor) -> Float[Tensor, " b"]:
+    """Return the sum of what a step returns for each tile: of `size` entries of the first `number`.
+
+    The others are whole in each.
+    """
     needed = [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors]
     return _SumOverTiles.apply(step, size, number, needed, *tensors)
 

@@ -1,0 +1,60 @@
+"""Lovász hinges of Gaussians around centres, one of each instance, as a sum over an image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from maskspace.objectives.lovasz import slopes_by_radix
+from maskspace.objectives.pairs import add_gaussian_gradients, gaussian_errors
+from maskspace.objectives.pixels import Instances
+from maskspace.objectives.tiles import eager, sum_of_steps
+
+
+@eager  # machine code of its own
+def gaussian_hinges(
+    found: Instances,
+    centres: Float[Tensor, "b n c"],
+    sharpness: Float[Tensor, "b n c"],
+    known: Bool[Tensor, "b p"],
+    weight: Float[Tensor, "b n"],
+    *,
+    chunk: int,
+) -> Float[Tensor, " b"]:
+    """Return each image's weighted sum of the Lovász hinges of 2 phi - 1 of its instances.
+
+    phi_n(p) = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2). By loops, for tensors that `pairs`
+    takes, `chunk` instances at a time; no gradient reaches `weight`.
+    """
+    own = torch.where(found.labelled, found.slot, -1).int().contiguous().numpy()
+    certain = known.contiguous().numpy()
+    # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
+    twice = 2 * weight.detach().numpy()
+
+    def step(parts: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, list[Tensor]]:
+        middles, factors, pixels = (x.contiguous().numpy() for x in parts)
+        by_centre, by_sharpness = (np.zeros(middles.shape) for _ in range(2))
+        by_pixel = np.zeros_like(pixels)
+        values = np.zeros(len(pixels))
+        # written over and over: new memory costs as much as what is done in it
+        shape = (max(1, min(chunk, middles.shape[1])), pixels.shape[2])
+        errors, slopes = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        true, scratch = np.empty(shape, np.bool_), np.empty((3, shape[1]), np.uint64)
+        for image, x in enumerate(pixels):
+            (present,) = twice[image].nonzero()
+            for columns in np.split(present, range(len(true), len(present), len(true))):
+                gaussians = middles[image, columns], factors[image, columns]
+                error, hit, slope = (array[: len(columns)] for array in (errors, true, slopes))
+                gaussian_errors(x, own[image], columns, *gaussians, error, hit)
+                slopes_by_radix(error.view(np.int32), hit, certain[image, None], slope, scratch)
+                found = by_centre[image, columns], by_sharpness[image, columns]  # copies: 0
+                maps = (twice[image, columns], error, hit, slope, by_pixel[image])
+                values[image] += add_gaussian_gradients(x, *gaussians, *maps, *found)
+                by_centre[image, columns], by_sharpness[image, columns] = found
+        gradients = [torch.from_numpy(x) for x in (by_centre, by_sharpness, by_pixel)]
+        return torch.from_numpy(values).to(parts[0].dtype), gradients
+
+    pixels = found.pixels.transpose(1, 2)  # as in memory
+    return sum_of_steps(step, max(1, weight.shape[1]), 2, centres, sharpness, pixels)

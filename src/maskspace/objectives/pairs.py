@@ -1,0 +1,259 @@
+"""Loops over pairs of pixels and instances as machine code: single precision, on the CPU.
+
+Distances are sums over channels of squared differences. A pair is a few numbers in registers, where
+operations on tensors would write and read it a dozen times; gradients are added up where it is at
+hand. Pixels are taken in blocks that stay in the cache together with their gradients.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from torch import Tensor
+
+from maskspace.compiled import compiled, vectorised
+
+#: Values of a block of pixels over all channels, and the least number of its pixels.
+_VALUES, _PIXELS = 8192, 512
+#: From where exp(-x) is 0: the number would not be a normal one, which takes a hundred times long.
+_NOTHING = np.float32(87.0)
+_LOG2_E = np.float32(1.44269504)
+#: log 2 in two parts, of which the first times a small integer is exact.
+_LOG_2, _LOG_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
+
+
+def loops_take(x: Tensor) -> bool:
+    """Return whether the loops of this file are for such a tensor."""
+    return x.dtype == torch.float32 and x.device.type == "cpu"
+
+
+@compiled
+def linear_costs(
+    pixels: Float32[np.ndarray, "c p"],
+    slot: Int32[np.ndarray, " p"],
+    means: Float32[np.ndarray, "n c"],
+    weight: Float32[np.ndarray, " n"],
+    start: np.float32,
+    slope: np.float32,
+    reach: np.float32,
+    epsilon: np.float32,
+    by_pixel: Float32[np.ndarray, "c p"],
+    by_mean: Float64[np.ndarray, "n c"],
+) -> float:
+    """Return sum_n weight_n sum_{p: slot_p != n} f(d_pn), and add its gradients.
+
+    f(d) = start + slope d below `reach`, 0 from there; d^2 is at least `epsilon`, where it is that
+    without a gradient.
+    """
+    channels, number = pixels.shape
+    size = max(_PIXELS, _VALUES // max(1, channels))
+    squared = np.empty(size, np.float32)
+    even, unused = np.ones(channels, np.float32), np.empty(channels, np.float64)
+    total = 0.0
+    for first in range(0, number, size):
+        here = slice(first, min(first + size, number))
+        slopes = squared[: here.stop - here.start]
+        for n in range(len(means)):
+            if weight[n] == 0:
+                continue
+            _squared_distances(pixels, first, means[n], even, slopes)
+            total += weight[n] * _line(
+                slopes, slot[here], np.int32(n), weight[n] * slope, start, slope, reach, epsilon
+            )
+            _add_gradients(pixels, first, means[n], even, slopes, by_pixel, by_mean[n], unused)
+    return total
+
+
+@vectorised
+def _line(
+    squared: Float32[np.ndarray, " p"],
+    slot: Int32[np.ndarray, " p"],
+    column: np.int32,
+    weighted: np.float32,
+    start: np.float32,
+    slope: np.float32,
+    reach: np.float32,
+    epsilon: np.float32,
+) -> np.float32:
+    """Return the sum of the costs; the squared distances become what they weigh in its gradient."""
+    total = np.float32(0)
+    for p in range(len(squared)):
+        square = squared[p]
+        none = square <= epsilon  # compared so that NaN is passed on
+        distance = np.sqrt(epsilon if none else square)
+        out = (distance >= reach) | (slot[p] == column)
+        total += np.float32(0) if out else start + slope * distance
+        half = np.float32(0.5) * weighted / distance
+        squared[p] = np.float32(0) if out | none else half
+    return total
+
+
+@compiled
+def gaussian_errors(
+    pixels: Float32[np.ndarray, "c p"],
+    slot: Int32[np.ndarray, " p"],
+    columns: Int64[np.ndarray, " n"],
+    centres: Float32[np.ndarray, "n c"],
+    sharpness: Float32[np.ndarray, "n c"],
+    errors: Float32[np.ndarray, "n p"],
+    true: Bool[np.ndarray, "n p"],
+) -> None:
+    """Write phi, 1 - phi where `true`: phi = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2).
+
+    True is where the slot is the instance's column.
+    """
+    channels, number = pixels.shape
+    size = max(_PIXELS, _VALUES // max(1, channels))
+    for first in range(0, number, size):
+        here = slice(first, min(first + size, number))
+        for n in range(len(centres)):
+            _squared_distances(pixels, first, centres[n], sharpness[n], errors[n, here])
+            _errors(errors[n, here], slot[here], np.int32(columns[n]), true[n, here])
+
+
+@vectorised
+def _errors(
+    errors: Float32[np.ndarray, " p"],
+    slot: Int32[np.ndarray, " p"],
+    column: np.int32,
+    true: Bool[np.ndarray, " p"],
+) -> None:
+    """Overwrite exponents with errors."""
+    for p in range(len(errors)):
+        phi = _exp_of_minus(errors[p])
+        hit = slot[p] == column
+        true[p] = hit
+        errors[p] = np.float32(1) - phi if hit else phi
+
+
+@compiled
+def _exp_of_minus(x: np.float32) -> np.float32:
+    """Return exp(-x) of x >= 0 to an ulp or two: a power of 2 times a polynomial (Cephes' expf).
+
+    That of a library would be called for one number at a time.
+    """
+    power = x * -_LOG2_E
+    power = np.floor((power if power > np.float32(-126) else np.float32(-126)) + np.float32(0.5))
+    r = -x - power * _LOG_2 - power * _LOG_2_REST  # in +-log(2)/2
+    y = np.float32(1.9875691500e-4)
+    y = y * r + np.float32(1.3981999507e-3)
+    y = y * r + np.float32(8.3334519073e-3)
+    y = y * r + np.float32(4.1665795894e-2)
+    y = y * r + np.float32(1.6666665459e-1)
+    y = y * r + np.float32(5.0000001201e-1)
+    y = y * (r * r) + r + np.float32(1)
+    y *= np.int32((np.int32(power) + np.int32(127)) << np.int32(23)).view(np.float32)
+    # in this order NaN is passed on
+    return y if x < _NOTHING else np.float32(0) if x >= _NOTHING else x
+
+
+@compiled
+def add_gaussian_gradients(
+    pixels: Float32[np.ndarray, "c p"],
+    centres: Float32[np.ndarray, "n c"],
+    sharpness: Float32[np.ndarray, "n c"],
+    weight: Float32[np.ndarray, " n"],
+    errors: Float32[np.ndarray, "n p"],
+    true: Bool[np.ndarray, "n p"],
+    slopes: Float32[np.ndarray, "n p"],
+    by_pixel: Float32[np.ndarray, "c p"],
+    by_centre: Float64[np.ndarray, "n c"],
+    by_sharpness: Float64[np.ndarray, "n c"],
+) -> float:
+    """Return sum_n weight_n sum_p slopes_np errors_np of `gaussian_errors`; add its gradients."""
+    channels, number = pixels.shape
+    size = max(_PIXELS, _VALUES // max(1, channels))
+    total = 0.0
+    for first in range(0, number, size):
+        here = slice(first, min(first + size, number))
+        for n in range(len(centres)):
+            weighted = slopes[n, here]
+            if not _any(weighted):
+                continue
+            total += weight[n] * _by_exponents(weighted, errors[n, here], true[n, here], weight[n])
+            _add_gradients(
+                pixels,
+                first,
+                centres[n],
+                sharpness[n],
+                weighted,
+                by_pixel,
+                by_centre[n],
+                by_sharpness[n],
+            )
+    return total
+
+
+@compiled
+def _any(values: Float32[np.ndarray, " p"]) -> bool:
+    found = False
+    for p in range(len(values)):
+        found |= values[p] != 0
+    return found
+
+
+@vectorised
+def _by_exponents(
+    slopes: Float32[np.ndarray, " p"],
+    errors: Float32[np.ndarray, " p"],
+    true: Bool[np.ndarray, " p"],
+    weight: np.float32,
+) -> np.float32:
+    """Return the sum of slopes times errors; overwrite slopes by those of the exponents."""
+    total = np.float32(0)
+    for p in range(len(slopes)):
+        error, slope = errors[p], slopes[p]
+        total += slope * error
+        slopes[p] = weight * slope * (np.float32(1) - error if true[p] else -error)
+    return total
+
+
+@vectorised
+def _squared_distances(
+    pixels: Float32[np.ndarray, "c p"],
+    start: int,
+    centre: Float32[np.ndarray, " c"],
+    sharpness: Float32[np.ndarray, " c"],
+    squared: Float32[np.ndarray, " t"],
+) -> None:
+    """Write sum_c sharpness_c (x_pc - centre_c)^2."""
+    squared[:] = 0
+    here, odd = slice(start, start + len(squared)), len(pixels) % 2
+    for channel in range(odd):
+        values, middle, factor = pixels[channel, here], centre[channel], sharpness[channel]
+        for p in range(len(squared)):
+            away = values[p] - middle
+            squared[p] = factor * away * away
+    for channel in range(odd, len(pixels), 2):  # two at a time: sums are half as often read
+        one, other = pixels[channel, here], pixels[channel + 1, here]
+        factor, its = sharpness[channel], sharpness[channel + 1]
+        middle, mid = centre[channel], centre[channel + 1]
+        for p in range(len(squared)):
+            away, off = one[p] - middle, other[p] - mid
+            squared[p] += factor * away * away + its * off * off
+
+
+@vectorised
+def _add_gradients(
+    pixels: Float32[np.ndarray, "c p"],
+    start: int,
+    centre: Float32[np.ndarray, " c"],
+    sharpness: Float32[np.ndarray, " c"],
+    slopes: Float32[np.ndarray, " t"],
+    by_pixel: Float32[np.ndarray, "c p"],
+    by_centre: Float64[np.ndarray, " c"],
+    by_sharpness: Float64[np.ndarray, " c"],
+) -> None:
+    """Add the gradients of sum_p slopes_p times `_squared_distances`."""
+    for channel in range(len(pixels)):
+        values = pixels[channel, start : start + len(slopes)]
+        to = by_pixel[channel, start : start + len(slopes)]
+        middle, factor = centre[channel], np.float32(2) * sharpness[channel]
+        first = second = np.float32(0)
+        for p in range(len(slopes)):
+            away = values[p] - middle
+            moment = slopes[p] * away
+            first += moment
+            second += moment * away
+            to[p] += factor * moment
+        by_centre[channel] -= factor * first
+        by_sharpness[channel] += second
