@@ -110,7 +110,11 @@ def _page(standings: Sequence[Standing], *, about: Mapping[str, str], heading: s
 
 
 def _seeds(number: int) -> str:
-    return "One seed." if number == 1 else f"Means over {number} seeds, in brackets each."
+    return (
+        "One seed."
+        if number == 1
+        else "Means over seeds; where there are several, each in brackets."
+    )
 
 
 def _row(seeds: Sequence[Standing]) -> str:
