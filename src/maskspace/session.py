@@ -189,7 +189,7 @@ class ClickSession:
         return json.dumps(saved, indent=1).encode() + b"\n"
 
     def save(self, path: Path) -> None:
-        """Write the session as a JSON file, which appears whole or not at all."""
+        """Write the session as a JSON file, which appears whole or not at all, and its folder."""
         try:
             write_whole(path, self.to_json())
         except OSError as error:
