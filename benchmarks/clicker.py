@@ -11,7 +11,8 @@ the fused kernel, and the explicit softmax that writes every score down. With `-
 training step of one image, and the fused kernel with activation checkpointing is a third form.
 `training` trains by the loop of maskspace on Ray Train and by a bare torch loop, taking turns.
 `--device cuda` does the first two on a GPU, after a first call that chooses its kernels, and
-compares peaks of allocated memory; `--bfloat16` is autocast.
+compares peaks of allocated memory; `--bfloat16` is autocast, in which clicks are still decoded in
+the precision of the weights.
 """
 
 import argparse
