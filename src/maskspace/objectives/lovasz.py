@@ -21,7 +21,7 @@ _MAGNITUDE = np.int32(0x7FFFFFFF)
 #: Pixels of which at once is asked whether one is sorted.
 _BLOCK = 256
 #: Most bits of a digit: their counts are to stay in the first cache.
-_DIGIT = 12
+_DIGIT = 13
 
 
 def lovasz_hinge(
@@ -134,11 +134,12 @@ def slopes_by_radix(
     for row in range(bits.shape[0]):
         errors, inside, certain = bits[row], true[row], known[row % len(known)]
         number, least, low, high = _extremes(errors, inside, certain, most)
-        # keys count down from above the greatest false error to below the least that is sorted
-        highest = np.int64(high) + 1
-        lowest = min(np.int64(max(least + 1, low)) - 1, highest)
+        # keys count down from above the greatest false error to below the least that is sorted;
+        # they begin at 1, so that there is a below
+        highest = np.uint32(np.int64(high) + 2)
+        lowest = min(np.uint32(max(least + 1, low)), highest)
         size = 1
-        while (highest - lowest) >> size:
+        while np.int64(highest - lowest) >> size:
             size += 1
         passes = (size + _DIGIT - 1) // _DIGIT
         width = (size + passes - 1) // passes
@@ -150,7 +151,7 @@ def slopes_by_radix(
             if most[block] > least:
                 here = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(errors)))
                 maps = (errors[here], inside[here], certain[here])
-                limits = (here.start, np.int32(least), highest, lowest, mask)
+                limits = (here.start, np.int32(least), highest, lowest, np.uint32(mask))
                 kept = _append(*maps, *limits, keys, kept, counts)
         for digit in range(passes - 1):
             following[:] = 0
@@ -207,9 +208,9 @@ def _append(
     known: Bool[np.ndarray, " p"],
     start: int,
     least: np.int32,
-    highest: Whole,
-    lowest: Whole,
-    mask: np.uint64,
+    highest: np.uint32,
+    lowest: np.uint32,
+    mask: np.uint32,
     keys: UInt64[np.ndarray, " q"],
     kept: Whole,
     counts: UInt32[np.ndarray, " d"],
@@ -217,9 +218,9 @@ def _append(
     """Append keys of the pixels that are sorted, and count their last digit; return how many."""
     for pixel in range(len(bits)):
         error, hit = bits[pixel] & _MAGNITUDE, true[pixel]
-        descending = np.uint64(highest - max(min(np.int64(error), highest), lowest))
+        descending = highest - max(min(np.uint32(error + 1), highest), lowest)
         # written whether or not it is kept: no branch is foreseen wrongly
-        keys[kept] = descending << np.uint64(32) | np.uint64(2 * (start + pixel) + hit)
+        keys[kept] = np.uint64(descending) << np.uint64(32) | np.uint64(2 * (start + pixel) + hit)
         keep = known[pixel] & (hit | (error > least))
         counts[descending & mask] += np.uint32(keep)
         kept += np.int64(keep)
