@@ -14,7 +14,8 @@ from maskspace.training.config import ObjectivesConfig
 from workflows.frame import publish, stage_main, work_folder
 
 MODELS = Path("build/objectives")
-PEERS = ("otsu-watershed",)
+PEERS = ("felzenszwalb", "otsu-watershed")
+PICTURES = "pictures/objectives-{}.png"
 HEADING = """# Objectives on equal budgets
 
 Every objective trains the same student on the same data for as many steps, and is read by its own
@@ -22,8 +23,9 @@ decoder. That of colours is their merge tree, whose nodes are nested and as many
 for; `NAME, DECODER` reads them by disjoint instances instead. `read at` is what the decoder groups
 by, where another than its own was best on some images of `train`. `oracle` is the mean best IoU of
 the nearest true means: what the embedding is worth, whatever the decoder does. `TP/(TP+FP+FN)` is
-at an IoU of 0.5, pooled over images. Written by the stage `standings`; the budget is in params.yaml
-and the profile `objectives`.
+at an IoU of 0.5, pooled over images. ms/step and peak MB, of the whole process beyond its start,
+are of the machine as it was: of several seeds the least time and the most memory.
+Written by the stage `standings`: {steps} steps, up to {limit} images of `val` a dataset.
 """
 
 
@@ -62,14 +64,20 @@ def main() -> None:
         work=work / "rows",
         map_contestants=partial(parallel.map_units, describe="standings: models"),
     )
-    write_standings(standings, work / "out", about=about(config.objectives), heading=HEADING)
+    write_standings(
+        standings,
+        work / "out",
+        about=about(config.objectives),
+        heading=HEADING.format(steps=config.steps, limit=config.limit),
+        drawn={name: PICTURES.format(name) for name in datasets},
+    )
     for name, samples in datasets.items():
         shown = [
             (contestant, standing.reading)
             for contestant, standing in zip(contestants, standings, strict=True)
             if contestant.dataset == name and contestant.seed in (None, config.seeds[0])
         ]
-        draw_standings(shown, samples[: config.shown], work / "out" / f"{name}.png")
+        draw_standings(shown, samples[: config.shown], work / "out" / PICTURES.format(name))
     publish(work / "out", Path("build/standings"))
 
 

@@ -111,8 +111,22 @@ def test_trained_models_are_found_by_seed_with_an_oracle_of_their_own(samples, t
     standing, _ = measure_standings(found, {"rectangles": samples[:2]}, min_area=1, proposals=20)
     assert standing.oracle is not None and 0 < standing.oracle <= 1
     out = tmp_path / "out"
-    write_standings([standing], out, about={"balls": "words"}, heading="# x")
+    write_standings(
+        [standing], out, about={"balls": "words"}, heading="# x", drawn={"rectangles": "a/b.png"}
+    )
     page = (out / "objectives.md").read_text()
-    assert "| balls |" in page and "### balls" in page
-    draw_standings([(c, "") for c in found], samples[:1], out / "rectangles.png")
-    assert (out / "rectangles.png").stat().st_size > 0
+    assert "| balls |" in page and "### balls" in page and "(a/b.png)" in page
+    draw_standings([(c, "") for c in found], samples[:1], out / "a" / "b.png")
+    assert (out / "a" / "b.png").stat().st_size > 0
+
+
+def test_of_several_seeds_the_page_has_the_least_time_and_the_most_memory(samples, tmp_path):
+    one = Contestant(
+        dataset="rectangles", name="x", seed=0, propose=whole_image, model=None, cost={}
+    )
+    (first,) = measure_standings([one], {"rectangles": samples[:2]}, min_area=1, proposals=1)
+    costs = ({"milliseconds_a_step": 7.0, "peak_bytes": 3e6}, {"milliseconds_a_step": 5.0}, {})
+    seeds = [replace(first, seed=seed, cost=cost) for seed, cost in enumerate(costs)]
+    write_standings(seeds, tmp_path, about={}, heading="# x")
+    (row,) = (x for x in (tmp_path / "objectives.md").read_text().splitlines() if "| x |" in x)
+    assert row.endswith("| 5 | 3 |")

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -30,20 +30,28 @@ COLUMNS = (
 )
 #: Proposals of a contestant that are drawn.
 PAINTED = 20
-#: What a training cost, and the unit of the last columns.
-COSTS = (("milliseconds_a_step", 1.0), ("peak_bytes", 1e6))
+#: What a training cost, the unit of the last columns, and what of several seeds is told: the least
+#: time, to which other processes only add, and the most memory.
+COSTS = (("milliseconds_a_step", 1.0, min), ("peak_bytes", 1e6, max))
 
 
 def write_standings(
-    standings: Sequence[Standing], out: Path, *, about: Mapping[str, str], heading: str
+    standings: Sequence[Standing],
+    out: Path,
+    *,
+    about: Mapping[str, str],
+    heading: str,
+    drawn: Mapping[str, str] | None = None,
 ) -> None:
     """Write `standings.json`, `standings.csv` and `objectives.md`.
 
-    `about` is what each name stands for, in the words of its module; `heading` begins the page.
+    `about` is what each name stands for, in the words of its module; `heading` begins the page,
+    which shows of each dataset the picture `drawn`, by its path from there.
     """
     write_whole(out / "standings.json", json.dumps([asdict(s) for s in standings], indent=2) + "\n")
     write_whole(out / "standings.csv", _csv(standings))
-    write_whole(out / "objectives.md", _page(standings, about=about, heading=heading))
+    page = _page(standings, about=about, heading=heading, drawn=drawn or {})
+    write_whole(out / "objectives.md", page)
 
 
 def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
@@ -97,13 +105,21 @@ def _features(
     return pictures.feature_colors(levels[min(levels)])
 
 
-def _page(standings: Sequence[Standing], *, about: Mapping[str, str], heading: str) -> str:
+def _page(
+    standings: Sequence[Standing],
+    *,
+    about: Mapping[str, str],
+    heading: str,
+    drawn: Mapping[str, str],
+) -> str:
     parts = [heading.rstrip() + "\n"]
     for dataset, groups in ranked(standings).items():
         seeds = max(len(group) for group in groups)
         parts.append(f"\n## {dataset}\n\n{_seeds(seeds)}\n\n")
         parts.append(f"| name | {' | '.join(COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n")
         parts += [_row(group) for group in groups]
+        if dataset in drawn:
+            parts.append(f"\n![features and what is found on {dataset}]({drawn[dataset]})\n")
     parts.append("\n## What each is\n")
     parts += [f"\n### {name}\n\n{text.strip()}\n" for name, text in sorted(about.items())]
     return "".join(parts)
@@ -128,15 +144,16 @@ def _row(seeds: Sequence[Standing]) -> str:
         f"{_mean(oracles):.3f}" if oracles else "",
         f"{_mean(s.score.proposals for s in seeds):.1f}",
         "; ".join(dict.fromkeys(s.reading for s in seeds if s.reading)),
-        *(_cost(seeds, name, unit) for name, unit in COSTS),
+        *(_cost(seeds, *cost) for cost in COSTS),
     ]
     return f"| {seeds[0].name} | {' | '.join(cells)} |\n"
 
 
-def _cost(seeds: Sequence[Standing], name: str, unit: float) -> str:
-    """Return the most that a training cost; nothing where there was none."""
+def _cost(
+    seeds: Sequence[Standing], name: str, unit: float, told: Callable[[Iterable[float]], float]
+) -> str:
     known = [s.cost[name] / unit for s in seeds if name in s.cost]
-    return f"{max(known):.0f}" if known else ""
+    return f"{told(known):.0f}" if known else ""
 
 
 def _share(standing: Standing) -> str:
