@@ -1,27 +1,30 @@
 """Whether proposals depend on anything but the image: on photos, everything mode of a clicker.
 
     OMP_NUM_THREADS=1 python -m benchmarks.determinism MODEL --data KIND:PATH [--split val]
-        [--images 100 --per-side 16 --limit 100 --unrounded --arithmetic --device cuda]
+        [--images 100 --per-side 16 --limit 100 --unrounded --arithmetic [ROW ...] --device cuda]
 
 Prints, over the images, in how many the masks and scores are the same bit for bit as those of one
 run in this process: in another order of images; by one and by two workers on Ray; and for how many
 clicks the map is the same when 1 or 8 clicks are asked at a time instead of 64. Then what a change
-of arithmetic costs: other sizes of chunks, bfloat16, and a GPU where there is one: images with as
-many proposals, proposals that have a partner of IoU >= 0.95 (and >= 0.999), one to one and best
-first, and the mean best IoU of the truths. With `--arithmetic` that table alone; `--unrounded`
-leaves masks as their maps have them.
+of arithmetic costs: other sizes of chunks; other kernels of the same float32, convolutions without
+oneDNN and attention written out; bfloat16; and a GPU where there is one: images with as many
+proposals, proposals that have a partner of IoU >= 0.95 (and >= 0.999), one to one and best first,
+and the mean best IoU of the truths. With `--arithmetic` that table alone, or these rows of it;
+`--unrounded` leaves masks as their maps have them.
 """
 
 import argparse
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from maskspace.cli.evaluate import read_split
 from maskspace.evaluation.truth import Truth, read_truth
@@ -47,7 +50,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--min-area", type=int, default=256)
     parser.add_argument("--unrounded", action="store_true")
-    parser.add_argument("--arithmetic", action="store_true")
+    parser.add_argument("--arithmetic", nargs="*", metavar="ROW")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -59,10 +62,15 @@ def main() -> None:
     images = [truth.image for truth in truths]
     base = [asking(image) for image in images]
     print(f"{len(images)} images, {sum(map(len, base))} proposals, {asking.grid}", flush=True)
-    if not options.arithmetic:
+    if options.arithmetic is None:
         show_same(asking, images, base)
         show_company(asking, images)
-    show_close(asking, truths, base, gpu=options.device == "cuda")
+    others = {name: other(asking) for name, other in ARITHMETIC.items()}
+    if options.device == "cuda":
+        others |= {"GPU": replace(asking, device="cuda")}
+        others |= {"GPU, bfloat16": replace(asking, device="cuda", within="bfloat16")}
+    rows = options.arithmetic or others
+    show_close({name: others[name] for name in rows}, truths, base)
 
 
 @dataclass(frozen=True)
@@ -73,18 +81,28 @@ class Asking:
     grid: ClickGrid
     limit: int
     device: str = "cpu"
-    rough: bool = False
+    within: Literal["float32", "bfloat16", "other kernels"] = "float32"
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Proposals:
         """Return the proposals of one image."""
         torch.set_num_threads(1)
         model = replace(loaded(self.model, self.device), grid=self.grid)
-        with self.arithmetic():
+        with ExitStack() as stack:
+            if self.within == "bfloat16":
+                stack.enter_context(torch.autocast(self.device, torch.bfloat16))
+            if self.within == "other kernels":
+                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             return model.propose(image, limit=self.limit)
 
-    def arithmetic(self) -> AbstractContextManager[object]:
-        """Return what is computed within: float32, or autocast to bfloat16."""
-        return torch.autocast(self.device, torch.bfloat16) if self.rough else nullcontext()
+
+#: Another arithmetic of the same questions.
+ARITHMETIC: dict[str, Callable[[Asking], Asking]] = {
+    "chunks of 1": lambda asking: replace(asking, grid=replace(asking.grid, chunk=1)),
+    "chunks of 8": lambda asking: replace(asking, grid=replace(asking.grid, chunk=8)),
+    "other kernels": lambda asking: replace(asking, within="other kernels"),
+    "bfloat16": lambda asking: replace(asking, within="bfloat16"),
+}
 
 
 _LOADED: dict[tuple[str, str], ClickSegmenter] = {}
@@ -151,17 +169,9 @@ def show_company(asking: Asking, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -
 
 
 def show_close(
-    asking: Asking, truths: Sequence[Truth], base: Sequence[Proposals], *, gpu: bool
+    others: Mapping[str, Asking], truths: Sequence[Truth], base: Sequence[Proposals]
 ) -> None:
     """Print how near the proposals of another arithmetic are."""
-    others = {
-        f"chunks of {chunk}": replace(asking, grid=replace(asking.grid, chunk=chunk))
-        for chunk in (1, 8)
-    }
-    others["bfloat16"] = replace(asking, rough=True)
-    if gpu:
-        others["GPU"] = replace(asking, device="cuda")
-        others["GPU, bfloat16"] = replace(asking, device="cuda", rough=True)
     before = mean_best_iou(base, truths)
     print(f"\nmean best IoU {before:.4f}")
     print("arithmetic      same count  IoU >= 0.95  >= 0.999  least  mean best IoU  change")
