@@ -1,14 +1,15 @@
 """Objectives: time against a naive loop and against the student's own step, and memory.
 
-    python -m benchmarks.objectives [--only balls plain] [--compile] [--device cuda]
+    python -m benchmarks.objectives [--only balls plain] [--terms] [--compile] [--device cuda]
 
 For every objective of the table, forward and backward of its terms on random outputs of its heads,
 4 images of 512 x 512 with 64 instances each: milliseconds, times as fast as a loop over instances
 (where one is written here: the same value, checked), and the share of forward and backward of the
-student with these heads. With `--compile` also by torch.compile. Then, in a fresh process each, how
-much the process grows (on a GPU: is allocated) by the terms of one image of 1024 x 1024 with 100
-instances. Last the level-line loss of every mask loss, 3 nested masks an image, against a call for
-each image and level. On the CPU by one thread, and in its CPU time.
+student with these heads. With `--compile` also by torch.compile; with `--terms` nothing but terms,
+no student, loop or memory. Then, in a fresh process each, how much the process grows (on a GPU: is
+allocated) by the terms of one image of 1024 x 1024 with 100 instances. Last the level-line loss of
+every mask loss, 3 nested masks an image, against a call for each image and level. On the CPU by one
+thread, and in its CPU time.
 """
 
 import argparse
@@ -246,11 +247,13 @@ def measure(name: str, options: argparse.Namespace) -> None:
     outputs = leaves(model(images))
     loss, timed = summed(objective), partial(milliseconds, repeats=options.repeats)
     ours = timed(lambda: loss(outputs, labels))
-    network = timed(lambda: student_step(model, images))
-    row = f"{name:20} {ours:9.0f} {network:10.0f} {100 * ours / network:6.0f} %"
+    row = f"{name:20} {ours:9.0f}"
     if options.compile:
-        row += f" {compiled(loss, outputs, labels, timed):>12}"
-    if name in LOOPS:
+        row += f" {compiled(loss, outputs, labels, timed):>11}"
+    if not options.terms:
+        network = timed(lambda: student_step(model, images))
+        row += f" {network:10.0f} {100 * ours / network:6.0f} %"
+    if name in LOOPS and not options.terms:
         loop = LOOPS[name]
         with torch.no_grad():
             same = torch.isclose(loop(outputs, labels), loss(outputs, labels), rtol=1e-3, atol=1e-4)
@@ -333,6 +336,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--terms", action="store_true", help="nothing but the terms")
     parser.add_argument("--peak", help="print only the memory of this objective, in GB")
     return parser.parse_args()
 
@@ -345,10 +349,13 @@ def main() -> None:
         print(f"{growth(options.peak, options):.2f}")
         return
     names = options.only or sorted(OBJECTIVES)
-    fast = "  compiled ms" if options.compile else ""
-    print(f"objective             terms ms student ms    share{fast}   loop ms  times")
+    fast = " compiled ms" if options.compile else ""
+    rest = "" if options.terms else " student ms    share   loop ms  times"
+    print(f"objective             terms ms{fast}{rest}")
     for name in names:
         measure(name, options)
+    if options.terms:
+        return
     print("objective            peak GB")
     for name in names:
         print(f"{name:20} {growth_apart(name, options):>7}", flush=True)
