@@ -49,15 +49,15 @@ def train_each(
     All have as many steps. One that has been exported before is not trained again.
     """
     unit = partial(_train, run=run.resolve(), out=out.resolve())
+    # the cost is the last file that is written
+    missing = [t for t in trainings if not (out / t.name / COST).is_file()]
     with followed({t.name: run / t.name for t in trainings}, trainings[0].optimisation):
-        for _ in map_trainings(unit, list(trainings)):
+        for _ in map_trainings(unit, missing):
             pass
 
 
 def _train(training: Training, *, run: Path, out: Path) -> str:
     folder = out / training.name
-    if (folder / COST).is_file():  # the last file that is written
-        return training.name
     torch.set_num_threads(training.workers.threads)
     task = training.make_task()
     device = torch.device("cuda" if training.workers.gpu else "cpu")
