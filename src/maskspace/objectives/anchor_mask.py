@@ -26,7 +26,7 @@ from maskspace.objectives.pixels import (
     shares,
 )
 from maskspace.objectives.samples import sample_instances
-from maskspace.objectives.tiles import sum_over_pairs, tile_size
+from maskspace.objectives.tiles import eager, sum_over_pairs, tile_size
 
 
 def anchor_mask(
@@ -71,16 +71,27 @@ def anchor_terms(
     own = (left * own).sum(2).clamp(max=0).exp()
     shared = 2 * found.counts * mean_over_instances(own, found) + 1
     size = tile_size(found.counts.numel(), left.device)
-    with torch.no_grad():
-        parts = zip(left.split(size, 1), known.split(size, 1), strict=True)
-        squares = [_squares(rows @ right, some).sum(1) for rows, some in parts]
-    total = torch.stack(squares).sum(0) + found.counts + 1
+    total = _total_squares(left, right, known, size=size) + found.counts + 1
     # the squares of all pairs are not kept: linear in them near where they are
     slopes = (shared / total.square()).detach() * shares(found)
     weighted = partial(_weighted_squares, weight=slopes)
     moved = sum_over_pairs(left, right, weighted, known, size=size).sum()
     loss = mean_over_present(1 - shared / total, found)
     return {"mask": loss + moved - moved.detach()}
+
+
+@eager  # many tiles, of which a compiler would make as many pieces of code
+@torch.no_grad()
+def _total_squares(
+    left: Float[Tensor, "b p d"],
+    right: Float[Tensor, "b d n"],
+    known: Float[Tensor, "b p 1"],
+    *,
+    size: int,
+) -> Float[Tensor, "b n"]:
+    """Return the sum over pixels of the squares of soft masks."""
+    parts = zip(left.split(size, 1), known.split(size, 1), strict=True)
+    return torch.stack([_squares(rows @ right, some).sum(1) for rows, some in parts]).sum(0)
 
 
 def _squares(

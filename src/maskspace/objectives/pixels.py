@@ -267,6 +267,7 @@ def log_totals(
 
 
 @torch.no_grad()
+@eager  # many tiles, of which a compiler would make as many pieces of code
 def nearest_others(found: Instances) -> Int[Tensor, "b p"]:
     """Return the column of the instance nearest to each pixel of another.
 
