@@ -13,8 +13,9 @@ from jaxtyping import UInt8
 
 from maskspace import pictures
 from maskspace.evaluation.standings import Contestant, Standing
+from maskspace.evaluation.truth import read_truth
 from maskspace.masks import to_label_map
-from maskspace.types import Sample, read_rgb
+from maskspace.types import Sample
 from maskspace.whole import write_whole
 
 COLUMNS = (
@@ -73,10 +74,13 @@ def draw_standings(
     """Draw in a PNG, a row a contestant, the features of each sample, if any, and what it finds.
 
     That is its best PAINTED proposals by the reading that is given with it; a tree's are nested,
-    the smallest are on top.
+    the smallest are on top. The first row is the images and what is true of them.
     """
-    images = [read_rgb(sample.image) for sample in samples]
-    rows, names = [], []
+    truths = [read_truth(sample, min_area=1) for sample in samples]
+    images = [truth.image for truth in truths]
+    painted = [pictures.paint_labels(t.image, to_label_map(t.masks)) for t in truths]
+    rows = [[shown for both in zip(images, painted, strict=True) for shown in both]]
+    names = ["image, truth"]
     for contestant, reading in contestants:
         row = []
         for image in images:
