@@ -4,12 +4,12 @@
 
 For every objective of the table, forward and backward of its terms on random outputs of its heads,
 4 images of 512 x 512 with 64 instances each: milliseconds, times as fast as a loop over instances
-(where one is written here: the same value, checked), and the share of forward and backward of the
-student with these heads. With `--compile` also by torch.compile; with `--terms` nothing but terms,
-no student, loop or memory. Then, in a fresh process each, how much the process grows (on a GPU: is
-allocated) by the terms of one image of 1024 x 1024 with 100 instances. Last the level-line loss of
-every mask loss, 3 nested masks an image, against a call for each image and level. On the CPU by one
-thread, and in its CPU time.
+(where one is written here: the same value, checked; the median of runs in turn), and the share of
+forward and backward of the student with these heads. With `--compile` also by torch.compile; with
+`--terms` nothing but terms, no student, loop or memory. Then, in a fresh process each, how much the
+process grows (on a GPU: is allocated) by the terms of one image of 1024 x 1024 with 100 instances.
+Last the level-line loss of every mask loss, 3 nested masks an image, against a call for each image
+and level. On the CPU by one thread, and in its CPU time.
 """
 
 import argparse
@@ -257,8 +257,14 @@ def measure(name: str, options: argparse.Namespace) -> None:
         loop = LOOPS[name]
         with torch.no_grad():
             same = torch.isclose(loop(outputs, labels), loss(outputs, labels), rtol=1e-3, atol=1e-4)
-        theirs = milliseconds(lambda: loop(outputs, labels), repeats=1, warm=False)
-        row += f" {theirs:9.0f} {theirs / ours:7.1f}{'' if same else '  another value'}"
+        # in turn: what else the machine does disturbs both
+        once = partial(milliseconds, repeats=1, warm=False)
+        pairs = [
+            (once(lambda: loop(outputs, labels)), once(lambda: loss(outputs, labels)))
+            for _ in range(options.repeats)
+        ]
+        theirs, times = median(t for t, _ in pairs), median(t / mine for t, mine in pairs)
+        row += f" {theirs:9.0f} {times:7.1f}{'' if same else '  another value'}"
     print(row, flush=True)
 
 
