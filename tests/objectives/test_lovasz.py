@@ -108,6 +108,23 @@ def test_slopes_are_those_of_the_sort_however_far_errors_lie_apart(scale, span):
         torch.testing.assert_close(single[alone].double(), double[alone], rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("pixels", [1 << 18, (1 << 20) + 1])
+@pytest.mark.parametrize("least", [0.0, 0.05])
+def test_slopes_of_large_maps_are_those_of_the_sort(pixels, least):
+    """What is sorted fits into 32 bits with an index of 18 and two digits, not with one of 20."""
+    generator = torch.Generator().manual_seed(0)
+    errors = torch.rand(1, pixels, generator=generator)
+    true = torch.rand(1, pixels, generator=generator) < 0.01
+    errors[true] = errors[true].clamp(min=least)
+    known = torch.rand(1, pixels, generator=generator) < 0.9
+    single, double = (jaccard_slopes(x, true, known) for x in (errors, errors.double()))
+    _, value, count = errors[0].unique(return_inverse=True, return_counts=True)
+    alone = count[value] == 1
+    torch.testing.assert_close(single[0, alone].double(), double[0, alone], rtol=1e-6, atol=0)
+    totals = ((x.double() * errors).sum() for x in (single, double))
+    torch.testing.assert_close(*totals, rtol=1e-6, atol=0)
+
+
 def test_no_pixels_have_no_slopes():
     nothing = torch.zeros(2, 0, dtype=torch.bool)
     assert jaccard_slopes(torch.zeros(2, 0), nothing, nothing).shape == (2, 0)

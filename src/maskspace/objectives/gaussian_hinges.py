@@ -41,7 +41,7 @@ def gaussian_hinges(
         # written over and over: new memory costs as much as what is done in it
         shape = (max(1, min(chunk, middles.shape[1])), pixels.shape[2])
         errors, slopes = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        true, scratch = np.empty(shape, np.bool_), np.empty((3, shape[1]), np.uint64)
+        true, scratch = np.empty(shape, np.bool_), np.empty((2, shape[1]), np.uint64)
         for image, x in enumerate(pixels):
             (present,) = twice[image].nonzero()
             for columns in np.split(present, range(len(true), len(present), len(true))):

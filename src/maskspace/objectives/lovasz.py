@@ -8,7 +8,7 @@ which in float32 would keep one digit or two of it on a megapixel.
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int32, UInt32, UInt64
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt16, UInt32, UInt64
 from torch import Tensor
 
 from maskspace.compiled import compiled
@@ -16,12 +16,13 @@ from maskspace.objectives.masks import at_least_float32, margins, mean_over_maps
 from maskspace.objectives.tiles import eager
 
 Whole = int | np.signedinteger
+Items = UInt32[np.ndarray, " p"] | UInt64[np.ndarray, " p"]
 #: All bits of a float32 but its sign: -0 is 0.
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 #: Pixels of which at once is asked whether one is sorted.
 _BLOCK = 256
-#: Most bits of a digit: their counts are to stay in the first cache.
-_DIGIT = 13
+#: Most bits of a digit, whose counts are to stay in the first cache, and digits of a key.
+_DIGIT, _PASSES = 13, 3
 
 
 def lovasz_hinge(
@@ -92,7 +93,7 @@ def jaccard_slopes(
         slopes = torch.empty_like(errors, memory_format=torch.contiguous_format)
         bits = errors.contiguous().view(torch.int32)
         bits, hit, certain = (x.contiguous().numpy() for x in (bits, true, known))
-        scratch = np.empty((3, errors.shape[1]), np.uint64)
+        scratch = np.empty((2, errors.shape[1]), np.uint64)
         slopes_by_radix(bits, hit, certain, slopes.numpy(), scratch)
         return slopes
     return _slopes_by_sort(errors, true, known)
@@ -121,7 +122,7 @@ def slopes_by_radix(
     true: Bool[np.ndarray, "b p"],
     known: Bool[np.ndarray, "k p"],
     slopes: Float32[np.ndarray, "b p"],
-    scratch: UInt64[np.ndarray, "3 p"],
+    scratch: UInt64[np.ndarray, "2 p"],
 ) -> None:
     """Write the slopes of float32 errors, given as their bits: those of numbers >= 0 sort as they.
 
@@ -129,40 +130,37 @@ def slopes_by_radix(
     one have slope 0 and are not sorted; true ones that err more, or less, than all false ones that
     are need no order among themselves, so that keys span the errors of false ones: fewer digits.
     """
-    counts, following = np.empty((2, 1 << _DIGIT), np.uint32)
-    most = np.empty(bits.shape[1] // _BLOCK + 1, np.int32)
-    for row in range(bits.shape[0]):
-        errors, inside, certain = bits[row], true[row], known[row % len(known)]
-        number, least, low, high = _extremes(errors, inside, certain, most)
+    pixels = bits.shape[1]
+    counts = np.empty((_PASSES, (1 << _DIGIT) + 1), np.uint32)
+    most = np.empty(pixels // _BLOCK + 1, np.int32)
+    room = _bits_of(2 * pixels)
+    for row in range(len(bits)):
+        maps = bits[row], true[row], known[row % len(known)]
+        number, least, low, high = _extremes(*maps, most)
         # keys count down from above the greatest false error to below the least that is sorted;
         # they begin at 1, so that there is a below
         highest = np.uint32(np.int64(high) + 2)
         lowest = min(np.uint32(max(least + 1, low)), highest)
-        size = 1
-        while np.int64(highest - lowest) >> size:
-            size += 1
+        size = max(1, _bits_of(np.int64(highest - lowest)))
         passes = (size + _DIGIT - 1) // _DIGIT
         width = (size + passes - 1) // passes
-        mask = np.uint64((1 << width) - 1)
-        keys, spare, order = scratch[0], scratch[1], scratch[2].view(np.uint32)
-        counts[:] = 0
-        kept = 0
-        for block in range(len(most)):
-            if most[block] > least:
-                here = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(errors)))
-                maps = (errors[here], inside[here], certain[here])
-                limits = (here.start, np.int32(least), highest, lowest, np.uint32(mask))
-                kept = _append(*maps, *limits, keys, kept, counts)
-        for digit in range(passes - 1):
-            following[:] = 0
-            shift = np.uint64(32 + width * digit)
-            _distribute(keys[:kept], spare, counts, shift, np.uint64(width), mask, following)
-            keys, spare = spare, keys
-            counts, following = following, counts
-        shift = np.uint64(32 + width * (passes - 1))
-        _distribute(keys[:kept], order, counts, shift, np.uint64(0), mask, following)
+        limits, layout = (np.int32(least), highest, lowest), (passes, width, room)
         slopes[row] = 0
-        _write_slopes(order[:kept], number, slopes[row])
+        if room + size - width <= 32:  # half the memory to go through
+            order = _sort(*maps, most, limits, layout, scratch.view(np.uint32), counts)
+            _write_slopes(order, room, number, slopes[row])
+        else:
+            order = _sort(*maps, most, limits, layout, scratch, counts)
+            _write_slopes(order, room, number, slopes[row])
+
+
+@compiled
+def _bits_of(number: Whole) -> int:
+    """Return how many bits a number >= 0 has."""
+    size = 0
+    while number >> size:
+        size += 1
+    return size
 
 
 @compiled
@@ -202,66 +200,138 @@ def _extremes_of_block(
 
 
 @compiled
-def _append(
+def _sort(
+    bits: Int32[np.ndarray, " p"],
+    true: Bool[np.ndarray, " p"],
+    known: Bool[np.ndarray, " p"],
+    most: Int32[np.ndarray, " q"],
+    limits: tuple[np.int32, np.uint32, np.uint32],
+    layout: tuple[int, int, int],
+    scratch: Items,
+    counts: UInt32[np.ndarray, "k d"],
+) -> Items:
+    """Return, in order, twice the index of each pixel that is sorted, plus 1 if it is true.
+
+    That is in an item's lower bits; above are the digits of its key but the lowest, which is gone
+    through first and need not be kept. `layout`: how many digits, and the bits of one and of what
+    is lower.
+    """
+    passes, width, room = layout
+    counts[:] = 0
+    digits, items = np.empty(_BLOCK, np.uint16), np.empty(_BLOCK, scratch.dtype)
+    order, spare = scratch[0], scratch[1]
+    for placing in (False, True):
+        for block in range(len(most)):
+            if most[block] > limits[0]:
+                here = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(bits)))
+                start, number = here.start, here.stop - here.start
+                _split(bits[here], true[here], known[here], start, limits, layout, digits, items)
+                if placing:
+                    _place(items, digits, number, counts[0], order)
+                else:
+                    _count(items, digits, number, layout, counts)
+        if not placing:
+            for each in counts:
+                _begin(each)
+    kept = counts[0, (1 << width) - 1]  # by now where the last of its digit has ended
+    for later in range(1, passes):
+        _distribute(order[:kept], room + width * (later - 1), width, counts[later], spare)
+        order, spare = spare, order
+    return order[:kept]
+
+
+@compiled
+def _split(
     bits: Int32[np.ndarray, " p"],
     true: Bool[np.ndarray, " p"],
     known: Bool[np.ndarray, " p"],
     start: int,
-    least: np.int32,
-    highest: np.uint32,
-    lowest: np.uint32,
-    mask: np.uint32,
-    keys: UInt64[np.ndarray, " q"],
-    kept: Whole,
-    counts: UInt32[np.ndarray, " d"],
-) -> Whole:
-    """Append keys of the pixels that are sorted, and count their last digit; return how many."""
+    limits: tuple[np.int32, np.uint32, np.uint32],
+    layout: tuple[int, int, int],
+    digits: UInt16[np.ndarray, " d"],
+    items: Items,
+) -> None:
+    """Write the lowest digit of each key, and its others above what is sorted.
+
+    Pixels that are not have a digit beyond all, and the last of all others.
+    """
+    least, highest, lowest = limits
+    _, width, room = layout
+    beyond, last = np.uint16(1 << width), ~np.uint64((1 << room) - 1)
     for pixel in range(len(bits)):
         error, hit = bits[pixel] & _MAGNITUDE, true[pixel]
-        descending = highest - max(min(np.uint32(error + 1), highest), lowest)
-        # written whether or not it is kept: no branch is foreseen wrongly
-        keys[kept] = np.uint64(descending) << np.uint64(32) | np.uint64(2 * (start + pixel) + hit)
+        key = highest - max(min(np.uint32(error + 1), highest), lowest)
         keep = known[pixel] & (hit | (error > least))
-        counts[descending & mask] += np.uint32(keep)
-        kept += np.int64(keep)
-    return kept
+        digits[pixel] = np.uint16(key) & np.uint16(beyond - 1) if keep else beyond
+        above = np.uint64(key) >> np.uint64(width) << np.uint64(room) if keep else last
+        items[pixel] = above | np.uint64(2 * (start + pixel)) | np.uint64(hit)
+
+
+@compiled
+def _count(
+    items: Items,
+    digits: UInt16[np.ndarray, " d"],
+    number: int,
+    layout: tuple[int, int, int],
+    counts: UInt32[np.ndarray, "k d"],
+) -> None:
+    """Count the lowest digits, and the others of the items."""
+    passes, width, room = layout
+    for item in range(number):
+        counts[0, digits[item]] += np.uint32(1)
+    mask = np.uint64((1 << width) - 1)
+    for later in range(1, passes):
+        shift = np.uint64(room + width * (later - 1))
+        for item in range(number):
+            counts[later, items[item] >> shift & mask] += np.uint32(1)
+
+
+@compiled
+def _begin(counts: UInt32[np.ndarray, " d"]) -> None:
+    """Turn how many have each digit into where the first of them goes."""
+    total = np.uint32(0)
+    for digit in range(len(counts)):
+        counts[digit], total = total, total + counts[digit]
+
+
+@compiled
+def _place(
+    items: Items,
+    digits: UInt16[np.ndarray, " d"],
+    number: int,
+    places: UInt32[np.ndarray, " d"],
+    to: Items,
+) -> None:
+    """Write each item to the next place of its digit."""
+    for item in range(number):
+        place = places[digits[item]]
+        to[place] = items[item]
+        places[digits[item]] = place + np.uint32(1)
 
 
 @compiled
 def _distribute(
-    keys: UInt64[np.ndarray, " p"],
-    to: UInt64[np.ndarray, " q"] | UInt32[np.ndarray, " q"],
-    counts: UInt32[np.ndarray, " d"],
-    shift: np.uint64,
-    width: np.uint64,
-    mask: np.uint64,
-    following: UInt32[np.ndarray, " d"],
+    items: Items, shift: int, width: int, places: UInt32[np.ndarray, " d"], to: Items
 ) -> None:
-    """Write keys to `to` in the order of a digit, of whose values there are `counts`.
-
-    `following` counts those of the next, `width` bits on, if there is one.
-    """
-    total = np.uint32(0)
-    for value in range(len(counts)):
-        counts[value], total = total, total + counts[value]
-    for key in keys:
-        digit = key >> shift & mask
-        place = counts[digit]
-        to[place] = key
-        counts[digit] = place + np.uint32(1)
-        if width:
-            following[key >> (shift + width) & mask] += np.uint32(1)
+    """Write each item to the next place of a digit of its own."""
+    mask = np.uint64((1 << width) - 1)
+    for item in items:
+        digit = item >> np.uint64(shift) & mask
+        place = places[digit]
+        to[place] = item
+        places[digit] = place + np.uint32(1)
 
 
 @compiled
 def _write_slopes(
-    order: UInt32[np.ndarray, " p"], number: Whole, slopes: Float32[np.ndarray, " p"]
+    order: Items, room: int, number: Whole, slopes: Float32[np.ndarray, " p"]
 ) -> None:
-    """Write the slopes of pixels in their order: of twice their index, plus 1 if they are true."""
+    """Write the slopes of pixels in their order, as `_sort` returns it."""
     shared = union = number
-    for key in order:
-        pixel = key >> np.uint32(1)
-        if key & np.uint32(1):
+    mask = np.uint64((1 << room) - 1)
+    for item in order:
+        pixel = (item & mask) >> np.uint64(1)
+        if item & np.uint64(1):
             slopes[pixel] = 1 / union
             shared -= 1
         else:
