@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
+from math import log
 from pathlib import Path
 from statistics import median
 
@@ -31,6 +32,7 @@ from maskspace.models.pixel_embedding import build_pixel_embedding
 from maskspace.objectives import MASK_LOSSES, OBJECTIVES, MaskLoss, Objective, level_line, levels_of
 from maskspace.objectives.foreground import BESIDE_DISTANCES, foreground_term
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
+from maskspace.objectives.samples import sample_instances
 
 LEVELS = 3
 Outputs = Mapping[str, Tensor]
@@ -76,12 +78,50 @@ def loop_discriminative(x: Tensor, y: Tensor, present: list[int]) -> Tensor:
     for label, mean in zip(present, means, strict=True):
         distance = distance_to(x, mean)[y == label]
         total = total + (distance - 0.5).clamp(min=0).square().mean() + 0.001 * mean.norm()
-    total, push = total / len(present), x.sum() * 0
+    return total / len(present) + push_by_pairs(means)
+
+
+def push_by_pairs(means: list[Tensor]) -> Tensor:
+    """Return the mean over ordered pairs of [3 - |mu_a - mu_b|]+^2, a pair at a time."""
+    push = torch.stack(means).sum() * 0
     for one in range(len(means)):
         for other in range(len(means)):
             if one != other:
                 push = push + (3 - (means[one] - means[other]).norm()).clamp(min=0).square()
-    return total + push / max(1, len(means) * (len(means) - 1))
+    return push / max(1, len(means) * (len(means) - 1))
+
+
+def loop_anchor(x: Tensor, y: Tensor, present: list[int]) -> Tensor:
+    """Return the terms of `anchor_mask` without the foreground's, an instance at a time."""
+    costs = []
+    for label, anchor in zip(present, anchors(x, y), strict=True):
+        inside = y == label
+        phi = (distance_to(x, anchor).square() * (-log(2) / 0.5**2)).exp()
+        shared, total = 2 * phi[inside].sum() + 1, phi.square().sum() + inside.sum() + 1
+        costs.append(1 - shared / total)
+    return torch.stack(costs).mean() + loop_discriminative(x, y, present)
+
+
+def anchors(x: Tensor, y: Tensor) -> Tensor:
+    """Return a pixel of each instance, the one that the objective draws next."""
+    return sample_instances(x[None], y[None], number=1).features[0, :, 0]
+
+
+def loop_semi(outputs: Outputs, labels: Tensor) -> Tensor:
+    """Return the terms of `semi_convolutional`, an instance at a time."""
+    images = []
+    for x, raw, y in zip(outputs["1"], outputs["scale"], labels, strict=True):
+        pull, kernel, means = [], [], []
+        present = [label for label in y.unique().tolist() if label > 0]
+        for label, seed in zip(present, anchors(x, y), strict=True):
+            inside = y == label
+            means.append(x[:, inside].mean(1))
+            pull.append(distance_to(x, means[-1])[inside].mean())
+            distance = distance_to(x, seed) / raw.exp()
+            outside = -(1 - (-distance.clamp(min=1e-6)).exp()).log()
+            kernel.append(torch.where(inside, distance, outside).mean())
+        images.append(torch.stack(pull).mean() + torch.stack(kernel).mean() + push_by_pairs(means))
+    return torch.stack(images).mean() + BESIDE_DISTANCES * foreground_term(outputs, labels)
 
 
 def loop_lovasz(x: Tensor, y: Tensor, present: list[int]) -> Tensor:
@@ -171,12 +211,14 @@ def summed(objective: Objective) -> Loss:
 
 
 LOOPS: dict[str, Loss] = {
+    "anchor_mask": partial(of_masked, loop_anchor, BESIDE_DISTANCES),
     "balls": of_levels(loop_balls),
     "discriminative": partial(of_masked, loop_discriminative, BESIDE_DISTANCES),
     "instance_softmax": of_levels(loop_softmax),
     "lovasz_instances": partial(of_masked, loop_lovasz, 1.0),
     "plain": of_levels(loop_plain),
     "position_sensitive": partial(of_masked, loop_discriminative, BESIDE_DISTANCES),
+    "semi_convolutional": loop_semi,
     "spatial_embedding": loop_spatial,
 }
 
@@ -255,8 +297,11 @@ def measure(name: str, options: argparse.Namespace) -> None:
         row += f" {network:10.0f} {100 * ours / network:6.0f} %"
     if name in LOOPS and not options.terms:
         loop = LOOPS[name]
+        torch.manual_seed(0)  # both draw the same pixels
         with torch.no_grad():
-            same = torch.isclose(loop(outputs, labels), loss(outputs, labels), rtol=1e-3, atol=1e-4)
+            expected = loop(outputs, labels)
+            torch.manual_seed(0)
+            same = torch.isclose(expected, loss(outputs, labels), rtol=1e-3, atol=1e-4)
         # in turn: what else the machine does disturbs both
         once = partial(milliseconds, repeats=1, warm=False)
         pairs = [

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.objectives.foreground import foreground_head, foreground_term
-from maskspace.objectives.gaussian_hinges import gaussian_hinges
+from maskspace.objectives.gaussian_maps import gaussian_hinges
 from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pairs import loops_take

@@ -14,9 +14,16 @@ from maskspace.compiled import compiled, vectorised
 
 #: Values of a block of pixels over all channels, and the least number of its pixels.
 _VALUES, _PIXELS = 8192, 512
+#: The costs of a distance d that `costs_of_others` knows: a line, whose numbers are its start, its
+#: slope and its reach, and -log(1 - exp(-d)), of which the first is the least d.
+LINE, OFF_KERNEL = 0, 1
+#: The slots of pixels that are no instance's, and of those that are left out.
+NOBODY, NOWHERE = -1, -2
 #: From where exp(-x) is 0: the number would not be a normal one, which takes a hundred times long.
 _NOTHING = np.float32(87.0)
 _LOG2_E = np.float32(1.44269504)
+#: The bits of the root of 1/2.
+_ROOT = np.int32(0x3F3504F3)
 #: log 2 in two parts, of which the first times a small integer is exact.
 _LOG_2, _LOG_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
@@ -27,22 +34,21 @@ def loops_take(x: Tensor) -> bool:
 
 
 @compiled
-def linear_costs(
+def costs_of_others(
     pixels: Float32[np.ndarray, "c p"],
     slot: Int32[np.ndarray, " p"],
     means: Float32[np.ndarray, "n c"],
     weight: Float32[np.ndarray, " n"],
-    start: np.float32,
-    slope: np.float32,
-    reach: np.float32,
+    kind: int,
+    numbers: tuple[np.float32, np.float32, np.float32],
     epsilon: np.float32,
     by_pixel: Float32[np.ndarray, "c p"],
     by_mean: Float64[np.ndarray, "n c"],
 ) -> float:
     """Return sum_n weight_n sum_{p: slot_p != n} f(d_pn), and add its gradients.
 
-    f(d) = start + slope d below `reach`, 0 from there; d^2 is at least `epsilon`, where it is that
-    without a gradient.
+    f is of a `kind`, LINE or OFF_KERNEL. d^2 is at least `epsilon`, where it is that without a
+    gradient; pixels whose slot is NOWHERE are left out.
     """
     channels, number = pixels.shape
     size = max(_PIXELS, _VALUES // max(1, channels))
@@ -56,9 +62,11 @@ def linear_costs(
             if weight[n] == 0:
                 continue
             _squared_distances(pixels, first, means[n], even, slopes)
-            total += weight[n] * _line(
-                slopes, slot[here], np.int32(n), weight[n] * slope, start, slope, reach, epsilon
-            )
+            if kind == LINE:
+                cost = _line(slopes, slot[here], np.int32(n), weight[n], *numbers, epsilon)
+            else:
+                cost = _off_kernel(slopes, slot[here], np.int32(n), weight[n], numbers[0], epsilon)
+            total += weight[n] * cost
             _add_gradients(pixels, first, means[n], even, slopes, by_pixel, by_mean[n], unused)
     return total
 
@@ -68,21 +76,52 @@ def _line(
     squared: Float32[np.ndarray, " p"],
     slot: Int32[np.ndarray, " p"],
     column: np.int32,
-    weighted: np.float32,
+    weight: np.float32,
     start: np.float32,
     slope: np.float32,
     reach: np.float32,
     epsilon: np.float32,
 ) -> np.float32:
-    """Return the sum of the costs; the squared distances become what they weigh in its gradient."""
+    """Return the sum of start + slope d below `reach`, and of 0 from there.
+
+    The squared distances become what they weigh in its gradient, times `weight`.
+    """
     total = np.float32(0)
     for p in range(len(squared)):
         square = squared[p]
         none = square <= epsilon  # compared so that NaN is passed on
         distance = np.sqrt(epsilon if none else square)
-        out = (distance >= reach) | (slot[p] == column)
+        out = (distance >= reach) | (slot[p] == column) | (slot[p] == NOWHERE)
         total += np.float32(0) if out else start + slope * distance
-        half = np.float32(0.5) * weighted / distance
+        half = np.float32(0.5) * weight * slope / distance
+        squared[p] = np.float32(0) if out | none else half
+    return total
+
+
+@vectorised
+def _off_kernel(
+    squared: Float32[np.ndarray, " p"],
+    slot: Int32[np.ndarray, " p"],
+    column: np.int32,
+    weight: np.float32,
+    closest: np.float32,
+    epsilon: np.float32,
+) -> np.float32:
+    """Return the sum of -log(1 - exp(-d)), of d at least `closest`, where there is no gradient.
+
+    The squared distances become what they weigh in its gradient, times `weight`.
+    """
+    total = np.float32(0)
+    for p in range(len(squared)):
+        square = squared[p]
+        none = square <= epsilon
+        distance = np.sqrt(epsilon if none else square)
+        none |= distance <= closest
+        distance = closest if distance <= closest else distance
+        out = (slot[p] == column) | (slot[p] == NOWHERE)
+        rest = -_expm1_of_minus(distance)
+        total += np.float32(0) if out else -_log(rest)
+        half = np.float32(-0.5) * weight * _exp_of_minus(distance) / (rest * distance)
         squared[p] = np.float32(0) if out | none else half
     return total
 
@@ -127,7 +166,24 @@ def _errors(
 
 @compiled
 def _exp_of_minus(x: np.float32) -> np.float32:
-    """Return exp(-x) of x >= 0 to an ulp or two: a power of 2 times a polynomial (Cephes' expf).
+    """Return exp(-x) of x >= 0 to an ulp or two."""
+    scale, rest = _power_of_minus(x)
+    y = scale * (rest + np.float32(1))
+    # in this order NaN is passed on
+    return y if x < _NOTHING else np.float32(0) if x >= _NOTHING else x
+
+
+@compiled
+def _expm1_of_minus(x: np.float32) -> np.float32:
+    """Return exp(-x) - 1 of x >= 0 to a few ulps, also where x is small."""
+    scale, rest = _power_of_minus(x)
+    y = scale * rest + (scale - np.float32(1))
+    return y if x < _NOTHING else np.float32(-1) if x >= _NOTHING else x
+
+
+@compiled
+def _power_of_minus(x: np.float32) -> tuple[np.float32, np.float32]:
+    """Return a power of 2 and what times 1 plus it is exp(-x): a polynomial (Cephes' expf).
 
     That of a library would be called for one number at a time.
     """
@@ -140,10 +196,30 @@ def _exp_of_minus(x: np.float32) -> np.float32:
     y = y * r + np.float32(4.1665795894e-2)
     y = y * r + np.float32(1.6666665459e-1)
     y = y * r + np.float32(5.0000001201e-1)
-    y = y * (r * r) + r + np.float32(1)
-    y *= np.int32((np.int32(power) + np.int32(127)) << np.int32(23)).view(np.float32)
-    # in this order NaN is passed on
-    return y if x < _NOTHING else np.float32(0) if x >= _NOTHING else x
+    scale = np.int32((np.int32(power) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return scale, y * (r * r) + r
+
+
+@compiled
+def _log(x: np.float32) -> np.float32:
+    """Return log x of a normal x > 0 to an ulp or two, by a polynomial (Cephes' logf)."""
+    bits = np.float32(x).view(np.int32)
+    power = np.int32(bits - _ROOT) >> np.int32(23)
+    # in [sqrt(1/2), sqrt(2)), less 1
+    r = np.int32(bits - np.int32(power << np.int32(23))).view(np.float32) - np.float32(1)
+    y = np.float32(7.0376836292e-2)
+    y = y * r - np.float32(1.1514610310e-1)
+    y = y * r + np.float32(1.1676998740e-1)
+    y = y * r - np.float32(1.2420140846e-1)
+    y = y * r + np.float32(1.4249322787e-1)
+    y = y * r - np.float32(1.6668057665e-1)
+    y = y * r + np.float32(2.0000714765e-1)
+    y = y * r - np.float32(2.4999993993e-1)
+    y = y * r + np.float32(3.3333331174e-1)
+    exponent = np.float32(power)
+    y = y * (r * r * r) + exponent * _LOG_2_REST - np.float32(0.5) * (r * r)
+    y = r + y + exponent * _LOG_2
+    return y if x > 0 else x
 
 
 @compiled

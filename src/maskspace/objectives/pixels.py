@@ -15,7 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.objectives.masks import at_least_float32
-from maskspace.objectives.pairs import linear_costs, loops_take
+from maskspace.objectives.pairs import (
+    LINE,
+    NOBODY,
+    NOWHERE,
+    OFF_KERNEL,
+    costs_of_others,
+    loops_take,
+)
 from maskspace.objectives.tiles import eager, sum_of_steps, sum_over_pairs, tile_size
 
 #: An elementwise function of squared distances, and its derivative. It may overwrite what it gets.
@@ -171,12 +178,17 @@ def pixel_shares(found: Instances) -> Float[Tensor, "b p"]:
 class Line:
     """A cost of distances, and of their squares a `PairFunction`, that is a line up to `reach`.
 
-    start + slope d below it, 0 from there. Machine code knows this one.
+    start + slope d below it, 0 from there.
     """
 
     start: float
     slope: float
     reach: float = math.inf
+
+    @property
+    def code(self) -> tuple[int, float, float, float]:
+        """Return the kind and the numbers that the loops know it by."""
+        return LINE, self.start, self.slope, self.reach
 
     def __call__(self, squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
         """Return the costs and their derivatives."""
@@ -186,6 +198,28 @@ class Line:
             inside = distance < self.reach
             values, slopes = values.mul_(inside), slopes.mul_(inside)
         return values, slopes
+
+
+@dataclass(frozen=True)
+class OffKernel:
+    """A cost of distances, as `Line`: -log(1 - exp(-d)), what is off a kernel exp(-d) costs.
+
+    At most that at `closest`, where a gradient ends.
+    """
+
+    closest: float
+
+    @property
+    def code(self) -> tuple[int, float, float, float]:
+        """Return the kind and the numbers that the loops know it by."""
+        return OFF_KERNEL, self.closest, 0.0, 0.0
+
+    def __call__(self, squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
+        """Return the costs and their derivatives."""
+        far = F.threshold(squared.sqrt_(), self.closest, self.closest)
+        inside = (-far).expm1_()  # -(1 - exp(-d))
+        slopes = (1 + inside).div_(inside).div_(2 * far)
+        return (-inside).log_().neg_(), slopes.mul_(far > self.closest)
 
 
 def cost_of_others(
@@ -199,8 +233,8 @@ def cost_of_others(
     An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
     the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
     """
-    if isinstance(cost, Line) and counted is None and loops_take(found.pixels):
-        return _line_of_others(found, cost, weight)
+    if isinstance(cost, Line | OffKernel) and loops_take(found.pixels):
+        return _by_loops(found, cost, weight, counted)
     left, right = distance_factors(found)
     # pixels of no instance leave out a spare last column, which weighs nothing
     own = torch.where(found.labelled, found.slot, right.shape[2])[..., None]
@@ -221,11 +255,20 @@ def cost_of_others(
 
 
 @eager  # machine code of its own
-def _line_of_others(found: Instances, cost: Line, weight: Float[Tensor, "b n"]) -> Tensor:
+def _by_loops(
+    found: Instances,
+    cost: Line | OffKernel,
+    weight: Float[Tensor, "b n"],
+    counted: Bool[Tensor, "b p"] | None,
+) -> Tensor:
     """Return `cost_of_others` by loops."""
-    own = torch.where(found.labelled, found.slot, -1).int().contiguous().numpy()
+    own = torch.where(found.labelled, found.slot, NOBODY)
+    own = own if counted is None else torch.where(counted, own, NOWHERE)
+    own = own.int().contiguous().numpy()
     weights = weight.detach().contiguous().numpy()
-    start, slope, reach, least = map(np.float32, (cost.start, cost.slope, cost.reach, EPSILON))
+    kind, first, second, third = cost.code
+    numbers = (np.float32(first), np.float32(second), np.float32(third))
+    form = (kind, numbers, np.float32(EPSILON))
 
     def step(parts: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, list[Tensor]]:
         means, pixels = (x.contiguous().numpy() for x in parts)
@@ -233,8 +276,7 @@ def _line_of_others(found: Instances, cost: Line, weight: Float[Tensor, "b n"]) 
         values = []
         for i, x in enumerate(pixels):
             image = (x, own[i], means[i], weights[i])
-            line = (start, slope, reach, least)
-            values.append(linear_costs(*image, *line, by_pixel[i], by_mean[i]))
+            values.append(costs_of_others(*image, *form, by_pixel[i], by_mean[i]))
         return parts[0].new_tensor(values), [torch.from_numpy(x) for x in (by_mean, by_pixel)]
 
     pixels = found.pixels.transpose(1, 2)  # as in memory

@@ -15,7 +15,6 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from maskspace.config import Choice
 from maskspace.objectives.discriminative import push_of_means
@@ -29,6 +28,7 @@ from maskspace.objectives.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     Instances,
+    OffKernel,
     cost_of_others,
     instances,
     mean_over_instances,
@@ -116,17 +116,7 @@ def kernel_term(
     weight = shares(found) / known.sum(1, keepdim=True).clamp(min=1)
     own = (own_distance(found) * torch.where(found.labelled, weight.gather(1, found.slot), 0)).sum()
     # -log K is the distance over s
-    return own + cost_of_others(found, _outside, weight, known)
-
-
-def _outside(
-    squared: Float[Tensor, "b t n"],
-) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
-    """Return -log(1 - exp(-d)) and its derivative by d^2; below CLOSEST that is 0."""
-    far = F.threshold(squared.sqrt_(), CLOSEST, CLOSEST)
-    inside = (-far).expm1_()  # -(1 - K)
-    slope = (1 + inside).div_(inside).div_(2 * far)
-    return (-inside).log_().neg_(), slope.mul_(far > CLOSEST)
+    return own + cost_of_others(found, OffKernel(CLOSEST), weight, known)
 
 
 def _scaled(

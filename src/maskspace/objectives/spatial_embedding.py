@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.objectives.centres import CENTRES
-from maskspace.objectives.gaussian_hinges import gaussian_hinges
+from maskspace.objectives.gaussian_maps import gaussian_hinges
 from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective, Outputs, Terms

@@ -1,11 +1,29 @@
 import pytest
 import torch
 
-from maskspace.objectives.gaussian_hinges import gaussian_hinges
+from maskspace.objectives.gaussian_maps import gaussian_dices, gaussian_hinges
 from maskspace.objectives.lovasz import lovasz_hinge
 from maskspace.objectives.pixels import instances, shares
 
 CHANNELS = [1, 2, 3, 8]
+
+
+def hinge(phi, truth):
+    return lovasz_hinge(2 * phi[None] - 1, truth[None])
+
+
+def dice(phi, truth):
+    mask, known = truth == 1, truth >= 0
+    return 1 - (2 * phi[mask].sum() + 1) / (phi[known].square().sum() + mask.sum() + 1)
+
+
+#: Costs by loops, and of one map.
+COSTS = {"hinge": (gaussian_hinges, hinge), "dice": (gaussian_dices, dice)}
+
+
+@pytest.fixture(params=COSTS)
+def cost(request):
+    return request.param
 
 
 def labels_of(kind):
@@ -32,29 +50,29 @@ def gaussians(labels, channels, scale=1.0, embedding=None):
     return embedding.double(), found.means.double(), sharpness.double()
 
 
-def by_loops(leaves, labels, **options):
+def by_loops(leaves, labels, cost="hinge", **options):
     embedding, centres, sharpness = (x.float().requires_grad_() for x in leaves)
     found = instances(embedding, labels)
     known = (labels >= 0).flatten(1)
-    value = gaussian_hinges(found, centres, sharpness, known, shares(found), **options)
+    value = COSTS[cost][0](found, centres, sharpness, known, shares(found), **options)
     factor = torch.arange(1.0, 1 + len(value))
     gradients = torch.autograd.grad(value @ factor, (embedding, centres, sharpness))
     return value, gradients
 
 
-def by_force(leaves, labels):
+def by_force(leaves, labels, cost="hinge"):
     """The same in double precision, an instance at a time."""
     embedding, centres, sharpness = (x.clone().requires_grad_() for x in leaves)
     weight = shares(instances(embedding, labels))
     images = []
     for i, (x, y) in enumerate(zip(embedding, labels, strict=True)):
-        cost = (x.sum() + centres.sum() + sharpness.sum()) * 0
+        total = (x.sum() + centres.sum() + sharpness.sum()) * 0
         for n, k in enumerate(k for k in sorted(set(y.flatten().tolist())) if k > 0):
             away = (x - centres[i, n, :, None, None]).square()
             phi = (-(sharpness[i, n, :, None, None] * away).sum(0)).exp()
             truth = torch.where(y >= 0, (y == k).double(), -1.0)
-            cost = cost + weight[i, n] * lovasz_hinge(2 * phi[None] - 1, truth[None])
-        images.append(cost)
+            total = total + weight[i, n] * COSTS[cost][1](phi, truth)
+        images.append(total)
     value = torch.stack(images)
     factor = torch.arange(1.0, 1 + len(value)).double()
     return value, torch.autograd.grad(value @ factor, (embedding, centres, sharpness))
@@ -67,19 +85,20 @@ def assert_same(found, expected, atol=1e-6):
 
 @pytest.mark.parametrize("kind", ["many", "one", "all", "none"])
 @pytest.mark.parametrize("channels", CHANNELS)
-def test_value_and_gradients_are_those_of_double_precision(kind, channels):
+def test_value_and_gradients_are_those_of_double_precision(kind, channels, cost):
     labels = labels_of(kind)
     leaves = gaussians(labels, channels)
-    assert_same(by_loops(leaves, labels, chunk=2), by_force(leaves, labels))
+    assert_same(by_loops(leaves, labels, cost, chunk=2), by_force(leaves, labels, cost))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 30.0, 3e4])
-def test_wide_and_narrow_gaussians(scale):
+def test_wide_and_narrow_gaussians(scale, cost):
     labels = labels_of("many")
     leaves = gaussians(labels, 2, scale)
-    expected = by_force(leaves, labels)
+    expected = by_force(leaves, labels, cost)
     # errors near 1 of narrow Gaussians are equal in single precision: any order of them is right
-    assert_same(by_loops(leaves, labels, chunk=3), expected, 1e-6 if scale < 1e4 else 1e-2)
+    atol = 1e-2 if cost == "hinge" and scale > 1e4 else 1e-6
+    assert_same(by_loops(leaves, labels, cost, chunk=3), expected, atol)
 
 
 def test_pixels_at_their_centre_have_no_gradient():
@@ -91,23 +110,23 @@ def test_pixels_at_their_centre_have_no_gradient():
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 100])
-def test_the_chunk_and_the_batch_change_nothing(chunk):
+def test_the_chunk_and_the_batch_change_nothing(chunk, cost):
     labels = labels_of("many")
     leaves = gaussians(labels, 3)
-    value, gradients = by_loops(leaves, labels, chunk=3)
-    other, same = by_loops(leaves, labels, chunk=chunk)
-    assert torch.equal(value, other)
+    value, gradients = by_loops(leaves, labels, cost, chunk=3)
+    other, same = by_loops(leaves, labels, cost, chunk=chunk)
+    torch.testing.assert_close(value, other, rtol=1e-6, atol=0)
     torch.testing.assert_close(same, gradients, rtol=1e-5, atol=1e-7)
-    single, (alone, *_) = by_loops([x[:1] for x in leaves], labels[:1], chunk=chunk)
+    single, (alone, *_) = by_loops([x[:1] for x in leaves], labels[:1], cost, chunk=chunk)
     # an image weighs as one of two that have instances
     torch.testing.assert_close(single / 2, value[:1])
     torch.testing.assert_close(alone / 2, gradients[0][:1])
 
 
-def test_the_same_call_gives_the_same_bits():
+def test_the_same_call_gives_the_same_bits(cost):
     labels = labels_of("many")
     leaves = gaussians(labels, 8)
-    one, other = (by_loops(leaves, labels, chunk=2) for _ in range(2))
+    one, other = (by_loops(leaves, labels, cost, chunk=2) for _ in range(2))
     assert all(
         torch.equal(x, y) for x, y in zip((one[0], *one[1]), (other[0], *other[1]), strict=True)
     )
@@ -122,11 +141,11 @@ def test_how_tensors_lie_in_memory_does_not_matter():
     assert_same(by_loops(turned, strange, chunk=2), by_loops(leaves, labels, chunk=2))
 
 
-def test_what_is_no_number_is_passed_on():
+def test_what_is_no_number_is_passed_on(cost):
     labels = labels_of("many").clamp(min=0)
     leaves = gaussians(labels, 3)
     leaves[0][0, 1, 2, 3] = torch.nan
-    value, _ = by_loops(leaves, labels, chunk=2)
+    value, _ = by_loops(leaves, labels, cost, chunk=2)
     assert value.isnan().tolist() == [True, False, False]
 
 
@@ -138,16 +157,16 @@ def test_far_pixels_cost_nothing():
     assert all(torch.equal(x, torch.zeros_like(x)) for x in gradients)
 
 
-def test_without_gradients_and_compiled():
+def test_without_gradients_and_compiled(cost):
     labels = labels_of("many")
     leaves = gaussians(labels, 3)
-    expected, _ = by_loops(leaves, labels, chunk=2)
+    expected, _ = by_loops(leaves, labels, cost, chunk=2)
     found = instances(leaves[0].float(), labels)
     known, weight = (labels >= 0).flatten(1), shares(found)
     centres, sharpness = (x.float() for x in leaves[1:])
 
     def value(found, centres, sharpness):
-        return gaussian_hinges(found, centres, sharpness, known, weight, chunk=2)
+        return COSTS[cost][0](found, centres, sharpness, known, weight, chunk=2)
 
     with torch.no_grad():
         assert torch.equal(value(found, centres, sharpness), expected)
