@@ -17,7 +17,7 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.objectives.discriminative import discriminative
 from maskspace.objectives.foreground import BESIDE_DISTANCES
-from maskspace.objectives.gaussian_maps import gaussian_dices
+from maskspace.objectives.gaussian_maps import gaussian_costs
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pairs import loops_take
 from maskspace.objectives.pixels import (
@@ -70,7 +70,7 @@ def anchor_terms(
         sharpness = torch.full_like(anchors, math.log(2) / margin**2)
         known = (labels >= 0).flatten(1)
         maps = (found, anchors, sharpness, known, shares(found))
-        return {"mask": gaussian_dices(*maps, chunk=4).sum()}
+        return {"mask": gaussian_costs(*maps, form="dice", chunk=4).sum()}
     left, right = distance_factors(replace(found, means=anchors))
     right = right * (-math.log(2) / margin**2)
     known = (labels >= 0).flatten(1)[..., None].to(left.dtype)

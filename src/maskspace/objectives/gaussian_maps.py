@@ -1,6 +1,7 @@
 """Costs of Gaussians around centres, one of each instance, as a sum over an image: by loops."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,67 +14,31 @@ from maskspace.objectives.pairs import NOBODY, add_gaussian_gradients, gaussian_
 from maskspace.objectives.pixels import Instances
 from maskspace.objectives.tiles import eager, sum_of_steps
 
-#: (errors, true, known, slopes) of some maps: writes the slopes of each map's cost by its errors,
-#: and returns what the costs are more than the sum of slopes times errors.
-Tangents = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+#: `hinge` is the Lovász hinge of 2 phi - 1; `dice` is 1 - (2 I + 1) / (S + n + 1), I the sum of phi
+#: over the n pixels of the instance and S that of phi^2 over all.
+Form = Literal["hinge", "dice"]
 
 
 @eager  # machine code of its own
-def gaussian_hinges(
-    found: Instances,
-    centres: Float[Tensor, "b n c"],
-    sharpness: Float[Tensor, "b n c"],
-    known: Bool[Tensor, "b p"],
-    weight: Float[Tensor, "b n"],
-    *,
-    chunk: int,
-) -> Float[Tensor, " b"]:
-    """Return `gaussian_costs` of the Lovász hinge of 2 phi - 1."""
-    scratch = np.empty((2, found.pixels.shape[1]), np.uint64)
-
-    def tangents(
-        errors: np.ndarray, true: np.ndarray, certain: np.ndarray, slopes: np.ndarray
-    ) -> np.ndarray:
-        slopes_by_radix(errors.view(np.int32), true, certain, slopes, scratch)
-        return np.zeros(len(errors))
-
-    # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
-    return gaussian_costs(found, centres, sharpness, known, 2 * weight, tangents, chunk=chunk)
-
-
-@eager
-def gaussian_dices(
-    found: Instances,
-    centres: Float[Tensor, "b n c"],
-    sharpness: Float[Tensor, "b n c"],
-    known: Bool[Tensor, "b p"],
-    weight: Float[Tensor, "b n"],
-    *,
-    chunk: int,
-) -> Float[Tensor, " b"]:
-    """Return `gaussian_costs` of 1 - (2 sum_{p in n} phi + 1) / (sum_p phi^2 + size of n + 1)."""
-    return gaussian_costs(found, centres, sharpness, known, weight, _dice_tangents, chunk=chunk)
-
-
 def gaussian_costs(
     found: Instances,
     centres: Float[Tensor, "b n c"],
     sharpness: Float[Tensor, "b n c"],
     known: Bool[Tensor, "b p"],
     weight: Float[Tensor, "b n"],
-    tangents: Tangents,
     *,
+    form: Form,
     chunk: int,
 ) -> Float[Tensor, " b"]:
     """Return each image's weighted sum of a cost of the maps of its instances.
 
-    phi_n(p) = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2), whose error is 1 - phi on the instance
-    and phi off it. For tensors that `pairs` takes, `chunk` instances at a time; no gradient reaches
-    `weight`.
+    phi_n(p) = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2), of `known` pixels. For tensors that
+    `pairs` takes, `chunk` instances at a time; no gradient reaches `weight`.
     """
     own = torch.where(found.labelled, found.slot, NOBODY).int().contiguous().numpy()
     certain = known.contiguous().numpy()
-    weights = weight.detach().contiguous().numpy()
+    # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
+    weights = (weight.detach() * (2 if form == "hinge" else 1)).contiguous().numpy()
 
     def step(parts: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, list[Tensor]]:
         middles, factors, pixels = (x.contiguous().numpy() for x in parts)
@@ -83,18 +48,21 @@ def gaussian_costs(
         # written over and over: new memory costs as much as what is done in it
         shape = (max(1, min(chunk, middles.shape[1])), pixels.shape[2])
         errors, slopes = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        true = np.empty(shape, np.bool_)
+        true, scratch = np.empty(shape, np.bool_), np.empty((2, shape[1]), np.uint64)
         for image, x in enumerate(pixels):
             (present,) = weights[image].nonzero()
             for columns in np.split(present, range(len(true), len(present), len(true))):
                 gaussians = middles[image, columns], factors[image, columns]
                 error, hit, slope = (array[: len(columns)] for array in (errors, true, slopes))
                 gaussian_errors(x, own[image], columns, *gaussians, error, hit)
-                rest = tangents(error, hit, certain[image, None], slope)
+                maps = (hit, certain[image, None], slope)
+                if form == "hinge":
+                    slopes_by_radix(error.view(np.int32), *maps, scratch)
+                else:
+                    values[image] += weights[image, columns] @ dice_tangents(error, *maps)
                 found = by_centre[image, columns], by_sharpness[image, columns]  # copies: 0
                 maps = (weights[image, columns], error, hit, slope, by_pixel[image])
                 values[image] += add_gaussian_gradients(x, *gaussians, *maps, *found)
-                values[image] += weights[image, columns] @ rest
                 by_centre[image, columns], by_sharpness[image, columns] = found
         gradients = [torch.from_numpy(x) for x in (by_centre, by_sharpness, by_pixel)]
         return torch.from_numpy(values).to(parts[0].dtype), gradients
@@ -104,12 +72,16 @@ def gaussian_costs(
 
 
 @compiled
-def _dice_tangents(
+def dice_tangents(
     errors: Float32[np.ndarray, "n p"],
     true: Bool[np.ndarray, "n p"],
     known: Bool[np.ndarray, "1 p"],
     slopes: Float32[np.ndarray, "n p"],
 ) -> Float64[np.ndarray, " n"]:
+    """Write the slopes of `dice` by errors: 1 - phi where `true`, phi elsewhere.
+
+    Returns by how much each cost is more than the sum of slopes times errors.
+    """
     rests = np.empty(len(errors))
     for row in range(len(errors)):
         number, own, squares = _sums(errors[row], true[row], known[0])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.objectives.foreground import foreground_head, foreground_term
-from maskspace.objectives.gaussian_maps import gaussian_hinges
+from maskspace.objectives.gaussian_maps import gaussian_costs
 from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pairs import loops_take
@@ -71,8 +71,8 @@ def lovasz_terms(
     if form == "hinge" and loops_take(found.pixels):
         sharpness = torch.full_like(found.means, 0.5 / bandwidth**2)
         known = (labels >= 0).flatten(1)
-        gaussians = (found.means, sharpness)
-        losses = gaussian_hinges(found, *gaussians, known, shares(found), chunk=chunk)
+        maps = (found, found.means, sharpness, known, shares(found))
+        losses = gaussian_costs(*maps, form="hinge", chunk=chunk)
         return {"overlap": losses.sum()}
     left, right = distance_factors(found)
     right = right * (-0.5 / bandwidth**2)

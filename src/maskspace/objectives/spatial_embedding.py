@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.objectives.centres import CENTRES
-from maskspace.objectives.gaussian_maps import gaussian_hinges
+from maskspace.objectives.gaussian_maps import gaussian_costs
 from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective, Outputs, Terms
@@ -145,7 +145,7 @@ def instance_cost(
     column = torch.arange(weight.shape[1], device=weight.device).expand_as(weight)
     size = max(1, chunk // max(1, known.shape[1]))
     if loops_take(found.pixels):
-        return gaussian_hinges(found, centres, sharpness, known, weight, chunk=size)
+        return gaussian_costs(found, centres, sharpness, known, weight, form="hinge", chunk=size)
     slot = torch.where(found.labelled, found.slot, -1)
     images = zip(
         *(x.split(1) for x in (centres, sharpness, column, weight, found.pixels, slot, known)),
