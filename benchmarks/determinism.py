@@ -24,7 +24,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from maskspace.cli.evaluate import read_split
 from maskspace.evaluation.truth import Truth, read_truth
@@ -91,7 +90,11 @@ class Asking:
             if self.within == "bfloat16":
                 stack.enter_context(torch.autocast(self.device, torch.bfloat16))
             if self.within == "other kernels":
-                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+                # workers are sent what this code names, and cannot be sent these
+                from torch.backends import mkldnn
+                from torch.nn.attention import SDPBackend, sdpa_kernel
+
+                stack.enter_context(mkldnn.flags(enabled=False))
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             return model.propose(image, limit=self.limit)
 
