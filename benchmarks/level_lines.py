@@ -23,7 +23,7 @@ from maskspace.config import Choice
 from maskspace.data import READERS
 from maskspace.data.augment import Crops
 from maskspace.data.loader import Mixture
-from maskspace.objectives.level_line import levels_of
+from maskspace.mask_losses.level_line import levels_of
 from maskspace.training.click_task import ClickTask, level_iou
 from maskspace.training.config import ClickerConfig, Optimisation, Workers
 from maskspace.training.learner import Learner

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.objectives import MaskLoss, Objective, levels_of
+from maskspace.mask_losses import MaskLoss, levels_of
+from maskspace.objectives import Objective
 from maskspace.objectives.foreground import BESIDE_DISTANCES, foreground_term
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
 from maskspace.objectives.samples import sample_instances

@@ -27,8 +27,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.naive_loops import LOOPS, Loss, Outputs, loop_level_line, summed
+from maskspace.mask_losses import MASK_LOSSES, level_line
 from maskspace.models.pixel_embedding import build_pixel_embedding
-from maskspace.objectives import MASK_LOSSES, OBJECTIVES, level_line
+from maskspace.objectives import OBJECTIVES
 
 LEVELS = 3
 

@@ -97,8 +97,8 @@ def _check_names(name: str, section: Any, datasets: Mapping[str, object]) -> Non
     """Look up what a section chooses by name: datasets, readers, models, objectives."""
     from maskspace.data import READERS
     from maskspace.data.click_sampling import CLICK_SAMPLERS
+    from maskspace.mask_losses import MASK_LOSSES
     from maskspace.models import MODELS
-    from maskspace.objectives import MASK_LOSSES
 
     tables: dict[str, tuple[Mapping[str, Any], str]] = {
         "reader": (READERS, "reader"),

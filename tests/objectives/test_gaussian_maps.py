@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from maskspace.mask_losses.lovasz import lovasz_hinge
 from maskspace.objectives.gaussian_maps import gaussian_costs
-from maskspace.objectives.lovasz import lovasz_hinge
 from maskspace.objectives.pixels import instances, shares
 
 CHANNELS = [1, 2, 3, 8]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from maskspace.objectives.lovasz import lovasz_hinge, lovasz_softmax
+from maskspace.mask_losses.lovasz import lovasz_hinge, lovasz_softmax
 from maskspace.objectives.lovasz_instances import lovasz_terms
 
 FORMS = ["hinge", "softmax"]

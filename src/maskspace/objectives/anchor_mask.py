@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.eager import eager
 from maskspace.objectives.discriminative import discriminative
 from maskspace.objectives.foreground import BESIDE_DISTANCES
 from maskspace.objectives.gaussian_maps import gaussian_costs
@@ -28,7 +29,7 @@ from maskspace.objectives.pixels import (
     shares,
 )
 from maskspace.objectives.samples import sample_instances
-from maskspace.objectives.tiles import eager, sum_over_pairs, tile_size
+from maskspace.objectives.tiles import sum_over_pairs, tile_size
 
 
 def anchor_mask(

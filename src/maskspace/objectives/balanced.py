@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.objectives.masks import at_least_float32
+from maskspace.mask_losses.masks import at_least_float32
 
 
 def balanced_cross_entropy(

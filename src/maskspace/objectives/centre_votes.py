@@ -12,10 +12,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.balanced import balanced_cross_entropy
 from maskspace.objectives.centres import mean_pixels, towards
 from maskspace.objectives.foreground import FOREGROUND, foreground_head
-from maskspace.objectives.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import instances, mean_over_instances, mean_over_present
 from maskspace.types import Head

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from maskspace.clustering import cluster_steps, split_queries
 from maskspace.config import Choice
-from maskspace.objectives.masks import at_least_float32
+from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import dense_slots, labels_at
 from maskspace.types import Head

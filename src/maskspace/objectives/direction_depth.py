@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.centres import mean_pixels, towards
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
-from maskspace.objectives.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.types import Head
 

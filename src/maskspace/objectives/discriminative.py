@@ -16,13 +16,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.foreground import (
     BESIDE_DISTANCES,
     FOREGROUND,
     foreground_head,
     foreground_term,
 )
-from maskspace.objectives.masks import mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     EPSILON,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
-from maskspace.objectives.masks import at_least_float32, mean_over_known
+from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective
 from maskspace.objectives.pixels import labels_at
 from maskspace.types import Head

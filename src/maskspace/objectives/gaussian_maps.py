@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
 from maskspace.compiled import compiled, vectorised
-from maskspace.objectives.lovasz import slopes_by_radix
+from maskspace.eager import eager
+from maskspace.mask_losses.lovasz import slopes_by_radix
 from maskspace.objectives.pairs import NOBODY, add_gaussian_gradients, gaussian_errors
 from maskspace.objectives.pixels import Instances
-from maskspace.objectives.tiles import eager, sum_of_steps
+from maskspace.objectives.tiles import sum_of_steps
 
 #: `hinge` is the Lovász hinge of 2 phi - 1; `dice` is 1 - (2 I + 1) / (S + n + 1), I the sum of phi
 #: over the n pixels of the instance and S that of phi^2 over all.

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.mask_losses.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
-from maskspace.objectives.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import Instances, instances, labels_at
 from maskspace.types import Head

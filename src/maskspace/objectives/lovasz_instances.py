@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.mask_losses.lovasz import jaccard_extension
 from maskspace.objectives.foreground import foreground_head, foreground_term
 from maskspace.objectives.gaussian_maps import gaussian_costs
-from maskspace.objectives.lovasz import jaccard_extension
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pairs import loops_take
 from maskspace.objectives.pixels import distance_factors, instances, shares

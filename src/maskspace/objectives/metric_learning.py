@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
-from maskspace.objectives.masks import mean_over_maps
+from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import instances, labels_at
 from maskspace.objectives.samples import features_at, sample_instances, sample_pixels

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.objectives.masks import at_least_float32
+from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import EPSILON
 from maskspace.objectives.positions import positions

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.objectives.masks import at_least_float32
+from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.pixels import labels_at
 from maskspace.types import Head
 

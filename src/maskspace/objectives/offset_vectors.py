@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.foreground import foreground_head, foreground_term
 from maskspace.objectives.instance_softmax import softmax_terms
-from maskspace.objectives.masks import at_least_float32
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.types import Head
 

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.objectives.masks import at_least_float32
+from maskspace.eager import eager
+from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.pairs import (
     LINE,
     NOBODY,
@@ -23,7 +24,7 @@ from maskspace.objectives.pairs import (
     costs_of_others,
     loops_take,
 )
-from maskspace.objectives.tiles import eager, sum_of_steps, sum_over_pairs, tile_size
+from maskspace.objectives.tiles import sum_of_steps, sum_over_pairs, tile_size
 
 #: An elementwise function of squared distances, and its derivative. It may overwrite what it gets.
 PairFunction = Callable[[Float[Tensor, "b t n"]], tuple[Tensor, Tensor | float]]

@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.foreground import (
     BESIDE_DISTANCES,
     FOREGROUND,
     foreground_head,
     foreground_term,
 )
-from maskspace.objectives.masks import mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import labels_at
 from maskspace.objectives.samples import features_at, sample_pixels

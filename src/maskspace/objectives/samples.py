@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from maskspace.objectives.masks import at_least_float32
+from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.pixels import dense_slots
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.mask_losses.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.discriminative import push_of_means
 from maskspace.objectives.foreground import (
     BESIDE_DISTANCES,
@@ -24,7 +25,6 @@ from maskspace.objectives.foreground import (
     foreground_head,
     foreground_term,
 )
-from maskspace.objectives.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     Instances,

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.mask_losses.lovasz import jaccard_extension
+from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.centres import CENTRES
 from maskspace.objectives.gaussian_maps import gaussian_costs
-from maskspace.objectives.lovasz import jaccard_extension
-from maskspace.objectives.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pairs import loops_take
 from maskspace.objectives.pixels import (

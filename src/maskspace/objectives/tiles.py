@@ -7,15 +7,13 @@ there: no pair is kept, and none is computed twice.
 """
 
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction, once_differentiable
 
-P = ParamSpec("P")
-R = TypeVar("R")
+from maskspace.eager import eager
 
 #: Pairs of a tile: on the CPU so few that some arrays of them stay in the cache of a core, on other
 #: devices so many that the time to start a kernel is none.
@@ -30,11 +28,6 @@ def tile_size(pairs: int, device: torch.device) -> int:
 
 #: The tensors of a tile, and which of them want a gradient -> the value of each image, and those.
 Step = Callable[[Sequence[Tensor], Sequence[bool]], tuple[Tensor, Sequence[Tensor | None]]]
-
-
-def eager(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function left out of what torch compiles, and its type."""
-    return torch.compiler.disable(function)  # pyright: ignore[reportReturnType]
 
 
 @eager  # compilers cannot look into gradients that are taken in a forward pass

@@ -21,10 +21,10 @@ from maskspace.config import Choice, choose
 from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import CLICK_SAMPLERS, DrawnClicks, next_training_clicks
 from maskspace.data.loader import Mixture, open_mixture
+from maskspace.mask_losses import MASK_LOSSES, level_line, levels_of
 from maskspace.masks import nested_chain
 from maskspace.models import MODELS, load_mae, load_model, load_published
 from maskspace.models.click_vit import ClickVit
-from maskspace.objectives import MASK_LOSSES, level_line, levels_of
 from maskspace.training.colour import recolour
 from maskspace.training.config import ClickerConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8

@@ -3,7 +3,7 @@ from itertools import permutations, product
 import pytest
 import torch
 
-from maskspace.objectives.lovasz import (
+from maskspace.mask_losses.lovasz import (
     jaccard_extension,
     jaccard_slopes,
     lovasz_hinge,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from maskspace.objectives.dice import dice
+from maskspace.mask_losses.dice import dice
 
 
 def test_of_hard_masks_it_is_one_minus_dice_with_a_pixel_added():

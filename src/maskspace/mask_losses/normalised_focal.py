@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from maskspace.objectives.masks import mean_over_known, mean_over_maps, probabilities
+from maskspace.mask_losses.masks import mean_over_known, mean_over_maps, probabilities
 
 #: Added to the sum of the weights and to the probability of the truth: both may be 0.
 EPSILON = 1e-12

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from maskspace.objectives import MASK_LOSSES
-from maskspace.objectives.masks import mean_over_known, mean_over_maps
+from maskspace.mask_losses import MASK_LOSSES
+from maskspace.mask_losses.masks import mean_over_known, mean_over_maps
 
 NAMES = sorted(MASK_LOSSES)
 #: Bounded losses and likelihoods, which a very sure right answer brings to 0.

@@ -7,7 +7,7 @@ of the fraction, so that two empty masks agree.
 from jaxtyping import Float
 from torch import Tensor
 
-from maskspace.objectives.masks import mean_over_maps, probabilities
+from maskspace.mask_losses.masks import mean_over_maps, probabilities
 
 
 def dice(

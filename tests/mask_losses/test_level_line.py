@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from maskspace.data.readers.scenes import draw_scene
+from maskspace.mask_losses import MASK_LOSSES, level_line, levels_of
 from maskspace.masks import nested_chain
-from maskspace.objectives import MASK_LOSSES, level_line, levels_of
 
 NAMES = sorted(MASK_LOSSES)
 #: Overlaps of probabilities, which are not least where every mask is a level set.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from maskspace.objectives.hinge import hinge
+from maskspace.mask_losses.hinge import hinge
 
 
 def test_only_what_is_short_of_the_margin_costs():

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.objectives.masks import margins, mean_over_known, mean_over_maps
+from maskspace.mask_losses.masks import margins, mean_over_known, mean_over_maps
 
 
 def cross_entropy(

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from maskspace.objectives.soft_iou import soft_iou
+from maskspace.mask_losses.soft_iou import soft_iou
 
 
 def test_of_hard_masks_it_is_one_minus_iou_with_a_pixel_added():

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from maskspace.objectives.normalised_focal import EPSILON, normalised_focal
+from maskspace.mask_losses.normalised_focal import EPSILON, normalised_focal
 
 
 def options_of(case):

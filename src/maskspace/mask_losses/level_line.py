@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from maskspace.objectives.masks import MaskLoss, at_least_float32
+from maskspace.mask_losses.masks import MaskLoss, at_least_float32
 
 
 def level_line(

@@ -3,7 +3,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from maskspace.objectives.cross_entropy import cross_entropy
+from maskspace.mask_losses.cross_entropy import cross_entropy
 
 
 def test_value_is_the_mean_over_maps_of_the_mean_over_known_pixels():

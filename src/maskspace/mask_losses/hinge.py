@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from maskspace.objectives.masks import margins, mean_over_known, mean_over_maps
+from maskspace.mask_losses.masks import margins, mean_over_known, mean_over_maps
 
 
 def hinge(

@@ -6,7 +6,7 @@ One pixel is added to the intersection and to the union, so that two empty masks
 from jaxtyping import Float
 from torch import Tensor
 
-from maskspace.objectives.masks import mean_over_maps, probabilities
+from maskspace.mask_losses.masks import mean_over_maps, probabilities
 
 
 def soft_iou(

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Float32, Int, Int32, UInt16, UInt32, UInt64
 from torch import Tensor
 
 from maskspace.compiled import compiled
-from maskspace.objectives.masks import at_least_float32, margins, mean_over_maps
-from maskspace.objectives.tiles import eager
+from maskspace.eager import eager
+from maskspace.mask_losses.masks import at_least_float32, margins, mean_over_maps
 
 Whole = int | np.signedinteger
 Items = UInt32[np.ndarray, " p"] | UInt64[np.ndarray, " p"]
