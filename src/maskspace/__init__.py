@@ -10,7 +10,15 @@ __version__ = "0.1.0"
 
 
 def load(name: str) -> "Segmenter":
-    """Return a model by bundled name, folder, or registry URI such as `models:/NAME@champion`."""
+    """Return a model by bundled name, folder, or registry URI such as `models:/NAME@champion`.
+
+    Example:
+        >>> import numpy as np
+        >>> model = load("student")
+        >>> image = np.zeros((32, 48, 3), np.uint8)
+        >>> model.partition(image, regions=4).max()
+        np.int32(4)
+    """
     from maskspace.segmenter import load as load_segmenter  # torch is slow to import
 
     return load_segmenter(name)

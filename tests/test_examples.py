@@ -1,0 +1,34 @@
+"""Every `>>>` of a docstring in src/maskspace is run, and prints what it says."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import maskspace
+
+PACKAGE = Path(maskspace.__file__).parent
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+WITH_EXAMPLES = [_module(p) for p in sorted(PACKAGE.rglob("*.py")) if ">>> " in p.read_text()]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_print_what_they_say(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what an example writes is not left in the repository
+    module = importlib.import_module(name)
+    told: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
+    for docstring in doctest.DocTestFinder().find(module, name):
+        runner.run(docstring, out=told.append)
+    assert not runner.failures, "".join(told)
+    written = re.findall(r"^ *>>> ", Path(module.__file__).read_text(), re.MULTILINE)
+    assert runner.tries == len(written), f"{name}: a '>>>' lies outside the docstrings that run"
