@@ -21,7 +21,7 @@ from pycocotools import mask as coco
 from scipy import ndimage
 
 from maskspace import masks
-from maskspace.metrics.iou_table import iou_table, iou_table_of_strings
+from maskspace.masks.iou_table import iou_table, iou_table_of_strings
 
 PROPOSALS, TRUTHS, SIDE = 1000, 100, 1024
 REPEATS = 3

@@ -8,12 +8,12 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
+from maskspace.masks.coded import decode, encode
 from maskspace.rgb import MAX_PIXELS as MAX_PIXELS
 from maskspace.rgb import UNREADABLE as UNREADABLE
 from maskspace.rgb import open_image as open_image
 from maskspace.rgb import read_rgb as read_rgb
 from maskspace.rgb import shrink_image as shrink_image
-from maskspace.rle import decode, encode
 
 
 @dataclass(frozen=True, kw_only=True)

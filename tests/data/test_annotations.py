@@ -8,9 +8,9 @@ from scipy import ndimage
 from maskspace.data.annotations import Coded, annotate, annotate_coded, refine
 from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.data.records import encode_record, parse_record
-from maskspace.data.run_lengths import label_map_runs
 from maskspace.masks import decode, encode
-from maskspace.rle import encode_runs
+from maskspace.masks.coded import encode_runs
+from maskspace.masks.runs import label_map_runs
 
 RNG = np.random.default_rng(0)
 MASKS = ndimage.gaussian_filter(RNG.standard_normal((12, 30, 40)), (0, 3, 3)) > 0.02

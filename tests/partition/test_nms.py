@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from maskspace.masks import boxes_xywh, pairwise_iou
+from maskspace.masks.shared_area import atoms
 from maskspace.partition import nms
 from maskspace.partition.nms import box_nms, iou_nms, mask_nms, union_nms
-from maskspace.partition.shared_area import atoms
 
 OVERLAPS = [0.0, 0.25, 0.5, 0.7, 0.9, 1.0]
 

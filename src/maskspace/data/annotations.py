@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool
 
-from maskspace.data.run_lengths import boxes_xywh, component_runs, nesting_parents
-from maskspace.rle import decode_runs, encode, encode_runs
+from maskspace.masks.coded import decode_runs, encode, encode_runs
+from maskspace.masks.nesting import nesting_parents
+from maskspace.masks.runs import boxes_of_runs, component_runs
 from maskspace.types import Annotation, Proposals, Sample
 
 #: A mask lies in another when this share of its pixels does: SA-1B's masks overlap by slivers.
@@ -62,7 +63,7 @@ def annotate_coded(
     kept = list(best.values())
     counts = [one.counts for one in kept]
     runs = decode_runs(counts, size_hw)
-    area, boxes = runs.areas(), boxes_xywh(runs, size_hw)
+    area, boxes = runs.areas(), boxes_of_runs(runs, size_hw)
     if not area.all():
         empty = counts[int(area.argmin())]
         raise ValueError(

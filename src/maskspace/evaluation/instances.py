@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from maskspace.evaluation.truth import Truth
+from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.average_precision import ScoredMatches, average_precision, scored_matches
 from maskspace.metrics.best_iou import best_iou
 from maskspace.metrics.bootstrap import confidence_interval
-from maskspace.metrics.iou_table import iou_table
 from maskspace.metrics.recall import THRESHOLDS
 from maskspace.types import Proposals
 

@@ -24,7 +24,7 @@ from maskspace.evaluation.instances import Found, InstanceScore, measure_instanc
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.masks import from_label_map, to_label_map
-from maskspace.metrics.iou_table import iou_table
+from maskspace.masks.iou_table import iou_table
 from maskspace.models.weights import read_description
 from maskspace.objectives import OBJECTIVES
 from maskspace.partition import DECODERS

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskspace.evaluation.truth import Truth
+from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.best_iou import best_iou
-from maskspace.metrics.iou_table import iou_table
 from maskspace.metrics.recall import THRESHOLDS, greedy_matches
 from maskspace.types import Proposals
 

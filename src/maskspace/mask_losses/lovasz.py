@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int32, UInt16, UInt32, UInt64
 from torch import Tensor
 
-from maskspace.compiled import compiled
 from maskspace.eager import eager
+from maskspace.kernels.compiled import compiled
 from maskspace.mask_losses.masks import at_least_float32, margins, mean_over_maps
 
 Whole = int | np.signedinteger

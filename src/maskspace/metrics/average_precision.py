@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
 from maskspace import masks
-from maskspace.metrics.iou_table import iou_table
+from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.recall import THRESHOLDS, UNMATCHED, greedy_matches
 from maskspace.metrics.sizes import in_size
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from maskspace.metrics.iou_table import iou_table
+from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.sizes import SIZES, in_size
 
 

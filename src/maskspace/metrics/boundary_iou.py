@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float64
 from scipy import ndimage
 
 from maskspace import masks
-from maskspace.metrics.iou_table import iou_table
+from maskspace.masks.iou_table import iou_table
 
 #: Width of the band as a share of the image's diagonal, that of the paper.
 WIDTH = 0.02

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from maskspace import masks
-from maskspace.metrics.iou_table import iou_table
+from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.sizes import in_size
 
 #: COCO's ten IoU thresholds.

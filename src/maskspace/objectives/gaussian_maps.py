@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
-from maskspace.compiled import compiled, vectorised
 from maskspace.eager import eager
+from maskspace.kernels.compiled import compiled, vectorised
 from maskspace.mask_losses.lovasz import slopes_by_radix
 from maskspace.objectives.pairs import NOBODY, add_gaussian_gradients, gaussian_errors
 from maskspace.objectives.pixels import Instances

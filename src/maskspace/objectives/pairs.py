@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from torch import Tensor
 
-from maskspace.compiled import compiled, vectorised
+from maskspace.kernels.compiled import compiled, vectorised
 
 #: Values of a block of pixels over all channels, and the least number of its pixels.
 _VALUES, _PIXELS = 8192, 512

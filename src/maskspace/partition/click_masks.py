@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
 from maskspace.masks import boxes_xywh
+from maskspace.masks.shared_area import atom_labels
 from maskspace.partition.nms import box_nms, union_nms
-from maskspace.partition.shared_area import atom_labels
 from maskspace.partition.superpixels import equal_components
 from maskspace.partition.views import View
 

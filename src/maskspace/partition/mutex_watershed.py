@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 
-from maskspace.compiled import compiled
+from maskspace.kernels.compiled import compiled
 from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
 from maskspace.partition.offset_read import embedding_of
 

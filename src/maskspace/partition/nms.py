@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
-from maskspace.partition.shared_area import atoms, shared_area, shared_area_of_tensors
+from maskspace.masks.shared_area import atoms, shared_area, shared_area_of_tensors
 
 Exceeds = Callable[[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]], Bool[np.ndarray, "n m"]]
 

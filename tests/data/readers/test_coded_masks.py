@@ -9,7 +9,7 @@ from maskspace.data.readers.coded_masks import (
     runs_of_objects,
 )
 from maskspace.masks import areas, boxes_xywh, decode, encode, from_label_map
-from maskspace.rle import encode_runs
+from maskspace.masks.coded import encode_runs
 
 SIZE = (9, 12)
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from pycocotools import mask as coco
 
-from maskspace.data.run_lengths import boxes_xywh
-from maskspace.rle import Runs, decode_runs, encode_runs
+from maskspace.masks.coded import decode_runs, encode_runs
+from maskspace.masks.runs import Runs, boxes_of_runs
 from maskspace.types import MAX_PIXELS, Annotation
 
 #: Characters of run lengths that are decoded in one go, some 100 bytes each in between.
@@ -119,7 +119,7 @@ def _decoded(
             fits[part] = True
             coded = encode_runs(runs, size_hw)
             canonical[part] = [a == counts[i] for a, i in zip(coded, part, strict=True)]
-            area[part], boxes[part] = runs.areas(), boxes_xywh(runs, size_hw)
+            area[part], boxes[part] = runs.areas(), boxes_of_runs(runs, size_hw)
     return fits, canonical, area, boxes
 
 

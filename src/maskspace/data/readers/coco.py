@@ -28,7 +28,8 @@ from maskspace.data.readers.coded_masks import run_length_string
 from maskspace.data.readers.label_maps import read_file
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
-from maskspace.rle import Runs, decode_runs, encode_runs
+from maskspace.masks.coded import decode_runs, encode_runs
+from maskspace.masks.runs import Runs
 from maskspace.types import Sample
 
 #: The JSON of an image, its split, and its entry there.

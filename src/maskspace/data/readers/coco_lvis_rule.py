@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from pycocotools import mask as coco
 
-from maskspace.data.run_lengths import boxes_xywh, label_map_runs
 from maskspace.masks import decode
-from maskspace.rle import decode_runs, encode_runs
+from maskspace.masks.coded import decode_runs, encode_runs
+from maskspace.masks.runs import boxes_of_runs, label_map_runs
 
 #: Fewest pixels of an instance.
 MIN_INSTANCE = 80
@@ -44,7 +44,7 @@ def _same(
     """Return which masks are the same object: their boxes agree, and their IoU is above `iou`."""
     shared = intersections(left, right, size_hw)
     union = _areas(left, size_hw)[:, None] + _areas(right, size_hw)[None] - shared
-    a, b = (boxes_xywh(decode_runs(masks, size_hw), size_hw) for masks in (left, right))
+    a, b = (boxes_of_runs(decode_runs(masks, size_hw), size_hw) for masks in (left, right))
     columns, rows = (_span_iou(a[:, i], a[:, i + 2], b[:, i], b[:, i + 2]) for i in (0, 1))
     return (columns * rows > MIN_BOX) & (shared / np.maximum(union, 1) > iou)
 
@@ -69,7 +69,7 @@ def parents_by_overlap(counts: list[str], size_hw: tuple[int, int]) -> list[int 
     """
     area = _areas(counts, size_hw)
     shared = intersections(counts, counts, size_hw)
-    boxes = boxes_xywh(decode_runs(counts, size_hw), size_hw)
+    boxes = boxes_of_runs(decode_runs(counts, size_hw), size_hw)
     start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     overlap = np.minimum(end[:, None], end[None]) - np.maximum(start[:, None], start[None])
     box_area = np.maximum(boxes[:, 2:].prod(axis=1), 1)

@@ -29,10 +29,10 @@ from maskspace.data.readers.coco_json import (
 from maskspace.data.readers.coco_lvis_rule import parents_by_overlap, unite, without
 from maskspace.data.readers.coded_masks import annotate_tree
 from maskspace.data.readers.label_maps import read_file, read_label_map
-from maskspace.data.run_lengths import label_map_runs
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
-from maskspace.rle import encode_runs
+from maskspace.masks.coded import encode_runs
+from maskspace.masks.runs import label_map_runs
 from maskspace.types import Annotation, Sample
 
 LICENCE = "annotations CC-BY-4.0 (COCO, LVIS); images under their Flickr licences"

@@ -20,10 +20,10 @@ from maskspace.data.readers.coco_json import (
     read_annotations,
 )
 from maskspace.data.readers.label_maps import read_label_map
-from maskspace.data.run_lengths import label_map_runs
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
-from maskspace.rle import encode_runs
+from maskspace.masks.coded import encode_runs
+from maskspace.masks.runs import label_map_runs
 
 JSON_FILES = ("annotations/panoptic*.json", "panoptic*.json")
 

@@ -9,8 +9,8 @@ from jaxtyping import Int
 from pycocotools import mask as coco
 
 from maskspace.data.annotations import Coded
-from maskspace.data.run_lengths import boxes_xywh, label_map_runs
-from maskspace.rle import Runs, decode_runs, encode_runs
+from maskspace.masks.coded import decode_runs, encode_runs
+from maskspace.masks.runs import Runs, boxes_of_runs, label_map_runs
 from maskspace.types import Annotation
 
 #: The most masks of one image that are taken: SA-1B has a hundred on average, and the time that
@@ -52,7 +52,7 @@ def annotate_tree(
     """
     strings = [*counts, *ignored]
     runs = decode_runs(strings, size_hw)
-    boxes = boxes_xywh(runs, size_hw).tolist()
+    boxes = boxes_of_runs(runs, size_hw).tolist()
     for index in np.flatnonzero(runs.areas() == 0).tolist():
         raise ValueError(f"mask {index + 1} is empty; remove it")
     given = [None if parent is None else parent + 1 for parent in parents]

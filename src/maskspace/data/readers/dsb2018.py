@@ -18,7 +18,7 @@ from maskspace.data.readers.label_maps import (
 )
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
-from maskspace.rle import encode
+from maskspace.masks import encode
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")

@@ -14,7 +14,7 @@ from maskspace.data.images import image_size_hw
 from maskspace.data.readers.label_maps import grey_values, read_file
 from maskspace.data.source import Source
 from maskspace.data.storage import AnyPath
-from maskspace.rle import encode
+from maskspace.masks import encode
 from maskspace.types import Sample
 
 UNKNOWN, OBJECT = 128, 255

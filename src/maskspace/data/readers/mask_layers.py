@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
-from maskspace.data.run_lengths import label_map_runs
 from maskspace.masks import areas
-from maskspace.rle import Runs, encode_runs
+from maskspace.masks.coded import encode_runs
+from maskspace.masks.runs import Runs, label_map_runs
 
 #: The layer of each mask and its value there.
 Mapping: TypeAlias = list[tuple[int, int]]

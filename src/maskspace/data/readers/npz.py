@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 from numpy.lib import format as npy
 
-from maskspace.rle import encode
+from maskspace.masks import encode
 
 #: The most masks of one image.
 MAX_MASKS = 65_536

@@ -19,9 +19,9 @@ from maskspace.data.files import dataset_root
 from maskspace.data.images import image_size_hw
 from maskspace.data.readers.coded_masks import runs_of_objects
 from maskspace.data.readers.sa1b_files import PairedFiles, paired_files
-from maskspace.data.run_lengths import boxes_xywh
 from maskspace.data.source import Repeated, Source
-from maskspace.rle import encode_runs
+from maskspace.masks.coded import encode_runs
+from maskspace.masks.runs import boxes_of_runs
 from maskspace.types import Sample
 
 LICENCE = "SA-1B Dataset Research License"
@@ -94,7 +94,7 @@ def parse_sa1b(text: bytes, size_hw: tuple[int, int], *, place: str) -> list[Cod
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     _check_areas(said, runs.areas().tolist(), place)
-    _check_boxes(said, boxes_xywh(runs, size_hw), place)
+    _check_boxes(said, boxes_of_runs(runs, size_hw), place)
     scores = _numbers(said, "predicted_iou", place)
     return [
         Coded(counts=counts, score=min(max(score, 0.0), 1.0))

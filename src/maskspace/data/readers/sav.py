@@ -29,7 +29,7 @@ from maskspace.data.readers.label_maps import read_file
 from maskspace.data.readers.sav_frames import ANNOTATIONS, FRAMES, LICENCE, read_sav_frames
 from maskspace.data.source import PackedNames, Repeated, Source
 from maskspace.data.storage import AnyPath, open_ranged
-from maskspace.rle import encode_runs
+from maskspace.masks.coded import encode_runs
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")

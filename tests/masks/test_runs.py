@@ -1,18 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from maskspace import masks
-from maskspace.data.run_lengths import (
-    boxes_xywh,
-    component_runs,
-    label_map_runs,
-    nesting_parents,
-)
-from maskspace.rle import decode_runs, encode_runs
+from maskspace.masks.coded import decode_runs, encode_runs
+from maskspace.masks.runs import boxes_of_runs, component_runs, label_map_runs
 
 stacks = arrays(
     bool, st.tuples(st.integers(0, 6), st.integers(1, 9), st.integers(1, 9)), elements=st.booleans()
@@ -32,7 +27,7 @@ def check_round_trip(stack: np.ndarray) -> None:
     runs = decode_runs(counts, size_hw)
     assert encode_runs(runs, size_hw) == counts
     np.testing.assert_array_equal(runs.areas(), masks.areas(stack))
-    np.testing.assert_array_equal(boxes_xywh(runs, size_hw), masks.boxes_xywh(stack))
+    np.testing.assert_array_equal(boxes_of_runs(runs, size_hw), masks.boxes_xywh(stack))
 
 
 @given(stacks)
@@ -79,41 +74,6 @@ def test_components_are_those_of_scipy_in_its_order(stack, min_area) -> None:
 def test_components_of_large_masks_are_those_of_scipy() -> None:
     for stack in large_and_small():
         check_components(stack, 9)
-
-
-def parents_by_definition(stack: np.ndarray, containment: float) -> list[int | None]:
-    """The definition, mask by mask."""
-    area = [int(mask.sum()) for mask in stack]
-    found: list[int | None] = []
-    for i, mask in enumerate(stack):
-        holds = [
-            (area[j], j)
-            for j, other in enumerate(stack)
-            if area[j] > area[i] > 0 and (mask & other).sum() >= containment * area[i]
-        ]
-        found.append(min(holds)[1] if holds else None)
-    return found
-
-
-@given(stacks, st.sampled_from([0.51, 0.75, 0.95, 1.0]))
-@settings(max_examples=200)
-def test_the_parent_is_the_smallest_larger_mask_that_contains(stack, containment) -> None:
-    counts = masks.encode(stack)
-    found = nesting_parents(counts, stack.shape[1:], masks.areas(stack), containment=containment)
-    assert found == parents_by_definition(stack, containment)
-
-
-def test_nesting_of_more_masks_than_a_block_holds() -> None:
-    corners = RNG.integers(0, 12, (700, 4))
-    rows, columns = np.mgrid[:24, :24]
-    stack = np.stack(
-        [
-            (rows >= a) & (rows <= a + c) & (columns >= b) & (columns <= b + d)
-            for a, b, c, d in corners
-        ]
-    )
-    found = nesting_parents(masks.encode(stack), (24, 24), masks.areas(stack), containment=0.9)
-    assert found == parents_by_definition(stack, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import torch
 
 from maskspace.masks import areas as mask_areas
 from maskspace.masks import pairwise_intersections
-from maskspace.partition import shared_area as module
-from maskspace.partition.shared_area import atom_labels, atoms, shared_area, shared_area_of_tensors
+from maskspace.masks import shared_area as module
+from maskspace.masks.shared_area import atom_labels, atoms, shared_area, shared_area_of_tensors
 
 
 def product(left: np.ndarray, right: np.ndarray, areas: np.ndarray) -> np.ndarray:

@@ -1,21 +1,91 @@
-"""Masks as runs of pixels: label maps, components, boxes and nesting without a dense mask.
+"""Masks as runs of pixels: label maps, components and boxes without a dense mask.
 
 A run is a stretch of foreground in COCO's column-major order. The work and the memory grow with
 the outlines, not with pixels times masks: hundreds of masks of a 12-megapixel photo are a few
-megabytes. The coded strings are pycocotools', byte for byte.
+megabytes.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
-from pycocotools import mask as coco
+from jaxtyping import Bool, Int, Int64
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from maskspace.rle import Runs, merged
+from maskspace.kernels.differences import differences
 
-_BLOCK = 256  # masks whose intersections with all others are held at a time
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The runs of `number` masks, ordered by mask, then position.
+
+    Run r covers the positions `start[r]` to `start[r] + length[r] - 1` of mask `mask[r]`, where the
+    position of a pixel is its column times the height plus its row. Lengths are at least 1 and two
+    runs of a mask never touch.
+    """
+
+    number: int
+    mask: Int64[np.ndarray, " r"]
+    start: Int64[np.ndarray, " r"]
+    length: Int64[np.ndarray, " r"]
+
+    def areas(self) -> Int64[np.ndarray, " n"]:
+        """Return the pixel count of each mask."""
+        total = np.concatenate([[0], np.cumsum(self.length)])
+        return np.diff(total[np.searchsorted(self.mask, np.arange(self.number + 1))])
+
+
+def mask_runs(masks: Bool[np.ndarray, "n h w"]) -> Runs:
+    """Return the runs of dense masks."""
+    number, height, width = masks.shape
+    flat = np.ascontiguousarray(masks).view(np.uint8).reshape(number, height * width)
+    found = np.empty(height * width, np.int64)
+    pieces = []
+    for mask in flat:
+        # the first row follows the last of the columns before
+        top = np.flatnonzero(mask[:width] != np.append([0], mask[-width:-1])) * height
+        row, column = np.divmod(found[: differences(mask[width:], mask[:-width], found)], width)
+        end = np.full(int(mask[-1:].any()), height * width)
+        pieces.append(np.concatenate([top, column * height + row + 1, end]))
+        pieces[-1].sort()
+    return runs_between(pieces)
+
+
+def scan_runs(stack: Bool[np.ndarray, "n h w"]) -> Runs:
+    """Return the runs of dense masks in row-major order: positions are row times width + column."""
+    pixels = stack.shape[1] * stack.shape[2]
+    flat = np.ascontiguousarray(stack).view(np.uint8).reshape(len(stack), pixels)
+    found = np.empty(pixels + 1, np.int64)
+    pieces = []
+    for mask in flat:
+        number = differences(mask[1:], mask[:-1], found[1:])
+        found[0], found[number + 1] = -1, pixels - 1
+        begin, end = 1 - int(mask[0]), number + 1 + int(mask[-1])
+        pieces.append(found[begin:end] + 1)
+    return runs_between(pieces)
+
+
+def runs_between(pieces: Sequence[Int64[np.ndarray, " _"]]) -> Runs:
+    """Return runs by where those of each mask begin and end in turn."""
+    owner = np.repeat(np.arange(len(pieces)), [len(piece) // 2 for piece in pieces])
+    borders = np.concatenate([np.zeros(0, np.int64), *pieces]).reshape(-1, 2)
+    return Runs(len(pieces), owner, borders[:, 0].copy(), borders[:, 1] - borders[:, 0])
+
+
+def joined_runs(
+    number: int,
+    mask: Int64[np.ndarray, " r"],
+    start: Int64[np.ndarray, " r"],
+    length: Int64[np.ndarray, " r"],
+) -> Runs:
+    """Return ordered runs with those that touch made one."""
+    new = np.ones(len(mask), bool)
+    new[1:] = (mask[1:] != mask[:-1]) | (start[1:] != start[:-1] + length[:-1])
+    if new.all():
+        return Runs(number, mask, start, length)
+    begins = np.flatnonzero(new)
+    return Runs(number, mask[begins], start[begins], np.add.reduceat(length, begins))
 
 
 def label_map_runs(labels: Int[np.ndarray, "h w"]) -> tuple[Int64[np.ndarray, " n"], Runs]:
@@ -56,12 +126,12 @@ def component_runs(
     by_mask = np.argsort(mask, kind="stable")
     by_mask = by_mask[mask[by_mask] >= 0]
     return (
-        merged(len(order), mask[by_mask], cut.start[by_mask], cut.length[by_mask]),
+        joined_runs(len(order), mask[by_mask], cut.start[by_mask], cut.length[by_mask]),
         owner[order],
     )
 
 
-def boxes_xywh(runs: Runs, size_hw: tuple[int, int]) -> Int64[np.ndarray, "n 4"]:
+def boxes_of_runs(runs: Runs, size_hw: tuple[int, int]) -> Int64[np.ndarray, "n 4"]:
     """Return the tight box of each mask, 0, 0, 0, 0 of an empty one."""
     height, _ = size_hw
     cut = _cut_at_columns(runs, height)
@@ -73,46 +143,6 @@ def boxes_xywh(runs: Runs, size_hw: tuple[int, int]) -> Int64[np.ndarray, "n 4"]
         np.maximum.at(high[:, axis], cut.mask, end)
     low = np.minimum(low, high)
     return np.concatenate([low, high - low], axis=1)
-
-
-def nesting_parents(
-    counts: Sequence[str],
-    size_hw: tuple[int, int],
-    area: Int64[np.ndarray, " n"],
-    *,
-    containment: float,
-) -> list[int | None]:
-    """Return for each mask the index of the smallest strictly larger mask that contains it.
-
-    A mask is contained when at least `containment` of its pixels lie in the other. Equal areas
-    never nest, so that the relation has no cycles; ties in area go to the lower index.
-    """
-    order = np.argsort(area, kind="stable")
-    coded = [string.encode("ascii") for string in counts]
-    rles = [{"size": list(size_hw), "counts": coded[i]} for i in order.tolist()]
-    ranked = area[order]
-    parents = np.full(len(counts), -1)
-    for begin in range(0, len(counts), _BLOCK):
-        larger = slice(begin, begin + _BLOCK)
-        open_ = np.flatnonzero((parents < 0) & (ranked > 0) & (ranked < ranked[larger][-1]))
-        if len(open_) == 0:
-            continue
-        share = _shares([rles[i] for i in open_], rles[larger])
-        shared = np.rint(share * ranked[open_, None])  # exact: integers below 2**53
-        inside = shared >= containment * ranked[open_, None]
-        inside &= ranked[open_, None] < ranked[None, larger]
-        found = inside.any(axis=1)
-        parents[open_[found]] = begin + inside.argmax(axis=1)[found]
-    result: list[int | None] = [None] * len(counts)
-    for rank in np.flatnonzero(parents >= 0):
-        result[int(order[rank])] = int(order[parents[rank]])
-    return result
-
-
-def _shares(masks: list[dict], others: list[dict]) -> Float64[np.ndarray, "n m"]:
-    """Return which part of each mask lies in each of the others (COCO's IoU with a crowd)."""
-    found = coco.iou(masks, others, [1] * len(others))  # pyright: ignore[reportArgumentType]
-    return np.asarray(found, np.float64).reshape(len(masks), len(others))
 
 
 def _connected(cut: Runs, height: int, width: int) -> Int64[np.ndarray, " r"]:

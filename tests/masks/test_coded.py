@@ -6,7 +6,8 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from maskspace import rle
+from maskspace.masks import coded
+from maskspace.masks.runs import mask_runs
 
 stacks = arrays(
     bool, st.tuples(st.integers(0, 5), st.integers(1, 9), st.integers(1, 9)), elements=st.booleans()
@@ -38,16 +39,16 @@ def string_of(runs: list[int]) -> str:
 
 @given(stacks)
 def test_strings_and_masks_are_pycocotools_own(stack):
-    counts = rle.encode(stack)
+    counts = coded.encode(stack)
     assert counts == coco_strings(stack)
-    found = rle.decode(counts, stack.shape[1:])
+    found = coded.decode(counts, stack.shape[1:])
     np.testing.assert_array_equal(found, stack)
     assert found.flags.c_contiguous and found.flags.writeable
 
 
 @given(stacks, st.data())
 def test_a_string_that_lost_or_gained_a_character_is_refused_or_read_as_its_runs(stack, data):
-    counts = rle.encode(stack)
+    counts = coded.encode(stack)
     assume(counts)
     index = data.draw(st.integers(0, len(counts) - 1))
     text, place = counts[index], data.draw(st.integers(0, len(counts[index])))
@@ -55,16 +56,16 @@ def test_a_string_that_lost_or_gained_a_character_is_refused_or_read_as_its_runs
     counts[index] = counts[index][data.draw(st.integers(0, 1)) :]
     height, width = stack.shape[1:]
     try:
-        runs = rle.run_lengths(counts[index])
+        runs = coded.run_lengths(counts[index])
     except ValueError:
         runs = [-1]
     if min(runs) < 0 or sum(runs) != height * width:
         with pytest.raises(ValueError, match="run lengths"):
-            rle.decode(counts, (height, width))
+            coded.decode(counts, (height, width))
     else:
         flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
         stack[index] = flat.reshape(width, height).T
-        np.testing.assert_array_equal(rle.decode(counts, (height, width)), stack)
+        np.testing.assert_array_equal(coded.decode(counts, (height, width)), stack)
 
 
 def by_characters(counts: str) -> list[int]:
@@ -91,18 +92,18 @@ def test_any_string_of_the_coding_is_read_as_by_characters(counts, height):
             expected.append(by_characters(one))
         except IndexError:
             with pytest.raises(ValueError, match=r"^mask 0: its run lengths end in the middle"):
-                rle.run_lengths(one)
+                coded.run_lengths(one)
             expected.append([-1])
         else:
-            assert rle.run_lengths(one) == (expected[-1] or [0])
+            assert coded.run_lengths(one) == (expected[-1] or [0])
     wrong = [min(runs, default=-1) < 0 or sum(runs) != 8 * height for runs in expected]
     if any(wrong):
-        for read in (rle.decode, rle.decode_runs):
+        for read in (coded.decode, coded.decode_runs):
             with pytest.raises(ValueError, match=rf"^mask {wrong.index(True)}: its run lengths"):
                 read(counts, (height, 8))
     else:
         np.testing.assert_array_equal(
-            rle.decode(counts, (height, 8)), coco_masks(counts, (height, 8))
+            coded.decode(counts, (height, 8)), coco_masks(counts, (height, 8))
         )
 
 
@@ -111,22 +112,22 @@ def test_runs_of_strings_are_those_of_their_masks(lists):
     pixels = max(sum(runs) for runs in lists) + 1
     counts = [string_of([*runs, pixels - sum(runs)]) for runs in lists]
     runs, expected = (
-        rle.decode_runs(counts, (pixels, 1)),
-        rle.mask_runs(coco_masks(counts, (pixels, 1))),
+        coded.decode_runs(counts, (pixels, 1)),
+        mask_runs(coco_masks(counts, (pixels, 1))),
     )
     for name in ("number", "mask", "start", "length"):
         np.testing.assert_array_equal(getattr(runs, name), getattr(expected, name))
-    assert rle.encode_runs(runs, (pixels, 1)) == coco_strings(coco_masks(counts, (pixels, 1)))
+    assert coded.encode_runs(runs, (pixels, 1)) == coco_strings(coco_masks(counts, (pixels, 1)))
 
 
 def test_nothing_and_one_pixel():
-    assert rle.encode(np.zeros((0, 3, 4), bool)) == []
-    assert rle.decode([], (3, 4)).shape == (0, 3, 4)
-    assert rle.decode_crop([], (3, 4), (1, 1, 2, 2)).shape == (0, 2, 2)
-    assert rle.decode_runs([], (3, 4)).areas().tolist() == []
+    assert coded.encode(np.zeros((0, 3, 4), bool)) == []
+    assert coded.decode([], (3, 4)).shape == (0, 3, 4)
+    assert coded.decode_crop([], (3, 4), (1, 1, 2, 2)).shape == (0, 2, 2)
+    assert coded.decode_runs([], (3, 4)).areas().tolist() == []
     stack = np.array([[[True]], [[False]]])
-    assert rle.encode(stack) == coco_strings(stack) == ["01", "1"]
-    np.testing.assert_array_equal(rle.decode(["01", "1", "010"], (1, 1)), stack[[0, 1, 0]])
+    assert coded.encode(stack) == coco_strings(stack) == ["01", "1"]
+    np.testing.assert_array_equal(coded.decode(["01", "1", "010"], (1, 1)), stack[[0, 1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_a_string_that_ends_within_a_number_never_borrows_from_the_next(ending):
     for length in range(30):
         counts = [string_of([2, 70]), "1" * length + ending, "1" * 72]
         with pytest.raises(ValueError, match="mask 1: its run lengths"):
-            rle.decode(counts, (8, 9))
+            coded.decode(counts, (8, 9))
 
 
 @pytest.mark.parametrize("size_hw", [(700, 900), (1024, 512), (1, 5000), (5000, 1)])
@@ -146,9 +147,9 @@ def test_large_masks_too(size_hw):
     stack[0], stack[1] = True, False
     stack[2, size_hw[0] // 2 :] = False
     stack[3], stack[3, size_hw[0] // 2, size_hw[1] // 3] = False, True
-    counts = rle.encode(stack)
+    counts = coded.encode(stack)
     assert counts == coco_strings(stack)
-    np.testing.assert_array_equal(rle.decode(counts, size_hw), stack)
+    np.testing.assert_array_equal(coded.decode(counts, size_hw), stack)
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=12).filter(any), st.integers(1, 4))
@@ -156,7 +157,7 @@ def test_empty_runs_inside_decode_as_pycocotools_does(runs, height):
     runs[-1] += -sum(runs) % height
     size_hw = (height, sum(runs) // height)
     counts = [string_of(runs)]
-    np.testing.assert_array_equal(rle.decode(counts, size_hw), coco_masks(counts, size_hw))
+    np.testing.assert_array_equal(coded.decode(counts, size_hw), coco_masks(counts, size_hw))
 
 
 @given(stacks, st.data())
@@ -164,7 +165,7 @@ def test_a_decoded_crop_is_the_crop_of_the_decoded(stack, data):
     height, width = stack.shape[1:]
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     rows, columns = data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left))
-    found = rle.decode_crop(rle.encode(stack), (height, width), (left, top, columns, rows))
+    found = coded.decode_crop(coded.encode(stack), (height, width), (left, top, columns, rows))
     np.testing.assert_array_equal(found, stack[:, top : top + rows, left : left + columns])
 
 
@@ -172,21 +173,21 @@ def test_a_crop_beside_a_mask_is_empty():
     mask = np.zeros((1, 9, 9), bool)
     mask[:, 4:6, 4:6] = True
     for box in ((0, 0, 9, 2), (0, 7, 9, 2), (0, 0, 2, 9), (7, 0, 2, 9)):
-        assert not rle.decode_crop(rle.encode(mask), (9, 9), box).any()
+        assert not coded.decode_crop(coded.encode(mask), (9, 9), box).any()
 
 
 @given(stacks)
 def test_run_lengths_are_the_column_major_runs_background_first(stack):
-    for mask, counts in zip(stack, rle.encode(stack), strict=True):
+    for mask, counts in zip(stack, coded.encode(stack), strict=True):
         flat = mask.T.ravel()
         borders = np.flatnonzero(np.diff(flat)) + 1
         runs = np.diff([0, *borders, flat.size]).tolist()
-        assert rle.run_lengths(counts) == ([0, *runs] if flat[0] else runs)
+        assert coded.run_lengths(counts) == ([0, *runs] if flat[0] else runs)
 
 
 @given(run_lists)
 def test_run_lengths_of_many_digits_are_pycocotools_own(runs):
-    assert rle.run_lengths(string_of(runs)) == runs
+    assert coded.run_lengths(string_of(runs)) == runs
     size = sum(runs)
     string = coco.frPyObjects({"size": [size, 1], "counts": runs}, size, 1)["counts"]
     assert string.decode() == string_of(runs)
@@ -195,17 +196,17 @@ def test_run_lengths_of_many_digits_are_pycocotools_own(runs):
 @pytest.mark.parametrize("bad", ["\x7f", "P", "0é", "/", "\x00"])
 def test_what_is_not_cocos_coding_is_refused(bad):
     with pytest.raises(ValueError, match="run lengths"):
-        rle.run_lengths(bad)
+        coded.run_lengths(bad)
     with pytest.raises(ValueError, match="run lengths"):
-        rle.decode(["4", bad], (2, 2))
+        coded.decode(["4", bad], (2, 2))
 
 
 def test_runs_that_do_not_fit_the_image_are_refused():
-    counts = rle.encode(np.ones((1, 4, 5), bool))
+    counts = coded.encode(np.ones((1, 4, 5), bool))
     with pytest.raises(ValueError, match=r"mask 0: .* 20 pixels, the image has 4 x 6 = 24"):
-        rle.decode(counts, (4, 6))
+        coded.decode(counts, (4, 6))
     with pytest.raises(ValueError, match="mask 1: its run lengths cover 0 pixels"):
-        rle.decode([*counts, ""], (4, 5))
+        coded.decode([*counts, ""], (4, 5))
 
 
 @pytest.mark.parametrize(
@@ -214,33 +215,33 @@ def test_runs_that_do_not_fit_the_image_are_refused():
 )
 def test_negative_and_huge_runs_are_refused_whatever_they_add_up_to(runs):
     with pytest.raises(ValueError, match="mask 1: its run lengths"):
-        rle.decode([string_of([4]), string_of(runs)], (2, 2))
+        coded.decode([string_of([4]), string_of(runs)], (2, 2))
 
 
 def test_runs_whose_sum_overflows_are_refused():
     # 2**26 runs of 2**38 add up to 2**64, that is 0; so do their differences, all 0
     with pytest.raises(ValueError, match="mask 0: its run lengths"):
-        rle.decode([string_of([4, 2**38, 2**38]) + "0" * 2**16], (2, 2))
+        coded.decode([string_of([4, 2**38, 2**38]) + "0" * 2**16], (2, 2))
     for far in ([2**41], [2**63 + 4], [-(2**40)], [2**38] + 2 * [2**39 - 1, 2**38, 2**40]):
         with pytest.raises(ValueError, match="mask 1: its run lengths hold a number above"):
-            rle.decode([string_of([4]), string_of(far)], (2, 2))
+            coded.decode([string_of([4]), string_of(far)], (2, 2))
         with pytest.raises(ValueError, match="hold a number above"):
-            rle.run_lengths(string_of(far))
+            coded.run_lengths(string_of(far))
 
 
 @pytest.mark.parametrize("size_hw", [(10**6, 10**6), (0, 4), (-2, -2)])
 def test_impossible_sizes_are_refused_before_anything_is_allocated(size_hw):
     with pytest.raises(ValueError, match=r"pixels|not inside"):
-        rle.decode([string_of([abs(size_hw[0] * size_hw[1])])], size_hw)
+        coded.decode([string_of([abs(size_hw[0] * size_hw[1])])], size_hw)
 
 
 def test_more_bytes_than_the_limit_are_refused():
     counts = [string_of([12_000**2])] * 300
     with pytest.raises(ValueError, match="decode fewer at a time"):
-        rle.decode(counts, (12_000, 12_000))
-    assert not rle.decode_crop(counts, (12_000, 12_000), (11_990, 5, 3, 4)).any()
+        coded.decode(counts, (12_000, 12_000))
+    assert not coded.decode_crop(counts, (12_000, 12_000), (11_990, 5, 3, 4)).any()
 
 
 def test_a_box_outside_the_image_is_refused():
     with pytest.raises(ValueError, match="not inside"):
-        rle.decode_crop(["4"], (2, 2), (1, 0, 2, 1))
+        coded.decode_crop(["4"], (2, 2), (1, 0, 2, 1))

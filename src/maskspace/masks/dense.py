@@ -7,10 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64, Shaped
 from scipy import ndimage
 
-from maskspace.rle import decode as decode
-from maskspace.rle import decode_runs
-from maskspace.rle import encode as encode
-from maskspace.rle import run_lengths as run_lengths
+from maskspace.masks.coded import decode, decode_runs
 
 
 def areas(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n"]:
@@ -60,55 +57,6 @@ def pairwise_iou(
     shared = pairwise_intersections(predicted, true)
     union = areas(predicted)[:, None] + areas(true)[None, :] - shared
     return shared / np.maximum(union, 1)
-
-
-def nested_chain(
-    masks: Bool[np.ndarray, "n h w"], *, containment: float = 0.95, limit: int | None = None
-) -> tuple[Bool[np.ndarray, "k h w"], Int64[np.ndarray, " k"]]:
-    """Return masks that truly nest, finest first, and the index of the mask each was made from.
-
-    By area, ties to the lower index, a mask joins if it holds at least the share `containment` of
-    the chain so far and adds a pixel to it; its level is the union of both. Empty masks never join.
-    Of more levels than `limit` those of `evenly_spread` stay.
-    """
-    if not 0 <= containment <= 1:
-        raise ValueError(f"a share of containment lies in 0..1, not at {containment}")
-    pixels = masks.shape[1] * masks.shape[2]
-    packed = np.packbits(masks.reshape(-1, pixels), axis=1)
-    sizes = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
-    union, area = np.zeros_like(packed, shape=packed.shape[1:]), 0
-    chain: list[tuple[int, int, np.ndarray]] = []
-    for index in np.argsort(sizes, kind="stable"):
-        shared = int(np.bitwise_count(packed[index] & union).sum(dtype=np.int64))
-        # the quotient, unlike the product, is exact where it decides: 19 of 20 are 0.95
-        if shared < sizes[index] and (area == 0 or shared / area >= containment):
-            union, area = union | packed[index], area + int(sizes[index]) - shared
-            chain.append((int(index), area, union))
-    if limit is not None:
-        kept = evenly_spread(np.array([area for _, area, _ in chain], np.int64), limit)
-        chain = [chain[level] for level in kept]
-    levels = np.array([union for _, _, union in chain], np.uint8).reshape(-1, packed.shape[1])
-    unpacked = np.unpackbits(levels, axis=1, count=pixels).astype(bool)
-    indices = np.array([index for index, _, _ in chain], np.int64)
-    return unpacked.reshape(-1, *masks.shape[1:]), indices
-
-
-def evenly_spread(areas: Int64[np.ndarray, " k"], limit: int) -> Int64[np.ndarray, " j"]:
-    """Return at most `limit` of levels of ascending area, evenly spread in its logarithm.
-
-    The finest and the coarsest are kept (of a limit of 1 the finest); each of the others is the
-    nearest to its even step, moved where two steps are nearest to the same level.
-    """
-    if limit < 1:
-        raise ValueError(f"a limit of levels is at least 1, not {limit}")
-    order = np.arange(min(limit, len(areas)))
-    if len(order) == len(areas):
-        return order
-    logs = np.log(areas)
-    steps = np.linspace(logs[0], logs[-1], limit)
-    nearest = np.abs(steps[:, None] - logs).argmin(axis=1)
-    ascending = np.maximum.accumulate(nearest - order) + order
-    return np.minimum(ascending, len(areas) - limit + order)
 
 
 def from_label_map(

@@ -2,7 +2,7 @@ import numpy as np
 from beartype import beartype
 from jaxtyping import Float32, Int64, jaxtyped
 
-from maskspace.compiled import compiled, vectorised
+from maskspace.kernels.compiled import compiled, vectorised
 
 
 def total(numbers: Int64[np.ndarray, " p"]) -> int:

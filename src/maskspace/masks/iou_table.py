@@ -9,11 +9,12 @@ borders, not with pixels times masks.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int64
 
-from maskspace import masks
-from maskspace.compiled import compiled
-from maskspace.rle import Runs, decode_runs, differences, runs_between
+from maskspace.kernels.run_overlaps import add_overlaps, note_members
+from maskspace.masks.coded import decode_runs
+from maskspace.masks.dense import pairwise_iou
+from maskspace.masks.runs import Runs, scan_runs
 
 _NOTED = 2**26  # truths that are noted, 256 MB; of such that need more, halves are measured
 _NOISE = 16  # pixels a run below which products of dense masks are quicker
@@ -31,7 +32,7 @@ def iou_table(
         return np.zeros((len(predicted), len(true)))
     left, right = scan_runs(predicted), scan_runs(true)
     if len(left.mask) + len(right.mask) > (left.number + right.number) * pixels // _NOISE:
-        return masks.pairwise_iou(predicted, true)
+        return pairwise_iou(predicted, true)
     return _table(left, right)
 
 
@@ -44,20 +45,6 @@ def iou_table_of_strings(
     """
     left, right = decode_runs(predicted, size_hw), decode_runs(true, size_hw)
     return _table(left, right)
-
-
-def scan_runs(stack: Bool[np.ndarray, "n h w"]) -> Runs:
-    """Return the runs of dense masks in row-major order: positions are row times width + column."""
-    pixels = stack.shape[1] * stack.shape[2]
-    flat = np.ascontiguousarray(stack).view(np.uint8).reshape(len(stack), pixels)
-    found = np.empty(pixels + 1, np.int64)
-    pieces = []
-    for mask in flat:
-        number = differences(mask[1:], mask[:-1], found[1:])
-        found[0], found[number + 1] = -1, pixels - 1
-        begin, end = 1 - int(mask[0]), number + 1 + int(mask[-1])
-        pieces.append(found[begin:end] + 1)
-    return runs_between(pieces)
 
 
 def _table(predicted: Runs, true: Runs) -> Float64[np.ndarray, "n m"]:
@@ -82,55 +69,14 @@ def _shared(predicted: Runs, true: Runs) -> Int64[np.ndarray, "n m"]:
         halves = _slice(true, 0, middle), _slice(true, middle, true.number)
         return np.concatenate([_shared(predicted, half) for half in halves], axis=1)
     firsts, member = np.zeros(2 * number + 3, np.int64), np.empty(noted, np.int32)
-    _note(true.mask, first, end, firsts, member)
+    note_members(true.mask, first, end, firsts, member)
     signs = np.repeat([1, -1], number)
     changes = np.stack([borders, np.tile(true.mask, 2), signs], axis=1)[order]
     shared = np.zeros((predicted.number, true.number), np.int64)
     passed = np.searchsorted(borders[order], predicted.start, side="right")
     ends = predicted.start + predicted.length
-    _add(predicted.mask, predicted.start, ends, passed, changes, firsts, member, shared)
+    add_overlaps(predicted.mask, predicted.start, ends, passed, changes, firsts, member, shared)
     return shared
-
-
-@compiled
-def _note(
-    mask: Int64[np.ndarray, " r"],
-    first: Int64[np.ndarray, " r"],
-    end: Int64[np.ndarray, " r"],
-    firsts: Int64[np.ndarray, " i"],
-    member: Int32[np.ndarray, " k"],
-) -> None:
-    """Write down in which masks one is behind i borders: `member[firsts[i] : firsts[i + 1]]`."""
-    for run in range(len(mask)):
-        for passed in range(first[run], end[run]):
-            firsts[passed + 2] += 1
-    for passed in range(len(firsts) - 1):
-        firsts[passed + 1] += firsts[passed]
-    for run in range(len(mask)):
-        for passed in range(first[run], end[run]):
-            member[firsts[passed + 1]] = mask[run]
-            firsts[passed + 1] += 1
-
-
-@compiled
-def _add(
-    mask: Int64[np.ndarray, " r"],
-    start: Int64[np.ndarray, " r"],
-    end: Int64[np.ndarray, " r"],
-    passed: Int64[np.ndarray, " r"],
-    changes: Int64[np.ndarray, "e 3"],
-    firsts: Int64[np.ndarray, " i"],
-    member: Int32[np.ndarray, " k"],
-    shared: Int64[np.ndarray, "n m"],
-) -> None:
-    """Add what runs share with truths: all with those they start in, and mend it at each border."""
-    for run in range(len(mask)):
-        row, change, stop = shared[mask[run]], passed[run], end[run]
-        for place in range(firsts[change], firsts[change + 1]):
-            row[member[place]] += stop - start[run]
-        while change < len(changes) and changes[change, 0] < stop:
-            row[changes[change, 1]] += changes[change, 2] * (stop - changes[change, 0])
-            change += 1
 
 
 def _slice(runs: Runs, begin: int, end: int) -> Runs:

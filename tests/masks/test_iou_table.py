@@ -6,8 +6,9 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
 from maskspace import masks
-from maskspace.metrics import iou_table as module
-from maskspace.metrics.iou_table import iou_table, iou_table_of_strings, scan_runs
+from maskspace.masks import iou_table as module
+from maskspace.masks.iou_table import iou_table, iou_table_of_strings
+from maskspace.masks.runs import scan_runs
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 9))
 

@@ -1,0 +1,164 @@
+"""COCO's run-length strings, read, written and painted.
+
+Input: the characters of all strings of an image, one after the other.
+Idea: all strings in one pass without an object a mask; what is checked is checked while it is read.
+Steps: characters -> run lengths (`parse_strings`) -> runs of foreground (`foreground_runs`) or
+    dense masks (`paint_runs`); and runs -> characters (`write_strings`).
+Cost: linear in characters; painting adds the pixels of each mask's box.
+"""
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from maskspace.kernels.compiled import compiled
+
+#: The most characters of a number: 40 bits.
+DIGITS = 8
+#: The largest number that is read.
+LARGEST = 2 ** (5 * DIGITS - 1)
+#: What can be wrong with a string.
+NOT_A_CODE, CUT_OFF, TOO_LARGE, UNCOVERED = 1, 2, 3, 4
+
+
+@compiled
+def paint_runs(
+    dense: UInt8[np.ndarray, "n h w"],
+    lengths: Int64[np.ndarray, " v"],
+    firsts: Int64[np.ndarray, " m"],
+    height: int,
+    left: int,
+    top: int,
+) -> None:
+    """Paint runs of columns of this height, of which `dense` shows a box.
+
+    What is written pixel by pixel is where colours change within a column; then each row of the
+    mask's box takes over what the row above it has.
+    """
+    number, rows, columns = dense.shape
+    for mask in range(number):
+        low, high, first, last = rows, 0, columns, 0
+        column, row = -left, 0
+        for index in range(firsts[mask], firsts[mask + 1]):
+            length = lengths[index]
+            while length > 0:
+                end = min(row + length, height)
+                begin, beyond = max(row - top, 0), min(end - top, rows)
+                if (index - firsts[mask]) & 1 and 0 <= column < columns and begin < beyond:
+                    dense[mask, begin, column] ^= 1
+                    if beyond < rows:
+                        dense[mask, beyond, column] ^= 1
+                    low, high = min(low, begin), max(high, beyond)
+                    first, last = min(first, column), column + 1
+                length -= end - row
+                column, row = (column, end) if end < height else (column + 1, 0)
+        for y in range(low + 1, min(high + 1, rows)):
+            above, here = dense[mask, y - 1, first:last], dense[mask, y, first:last]
+            for x in range(last - first):
+                here[x] ^= above[x]
+
+
+@compiled
+def foreground_runs(
+    lengths: Int64[np.ndarray, " v"],
+    firsts: Int64[np.ndarray, " m"],
+    owner: Int64[np.ndarray, " r"],
+    start: Int64[np.ndarray, " r"],
+    length: Int64[np.ndarray, " r"],
+) -> int:
+    """Write down the runs of foreground, those that touch as one, and return how many there are."""
+    number = 0
+    for mask in range(len(firsts) - 1):
+        first, position = number, 0
+        for index in range(firsts[mask], firsts[mask + 1]):
+            if (index - firsts[mask]) & 1 and lengths[index] > 0:
+                if number > first and start[number - 1] + length[number - 1] == position:
+                    length[number - 1] += lengths[index]
+                else:
+                    owner[number], start[number], length[number] = mask, position, lengths[index]
+                    number += 1
+            position += lengths[index]
+    return number
+
+
+@compiled
+def parse_strings(
+    text: UInt8[np.ndarray, " t"],
+    characters: Int64[np.ndarray, " n"],
+    pixels: int,
+    lengths: Int64[np.ndarray, " v"],
+    firsts: Int64[np.ndarray, " m"],
+) -> tuple[int, int, int]:
+    """Write down run lengths; return what is wrong, or 0, with which mask, and what it covers.
+
+    The format is pycocotools': 5 bits a character with a continuation bit, offset 48, sign in the
+    highest bit of a number's last character; from a string's fourth number on each adds to the one
+    two before. No sum overflows: numbers are limited, and what is no length stops the covering.
+    """
+    number, place = 0, 0
+    for mask in range(len(characters)):
+        firsts[mask] = number
+        end = place + characters[mask]
+        covered, fits = 0, True
+        while place < end:
+            value, shift, code = 0, 0, 32
+            while code & 32:
+                if place == end:
+                    return CUT_OFF, mask, 0
+                code = np.int64(text[place]) - 48
+                if not 0 <= code < 64:
+                    return NOT_A_CODE, mask, 0
+                if shift == 5 * DIGITS:
+                    return TOO_LARGE, mask, 0
+                value |= (code & 31) << shift
+                shift += 5
+                place += 1
+            if code & 16:
+                value -= 1 << shift
+            if number > firsts[mask] + 2:
+                value += lengths[number - 2]
+            if abs(value) > LARGEST:
+                return TOO_LARGE, mask, 0
+            lengths[number] = value
+            number += 1
+            covered += value
+            fits &= 0 <= value <= pixels
+        if pixels >= 0 and not (fits and covered == pixels):
+            return UNCOVERED, mask, int(covered)
+    firsts[len(characters)] = number
+    return 0, 0, 0
+
+
+@compiled
+def write_strings(
+    owner: Int64[np.ndarray, " r"],
+    start: Int64[np.ndarray, " r"],
+    length: Int64[np.ndarray, " r"],
+    pixels: int,
+    text: UInt8[np.ndarray, " t"],
+    ends: Int64[np.ndarray, " m"],
+) -> None:
+    """Write the strings of all masks one after the other, and where each ends."""
+    run, place = 0, 0
+    for mask in range(len(ends) - 1):
+        index, position, before, last = 0, 0, 0, 0
+        while run < len(owner) and owner[run] == mask:
+            for value in (start[run] - position, length[run]):
+                place = _put(value - (before if index > 2 else 0), text, place)
+                index, before, last = index + 1, last, value
+            position = start[run] + length[run]
+            run += 1
+        if position < pixels:
+            place = _put(pixels - position - (before if index > 2 else 0), text, place)
+        ends[mask + 1] = place
+
+
+@compiled
+def _put(number: int, text: UInt8[np.ndarray, " t"], place: int) -> int:
+    """Write a number and return the place behind it."""
+    more = True
+    while more:
+        code, number = number & 31, number >> 5
+        more = number != (-1 if code & 16 else 0)
+        text[place] = 48 + code + 32 * more
+        place += 1
+    return place

@@ -1,0 +1,55 @@
+"""How many positions the runs of some masks share with those of others.
+
+Input: runs of proposals and of truths, as positions along one scan of the image.
+Idea: sort the borders of all truths; between two borders the same truths hold every position.
+Steps: note for each border which truths hold what is behind it (`note_members`); a proposal's run
+    counts in full for the truths that it starts in, and each border that it crosses adds what is
+    left of the run to a truth, or takes that away (`add_overlaps`).
+Cost: runs of truths times how many lie over each other, and borders that proposals cross.
+"""
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+from maskspace.kernels.compiled import compiled
+
+
+@compiled
+def note_members(
+    mask: Int64[np.ndarray, " r"],
+    first: Int64[np.ndarray, " r"],
+    end: Int64[np.ndarray, " r"],
+    firsts: Int64[np.ndarray, " i"],
+    member: Int32[np.ndarray, " k"],
+) -> None:
+    """Write down in which masks one is behind i borders: `member[firsts[i] : firsts[i + 1]]`."""
+    for run in range(len(mask)):
+        for passed in range(first[run], end[run]):
+            firsts[passed + 2] += 1
+    for passed in range(len(firsts) - 1):
+        firsts[passed + 1] += firsts[passed]
+    for run in range(len(mask)):
+        for passed in range(first[run], end[run]):
+            member[firsts[passed + 1]] = mask[run]
+            firsts[passed + 1] += 1
+
+
+@compiled
+def add_overlaps(
+    mask: Int64[np.ndarray, " r"],
+    start: Int64[np.ndarray, " r"],
+    end: Int64[np.ndarray, " r"],
+    passed: Int64[np.ndarray, " r"],
+    changes: Int64[np.ndarray, "e 3"],
+    firsts: Int64[np.ndarray, " i"],
+    member: Int32[np.ndarray, " k"],
+    shared: Int64[np.ndarray, "n m"],
+) -> None:
+    """Add what runs share with truths: all with those they start in, and mend it at each border."""
+    for run in range(len(mask)):
+        row, change, stop = shared[mask[run]], passed[run], end[run]
+        for place in range(firsts[change], firsts[change + 1]):
+            row[member[place]] += stop - start[run]
+        while change < len(changes) and changes[change, 0] < stop:
+            row[changes[change, 1]] += changes[change, 2] * (stop - changes[change, 0])
+            change += 1

@@ -1,0 +1,134 @@
+"""COCO's run lengths: strings <-> runs of pixels <-> dense masks, all of an image in one pass.
+
+The strings are pycocotools', byte for byte. Everything is checked before anything is allocated, and
+painting touches only the box of each mask: the rest of the dense array is memory that the system
+has never had to give.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from maskspace.kernels.coco_strings import (
+    CUT_OFF,
+    DIGITS,
+    NOT_A_CODE,
+    TOO_LARGE,
+    UNCOVERED,
+    foreground_runs,
+    paint_runs,
+    parse_strings,
+    write_strings,
+)
+from maskspace.masks.runs import Runs, mask_runs
+
+#: The most pixels a mask may have: a square of 12 000 a side.
+MAX_PIXELS = 144_000_000
+#: The most bytes of one dense array of masks.
+MAX_DENSE_BYTES = 2**35
+
+_WRONG = {
+    NOT_A_CODE: "hold a character that is not COCO's coding",
+    CUT_OFF: "end in the middle of a number",
+    TOO_LARGE: f"hold a number above 2**{5 * DIGITS - 1}",
+}
+
+
+def encode(masks: Bool[np.ndarray, "n h w"]) -> list[str]:
+    """Return COCO's compressed run-length string of each mask."""
+    return encode_runs(mask_runs(masks), masks.shape[1:])
+
+
+def decode(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"]:
+    """Return the dense masks of COCO's strings.
+
+    Raises ValueError for a string that is no coding or does not cover the image exactly, and for
+    more than MAX_PIXELS pixels or MAX_DENSE_BYTES bytes, before anything of that size is made.
+    """
+    return decode_crop(counts, size_hw, (0, 0, size_hw[1], size_hw[0]))
+
+
+def decode_crop(
+    counts: Sequence[str], size_hw: tuple[int, int], box_xywh: tuple[int, int, int, int]
+) -> Bool[np.ndarray, "n h w"]:
+    """Return what `decode` gives in a box of the image, without making the rest.
+
+    Raises ValueError as `decode` does, and for a box that is not inside the image.
+    """
+    height, width = size_hw
+    left, top, columns, rows = box_xywh
+    if min(left, top, columns, rows) < 0 or left + columns > width or top + rows > height:
+        raise ValueError(f"box {box_xywh} (x, y, w, h) is not inside the {height} x {width} image")
+    if len(counts) * rows * columns > MAX_DENSE_BYTES:
+        raise ValueError(
+            f"{len(counts)} dense masks of {rows} x {columns} pixels are above "
+            f"{MAX_DENSE_BYTES} bytes; decode fewer at a time, or a crop"
+        )
+    lengths, firsts = _covering_lengths(counts, size_hw)
+    dense = np.zeros((len(counts), rows, columns), np.uint8)
+    paint_runs(dense, lengths, firsts, height, left, top)
+    return dense.view(bool)
+
+
+def run_lengths(counts: str) -> list[int]:
+    """Return the run lengths, background first, that a COCO compressed string stands for.
+
+    They may be negative or fit no image; ValueError for what is not COCO's coding.
+    """
+    lengths, _ = _parsed([counts], None)
+    return lengths.tolist() or [0]
+
+
+def decode_runs(counts: Sequence[str], size_hw: tuple[int, int]) -> Runs:
+    """Return the runs of COCO's compressed strings; ValueError if one does not fit the size."""
+    lengths, firsts = _covering_lengths(counts, size_hw)
+    owner, start, length = np.empty((3, len(lengths) // 2), np.int64)
+    number = foreground_runs(lengths, firsts, owner, start, length)
+    return Runs(len(counts), owner[:number], start[:number], length[:number])
+
+
+def _covering_lengths(
+    counts: Sequence[str], size_hw: tuple[int, int]
+) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
+    """Return the run lengths in all strings and where those of each begin and end.
+
+    They are 0 to the image's pixels, and the sum of each string's is all of them, else ValueError.
+    """
+    if min(size_hw) < 1 or size_hw[0] * size_hw[1] > MAX_PIXELS:
+        raise ValueError(f"masks of {size_hw} (h, w); masks have 1 to {MAX_PIXELS} pixels")
+    return _parsed(counts, size_hw)
+
+
+def _parsed(
+    counts: Sequence[str], size_hw: tuple[int, int] | None
+) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
+    """Return the run lengths in all strings and where those of each begin and end.
+
+    ValueError that names the mask for what is not COCO's coding or does not cover a size that is
+    given.
+    """
+    # what is not ASCII has bytes above every code, the first of them where the character is
+    text = np.frombuffer("".join(counts).encode("utf-8", "surrogatepass"), np.uint8)
+    characters = np.fromiter(map(len, counts), np.int64, len(counts))
+    lengths, firsts = np.empty(len(text), np.int64), np.empty(len(counts) + 1, np.int64)
+    pixels = -1 if size_hw is None else size_hw[0] * size_hw[1]
+    wrong, mask, covered = parse_strings(text, characters, pixels, lengths, firsts)
+    if wrong == UNCOVERED and size_hw is not None:
+        raise ValueError(
+            f"mask {mask}: its run lengths cover {covered} pixels, the image has "
+            f"{size_hw[0]} x {size_hw[1]} = {pixels}"
+        )
+    if wrong:
+        raise ValueError(f"mask {mask}: its run lengths {_WRONG[wrong]}")
+    return lengths[: firsts[-1]], firsts
+
+
+def encode_runs(runs: Runs, size_hw: tuple[int, int]) -> list[str]:
+    """Return COCO's compressed string of each mask."""
+    text = np.empty(DIGITS * (2 * len(runs.mask) + runs.number), np.uint8)
+    ends = np.zeros(runs.number + 1, np.int64)
+    write_strings(runs.mask, runs.start, runs.length, size_hw[0] * size_hw[1], text, ends)
+    coded = text[: ends[-1]].tobytes().decode("ascii")
+    return [coded[begin:end] for begin, end in pairwise(ends.tolist())]
