@@ -20,7 +20,8 @@ from maskspace.evaluation.config import REGION_COUNTS
 from maskspace.evaluation.regions import Numbers, measure_regions, summarize_regions
 from maskspace.evaluation.truth import read_truth
 from maskspace.parallel import map_here, map_units
-from maskspace.segmenter import Segmenter, load
+from maskspace.segmenter import Segmenter
+from maskspace.segmenter.loading import load
 from maskspace.types import Sample
 
 

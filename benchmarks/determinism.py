@@ -30,7 +30,8 @@ from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.masks import pairwise_iou
 from maskspace.parallel import map_units
 from maskspace.partition.grid_clicks import ClickGrid, click_grid, decode_clicks
-from maskspace.segmenter import ClickSegmenter, load
+from maskspace.segmenter import ClickSegmenter
+from maskspace.segmenter.loading import load
 from maskspace.types import Proposals
 
 CLOSE, CLOSER = 0.95, 0.999

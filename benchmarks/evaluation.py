@@ -19,7 +19,7 @@ from maskspace.cli.evaluate import read_split
 from maskspace.evaluation.config import protocol_config
 from maskspace.evaluation.rows import Row, measure_rows
 from maskspace.parallel import connect, map_units
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 
 
 def main() -> None:

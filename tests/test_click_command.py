@@ -10,7 +10,7 @@ from maskspace.cli import main
 from maskspace.models import MODELS
 from maskspace.models.weights import save_model
 from maskspace.partition.image_editor import CLICK_RULES
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 
 CLICKER = {
     "size": 64, "patch": 8, "dim": 32, "depth": 1, "heads": 2, "global_every": 1,

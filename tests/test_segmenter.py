@@ -13,7 +13,8 @@ from maskspace.masks import split_components
 from maskspace.models import MODELS, to_published
 from maskspace.models.weights import save_model
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
-from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, load, wrap
+from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, wrap
+from maskspace.segmenter.loading import load
 from maskspace.types import Click
 
 

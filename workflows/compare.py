@@ -8,7 +8,7 @@ from maskspace.config import load_section
 from maskspace.data.shards import open_shards
 from maskspace.evaluation import evaluate_models, report
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 from workflows.frame import publish, stage_main, work_folder
 
 

@@ -11,7 +11,8 @@ from maskspace.evaluation import evaluate_models, report
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.models import load_model
 from maskspace.partition.grid_clicks import ClickGrid
-from maskspace.segmenter import ClickSegmenter, load
+from maskspace.segmenter import ClickSegmenter
+from maskspace.segmenter.loading import load
 from maskspace.types import ClickModel
 from workflows.frame import publish, stage_main, work_folder
 

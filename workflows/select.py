@@ -14,7 +14,8 @@ from maskspace.evaluation.selection import (
     read_trials,
     write_ranking,
 )
-from maskspace.segmenter import decoder_of, load, redecoded
+from maskspace.segmenter import decoder_of, redecoded
+from maskspace.segmenter.loading import load
 from workflows.frame import publish, stage_main, work_folder
 
 SHARDS, SWEEP = Path("build/validate"), Path("build/sweep")

@@ -9,7 +9,8 @@ from maskspace.data.shards import open_shards
 from maskspace.evaluation.standings import measure_standings, trained, untrained
 from maskspace.evaluation.standings_page import draw_standings, write_standings
 from maskspace.objectives import about
-from maskspace.segmenter import load, redecoded
+from maskspace.segmenter import redecoded
+from maskspace.segmenter.loading import load
 from maskspace.training.config import ObjectivesConfig
 from workflows.frame import publish, stage_main, work_folder
 

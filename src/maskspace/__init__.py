@@ -19,6 +19,6 @@ def load(name: str) -> "Segmenter":
         >>> model.partition(image, regions=4).max()
         np.int32(4)
     """
-    from maskspace.segmenter import load as load_segmenter  # torch is slow to import
+    from maskspace.segmenter.loading import load as load_segmenter  # torch is slow to import
 
     return load_segmenter(name)

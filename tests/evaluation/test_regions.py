@@ -10,7 +10,7 @@ from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.regions import measure_regions, summarize_regions
 from maskspace.evaluation.truth import read_truth
 from maskspace.metrics.hierarchy import region_scores, region_summary
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 from maskspace.types import Sample
 
 COVERINGS = ("covering_ods", "covering_ois", "covering_best")

@@ -15,7 +15,8 @@ from maskspace.evaluation.standings import (
 from maskspace.evaluation.standings_page import draw_standings, ranked, write_standings
 from maskspace.masks import decode
 from maskspace.models import MODELS, save_model
-from maskspace.segmenter import load, redecoded
+from maskspace.segmenter import redecoded
+from maskspace.segmenter.loading import load
 from maskspace.types import Proposals
 
 OPTIONS = {"backbone": "b0", "width": 8, "registers": 1, "heads": None, "decoder": None}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from maskspace.peers.dinov2 import dinov2
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 
 
 def test_features_are_unit_vectors_of_patches_in_0_1(published):

@@ -8,7 +8,7 @@ from scipy.io import savemat
 
 from maskspace.masks import split_components
 from maskspace.peers.gpb_owt_ucm import contour_tree, gpb_owt_ucm, read_ucm2
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 from maskspace.types import read_rgb
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from maskspace.masks import pairwise_iou
 from maskspace.peers.otsu_watershed import otsu_watershed
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 
 
 def discs(places, radius=9, size=80):

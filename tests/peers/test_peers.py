@@ -11,7 +11,9 @@ from maskspace.config import keyword_options
 from maskspace.partition.merge_tree import MergeTree
 from maskspace.peers import PEERS, AnyPeer, Peer, TreePeer, find_peer
 from maskspace.peers.flood_fill import flood_fill
-from maskspace.segmenter import PeerSegmenter, TreePeerSegmenter, load
+from maskspace.segmenter.loading import load
+from maskspace.segmenter.peer import PeerSegmenter
+from maskspace.segmenter.tree_peer import TreePeerSegmenter
 from maskspace.types import Click, ClickAnswer, read_rgb
 
 

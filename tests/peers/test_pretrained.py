@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from maskspace.peers.pretrained import pretrained
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 
 SAM = (("sam", "SamModel"),)
 

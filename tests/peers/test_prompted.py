@@ -10,7 +10,7 @@ import torch
 from maskspace.peers.prompted import clicked_mask
 from maskspace.peers.sam import sam, sam_hq
 from maskspace.peers.sam2 import sam2
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 from maskspace.types import Click
 
 NETWORKS = {"sam": sam, "sam-hq": sam_hq, "sam2": sam2}

@@ -44,7 +44,7 @@ def test_wrong_weights_are_one_line_and_status_2(tmp_path, capsys):
 
 @pytest.mark.parametrize("option", ["pred_iou_thresh=2", "points_per_side=0", "ranking=luck"])
 def test_options_are_checked_by_name(option, published):
-    from maskspace.segmenter import load
+    from maskspace.segmenter.loading import load
 
     with pytest.raises(ValueError, match=f"option {option.split('=')[0]}: "):
         load(f"sam@weights={published['sam']},{option}")

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from maskspace.peers.sam2 import MEAN, STD, sam2, stretch, unstretch
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 
 
 @pytest.mark.parametrize("size_hw", [(45, 54), (300, 33), (64, 64), (17, 20)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskspace.masks import split_components
-from maskspace.segmenter import load
+from maskspace.segmenter.loading import load
 from maskspace.types import read_rgb
 
 NAMES = [

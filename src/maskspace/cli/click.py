@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "ClickSession":
     """Return the session of a file, of the model that made it if none is given; else a new one."""
-    from maskspace.segmenter import load
+    from maskspace.segmenter.loading import load
     from maskspace.session import read_session
 
     name = model or (DEFAULT_MODEL if saved is None else read_session(saved).model)

@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     from maskspace.evaluation import Origin, evaluate_models
     from maskspace.evaluation.config import protocol_config
     from maskspace.parallel import map_here, map_units
-    from maskspace.segmenter import load
+    from maskspace.segmenter.loading import load
 
     for label, times in Counter(label for label, _ in options.models).items():
         if times > 1:

@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
     from maskspace import parallel
     from maskspace.config import load_section
     from maskspace.models.click_vit import ClickVit
-    from maskspace.segmenter import ClickSegmenter, load
+    from maskspace.segmenter import ClickSegmenter
+    from maskspace.segmenter.loading import load
     from maskspace.training.config import ClickerConfig
     from maskspace.training.finetune import Dataset, finetune, recipe
 

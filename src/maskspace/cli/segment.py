@@ -71,7 +71,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
-    from maskspace.segmenter import load
+    from maskspace.segmenter.loading import load
 
     model = load(options.model)
     stems = Counter(path.stem for path in options.images)

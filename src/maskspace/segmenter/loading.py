@@ -5,11 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
-from maskspace.config import choose, section_of_texts
+from maskspace.config import section_of_texts
 from maskspace.models import load_model, load_published
-from maskspace.models.pixel_embedding import PixelEmbedding
-from maskspace.models.unet import UNet
-from maskspace.partition import DECODERS
 from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.peers import PEERS, EmbeddingPeer, TreePeer, find_peer, option_texts
 from maskspace.segmenter.click import ClickSegmenter
@@ -17,7 +14,7 @@ from maskspace.segmenter.embedding import EmbeddingSegmenter
 from maskspace.segmenter.peer import PeerSegmenter
 from maskspace.segmenter.protocol import Segmenter
 from maskspace.segmenter.tree_peer import TreePeerSegmenter
-from maskspace.types import ClickModel
+from maskspace.segmenter.wrapping import wrap
 
 BUNDLED = Path(__file__).parents[1] / "weights"
 
@@ -87,17 +84,3 @@ def _embedding_of(name: str, peer: EmbeddingPeer) -> EmbeddingSegmenter:
 def bundled_models() -> list[str]:
     """Return the names of the models that come with the package."""
     return sorted(path.parent.name for path in BUNDLED.glob("*/model.json"))
-
-
-def wrap(module: nn.Module, *, name: str) -> Segmenter:
-    """Return a network as a Segmenter: one that answers clicks as such, any other as embedding."""
-    if isinstance(module, ClickModel):
-        return ClickSegmenter(name, module)
-    if not isinstance(module, PixelEmbedding | UNet):
-        return EmbeddingSegmenter(name, module)
-    strides = tuple(sorted(int(head) for head in module.heads if head.isdigit()))
-    if module.decoder is None:
-        return EmbeddingSegmenter(name, module, levels=strides[:2])
-    decode = choose(DECODERS, module.decoder, kind="decoder")
-    ranking = f"score of the decoder {module.decoder.name}"
-    return EmbeddingSegmenter(name, module, levels=strides, decode=decode, ranking=ranking)

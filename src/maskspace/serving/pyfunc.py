@@ -13,7 +13,8 @@ from jaxtyping import Int32
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from maskspace.segmenter import Segmenter, load
+from maskspace.models import load_model
+from maskspace.segmenter import Segmenter, wrap
 from maskspace.serving.config import REGIONS
 
 
@@ -24,7 +25,8 @@ class PartitionModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the weights; MLflow finds this method by the name `context` of its argument."""
-        self._segmenter = load(str(Path(context.artifacts["model"])))
+        folder = Path(context.artifacts["model"])
+        self._segmenter = wrap(load_model(folder), name=folder.name)
 
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
