@@ -1,10 +1,12 @@
-"""Shape and type checks on every public call, where the real images are, and if there is a GPU."""
+"""Shape and type checks on every public call; real images, an S3 server, a Ray; GPU tests."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
@@ -46,6 +48,30 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recorded vectors at {folder}; set MASKSPACE_VECTORS")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on this machine, with the bucket `maskspace-test`."""
+    from moto.server import ThreadedMotoServer  # a second to import
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an S3 bucket, reached as users reach theirs: through the usual variables."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    fsspec.filesystem("s3").mkdirs("maskspace-test", exist_ok=True)
+    return "s3://maskspace-test"
 
 
 @pytest.fixture(scope="session")

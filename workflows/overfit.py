@@ -4,7 +4,7 @@ from pathlib import Path
 
 from maskspace import parallel
 from maskspace.config import load_section
-from maskspace.data.shards import write_json
+from maskspace.files import write_json
 from maskspace.training.config import OverfitConfig
 from maskspace.training.overfit import overfit
 from workflows.frame import publish, stage_main, work_folder

@@ -15,7 +15,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from maskspace.config import read_params
-from maskspace.whole import appearing
+from maskspace.files import appearing
 
 PROFILES = Path("profiles")
 WORKSPACES = Path(".profiles")

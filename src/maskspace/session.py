@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from maskspace.config import build_section, section
+from maskspace.files import write_whole
 from maskspace.masks import decode, encode
 from maskspace.types import Click
-from maskspace.whole import write_whole
 
 ClickLike = Click | tuple[int | float, int | float, bool]
 

@@ -1,12 +1,10 @@
 """Small raw data of every kind that the generator of the samples makes."""
 
 import json
-import logging
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,30 +27,6 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_sa1b_tar(root / "sa1b" / f"sa_{number:06d}.tar", ids, seed=0)
     write_hypersim(root / "hypersim", seed=0, frames=2)
     return root
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """The address of an S3 server on this machine, with the bucket `maskspace-test`."""
-    from moto.server import ThreadedMotoServer  # a second to import
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an S3 bucket, reached as users reach theirs: through the usual variables."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    fsspec.filesystem("s3").mkdirs("maskspace-test", exist_ok=True)
-    return "s3://maskspace-test"
 
 
 def write_image(path: Path, pixels: np.ndarray) -> Path:

@@ -27,7 +27,7 @@ from maskspace.data.shards import (
     write_dataset,
 )
 from maskspace.data.source import ImagePlace, Source
-from maskspace.data.storage import AnyPath, RemoteFile, locate
+from maskspace.files import AnyPath, RemoteFile, locate
 from maskspace.types import Sample
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from maskspace.data.storage import locate
 from maskspace.data.tars import Member, members, read_member
+from maskspace.files import locate
 
 
 def write_tar(path: Path, files: dict[str, bytes]) -> Path:

@@ -19,7 +19,7 @@ FREE = {
     "maskspace",
     "maskspace.parallel",
     "maskspace.tracking",
-    "maskspace.whole",
+    "maskspace.files",
     "workflows",
     "workflows.frame",
 }

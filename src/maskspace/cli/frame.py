@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from maskspace.whole import appearing
+from maskspace.files import appearing
 
 if TYPE_CHECKING:
     import numpy as np

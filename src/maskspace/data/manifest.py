@@ -14,7 +14,7 @@ from typing import Any
 
 from maskspace.data.counts import Counts, counts_as_json, counts_from_json
 from maskspace.data.splits import SPLITS
-from maskspace.data.storage import AnyPath, locate, size_of, transfer_errors, write_json, write_text
+from maskspace.files import AnyPath, locate, size_of, transfer_errors, write_json, write_whole
 
 MANIFEST = "manifest.json"
 
@@ -67,7 +67,7 @@ def write_sidecar(shard: AnyPath, sidecar: Sidecar) -> None:
         ],
     }
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    write_text(sidecar_path(shard), text + "\n")
+    write_whole(sidecar_path(shard), text + "\n")
 
 
 def read_sidecar(shard: AnyPath) -> Sidecar | None:

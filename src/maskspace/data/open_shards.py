@@ -25,15 +25,8 @@ from maskspace.data.records import (
     sample_places,
 )
 from maskspace.data.splits import SPLITS
-from maskspace.data.storage import (
-    AnyPath,
-    LocalFile,
-    RemoteFile,
-    locate,
-    open_ranged,
-    read_exactly,
-)
 from maskspace.data.tars import Member
+from maskspace.files import AnyPath, LocalFile, RemoteFile, locate, open_ranged, read_exactly
 from maskspace.types import Sample
 
 #: Files that are kept open, with their places in memory: 128 kB for a shard of 1000 samples.

@@ -13,15 +13,8 @@ from typing import Any
 import orjson
 
 from maskspace.data.source import ImagePlace
-from maskspace.data.storage import (
-    AnyPath,
-    LocalFile,
-    RangedFile,
-    RemoteFile,
-    open_ranged,
-    read_exactly,
-)
 from maskspace.data.tars import Member, members, read_member
+from maskspace.files import AnyPath, LocalFile, RangedFile, RemoteFile, open_ranged, read_exactly
 from maskspace.types import Annotation, Sample
 
 _FIELDS = {field.name for field in fields(Annotation)}

@@ -38,8 +38,8 @@ from maskspace.data.open_shards import Shards, open_shards
 from maskspace.data.records import encode_record, read_sample, sample_places
 from maskspace.data.source import ImagePlace, Source
 from maskspace.data.splits import SPLITS, assign_splits, require_splits
-from maskspace.data.storage import AnyPath, locate, write_json, write_text, writing
 from maskspace.data.tars import BLOCK
+from maskspace.files import AnyPath, locate, write_json, writing
 from maskspace.types import Reader, Sample
 
 __all__ = [
@@ -56,10 +56,8 @@ __all__ = [
     "shard_facts",
     "shards_folder",
     "write_dataset",
-    "write_json",
     "write_manifest",
     "write_shard",
-    "write_text",
 ]
 
 PLAN = "plan.json"

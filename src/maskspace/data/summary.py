@@ -13,8 +13,8 @@ from maskspace.data.open_shards import open_shards
 from maskspace.data.records import parse_record, sample_places
 from maskspace.data.shards import MapUnits
 from maskspace.data.splits import SPLITS
-from maskspace.data.storage import AnyPath
 from maskspace.data.tars import read_member
+from maskspace.files import AnyPath
 from maskspace.masks import decode
 from maskspace.pictures import Histogram, contact_sheet, paint_masks, plot_histograms, save_image
 from maskspace.types import Sample, read_rgb

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspace.data.storage import AnyPath, RangedFile, open_ranged, transfer_errors
+from maskspace.files import AnyPath, RangedFile, open_ranged, transfer_errors
 
 BLOCK = 512
 

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from maskspace.data.tars import members as tar_members
 from maskspace.download.fetching import room_for
-from maskspace.whole import appearing
+from maskspace.files import appearing
 
 CHUNK = 2**20
 #: Largest directory of a zip that is read, in bytes: that of COCO's train2017.zip has 12 MB.

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from maskspace.data.storage import write_json
 from maskspace.download.remote_body import Body, ChangedError, NoRangesError, Version
 from maskspace.download.transport import Transport, shown
+from maskspace.files import write_json
 
 #: How often a file may change on its server while it is fetched.
 RESTARTS = 4

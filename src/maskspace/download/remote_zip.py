@@ -15,7 +15,7 @@ from pathlib import Path
 
 from remotezip import PartialBuffer, RemoteZip, RemoteZipError
 
-from maskspace.data.files import natural
+from maskspace.data.listings import natural
 from maskspace.download.archives import (
     DAMAGED,
     MAX_DIRECTORY,

@@ -20,8 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from maskspace.config import lookup
-from maskspace.data.files import natural
-from maskspace.data.storage import write_json
+from maskspace.data.listings import natural
 from maskspace.data.tars import members as tar_members
 from maskspace.download.archives import Packed, check_distinct, check_name, merge, unpack
 from maskspace.download.bsds500_official import arrange_bsds500
@@ -30,6 +29,7 @@ from maskspace.download.fetching import NoRoomError, check_content, fetch_file
 from maskspace.download.links import read_links
 from maskspace.download.remote_zip import RemoteArchive, choose, fetch_missing, without_folder
 from maskspace.download.transport import StoppedError, Transport, shown
+from maskspace.files import write_json
 
 #: What a kind's published layout becomes before it is moved to its place.
 ARRANGE: Mapping[str, Callable[[Path], None]] = {"bsds500": arrange_bsds500}

@@ -19,8 +19,8 @@ from maskspace.evaluation.rows import MapUnits, Row, measure_rows
 from maskspace.evaluation.summary import Metrics, collapse_lines, summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.evaluation.versions import truth_version, weights_version
+from maskspace.files import write_whole
 from maskspace.types import Sample
-from maskspace.whole import write_whole
 
 __all__ = ["FILES", "EvaluateConfig", "Model", "Origin", "evaluate_models", "report"]
 

@@ -11,7 +11,7 @@ from maskspace import pictures
 from maskspace.evaluation.intervals import Comparison
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.summary import Metrics, zero_shot_against_click
-from maskspace.whole import write_whole
+from maskspace.files import write_whole
 
 CURVE = "mean_best_iou_"
 #: Columns of the printed table, as far as they were measured: metric -> heading.

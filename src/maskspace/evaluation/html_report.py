@@ -16,7 +16,7 @@ from maskspace.evaluation.page import definitions, figure, html_page, html_table
 from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.region_report import COVERING, partitions
 from maskspace.evaluation.summary import Metrics
-from maskspace.whole import write_whole
+from maskspace.files import write_whole
 
 #: How to read each column of the main table, metric -> one line.
 EXPLAINED = {

@@ -21,8 +21,8 @@ from maskspace.evaluation.model import Model, ProbabilityModel
 from maskspace.evaluation.regions import measure_regions
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.evaluation.zero_shot import zero_shot
+from maskspace.files import write_whole
 from maskspace.types import Embedding, Sample
-from maskspace.whole import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)

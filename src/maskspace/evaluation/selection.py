@@ -12,9 +12,9 @@ from maskspace.evaluation.config import SelectConfig
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import MapUnits, measure_rows
 from maskspace.evaluation.summary import summarize
+from maskspace.files import write_whole
 from maskspace.partition.readings import readings
 from maskspace.types import Sample
-from maskspace.whole import write_whole
 
 
 @section

@@ -23,6 +23,7 @@ from maskspace.config import Choice, build_section, choose
 from maskspace.evaluation.instances import Found, InstanceScore, measure_instances, score_instances
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth, read_truth
+from maskspace.files import write_whole
 from maskspace.masks import from_label_map, to_label_map
 from maskspace.masks.iou_table import iou_table
 from maskspace.models.weights import read_description
@@ -32,7 +33,6 @@ from maskspace.partition.oracle import oracle_decode
 from maskspace.partition.readings import readings
 from maskspace.partition.resample import resize_maps
 from maskspace.types import Proposals, Sample
-from maskspace.whole import write_whole
 
 Loaded = TypeVar("Loaded", bound=Model)
 

@@ -14,9 +14,9 @@ from jaxtyping import UInt8
 from maskspace import pictures
 from maskspace.evaluation.standings import Contestant, Standing
 from maskspace.evaluation.truth import read_truth
+from maskspace.files import write_whole
 from maskspace.masks import to_label_map
 from maskspace.types import Sample
-from maskspace.whole import write_whole
 
 COLUMNS = (
     "mean best IoU",

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from maskspace.config import lookup
-from maskspace.whole import appearing, write_whole
+from maskspace.files import appearing, write_whole
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 

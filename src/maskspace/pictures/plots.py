@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskspace.files import write_whole
 from maskspace.pictures.painting import ramp_colors
-from maskspace.whole import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

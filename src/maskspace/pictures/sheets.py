@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from maskspace.files import write_whole
 from maskspace.pictures.painting import INK, PAPER
-from maskspace.whole import write_whole
 
 
 def fitted_size(size_hw: tuple[int, int], side: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from maskspace.whole import appearing, write_whole
+from maskspace.files import appearing, write_whole
 
 CHECKPOINT, BEST, HISTORY, PICTURES = "checkpoint.pt", "best.pt", "history.jsonl", "pictures"
 VERDICTS = "verdicts.jsonl"

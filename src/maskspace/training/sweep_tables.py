@@ -15,10 +15,10 @@ import pandas as pd
 from scipy import stats
 
 from maskspace import pictures, tracking
+from maskspace.files import appearing, write_whole
 from maskspace.models.weights import DESCRIPTION, WEIGHTS
 from maskspace.training.checkpoint import Progress
 from maskspace.training.export import copy_record, record_training
-from maskspace.whole import appearing, write_whole
 
 Rows = Sequence[Mapping[str, object]]
 

@@ -10,11 +10,11 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from maskspace.files import write_whole
 from maskspace.training.config import Optimisation, Workers
 from maskspace.training.export import export_training
 from maskspace.training.loop import NamedTask, Worker, fit
 from maskspace.training.progress import followed
-from maskspace.whole import write_whole
 
 COST = "cost.json"
 

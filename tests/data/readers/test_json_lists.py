@@ -5,7 +5,7 @@ import pytest
 
 from maskspace.data.readers import json_lists
 from maskspace.data.readers.json_lists import NotJsonError, list_elements
-from maskspace.data.storage import LocalFile
+from maskspace.files import LocalFile
 
 CONTENT = {
     "info": {"a": [1, {"b": "]"}], "année": "é"},

@@ -11,7 +11,7 @@ from maskspace.data.expectations.report import Outcome, Report, Where
 from maskspace.data.manifest import read_manifest, shards_folder
 from maskspace.data.open_shards import images_root
 from maskspace.data.records import read_sample, sample_places
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.masks import decode
 from maskspace.pictures import contact_sheet, fit_image, fit_labels, paint_labels, save_image
 from maskspace.types import Annotation, Sample, read_rgb

@@ -18,9 +18,8 @@ from maskspace.data.expectations.report import Report
 from maskspace.data.manifest import MANIFEST, read_manifest, shards_folder
 from maskspace.data.records import sample_places
 from maskspace.data.shards import MapUnits
-from maskspace.data.storage import AnyPath, write_json, write_text
 from maskspace.data.tars import Member, read_member
-from maskspace.whole import appearing
+from maskspace.files import AnyPath, appearing, write_json, write_whole
 
 FOLDER = "quarantine"
 
@@ -45,7 +44,7 @@ def write_validated(
     (folder / FOLDER).mkdir(exist_ok=True)
     copy = partial(_copy, shards=shards_folder(source, manifest), folder=folder / FOLDER)
     keys = list(map_units(copy, list(excluded.items())))
-    write_text(folder / FOLDER / "records.jsonl", _lines(report, excluded, keys))
+    write_whole(folder / FOLDER / "records.jsonl", _lines(report, excluded, keys))
     place = {} if manifest.get("stored_in") else {"stored_from_here": from_folder}
     write_json(folder / MANIFEST, {**manifest, **place, "excluded": excluded})
 

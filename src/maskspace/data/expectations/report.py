@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from maskspace.data.expectations.suites import EXPECTATIONS, Severity
-from maskspace.data.storage import write_json, write_text
+from maskspace.files import write_json, write_whole
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def write_report(folder: Path, report: Report) -> None:
     }
     write_json(folder / "report.json", value)
     write_json(folder / "metrics.json", metrics(report))
-    write_text(folder / "report.html", _page(report))
+    write_whole(folder / "report.html", _page(report))
 
 
 def require_valid(report: Report, *, details: Path) -> None:

@@ -28,8 +28,8 @@ from maskspace.data.records import (
     sample_places,
 )
 from maskspace.data.splits import SPLITS
-from maskspace.data.storage import AnyPath, transfer_errors
 from maskspace.data.tars import Member, read_member
+from maskspace.files import AnyPath, transfer_errors
 from maskspace.types import UNREADABLE, Sample, open_image, read_rgb
 
 #: Records of a part.

@@ -18,7 +18,7 @@ from maskspace.data.manifest import read_manifest, shards_folder
 from maskspace.data.open_shards import images_root
 from maskspace.data.records import sample_places
 from maskspace.data.shards import MapUnits
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 
 
 @dataclass(frozen=True, kw_only=True)

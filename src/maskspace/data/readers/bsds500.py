@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
-from maskspace.data.files import check_split, dataset_root, files_by_stem, inside
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import read_file, read_label_map
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")

@@ -8,12 +8,12 @@ them in connected components where `split_components` says so.
 from functools import partial
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
-from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import read_file, read_label_map
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")

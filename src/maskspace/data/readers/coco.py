@@ -14,8 +14,8 @@ from typing import cast
 from pycocotools import mask as coco
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import check_split, dataset_root, inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, inside, safe_key
 from maskspace.data.readers.coco_json import (
     MAX_JSON_BYTES,
     CocoImage,
@@ -27,7 +27,7 @@ from maskspace.data.readers.coco_json import (
 from maskspace.data.readers.coded_masks import run_length_string
 from maskspace.data.readers.label_maps import read_file
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.masks.coded import decode_runs, encode_runs
 from maskspace.masks.runs import Runs
 from maskspace.types import Sample

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from maskspace.data.files import bounded_size
 from maskspace.data.readers.json_lists import NotJsonError, list_elements
-from maskspace.data.storage import AnyPath, open_ranged
+from maskspace.files import AnyPath, bounded_size, open_ranged
 
 #: The largest JSON that is read by default; LVIS's train has about 1.1 GB, COCO's largest 470 MB.
 MAX_JSON_BYTES = 2_000_000_000

@@ -13,22 +13,15 @@ from typing import Literal
 import numpy as np
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import (
-    bounded_bytes,
-    check_split,
-    dataset_root,
-    files_by_stem,
-    inside,
-    safe_key,
-)
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.readers.coco_lvis_union import LICENCE, LVIS_FILES, read_union
 from maskspace.data.readers.coded_masks import annotate_tree
 from maskspace.data.readers.label_maps import label_map, read_file
 from maskspace.data.readers.mask_layers import layer_counts
 from maskspace.data.readers.plain_pickle import read_plain_pickle
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath, bounded_bytes
 from maskspace.types import Annotation, Sample
 
 SPLITS = ("train", "val")

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from maskspace.data.annotations import Coded, annotate_coded
-from maskspace.data.files import inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import inside, safe_key
 from maskspace.data.readers.coco import parse_annotations
 from maskspace.data.readers.coco_json import (
     CocoImage,
@@ -30,7 +30,7 @@ from maskspace.data.readers.coco_lvis_rule import parents_by_overlap, unite, wit
 from maskspace.data.readers.coded_masks import annotate_tree
 from maskspace.data.readers.label_maps import read_file, read_label_map
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.masks.coded import encode_runs
 from maskspace.masks.runs import label_map_runs
 from maskspace.types import Annotation, Sample

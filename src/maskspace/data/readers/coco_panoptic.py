@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, Coded
-from maskspace.data.files import check_split, dataset_root
+from maskspace.data.listings import check_split, dataset_root
 from maskspace.data.readers.coco import SPLITS, coco_source
 from maskspace.data.readers.coco_json import (
     MAX_JSON_BYTES,
@@ -21,7 +21,7 @@ from maskspace.data.readers.coco_json import (
 )
 from maskspace.data.readers.label_maps import read_label_map
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.masks.coded import encode_runs
 from maskspace.masks.runs import label_map_runs
 

@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
-from maskspace.data.files import check_split, dataset_root, inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import label_map, read_file
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.types import Sample, open_image
 
 LICENCE = "see davischallenge.org; treated as non-commercial"

@@ -5,7 +5,7 @@ SegNext (Liu et al. 2024, arXiv:2404.00741) reports on: `img/STEM.jpg` with `gt/
 """
 
 from maskspace.data.annotations import CONTAINMENT
-from maskspace.data.files import check_split, dataset_root, files_by_stem, safe_key
+from maskspace.data.listings import check_split, dataset_root, files_by_stem, safe_key
 from maskspace.data.readers.single_masks import ImageWithMask, pair_up, single_mask_source
 from maskspace.data.source import Source
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import (
     binary_mask,
@@ -17,7 +17,7 @@ from maskspace.data.readers.label_maps import (
     read_label_map,
 )
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.masks import encode
 from maskspace.types import Sample
 

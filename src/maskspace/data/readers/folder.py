@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import check_split, dataset_root, inside, natural, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, inside, natural, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import (
     binary_mask,
@@ -30,7 +30,7 @@ from maskspace.data.readers.label_maps import (
 )
 from maskspace.data.readers.npz import holds_masks, npz_counts, npz_labels
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.masks import encode
 from maskspace.types import Sample
 

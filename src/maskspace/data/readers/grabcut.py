@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside, safe_key
 from maskspace.data.readers.label_maps import grey_values, read_file
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.masks import encode
 from maskspace.types import Sample
 

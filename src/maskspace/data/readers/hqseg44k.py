@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from maskspace.config import lookup
 from maskspace.data.annotations import CONTAINMENT
-from maskspace.data.files import check_split, dataset_root, files_by_stem, safe_key
+from maskspace.data.listings import check_split, dataset_root, files_by_stem, safe_key
 from maskspace.data.readers.single_masks import ImageWithMask, pair_up, single_mask_source
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 
 
 @dataclass(frozen=True)

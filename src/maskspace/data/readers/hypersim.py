@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
-from maskspace.data.files import bounded_bytes, check_split, dataset_root, inside
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, inside
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.hdf5 import read_array
 from maskspace.data.readers.label_maps import read_file
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath, locate
+from maskspace.files import AnyPath, bounded_bytes, locate
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")

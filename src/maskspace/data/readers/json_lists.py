@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from maskspace.data.storage import RangedFile, read_exactly
+from maskspace.files import RangedFile, read_exactly
 
 #: Bytes that are read at once, and the most that one element may have.
 PIECE = 4 * 2**20

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from PIL import Image
 
-from maskspace.data.files import bounded_bytes
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath, bounded_bytes
 from maskspace.rgb import UNREADABLE, open_image
 
 #: The largest image file that is read.

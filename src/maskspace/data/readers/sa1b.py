@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import dataset_root
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import dataset_root
 from maskspace.data.readers.coded_masks import runs_of_objects
 from maskspace.data.readers.sa1b_files import PairedFiles, paired_files
 from maskspace.data.source import Repeated, Source

@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 import numpy as np
 from jaxtyping import Int64
 
-from maskspace.data.files import bounded_bytes, inside, natural, safe_key
+from maskspace.data.listings import inside, natural, safe_key
 from maskspace.data.source import ImagePlace, PackedNames
-from maskspace.data.storage import AnyPath
 from maskspace.data.tars import Member, read_member, scan_members
+from maskspace.files import AnyPath, bounded_bytes
 
 SUFFIXES = (".jpg", ".json")
 

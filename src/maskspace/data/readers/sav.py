@@ -22,13 +22,13 @@ from itertools import accumulate
 from typing import Literal
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.files import bounded_bytes, check_split, dataset_root, inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import check_split, dataset_root, inside, safe_key
 from maskspace.data.readers.coded_masks import runs_of_objects
 from maskspace.data.readers.label_maps import read_file
 from maskspace.data.readers.sav_frames import ANNOTATIONS, FRAMES, LICENCE, read_sav_frames
 from maskspace.data.source import PackedNames, Repeated, Source
-from maskspace.data.storage import AnyPath, open_ranged
+from maskspace.files import AnyPath, bounded_bytes, open_ranged
 from maskspace.masks.coded import encode_runs
 from maskspace.types import Sample
 

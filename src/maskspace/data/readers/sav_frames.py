@@ -7,13 +7,13 @@ object is not; only every fourth frame has masks. `sav_val.txt` or `sav_test.txt
 from functools import partial
 
 from maskspace.data.annotations import annotate_coded
-from maskspace.data.files import inside, safe_key
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import read_file
 from maskspace.data.readers.single_masks import foreground_mask
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.types import Sample
 
 ANNOTATIONS, FRAMES = "Annotations_6fps", "JPEGImages_24fps"

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from maskspace.data.annotations import annotate
-from maskspace.data.files import inside
 from maskspace.data.images import image_size_hw
+from maskspace.data.listings import inside
 from maskspace.data.readers.label_maps import check_size, read_file
 from maskspace.data.source import Source
-from maskspace.data.storage import AnyPath
+from maskspace.files import AnyPath
 from maskspace.types import UNREADABLE, Sample, open_image
 
 

@@ -1,4 +1,4 @@
-"""Files wherever they are: local paths and every URL that fsspec knows, through one small door.
+"""The one door to files: local paths and every URL that fsspec knows.
 
 Reads are by offset and keep no position, so that threads and forked copies share nothing. What is
 written appears whole or not at all: locally by a rename, in an object store when the upload ends.
@@ -16,8 +16,6 @@ from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 import fsspec
 from fsspec.core import split_protocol
 from upath import UPath
-
-from maskspace.whole import appearing
 
 #: A local path, or a URL with its options.
 AnyPath: TypeAlias = Path | UPath
@@ -136,6 +134,22 @@ def read_exactly(file: RangedFile, offset: int, size: int, *, name: str) -> byte
 
 
 @contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Give a path to write to; what is there appears at `path` when the block ends, its folder too.
+
+    If the block raises, nothing of it stays, and what was at `path` does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def writing(path: AnyPath) -> Iterator[BinaryIO]:
     """Give a file to write, which appears at `path` when the block ends, never if it raises.
 
@@ -169,21 +183,16 @@ def _upload(name: str, path: UPath) -> None:
     files.mv(partial, path.path)
 
 
-def write_bytes(path: AnyPath, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+def write_whole(path: AnyPath, content: bytes | str) -> AnyPath:
+    """Write a file that appears whole or not at all, text as UTF-8, and return its path."""
     with writing(path) as file:
-        file.write(content)
-
-
-def write_text(path: AnyPath, text: str) -> AnyPath:
-    """Write a text file that appears whole or not at all, and return its path."""
-    write_bytes(path, text.encode())
+        file.write(content.encode() if isinstance(content, str) else content)
     return path
 
 
 def write_json(path: AnyPath, value: object) -> AnyPath:
     """Write JSON that appears whole or not at all, and return its path."""
-    return write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+    return write_whole(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def size_of(path: AnyPath) -> int | None:
@@ -192,3 +201,25 @@ def size_of(path: AnyPath) -> int | None:
         return path.stat().st_size if isinstance(path, Path) else path.fs.size(path.path)
     except FileNotFoundError:
         return None
+
+
+def bounded_size(path: AnyPath, *, limit: int) -> int:
+    """Return the size of a file of at most `limit` bytes; ValueError in one line otherwise."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; fetch the dataset again") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error}); check the file") from None
+    if size > limit:
+        raise ValueError(f"{path}: {size} bytes; the limit is {limit} bytes")
+    return size
+
+
+def bounded_bytes(path: AnyPath, *, limit: int) -> bytes:
+    """Return the bytes of a file of at most `limit` bytes; ValueError in one line otherwise."""
+    bounded_size(path, limit=limit)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error}); check the file") from None

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from maskspace.data.storage import (
+from maskspace.files import (
     AnyPath,
+    appearing,
+    bounded_bytes,
     locate,
     open_ranged,
     read_exactly,
     size_of,
-    write_bytes,
     write_json,
+    write_whole,
     writing,
 )
 
@@ -36,7 +38,7 @@ def names(folder: AnyPath) -> set[str]:
 def test_what_is_written_is_read_back_by_ranges(place: AnyPath) -> None:
     path = place / "deep" / "file.bin"
     assert size_of(path) is None
-    write_bytes(path, CONTENT)
+    write_whole(path, CONTENT)
     assert size_of(path) == len(CONTENT)
     file = open_ranged(path)
     assert file.read_at(300, 50) == CONTENT[300:350]
@@ -58,7 +60,7 @@ def test_nothing_is_left_when_the_writer_raises(place: AnyPath) -> None:
 
 def test_a_file_is_replaced_whole_or_not_at_all(place: AnyPath) -> None:
     path = place / "file.bin"
-    write_bytes(path, b"old")
+    write_whole(path, b"old")
     with writing(path) as file:
         file.write(b"new")
         file.flush()
@@ -73,12 +75,12 @@ def test_a_local_url_is_a_plain_path(tmp_path: Path) -> None:
 
 def test_the_web_is_read_only(s3: str, s3_server: str) -> None:
     bucket = locate(f"{s3}/web.bin")
-    write_bytes(bucket, CONTENT)
+    write_whole(bucket, CONTENT)
     bucket.fs.chmod(bucket.path, "public-read")  # type: ignore[union-attr]
     url = locate(f"{s3_server}/maskspace-test/web.bin")
     assert open_ranged(url).read_at(10, 20) == CONTENT[10:30]
     with pytest.raises(ValueError, match=r"web\.bin: http:// is read-only"):
-        write_bytes(url, b"x")
+        write_whole(url, b"x")
     assert bucket.read_bytes() == CONTENT
 
 
@@ -90,7 +92,7 @@ def test_an_unknown_protocol_is_one_line() -> None:
 def test_a_missing_extra_is_one_line() -> None:
     code = (
         "import sys; sys.modules['s3fs'] = None\n"
-        "from maskspace.data.storage import locate\n"
+        "from maskspace.files import locate\n"
         "locate('s3://bucket/x')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -110,10 +112,56 @@ def read_in_a_fork(path: AnyPath, queue: object) -> None:
 
 def test_a_fork_opens_its_own(s3: str) -> None:
     path = locate(f"{s3}/fork.bin")
-    write_bytes(path, CONTENT)
+    write_whole(path, CONTENT)
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     worker = context.Process(target=read_in_a_fork, args=(path, queue))
     worker.start()
     worker.join(30)
     assert worker.exitcode == 0 and queue.get() == CONTENT[3:7]
+
+
+def test_what_is_written_is_there_with_its_folder_and_nothing_beside(tmp_path):
+    path = tmp_path / "a" / "b" / "text"
+    write_whole(path, "größer\n")
+    assert path.read_bytes() == "größer\n".encode()
+    write_whole(path, b"\x00other")
+    assert path.read_bytes() == b"\x00other"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("before", [None, b"as it was"])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_fails_leaves_what_was_there(tmp_path, before, error):
+    path = tmp_path / "file"
+    if before is not None:
+        path.write_bytes(before)
+
+    def half():
+        with appearing(path) as partial:
+            partial.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(error):
+        half()
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [before] * (before is not None)
+
+
+def test_nothing_is_seen_at_the_place_before_the_end(tmp_path):
+    path = tmp_path / "file"
+    with appearing(path) as partial:
+        partial.write_bytes(b"all")
+        assert not path.exists() and partial.parent == tmp_path
+    assert path.read_bytes() == b"all" and not partial.exists()
+
+
+def test_files_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert bounded_bytes(path, limit=5) == b"12345"
+    with pytest.raises(ValueError, match="x: 5 bytes; the limit is 4 bytes"):
+        bounded_bytes(path, limit=4)
+    with pytest.raises(ValueError, match="no such file; fetch"):
+        bounded_bytes(tmp_path / "none", limit=4)
+    with pytest.raises(ValueError, match="cannot be read"):
+        bounded_bytes(tmp_path, limit=10**6)

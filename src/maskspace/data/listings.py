@@ -1,10 +1,10 @@
-"""What is in a dataset's folders: listings whose order is always the same, keys, bounded reads."""
+"""What is in a dataset's folders: listings whose order is always the same, and keys."""
 
 import hashlib
 import re
 from collections.abc import Iterable
 
-from maskspace.data.storage import AnyPath, locate
+from maskspace.files import AnyPath, locate
 
 
 def dataset_root(root: str) -> AnyPath:
@@ -62,25 +62,3 @@ def check_split(dataset: str, split: str | None, known: Iterable[str]) -> None:
     names = tuple(known)
     if split is not None and split not in names:
         raise ValueError(f"{dataset}: split {split!r} is unknown; choose one of {', '.join(names)}")
-
-
-def bounded_size(path: AnyPath, *, limit: int) -> int:
-    """Return the size of a file of at most `limit` bytes; ValueError in one line otherwise."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; fetch the dataset again") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error}); check the file") from None
-    if size > limit:
-        raise ValueError(f"{path}: {size} bytes; the limit is {limit} bytes")
-    return size
-
-
-def bounded_bytes(path: AnyPath, *, limit: int) -> bytes:
-    """Return the bytes of a file of at most `limit` bytes; ValueError in one line otherwise."""
-    bounded_size(path, limit=limit)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error}); check the file") from None

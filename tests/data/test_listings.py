@@ -4,7 +4,7 @@ import fsspec
 import pytest
 
 from maskspace.data import READERS
-from maskspace.data.files import bounded_bytes, dataset_root, files_by_stem, natural, safe_key
+from maskspace.data.listings import dataset_root, files_by_stem, natural, safe_key
 
 LAYOUTS = ("coco_lvis", "davis", "davis_interactive", "hqseg44k", "hypersim", "sa1b", "sav")
 ELSEWHERE = {"davis": "davis/DAVIS"}
@@ -45,15 +45,6 @@ def test_names_become_keys_that_stay_apart() -> None:
     assert len(set(keys)) == len(names) and keys[0].startswith("a-b-")
 
 
-def test_files_are_bounded(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    path.write_bytes(b"12345")
-    assert bounded_bytes(path, limit=5) == b"12345"
-    with pytest.raises(ValueError, match="x: 5 bytes; the limit is 4 bytes"):
-        bounded_bytes(path, limit=4)
-    with pytest.raises(ValueError, match="no such file; fetch"):
-        bounded_bytes(tmp_path / "none", limit=4)
-    with pytest.raises(ValueError, match="cannot be read"):
-        bounded_bytes(tmp_path, limit=10**6)
+def test_a_root_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file or folder"):
         dataset_root(str(tmp_path / "none"))
