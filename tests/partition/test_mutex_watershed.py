@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from maskspace.kernels.mutex_clusters import mutex_clusters
 from maskspace.partition.mutex_watershed import (
     OFFSETS,
-    cluster,
     embedding_affinities,
     mutex_watershed,
     signed_edges,
@@ -39,7 +39,7 @@ def test_clusters_of_a_grid_are_those_of_sets(seed):
     affinities[2:] = affinities[2:] ** 0.3
     inside = rng.random((8, 9)) < 0.95
     edges = signed_edges(affinities, inside, FEW)
-    found = cluster(*edges, 72)
+    found = mutex_clusters(*edges, 72)
     assert same_partition(found, np.array(one_by_one(*(e.tolist() for e in edges), 72)))
     assert 3 < found.max() < 72
 
@@ -52,7 +52,7 @@ def test_clusters_of_any_graph_are_those_of_sets(seed):
     weight = np.where(rng.random(300) < 0.4, -weight, weight).astype(np.float32)
     order = np.argsort(-np.abs(weight), kind="stable")
     edges = first[order], second[order], weight[order]
-    found = cluster(*edges, 40)
+    found = mutex_clusters(*edges, 40)
     assert same_partition(found, np.array(one_by_one(*(e.tolist() for e in edges), 40)))
 
 

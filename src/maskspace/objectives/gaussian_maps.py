@@ -5,13 +5,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from maskspace.eager import eager
-from maskspace.kernels.compiled import compiled, vectorised
-from maskspace.mask_losses.lovasz import slopes_by_radix
-from maskspace.objectives.pairs import NOBODY, add_gaussian_gradients, gaussian_errors
+from maskspace.kernels.dice_tangents import dice_tangents
+from maskspace.kernels.lovasz_slopes import slopes_by_radix
+from maskspace.kernels.pairs import NOBODY, add_gaussian_gradients, gaussian_errors
 from maskspace.objectives.pixels import Instances
 from maskspace.objectives.tiles import sum_of_steps
 
@@ -34,7 +34,7 @@ def gaussian_costs(
     """Return each image's weighted sum of a cost of the maps of its instances.
 
     phi_n(p) = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2), of `known` pixels. For tensors that
-    `pairs` takes, `chunk` instances at a time; no gradient reaches `weight`.
+    the kernels take, `chunk` instances at a time; no gradient reaches `weight`.
     """
     own = torch.where(found.labelled, found.slot, NOBODY).int().contiguous().numpy()
     certain = known.contiguous().numpy()
@@ -70,63 +70,3 @@ def gaussian_costs(
 
     pixels = found.pixels.transpose(1, 2)  # as in memory
     return sum_of_steps(step, max(1, weight.shape[1]), 2, centres, sharpness, pixels)
-
-
-@compiled
-def dice_tangents(
-    errors: Float32[np.ndarray, "n p"],
-    true: Bool[np.ndarray, "n p"],
-    known: Bool[np.ndarray, "1 p"],
-    slopes: Float32[np.ndarray, "n p"],
-) -> Float64[np.ndarray, " n"]:
-    """Write the slopes of `dice` by errors: 1 - phi where `true`, phi elsewhere.
-
-    Returns by how much each cost is more than the sum of slopes times errors.
-    """
-    rests = np.empty(len(errors))
-    for row in range(len(errors)):
-        number, own, squares = _sums(errors[row], true[row], known[0])
-        shared, total = 2 * own + 1, squares + number + 1
-        by_phi = np.float32(2 / total), np.float32(2 * shared / total**2)
-        linear = _write_tangent(errors[row], true[row], known[0], *by_phi, slopes[row])
-        rests[row] = 1 - shared / total - linear
-    return rests
-
-
-@vectorised
-def _sums(
-    errors: Float32[np.ndarray, " p"], true: Bool[np.ndarray, " p"], known: Bool[np.ndarray, " p"]
-) -> tuple[float, float, float]:
-    """Return how many pixels are true, the sum of phi over them, and that of phi^2 over all."""
-    number = own = squares = 0.0
-    for p in range(len(errors)):
-        hit = true[p]
-        phi = np.float32(1) - errors[p] if hit else errors[p]
-        number += 1.0 if hit else 0.0
-        own += phi if hit else np.float32(0)
-        squares += phi * phi if known[p] else np.float32(0)
-    return number, float(own), float(squares)
-
-
-@vectorised
-def _write_tangent(
-    errors: Float32[np.ndarray, " p"],
-    true: Bool[np.ndarray, " p"],
-    known: Bool[np.ndarray, " p"],
-    inside: np.float32,
-    everywhere: np.float32,
-    slopes: Float32[np.ndarray, " p"],
-) -> float:
-    """Write the slopes by errors, `everywhere` phi - `inside` by phi; return their sum times them.
-
-    phi falls where the error of a true pixel grows.
-    """
-    linear = 0.0
-    for p in range(len(errors)):
-        hit, error = true[p], errors[p]
-        phi = np.float32(1) - error if hit else error
-        slope = inside - everywhere * phi if hit else everywhere * phi
-        slope = slope if known[p] else np.float32(0)
-        slopes[p] = slope
-        linear += slope * error
-    return linear

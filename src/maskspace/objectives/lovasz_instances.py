@@ -14,11 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.kernels.takes import kernels_take
 from maskspace.mask_losses.lovasz import jaccard_extension
 from maskspace.objectives.foreground import foreground_head, foreground_term
 from maskspace.objectives.gaussian_maps import gaussian_costs
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pairs import loops_take
 from maskspace.objectives.pixels import distance_factors, instances, shares
 from maskspace.objectives.tiles import sum_over_tiles
 from maskspace.types import Head
@@ -68,7 +68,7 @@ def lovasz_terms(
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
         return {"overlap": embedding.sum() * 0.0}
-    if form == "hinge" and loops_take(found.pixels):
+    if form == "hinge" and kernels_take(found.pixels):
         sharpness = torch.full_like(found.means, 0.5 / bandwidth**2)
         known = (labels >= 0).flatten(1)
         maps = (found, found.means, sharpness, known, shares(found))

@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.eager import eager
-from maskspace.mask_losses.masks import at_least_float32
-from maskspace.objectives.pairs import (
+from maskspace.kernels.pairs import (
     LINE,
     NOBODY,
     NOWHERE,
     OFF_KERNEL,
     costs_of_others,
-    loops_take,
 )
+from maskspace.kernels.takes import kernels_take
+from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.tiles import sum_of_steps, sum_over_pairs, tile_size
 
 #: An elementwise function of squared distances, and its derivative. It may overwrite what it gets.
@@ -234,7 +234,7 @@ def cost_of_others(
     An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
     the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
     """
-    if isinstance(cost, Line | OffKernel) and loops_take(found.pixels):
+    if isinstance(cost, Line | OffKernel) and kernels_take(found.pixels):
         return _by_loops(found, cost, weight, counted)
     left, right = distance_factors(found)
     # pixels of no instance leave out a spare last column, which weighs nothing

@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.kernels.takes import kernels_take
 from maskspace.mask_losses.lovasz import jaccard_extension
 from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.centres import CENTRES
 from maskspace.objectives.gaussian_maps import gaussian_costs
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pairs import loops_take
 from maskspace.objectives.pixels import (
     Instances,
     instances,
@@ -144,7 +144,7 @@ def instance_cost(
         return found.pixels.sum((1, 2)) * 0.0
     column = torch.arange(weight.shape[1], device=weight.device).expand_as(weight)
     size = max(1, chunk // max(1, known.shape[1]))
-    if loops_take(found.pixels):
+    if kernels_take(found.pixels):
         return gaussian_costs(found, centres, sharpness, known, weight, form="hinge", chunk=size)
     slot = torch.where(found.labelled, found.slot, -1)
     images = zip(

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32
 from torch import Tensor
 
-from maskspace.kernels.compiled import compiled
+from maskspace.kernels.mutex_clusters import mutex_clusters
 from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
 from maskspace.partition.offset_read import embedding_of
 
@@ -67,7 +67,7 @@ def mutex_watershed(
     inside = foreground_of(outputs, (affinities.shape[1], affinities.shape[2])).cpu().numpy()
     affinities = affinities.cpu().numpy()
     first, second, weight = signed_edges(affinities, inside, offsets)
-    labels = cluster(first, second, weight, inside.size).reshape(inside.shape)
+    labels = mutex_clusters(first, second, weight, inside.size).reshape(inside.shape)
     short = [k for k, offset in enumerate(offsets) if _attracts(offset)]
     quality = affinities[short].mean(0)
     return gathered(np.where(inside, labels, 0), quality, min_area=min_area)
@@ -123,108 +123,3 @@ def signed_edges(
     first, second, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(-np.abs(weight), kind="stable")
     return first[order], second[order], weight[order]
-
-
-@compiled
-def cluster(
-    first: Int32[np.ndarray, " e"],
-    second: Int32[np.ndarray, " e"],
-    weight: Float[np.ndarray, " e"],
-    nodes: int,
-) -> Int64[np.ndarray, " n"]:
-    """Return the cluster of each node, numbered from 1, of edges that come strongest first.
-
-    Pairs of roots that are kept apart are in a hash table, and each root has a list of its own; of
-    two that are joined the one of the shorter list gives its pairs to the other, and those that
-    still have its name are never asked for again.
-    """
-    parent = np.arange(nodes)
-    length, head = np.zeros(nodes, np.int64), np.full(nodes, -1)
-    repelling = 0
-    for edge in range(len(weight)):
-        repelling += weight[edge] < 0
-    value, following = np.empty(2 * repelling, np.int64), np.empty(2 * repelling, np.int64)
-    listed, stored = 0, 0
-    table = np.full(1024, -1)
-    for edge in range(len(weight)):
-        a, b = _root(parent, int(first[edge])), _root(parent, int(second[edge]))
-        if a == b:
-            continue
-        slot = _slot(table, _pair(a, b, nodes))
-        if table[slot] != -1:
-            continue
-        if weight[edge] < 0:
-            table[slot] = _pair(a, b, nodes)
-            stored += 1
-            for root, other in ((a, b), (b, a)):
-                value[listed], following[listed] = other, head[root]
-                head[root] = listed
-                length[root] += 1
-                listed += 1
-        else:
-            short, long = (a, b) if length[a] <= length[b] else (b, a)
-            parent[short] = long
-            at = head[short]
-            while at != -1:
-                after = following[at]
-                pair = _pair(long, _root(parent, int(value[at])), nodes)
-                slot = _slot(table, pair)
-                if table[slot] == -1:
-                    table[slot] = pair
-                    stored += 1
-                    following[at] = head[long]
-                    head[long] = at
-                    length[long] += 1
-                at = after
-                if 2 * stored > len(table):
-                    table, stored = _larger(table, parent, nodes)
-        if 2 * stored > len(table):
-            table, stored = _larger(table, parent, nodes)
-    label = np.zeros(nodes, np.int64)
-    number = 0
-    for node in range(nodes):
-        root = _root(parent, node)
-        if label[root] == 0:
-            number += 1
-            label[root] = number
-        label[node] = label[root]
-    return label
-
-
-@compiled
-def _root(parent: Int64[np.ndarray, " n"], node: int) -> int:
-    """Return the root of a node, and halve the way to it."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
-
-
-@compiled
-def _pair(a: int, b: int, nodes: int) -> int:
-    return min(a, b) * nodes + max(a, b)
-
-
-@compiled
-def _slot(table: Int64[np.ndarray, " s"], pair: int) -> int:
-    """Return where a pair is, or the empty slot where it belongs; the size is a power of 2."""
-    mixed = pair * -7046029254386353131  # the golden ratio of 64 bits
-    at = (mixed ^ (mixed >> 32)) & (len(table) - 1)
-    while table[at] != -1 and table[at] != pair:
-        at = (at + 1) & (len(table) - 1)
-    return at
-
-
-@compiled
-def _larger(
-    table: Int64[np.ndarray, " s"], parent: Int64[np.ndarray, " n"], nodes: int
-) -> tuple[Int64[np.ndarray, " t"], int]:
-    """Return the pairs of what still are roots in a table four times as large, and their number."""
-    larger, stored = np.full(4 * len(table), -1), 0
-    for pair in table:
-        if pair != -1:
-            a, b = pair // nodes, pair % nodes
-            if parent[a] == a and parent[b] == b:
-                larger[_slot(larger, pair)] = pair
-                stored += 1
-    return larger, stored

@@ -1,13 +1,14 @@
 import numpy as np
 import torch
 
-from maskspace.objectives.pairs import gaussian_errors, loops_take
+from maskspace.kernels.pairs import gaussian_errors
+from maskspace.kernels.takes import kernels_take
 
 
 def test_loops_are_for_single_precision():
-    assert loops_take(torch.zeros(1))
-    assert not loops_take(torch.zeros(1).double())
-    assert not loops_take(torch.zeros(1, device="meta"))
+    assert kernels_take(torch.zeros(1))
+    assert not kernels_take(torch.zeros(1).double())
+    assert not kernels_take(torch.zeros(1, device="meta"))
 
 
 def test_errors_are_those_of_the_exponential():

@@ -1,14 +1,16 @@
-"""Loops over pairs of pixels and instances as machine code: single precision, on the CPU.
+"""Costs of every pixel with every instance, and their gradients: single precision, on the CPU.
 
-Distances are sums over channels of squared differences. A pair is a few numbers in registers, where
-operations on tensors would write and read it a dozen times; gradients are added up where it is at
-hand. Pixels are taken in blocks that stay in the cache together with their gradients.
+Input: pixels as vectors, one of each instance (its mean or centre), and which pixels are whose.
+Idea: a pair is a few numbers in registers, where operations on tensors write and read it a dozen
+    times; as the costs are summed, the gradient of a pair is known while it is there.
+Steps: for each block of pixels and each instance: squared distances over the channels; the cost of
+    each and what it weighs in the gradient, in place; add to the gradients of pixels and instances.
+Cost: pixels times instances times channels, twice; memory of one block of a few thousand values,
+    that stays in the cache. The same in torch, by tiles: `objectives.tiles`.
 """
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
-from torch import Tensor
 
 from maskspace.kernels.compiled import compiled, vectorised
 
@@ -26,11 +28,6 @@ _LOG2_E = np.float32(1.44269504)
 _ROOT = np.int32(0x3F3504F3)
 #: log 2 in two parts, of which the first times a small integer is exact.
 _LOG_2, _LOG_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
-
-
-def loops_take(x: Tensor) -> bool:
-    """Return whether the loops of this file are for such a tensor."""
-    return x.dtype == torch.float32 and x.device.type == "cpu"
 
 
 @compiled
