@@ -60,6 +60,11 @@ if __name__ == "__main__":
         found = list(map_units(wait_for_the_last, [(n, str(folder)) for n in range(6)], workers=2))
         assert [number for number, _ in found] == list(range(6))
         assert max(together for _, together in found) <= 2
+        taken = []
+        lazy = map_units(square, (taken.append(n) or n for n in range(100)), workers=2)
+        assert [next(lazy) for _ in range(5)] == [0, 1, 4, 9, 16]
+        assert len(taken) <= 5 + 4 * 2, taken  # the window is four units a worker
+        assert list(lazy) == [n * n for n in range(5, 100)]
     print("done", flush=True)
     if len(sys.argv) > 2:
         list(map_units(nap, range(600)))
@@ -167,3 +172,21 @@ def test_fresh_units_have_a_process_each_whatever_cluster_was_here(monkeypatch):
 def process_of(unit: int) -> int:
     del unit
     return os.getpid()
+
+
+def test_units_are_taken_as_they_are_asked_for_and_counted_if_they_can_be(capsys):
+    taken = []
+
+    def units():
+        for unit in range(100):
+            taken.append(unit)
+            yield unit
+
+    results = parallel.map_here(abs, units())
+    for wanted in range(5):
+        assert next(results) == wanted
+        assert len(taken) == wanted + 1
+    for total in (7, 0):
+        progress = parallel._Progress("images", total, every_s=0.0)
+        progress.step()
+        assert ("1 of 7," in capsys.readouterr().err) == bool(total)

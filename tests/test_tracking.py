@@ -1,3 +1,4 @@
+import os
 import sqlite3
 
 import pytest
@@ -61,6 +62,33 @@ def test_the_default_store_does_not_depend_on_where_a_process_stands(tmp_path, m
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "feature%20x", "what?", "no#1", 'it\'s "x"', "ü"])
+def test_the_default_store_lies_in_its_folder_whatever_that_is_called(name, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("_MLFLOW_SERVER_ARTIFACT_ROOT", raising=False)
+    project = tmp_path / name
+    project.mkdir()
+    monkeypatch.chdir(project)
+    with tracking.run("sweep", "all") as run:
+        picture = project / "p.png"
+        picture.write_bytes(b"picture")
+        run.log_figure(picture)
+    assert tracking.store_name() == f"sqlite:///{project}/mlruns/mlflow.db"
+    found = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert found == ["mlflow.db", "p.png", "p.png"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert sorted(path.name for path in project.iterdir()) == ["mlruns", "p.png"]
+
+
+def test_a_folder_that_is_not_utf8_is_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    project = tmp_path / os.fsdecode(b"caf\xe9")
+    project.mkdir()
+    monkeypatch.chdir(project)
+    with pytest.raises(ValueError, match=r"caf\\xe9.*not UTF-8"):
+        tracking.tracking_uri()
 
 
 def test_receipts_are_read_as_written_and_others_refused(tmp_path):

@@ -18,12 +18,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
+from operator import length_hint
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+
+from maskspace.servers import require_grpc
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -92,7 +96,7 @@ def offer_local_ray(path: Path) -> Iterator[None]:
     Sets `MASKSPACE_RAY` and a secret that keeps other users of the machine out; does nothing where
     the user has set `RAY_ADDRESS`.
     """
-    if "RAY_ADDRESS" in os.environ:
+    if _cluster() is not None:
         yield
         return
     set_environment()
@@ -143,7 +147,7 @@ def set_environment() -> None:
     """Set what Ray reads from the environment, where the user has not: little noise, a secret."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
+    if _cluster() is None and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
 
@@ -152,9 +156,11 @@ def set_environment() -> None:
 def connect() -> Iterator[None]:
     """Be a driver of the Ray that the environment names, while inside; within another, do nothing.
 
-    Raises ValueError when the cluster of `RAY_ADDRESS`, or the launcher, cannot be reached.
+    Raises ValueError, within seconds, when the cluster of `RAY_ADDRESS`, or the launcher, cannot be
+    reached.
     """
     set_environment()
+    require_cluster()
     import ray  # 0.4 s, and a stage whose units are all done never needs it
 
     if ray.is_initialized():
@@ -163,9 +169,10 @@ def connect() -> Iterator[None]:
     own = LocalRay()
     try:
         ray.init(address=_address(own), log_to_driver=False, logging_level=logging.ERROR)
-    except ConnectionError as error:
-        place = os.environ.get("RAY_ADDRESS", "the local Ray")
-        raise ValueError(f"RAY_ADDRESS={place}: no Ray answers there ({error})") from None
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        place = _cluster() or "the local Ray"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"RAY_ADDRESS={place}: no Ray answers there ({reason})") from None
     try:
         yield
     finally:
@@ -173,9 +180,32 @@ def connect() -> Iterator[None]:
         own.stop()
 
 
+def require_cluster() -> None:
+    """Raise ValueError in one line if `RAY_ADDRESS` names a cluster that does not answer.
+
+    Ray itself tries for ten minutes. What is no address of a server ("auto", "local") is Ray's to
+    look up.
+    """
+    address = _cluster()
+    if address in (None, "auto", "local"):
+        return
+    place = address.removeprefix("ray://").partition("?")[0]
+    try:
+        tls = os.environ.get("RAY_USE_TLS") == "1"
+        require_grpc(place, name=f"RAY_ADDRESS={address}", tls=tls)
+    except ValueError as error:
+        raise ValueError(f"{error}; start that Ray, or unset RAY_ADDRESS") from None
+
+
+def _cluster() -> str | None:
+    """Return what `RAY_ADDRESS` says, None where it is not set or empty."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
 def _address(own: LocalRay) -> str:
-    if "RAY_ADDRESS" in os.environ:
-        return os.environ["RAY_ADDRESS"]
+    cluster = _cluster()
+    if cluster is not None:
+        return cluster
     if "MASKSPACE_RAY" in os.environ:
         return _ask(os.environ["MASKSPACE_RAY"])
     return own.address()
@@ -187,9 +217,11 @@ def map_here(
     *,
     describe: str = "units",
 ) -> Iterator[Result]:
-    """Yield `function(unit)` for each unit, in order, in this process: `map_units` without Ray."""
-    units = list(units)
-    progress = _Progress(describe, len(units))
+    """Yield `function(unit)` for each unit, in order, in this process: `map_units` without Ray.
+
+    A unit is taken from `units` when the result before it has been asked for, never earlier.
+    """
+    progress = _Progress(describe, length_hint(units, 0))
     for unit in units:
         yield function(unit)
         progress.step()
@@ -205,25 +237,29 @@ def map_units(
 ) -> Iterator[Result]:
     """Yield `function(unit)` for each unit, in the order of the units, computed by Ray tasks.
 
-    One CPU a task, at most `workers` at once if not None; a few results a CPU are in flight or wait
-    for one before them, so that memory stays bounded however many units there are. A task whose
-    worker dies is run again, three times; a task that raises is not, and its exception is raised
-    here. `describe` names what is counted in the progress line. With `fresh` every unit has a
-    process of its own, as one whose memory is measured needs. No unit means no Ray; a single one is
-    computed here.
+    One CPU a task, at most `workers` at once if not None. Memory stays bounded however many units
+    there are: at most four units a CPU are taken from `units` before the result of the first of
+    them has been asked for. A task whose worker dies is run again, three times; a task that raises
+    is not, and its exception is raised here. `describe` names what is counted in the progress line.
+    With `fresh` every unit has a process of its own, as one whose memory is measured needs. No unit
+    means no Ray; a single one is computed here.
     """
-    units = list(units)
-    if len(units) <= 1:
-        yield from map_here(function, units, describe=describe)
+    total = length_hint(units, 0)
+    taken = iter(units)
+    first = list(islice(taken, 2))
+    if len(first) < 2:
+        yield from map_here(function, first, describe=describe)
         return
     with connect():
-        yield from _map_on_ray(function, units, describe, workers, fresh=fresh)
+        yield from _map_on_ray(
+            function, chain(first, taken), _Progress(describe, total), workers, fresh=fresh
+        )
 
 
 def _map_on_ray(
     function: Callable[[Unit], Result],
-    units: Sequence[Unit],
-    label: str,
+    units: Iterator[Unit],
+    progress: "_Progress",
     workers: int | None,
     *,
     fresh: bool,
@@ -233,20 +269,21 @@ def _map_on_ray(
     task = ray.remote(num_cpus=1, max_retries=3, max_calls=int(fresh))(_apply)
     shared = ray.put(function)  # once, however much is bound to it
     window = 4 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
-    progress = _Progress(label, len(units))
-    waiting = deque(units)
     flying: deque[Any] = deque()  # results that are still to be given, in order
     running: set[Any] = set()
     # What is in flight when an error leaves ends by itself or with this process: cancelling a task
     # that completes meanwhile fails a check in Ray and would end this process without a word.
-    while waiting or flying:
-        while waiting and len(flying) < window and len(running) < (workers or window):
-            flying.append(task.remote(shared, waiting.popleft()))
+    while True:
+        room = min(window - len(flying), (workers or window) - len(running))
+        for unit in islice(units, room):
+            flying.append(task.remote(shared, unit))
             running.add(flying[-1])
+        if not flying:
+            return
         if flying[0] in running:
             running.difference_update(ray.wait(list(running), num_returns=1)[0])
         else:
-            yield _result(flying.popleft(), label)
+            yield _result(flying.popleft(), progress.label)
             progress.step()
 
 
@@ -272,7 +309,10 @@ def _result(reference: object, label: str) -> Any:
 
 
 class _Progress:
-    """A line on stderr every few seconds: how many, how fast, how long still."""
+    """A line on stderr every few seconds: how many, how fast, how long still.
+
+    A `total` of 0 is unknown: how long still is then not said.
+    """
 
     def __init__(self, label: str, total: int, *, every_s: float = 5.0) -> None:
         self.label, self.total, self.every_s = label, total, every_s
@@ -287,10 +327,10 @@ class _Progress:
             return
         self.told = now
         rate = self.done / (now - self.start)
-        left = (self.total - self.done) / rate
-        sys.stderr.write(
-            f"{self.label}: {self.done} of {self.total}, {rate:.3g} a second, {left:.0f} s left\n"
-        )
+        of, left = "", ""
+        if self.total:
+            of, left = f" of {self.total}", f", {(self.total - self.done) / rate:.0f} s left"
+        sys.stderr.write(f"{self.label}: {self.done}{of}, {rate:.3g} a second{left}\n")
 
 
 def _hold_local_ray() -> None:

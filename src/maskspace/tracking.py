@@ -8,14 +8,15 @@ stage may write to the SQLite store; workers report to their driver.
 import json
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,15 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 
+from maskspace.servers import require_database, require_http
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ALIAS = "champion"
+
+#: The store of a working folder that the environment names none for.
+DATABASE = "mlruns/mlflow.db"
 
 _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
@@ -90,8 +96,72 @@ def write_receipt(receipt: Receipt, path: Path) -> None:
 
 def tracking_uri() -> str:
     """Return the address of the store: the environment's, or SQLite under this folder's mlruns/."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    return given or f"sqlite:///{Path('mlruns/mlflow.db').absolute()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(Path(DATABASE).absolute())
+
+
+def store_name() -> str:
+    """Return what the store is called in messages: the database's file, or the server's address."""
+    database = _database(tracking_uri())
+    return tracking_uri() if database is None else f"sqlite:///{database}"
+
+
+def require_store() -> None:
+    """Raise ValueError in one line, within seconds, if the store's server does not answer.
+
+    MLflow itself tries for minutes. A store of files has no server.
+    """
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        uri = os.environ.get(variable, "")
+        scheme = uri.partition("://")[0]
+        try:
+            if scheme in ("http", "https"):
+                require_http(uri, name=f"{variable}={uri}")
+            elif scheme not in ("", "sqlite", "file", "databricks", "databricks-uc"):
+                require_database(uri, name=f"{variable}={uri}")
+        except ValueError as error:
+            raise ValueError(f"{error}; start it, or correct {variable}") from None
+
+
+def _sqlite_uri(database: Path) -> str:
+    """Return the address of an SQLite file, whatever its folders are called.
+
+    SQLAlchemy takes `%` for a code and `?` for the end of the path. Where one of those has to be
+    coded, `/` is too: MLflow makes the folder of what it believes to be the path, which then is
+    none. Raises ValueError for a name that is not UTF-8: MLflow cannot store its artifacts' paths.
+    """
+    text = str(database)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{os.fsencode(text).decode(errors='backslashreplace')}: the folder's name is not "
+            "UTF-8, and MLflow cannot store it; rename the folder, or set MLFLOW_TRACKING_URI"
+        ) from None
+    if any(character in text for character in "%?#"):
+        text = text.translate({ord(character): f"%{ord(character):02X}" for character in "%?#/"})
+    return f"sqlite:///{text}"
+
+
+def _database(uri: str) -> Path | None:
+    """Return the file of an SQLite store, None for another store."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Tell what MLflow, its database and its server refuse as a ValueError that names the store."""
+    _silence()
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{store_name()}: MLflow's store refuses ({told})") from error
 
 
 class Run:
@@ -101,6 +171,7 @@ class Run:
         self._client = client
         self.id = run_id
 
+    @_in_one_line()
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record settings; nested mappings are flattened to dotted names, values cut at 500."""
         from mlflow.entities import Param
@@ -109,6 +180,7 @@ class Run:
         for start in range(0, len(flat), 100):
             self._client.log_batch(self.id, params=flat[start : start + 100])
 
+    @_in_one_line()
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record numbers at a step; `@` is written `_at_`, as MLflow refuses it in a name."""
         from mlflow.entities import Metric
@@ -121,14 +193,17 @@ class Run:
         for start in range(0, len(logged), 1000):
             self._client.log_batch(self.id, metrics=logged[start : start + 1000])
 
+    @_in_one_line()
     def log_figure(self, path: Path, folder: str = "pictures") -> None:
         """Copy one picture into the run's artifacts."""
         self._client.log_artifact(self.id, str(path), folder)
 
+    @_in_one_line()
     def log_artifacts(self, folder: Path, name: str | None = None) -> None:
         """Copy a folder's files into the run's artifacts, under `name`."""
         self._client.log_artifacts(self.id, str(folder), name)
 
+    @_in_one_line()
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
         for key, value in tags.items():
@@ -149,25 +224,28 @@ def run(
     `parent` is the id of the run it is shown under. `resume` is the id of a run to go on with, such
     as the one that a killed stage had begun; a run that the store no longer holds is begun anew.
     """
-    client = _client()
-    record = None
-    if resume is not None:
-        record = _find_run(client, resume)
-    if record is None:
-        all_tags = {"mlflow.user": "maskspace", **(tags or {})}
-        if parent is not None:
-            all_tags["mlflow.parentRunId"] = parent
-        record = client.create_run(_experiment(client, experiment), run_name=name, tags=all_tags)
-    run_id = record.info.run_id
-    client.update_run(run_id, status="RUNNING")
+    all_tags = {"mlflow.user": "maskspace", **(tags or {})}
+    if parent is not None:
+        all_tags["mlflow.parentRunId"] = parent
+    with _in_one_line():
+        client = _client()
+        record = None if resume is None else _find_run(client, resume)
+        if record is None:
+            place = _experiment(client, experiment)
+            record = client.create_run(place, run_name=name, tags=all_tags)
+        run_id = record.info.run_id
+        client.update_run(run_id, status="RUNNING")
     try:
         yield Run(client, run_id)
     except BaseException:
-        client.set_terminated(run_id, status="FAILED")
+        with suppress(ValueError), _in_one_line():  # what went wrong first is what is told
+            client.set_terminated(run_id, status="FAILED")
         raise
-    client.set_terminated(run_id, status="FINISHED")
+    with _in_one_line():
+        client.set_terminated(run_id, status="FINISHED")
 
 
+@_in_one_line()
 def log_model(
     run_id: str,
     weights: Path,
@@ -219,6 +297,7 @@ def _signature(images: np.ndarray, answer: np.ndarray, params: Mapping[str, obje
     return ModelSignature(inputs=inputs, outputs=outputs, params=inferred.params)
 
 
+@_in_one_line()
 def register_version(uri: str, *, name: str, run_id: str, value: float, content: str) -> Version:
     """Return the new version of the registered model `name` made from the logged model `uri`.
 
@@ -264,6 +343,7 @@ def predict_in_clean_process(
         return np.load(told)
 
 
+@_in_one_line()
 def find_version(name: str, content: str) -> Version | None:
     """Return the latest version of `name` made from the same content whose files are there."""
     client = _client()
@@ -276,16 +356,15 @@ def find_version(name: str, content: str) -> Version | None:
     return _version(max(same, key=lambda found: int(found.version))) if same else None
 
 
+@_in_one_line()
 def champion(name: str) -> Version | None:
     """Return the version that the alias `champion` stands on, or None."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return _version(_client().get_model_version_by_alias(name, ALIAS))
-    except MlflowException:
-        return None
+    client = _client()
+    found = _unless_missing(lambda: client.get_model_version_by_alias(name, ALIAS))
+    return None if found is None else _version(found)
 
 
+@_in_one_line()
 def promote(version: Version) -> None:
     """Move the alias `champion` to `version`."""
     _client().set_registered_model_alias(version.name, ALIAS, version.version)
@@ -297,17 +376,23 @@ def download_model(uri: str) -> Path:
     `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Raises ValueError naming the store when
     there is no such model or its files are gone.
     """
+    if not re.fullmatch(r"models:/[^/@]+(@[^/@]+|/[^/@]+)", uri):
+        raise ValueError(f"{uri}: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION")
+    require_store()
+    with _in_one_line():
+        return _downloaded(uri)
+
+
+def _downloaded(uri: str) -> Path:
     _client()
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    if not uri.startswith("models:/"):
-        raise ValueError(f"{uri}: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION")
     try:
         folder = Path(download_artifacts(uri))
     except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{uri}: not in the registry {tracking_uri()} ({reason})") from None
+        raise ValueError(f"{uri}: not in the registry {store_name()} ({reason})") from None
     found = sorted(folder.glob("artifacts/*/model.json"))
     if not found:
         raise ValueError(f"{uri}: holds no model.json; it was not registered by maskspace")
@@ -321,13 +406,13 @@ def holds(receipt: Receipt) -> bool:
     """
     if receipt.tracking_uri != tracking_uri():
         return False
-    if receipt.tracking_uri.startswith("sqlite:///"):
-        return _sqlite_holds(receipt, Path(receipt.tracking_uri.removeprefix("sqlite:///")))
-    from mlflow.exceptions import MlflowException
-
-    try:
-        _client().get_model_version(receipt.name, receipt.version)
-    except MlflowException:
+    database = _database(receipt.tracking_uri)
+    if database is not None:
+        return _sqlite_holds(receipt, database)
+    with _in_one_line():
+        client = _client()
+        found = _unless_missing(lambda: client.get_model_version(receipt.name, receipt.version))
+    if found is None:
         return False
     present = champion(receipt.name)
     return (present.version if present is not None else None) == receipt.alias_on
@@ -362,12 +447,15 @@ def _files_exist(location: str | None) -> bool:
 
 def _client() -> "MlflowClient":
     """Return a client of the store; an SQLite store that is not there is made."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
     uri = tracking_uri()
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
+    require_store()
+    database = _database(uri)
+    if database is not None:
+        _make_folder(database.parent)
+        # Where MLflow's own experiment 0 would put files, quoted: it writes this into SQL as it is.
+        root = (database.absolute().parent / "artifacts").as_uri()
+        os.environ.setdefault("_MLFLOW_SERVER_ARTIFACT_ROOT", root)
+    _silence()
     import mlflow
 
     mlflow.set_tracking_uri(uri)
@@ -375,25 +463,47 @@ def _client() -> "MlflowClient":
     return mlflow.MlflowClient()
 
 
+def _silence() -> None:
+    """Let MLflow say errors only; it reads the environment when it is imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"{folder}: cannot be made ({error.strerror}); set MLFLOW_TRACKING_URI to a store "
+            "elsewhere"
+        ) from None
+
+
 def _experiment(client: "MlflowClient", name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return found.experiment_id
-    uri = tracking_uri()
-    location = None
-    if uri.startswith("sqlite:///"):
+    database, location = _database(tracking_uri()), None
+    if database is not None:
         # MLflow's default for SQLite is ./mlruns of whatever process asks first.
-        database = Path(uri.removeprefix("sqlite:///"))
-        location = (database.parent / "artifacts" / name).as_uri()
+        location = (database.absolute().parent / "artifacts" / name).as_uri()
     return client.create_experiment(name, artifact_location=location)
 
 
 def _find_run(client: "MlflowClient", run_id: str) -> Any:
+    return _unless_missing(lambda: client.get_run(run_id))
+
+
+def _unless_missing(ask: Callable[[], Any]) -> Any:
+    """Return the answer, or None if the store answers that there is no such thing."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_run(run_id)
-    except MlflowException:
+        return ask()
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
         return None
 
 

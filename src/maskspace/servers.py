@@ -1,0 +1,112 @@
+"""Whether a server answers, asked before a library that would wait for it for minutes.
+
+Every question ends after `DEADLINE_S`, whatever the server does: refuses, is silent, answers a byte
+a minute, or has a name that nobody resolves.
+"""
+
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+Result = TypeVar("Result")
+
+#: Seconds that a server has to answer.
+DEADLINE_S = 10.0
+
+#: What a client of HTTP/2, which gRPC is, says first; a server answers with a frame of settings.
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_SETTINGS = 4
+
+#: The port of a database whose URL names none.
+_PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def within(ask: Callable[[], Result]) -> Result:
+    """Return `ask()`, or raise TimeoutError after `DEADLINE_S`.
+
+    What is then still waiting ends with this process.
+    """
+    told: list[Result] = []
+    failed: list[BaseException] = []
+
+    def answer() -> None:
+        try:
+            told.append(ask())
+        except BaseException as error:  # noqa: BLE001  raised again below, by who asked
+            failed.append(error)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    thread.join(DEADLINE_S)
+    if failed:
+        raise failed[0]
+    if not told:
+        raise TimeoutError(f"no answer within {DEADLINE_S:g} s")
+    return told[0]
+
+
+def require_grpc(address: str, *, name: str, tls: bool = False) -> None:
+    """Raise ValueError that starts with `name` unless a gRPC server answers at HOST:PORT.
+
+    Behind TLS only the connection itself is tried.
+    """
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and int(port) < 1 << 16):
+        raise ValueError(f"{name}: {address!r} is not HOST:PORT")
+    _require(lambda: _greeted(host.strip("[]"), int(port), tls=tls), name)
+
+
+def require_http(url: str, *, name: str) -> None:
+    """Raise ValueError that starts with `name` unless something answers HTTP at the URL.
+
+    Any answer will do, a refusal too: whoever gives it is there.
+    """
+    _require(lambda: _answered(url), name)
+
+
+def require_database(url: str, *, name: str) -> None:
+    """Raise ValueError that starts with `name` unless the database's port takes a connection."""
+    parts = urlsplit(url)
+    port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
+    host = parts.hostname
+    if host is not None and port is not None:
+        _require(lambda: _connected(host, port), name)
+
+
+def _require(ask: Callable[[], None], name: str) -> None:
+    try:
+        within(ask)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{name}: no server answers there ({reason})") from None
+
+
+def _connected(host: str, port: int) -> None:
+    socket.create_connection((host, port), timeout=DEADLINE_S).close()
+
+
+def _greeted(host: str, port: int, *, tls: bool) -> None:
+    with socket.create_connection((host, port), timeout=DEADLINE_S) as connection:
+        if tls:
+            return
+        connection.sendall(_HTTP2_PREFACE)
+        head = connection.recv(9, socket.MSG_WAITALL)
+    if len(head) < 9 or head[3] != _SETTINGS:
+        raise ConnectionError("what listens there is another kind of server")
+
+
+def _answered(url: str) -> None:
+    try:
+        urllib.request.urlopen(url, timeout=DEADLINE_S).close()
+    except urllib.error.HTTPError:
+        return
+    except urllib.error.URLError as error:
+        raise ConnectionError(_reason(error.reason)) from None
+
+
+def _reason(reason: object) -> str:
+    return str(getattr(reason, "strerror", None) or reason)
