@@ -11,7 +11,7 @@ from maskspace.evaluation.selection import (
     decoder_trials,
     rank_trials,
     ranking_table,
-    read_trials,
+    read_sweep_trials,
     write_ranking,
 )
 from maskspace.segmenter import decoder_of, redecoded
@@ -25,7 +25,7 @@ def main() -> None:
     """Write `build/select`: winner.json and ranking.csv."""
     config = load_section(SelectConfig, "select")
     work = work_folder("select")
-    trained = read_trials(SWEEP / "trials.json")
+    trained = read_sweep_trials(SWEEP / "trials.json")
     models = {trial.trial: load(str(SWEEP / trial.trial)) for trial in trained}
     trials = []
     for trial in trained:

@@ -9,8 +9,8 @@ from maskspace.data.expectations import (
     ValidateConfig,
     require_valid,
     validate_shards,
-    write_gallery,
     write_report,
+    write_sample_gallery,
     write_validated,
 )
 from workflows.frame import publish, stage_main, work_folder
@@ -25,7 +25,7 @@ def main(dataset: str) -> None:
     work = work_folder("validate", dataset)
     report = validate_shards(shards, config, map_units=map_units)
     write_report(work, report)
-    write_gallery(work / "gallery.png", shards, report)
+    write_sample_gallery(work / "gallery.png", shards, report)
     way = f"../../shards/{dataset}"
     write_validated(work, shards, report, from_folder=way, map_units=map_units)
     require_valid(report, details=work / "report.html")

@@ -9,8 +9,8 @@ from maskspace.data import READERS
 from maskspace.data.baseline import (
     BASELINE,
     best_component_iou,
+    components_score,
     equal_colour_components,
-    mean_best_iou,
     write_baseline,
 )
 from maskspace.data.config import ShardsConfig
@@ -61,4 +61,4 @@ def test_the_manifest_of_plain_rectangles_says_1(tmp_path: Path) -> None:
 
 def test_no_masks_are_no_baseline() -> None:
     with pytest.raises(ValueError, match="no sample has a mask"):
-        mean_best_iou([])
+        components_score([])

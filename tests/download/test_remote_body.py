@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from maskspace.download.remote_body import Body, ChangedError, NoRangesError, Version
+from maskspace.download.remote_body import Body, ChangedError, FileVersion, NoRangesError
 from maskspace.download.transport import StoppedError
 from tests.download.web_server import drop_after, first_times, web_server
 
@@ -123,7 +123,7 @@ def test_a_server_without_ranges_is_told_from_a_changed_file(server, transport):
     server.faults.append(lambda h: setattr(h, "ranges", False))
     with pytest.raises(NoRangesError, match="does not send parts"):
         Body(transport, f"{server.url}/a.bin", start=5)
-    old = Version(100_000, '"old"', None)
+    old = FileVersion(100_000, '"old"', None)
     with pytest.raises(ChangedError):
         Body(transport, f"{server.url}/a.bin", start=5, version=old)
 
@@ -145,7 +145,7 @@ def test_a_range_of_another_version_is_not_joined(server, transport):
     server.faults.append(
         lambda h: h.answer(206, b"x" * 10, {"Content-Range": "bytes 5-14/15", "ETag": '"b"'}) or 1
     )
-    for version in (Version(15, '"a"', None), Version(16, None, None)):
+    for version in (FileVersion(15, '"a"', None), FileVersion(16, None, None)):
         with pytest.raises(ChangedError):
             Body(transport, f"{server.url}/a.bin", start=5, version=version)
 
@@ -157,9 +157,9 @@ def test_a_coded_body_is_refused(server, transport):
 
 
 def test_weak_etags_do_not_vouch_for_bytes():
-    assert Version(1, 'W/"a"', None).validator is None
-    assert Version(1, 'W/"a"', "Fri, 01 Jan 2021 00:00:00 GMT").validator.startswith("Fri")
-    assert Version(1, '"a"', "Fri, 01 Jan 2021 00:00:00 GMT").validator == '"a"'
+    assert FileVersion(1, 'W/"a"', None).validator is None
+    assert FileVersion(1, 'W/"a"', "Fri, 01 Jan 2021 00:00:00 GMT").validator.startswith("Fri")
+    assert FileVersion(1, '"a"', "Fri, 01 Jan 2021 00:00:00 GMT").validator == '"a"'
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "x", "http://"])

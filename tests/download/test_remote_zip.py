@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from maskspace.download import archives, remote_zip
-from maskspace.download.archives import Packed
-from maskspace.download.remote_zip import RemoteArchive, choose, fetch_missing, without_folder
+from maskspace.download.archives import Member
+from maskspace.download.remote_zip import (
+    RemoteArchive,
+    choose_members,
+    fetch_missing,
+    without_folder,
+)
 from tests.download.web_server import drop_after, first_times, web_server
 
 RNG = np.random.default_rng(0)
@@ -165,13 +170,13 @@ def test_a_bomb_is_refused_by_its_directory(server, transport, monkeypatch):
     assert archives.RATIO == 100
 
 
-def packed(*names: str) -> dict[str, Packed]:
-    return {name: Packed(name, 1, lambda: io.BytesIO(b"1")) for name in names}
+def packed(*names: str) -> dict[str, Member]:
+    return {name: Member(name, 1, lambda: io.BytesIO(b"1")) for name in names}
 
 
 def test_records_are_taken_whole_and_in_their_natural_order():
     members = packed("s/img/10.jpg", "s/img/9.jpg", "s/gt/9.png", "s/gt/10.png", "list.txt")
-    chosen, count = choose(
+    chosen, count = choose_members(
         members,
         r"/(\d+)\.",
         wanted=lambda name: True,
@@ -183,7 +188,7 @@ def test_records_are_taken_whole_and_in_their_natural_order():
 
 def test_unwanted_members_make_no_record():
     members = packed("s/1.jpg", "s/2.jpg", "s/2.png", "other")
-    chosen, count = choose(
+    chosen, count = choose_members(
         members,
         r"/(\d+)\.",
         wanted=lambda name: name.endswith(".png"),

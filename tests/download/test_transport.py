@@ -12,7 +12,14 @@ import time
 import pytest
 import requests
 
-from maskspace.download.transport import Progress, StoppedError, Throttle, Transport, reason, shown
+from maskspace.download.transport import (
+    DownloadProgress,
+    StoppedError,
+    Throttle,
+    Transport,
+    reason,
+    shown,
+)
 
 
 def test_the_bandwidth_is_shared_by_all_threads():
@@ -66,7 +73,7 @@ def test_a_failure_is_told_by_its_cause():
 
 
 def test_progress_tells_what_was_received_from_what_was_there():
-    progress = Progress(show=False)
+    progress = DownloadProgress(show=False)
     progress.expect(100)
     progress.advance(40, received=False)
     progress.advance(60)
@@ -88,7 +95,7 @@ def test_the_bar_says_bytes_rate_and_time_left_in_a_terminal(monkeypatch):
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     with os.fdopen(side, "w") as screen:
         monkeypatch.setattr(sys, "stderr", screen)
-        progress = Progress()
+        progress = DownloadProgress()
         progress.expect(4_000_000)
         progress.advance(1_000_000)
         progress.close()

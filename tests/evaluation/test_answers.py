@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from maskspace.evaluation.answers import MASKS_ONLY, NO_ROUNDS, answers, cannot_answer
+from maskspace.evaluation.answers import MASKS_ONLY, NO_ROUNDS, answers, why_unanswered
 from maskspace.evaluation.asking import Asked
-from maskspace.evaluation.config import Run
+from maskspace.evaluation.config import ClickRun
 from maskspace.evaluation.model import ProbabilityModel, RefiningModel
 from maskspace.partition.editing import RULES, combine_clicks, logit
 from maskspace.types import Click
@@ -32,7 +32,7 @@ class Maps:
 
 
 def run(mode, threshold):
-    return Run(clicker="center", threshold=threshold, mode=mode, clicks=4)
+    return ClickRun(clicker="center", threshold=threshold, mode=mode, clicks=4)
 
 
 @pytest.mark.parametrize("mode", RULES)
@@ -86,9 +86,9 @@ def test_the_published_way_gives_each_round_the_last_probability():
 def test_a_model_is_not_asked_for_what_it_does_not_have(models):
     masks_only, maps = (models(name)[name] for name in ("oracle", "probability"))
     assert isinstance(maps, ProbabilityModel) and not isinstance(maps, RefiningModel)
-    assert cannot_answer(masks_only, run("claims", 0.5)) is None
-    assert cannot_answer(masks_only, run("claims", 0.49)) == MASKS_ONLY
-    assert cannot_answer(masks_only, run("largest", 0.5)) == MASKS_ONLY
-    assert cannot_answer(maps, run("largest", 0.49)) is None
-    assert cannot_answer(maps, run("iterative", 0.5)) == NO_ROUNDS
-    assert cannot_answer(Maps(), run("iterative", 0.5)) is None
+    assert why_unanswered(masks_only, run("claims", 0.5)) is None
+    assert why_unanswered(masks_only, run("claims", 0.49)) == MASKS_ONLY
+    assert why_unanswered(masks_only, run("largest", 0.5)) == MASKS_ONLY
+    assert why_unanswered(maps, run("largest", 0.49)) is None
+    assert why_unanswered(maps, run("iterative", 0.5)) == NO_ROUNDS
+    assert why_unanswered(Maps(), run("iterative", 0.5)) is None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskspace import masks
-from maskspace.evaluation.rows import feature_std, measure_rows, measure_sample
+from maskspace.evaluation.rows import embedding_std, measure_rows, measure_sample
 from maskspace.evaluation.summary import summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.metrics.best_iou import mean_best_iou
@@ -51,8 +51,8 @@ def test_feature_std_is_that_of_the_finest_level():
     fine = generator.random((3, 8, 8)).astype(np.float32)
     coarse = np.zeros((12, 4, 4), np.float32)
     expected = np.mean([channel.std() for channel in fine])
-    assert feature_std(Embedding({2: coarse, 1: fine})) == pytest.approx(expected, rel=1e-6)
-    assert feature_std(Embedding({1: np.full((3, 9, 9), 0.1, np.float32)})) < 1e-8
+    assert embedding_std(Embedding({2: coarse, 1: fine})) == pytest.approx(expected, rel=1e-6)
+    assert embedding_std(Embedding({1: np.full((3, 9, 9), 0.1, np.float32)})) < 1e-8
 
 
 def test_truths_below_the_smallest_area_are_counted_apart(samples):

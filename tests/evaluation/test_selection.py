@@ -7,11 +7,11 @@ import pytest
 from maskspace.config import Choice
 from maskspace.evaluation.config import SelectConfig
 from maskspace.evaluation.selection import (
-    Trial,
+    SweepTrial,
     decoder_trials,
     rank_trials,
     ranking_table,
-    read_trials,
+    read_sweep_trials,
     write_ranking,
 )
 
@@ -19,7 +19,7 @@ CONFIG = SelectConfig(limit=None, min_area=100, proposals=50, decoder_factors=()
 
 
 def trial(name, *, loss=0.5, finished=True, collapsed=False):
-    return Trial(
+    return SweepTrial(
         trial=name,
         objective=Choice(name="balls", options={"radius": 0.1}),
         validation_loss=loss,
@@ -98,8 +98,8 @@ def test_the_winner_is_written_with_its_objective(samples, models, tmp_path):
 def test_trials_are_read_whatever_else_the_file_says(tmp_path):
     path = tmp_path / "trials.json"
     path.write_text(json.dumps([{**asdict(trial("a")), "step": 3}]))
-    assert read_trials(path) == [trial("a")]
-    assert read_trials(path) != [replace(trial("a"), finished=False)]
+    assert read_sweep_trials(path) == [trial("a")]
+    assert read_sweep_trials(path) != [replace(trial("a"), finished=False)]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_bad_file_is_told_in_one_line(tmp_path, text, said):
     path = tmp_path / "trials.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=said) as caught:
-        read_trials(path)
+        read_sweep_trials(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="no such file"):
-        read_trials(tmp_path / "other.json")
+        read_sweep_trials(tmp_path / "other.json")

@@ -12,7 +12,7 @@ from maskspace.evaluation.standings import (
     untrained,
     whole_image,
 )
-from maskspace.evaluation.standings_page import draw_standings, ranked, write_standings
+from maskspace.evaluation.standings_page import draw_standings, ranked_standings, write_standings
 from maskspace.masks import decode
 from maskspace.models import MODELS, save_model
 from maskspace.segmenter import redecoded
@@ -50,7 +50,7 @@ def knowing(samples):
 def test_who_knows_comes_first_and_a_constant_last(samples, knowing):
     contestants = [*untrained("rectangles", {}), knowing]
     found = measure_standings(contestants, {"rectangles": samples}, min_area=1, proposals=100)
-    order = [group[0].name for group in ranked(found)["rectangles"]]
+    order = [group[0].name for group in ranked_standings(found)["rectangles"]]
     assert order[0] == "knowing"
     assert order[-1] == "constant output"
     assert found[-1].score.mean_best_iou == 1

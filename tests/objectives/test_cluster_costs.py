@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskspace.objectives.cluster_costs import cluster_costs, fifth_pixels, spread_seeds
+from maskspace.objectives.cluster_costs import cluster_costs, fifth_pixels, seeds_in_turns
 from maskspace.objectives.pixels import instances
 
 
@@ -25,7 +25,7 @@ def test_costs_equal_the_loop_over_seeds_and_pixels(embedding, labels):
     torch.manual_seed(5)
     value = cluster_costs(found, sigma=sigma, delta=delta, seeds=7, steps=steps)
     torch.manual_seed(5)
-    seeds = spread_seeds(fifth_pixels(found), 7, columns=3)
+    seeds = seeds_in_turns(fifth_pixels(found), 7, columns=3)
     for image in range(2):
         y = labels[image].flatten().numpy()
         x = embedding[image].flatten(1).T.numpy()
@@ -62,10 +62,10 @@ def test_seeds_are_spread_evenly_over_instances():
     labels = torch.ones(1, 20, 20, dtype=torch.long)
     labels[:, :5], labels[:, 18:] = 2, 3
     points = fifth_pixels(instances(torch.rand(1, 2, 20, 20), labels))
-    seeds = spread_seeds(points, 12, columns=3)
+    seeds = seeds_in_turns(points, 12, columns=3)
     assert seeds.slot[0].bincount().tolist() == [4, 4, 4]
     assert len(seeds.place[0].unique(dim=0)) == 12
-    many = spread_seeds(points, 50, columns=3)
+    many = seeds_in_turns(points, 50, columns=3)
     assert many.slot[0].bincount().tolist() == [22, 20, 8]
     torch.testing.assert_close(many.weight[0].sum(), torch.tensor(3.0))
 

@@ -6,8 +6,8 @@ import torch
 
 from maskspace.objectives.pixels import (
     UNLABELLED,
-    Line,
-    OffKernel,
+    LineCost,
+    OffKernelCost,
     cost_of_others,
     dense_slots,
     distance_factors,
@@ -86,8 +86,8 @@ def test_the_cost_of_others_is_that_of_all_pairs_but_the_own(found, partly):
     )
 
 
-LINES = [Line(0.0, 1.0), Line(0.6, -1.0, 0.6), Line(0.3, 2.0, 0.5)]
-COSTS = [*LINES, OffKernel(0.01), OffKernel(0.3)]
+LINES = [LineCost(0.0, 1.0), LineCost(0.6, -1.0, 0.6), LineCost(0.3, 2.0, 0.5)]
+COSTS = [*LINES, OffKernelCost(0.01), OffKernelCost(0.3)]
 CASES = ["many", "one", "none", "at the mean", "turned"]
 
 
@@ -120,7 +120,7 @@ def test_costs_by_loops_are_those_of_double_precision(cost, case, channels, part
         for dtype in (torch.float32, torch.float32, torch.float64)
     )
     # steep gradients near a mean: their sum is as exact as they
-    steep = 0.0 if isinstance(cost, Line) else theirs[1].abs().sum().item()
+    steep = 0.0 if isinstance(cost, LineCost) else theirs[1].abs().sum().item()
     atol = 1e-7 + 1e-6 * steep
     for single, same, double in zip(ours, again, theirs, strict=True):
         assert torch.equal(single, same)
@@ -147,14 +147,14 @@ def test_what_is_off_a_kernel_costs_its_logarithm_at_any_scale(scale):
         torch.where(own, 0, -(-(-squared.clamp(min=1e-12).sqrt()).expm1()).log()).sum()
         for squared, own in [brute_force(theirs, 0)]
     )
-    found = cost_of_others(ours, OffKernel(1e-6), torch.ones(1, 3))
+    found = cost_of_others(ours, OffKernelCost(1e-6), torch.ones(1, 3))
     torch.testing.assert_close(found.double(), total, rtol=1e-5, atol=1e-4)
 
 
 def test_what_is_off_a_kernel_is_a_value_and_its_derivative():
     squared = torch.linspace(0.01, 9, 50, dtype=torch.double).view(1, 5, 10).requires_grad_()
     expected = -(1 - (-squared.sqrt().clamp(min=0.5)).exp()).log()
-    values, slopes = OffKernel(0.5)(squared.detach().clone())
+    values, slopes = OffKernelCost(0.5)(squared.detach().clone())
     torch.testing.assert_close(values, expected.detach())
     torch.testing.assert_close(slopes, torch.autograd.grad(expected.sum(), squared)[0])
 
@@ -164,12 +164,12 @@ def test_lines_leave_out_what_is_not_counted_and_pass_on_what_is_no_number():
     embedding = torch.tensor([[[[0.0, 0.0, 1.0, 3.0]]]])
     weight, counted = torch.ones(1, 2), torch.tensor([[True, True, True, False]])
     found = instances(embedding, labels)
-    assert cost_of_others(found, Line(0.0, 1.0), weight) == pytest.approx(1 + 3 + 2 + 2)
-    assert cost_of_others(found, Line(0.0, 1.0), weight, counted) == pytest.approx(1 + 2)
+    assert cost_of_others(found, LineCost(0.0, 1.0), weight) == pytest.approx(1 + 3 + 2 + 2)
+    assert cost_of_others(found, LineCost(0.0, 1.0), weight, counted) == pytest.approx(1 + 2)
     embedding[..., 3] = torch.nan
     found = instances(embedding, labels)
     for reach in (math.inf, 0.5):
-        assert cost_of_others(found, Line(1.0, -1.0, reach), weight).isnan()
+        assert cost_of_others(found, LineCost(1.0, -1.0, reach), weight).isnan()
 
 
 @pytest.mark.parametrize("size", [1, 7, None])

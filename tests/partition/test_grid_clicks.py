@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from maskspace.masks import pairwise_iou
 from maskspace.partition.click_masks import (
     group_maps,
-    logit,
+    level_threshold,
     predicted_iou,
     stability,
     surest_claims,
@@ -238,7 +238,7 @@ def test_levels_of_one_click_are_nested_masks_of_their_own():
     rows, columns = np.mgrid[:21, :21] - 10
     distance = np.hypot(rows, columns)
     map_ = (6 - distance).astype(np.float32)  # a cone: level sets are discs
-    cuts = (logit(0.9), logit(0.5), logit(0.1))
+    cuts = (level_threshold(0.9), level_threshold(0.5), level_threshold(0.1))
     found = group_maps(map_[None], overlap=0.9, stability_offset=0.1, thresholds=cuts)
     assert sorted(found.thresholds.tolist()) == sorted(np.float32(cuts).tolist())
     for mask, cut in zip(found.masks, found.thresholds, strict=True):

@@ -3,14 +3,14 @@ import pytest
 import torch
 from PIL import Image
 
-from maskspace.peers.sam2 import MEAN, STD, sam2, stretch, unstretch
+from maskspace.peers.sam2 import MEAN, STD, sam2, stretch_image, unstretch
 from maskspace.segmenter.loading import load
 
 
 @pytest.mark.parametrize("size_hw", [(45, 54), (300, 33), (64, 64), (17, 20)])
 def test_an_image_is_stretched_by_the_filter_of_pillow_without_rounding(size_hw):
     image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3)).astype(np.uint8)
-    placed = stretch(image, 64)
+    placed = stretch_image(image, 64)
     for channel, mean, std in zip(range(3), MEAN, STD, strict=True):
         one = Image.fromarray(image[..., channel].astype(np.float32) / 255)
         expected = (np.array(one.resize((64, 64), Image.Resampling.BILINEAR)) - mean) / std

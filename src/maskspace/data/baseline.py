@@ -34,7 +34,7 @@ def best_component_iou(
     return best
 
 
-def mean_best_iou(samples: Iterable[Sample]) -> float:
+def components_score(samples: Iterable[Sample]) -> float:
     """Return the mean over all masks of all samples of their best component's IoU."""
     scores = [np.zeros(0)]
     for sample in map(dense, samples):
@@ -48,6 +48,6 @@ def mean_best_iou(samples: Iterable[Sample]) -> float:
 def write_baseline(folder: Path) -> float:
     """Add the baseline over all splits to the manifest of a folder of shards, and return it."""
     every = (sample for split in SPLITS for sample in open_shards(folder, split))
-    baseline = round(mean_best_iou(every), 6)
+    baseline = round(components_score(every), 6)
     write_json(folder / MANIFEST, {**read_manifest(folder), BASELINE: baseline})
     return baseline

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from maskspace.download.remote_body import Body, ChangedError, NoRangesError, Version
+from maskspace.download.remote_body import Body, ChangedError, FileVersion, NoRangesError
 from maskspace.download.transport import Transport, shown
 from maskspace.files import write_json
 
@@ -95,7 +95,7 @@ def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int |
         body.close()
 
 
-def _expected_size(url: str, version: Version, size: int | None) -> int:
+def _expected_size(url: str, version: FileVersion, size: int | None) -> int:
     """Return the bytes to expect, 0 if nobody knows; ValueError where the server has others."""
     if None not in (size, version.size) and size != version.size:
         raise ValueError(
@@ -105,10 +105,10 @@ def _expected_size(url: str, version: Version, size: int | None) -> int:
     return version.size or size or 0
 
 
-def _noted(note: Path) -> Version | None:
+def _noted(note: Path) -> FileVersion | None:
     """Return the version that an earlier run noted, if one can resume with it."""
     try:
-        version = Version(**json.loads(note.read_bytes()))
+        version = FileVersion(**json.loads(note.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
     return version if version.validator else None

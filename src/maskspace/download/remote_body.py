@@ -39,7 +39,7 @@ class NoRangesError(ValueError):
 
 
 @dataclass(frozen=True)
-class Version:
+class FileVersion:
     """What a server says of a file, enough to know that a later answer is of the same bytes."""
 
     size: int | None
@@ -52,7 +52,7 @@ class Version:
         strong = self.etag is not None and not self.etag.startswith("W/")
         return self.etag if strong else self.modified
 
-    def matches(self, other: "Version") -> bool:
+    def matches(self, other: "FileVersion") -> bool:
         """Say whether nothing that both know differs."""
         pairs = zip(
             (self.size, self.etag, self.modified),
@@ -76,7 +76,7 @@ class Body:
         *,
         start: int = 0,
         stop: int | None = None,
-        version: Version | None = None,
+        version: FileVersion | None = None,
     ) -> None:
         self._version = version
         self.position, self.stop = start, stop
@@ -90,7 +90,7 @@ class Body:
         self._origin = self.position
 
     @property
-    def version(self) -> Version:
+    def version(self) -> FileVersion:
         """What the server said of the file."""
         assert self._version is not None
         return self._version
@@ -196,7 +196,7 @@ class Body:
             mend = _MENDS.get(response.status_code, "correct the mirror or try later")
             raise ValueError(f"{shown(self._url)}: {reason(response)}; {mend}")
 
-    def _accept_whole(self, version: Version) -> None:
+    def _accept_whole(self, version: FileVersion) -> None:
         if self._version is not None and not self._version.matches(version):
             raise ChangedError
         if self.position != 0 or self.stop not in (None, version.size):
@@ -236,10 +236,10 @@ def _length(response: requests.Response) -> int | None:
     return int(said) if said.isdecimal() and len(said) < 19 else None
 
 
-def _version(response: requests.Response, size: int | None) -> Version:
+def _version(response: requests.Response, size: int | None) -> FileVersion:
     modified = response.headers.get("Last-Modified")
     try:
         parsedate_to_datetime(modified or "")
     except ValueError:
         modified = None
-    return Version(size, response.headers.get("ETag") or None, modified)
+    return FileVersion(size, response.headers.get("ETag") or None, modified)

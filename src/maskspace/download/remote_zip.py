@@ -20,14 +20,14 @@ from maskspace.download.archives import (
     DAMAGED,
     MAX_DIRECTORY,
     DamagedError,
-    Packed,
+    Member,
     crc_of,
     packed,
     write_member,
     zip_members,
 )
 from maskspace.download.fetching import room_for
-from maskspace.download.remote_body import Body, ChangedError, Version
+from maskspace.download.remote_body import Body, ChangedError, FileVersion
 from maskspace.download.transport import Transport, shown
 
 
@@ -37,7 +37,7 @@ class RemoteArchive:
     def __init__(self, transport: Transport, url: str) -> None:
         self.url = url
         self._transport = transport
-        self._version: Version | None = None
+        self._version: FileVersion | None = None
         self._directory: dict[int, bytes] = {}
         self._lock = threading.Lock()
 
@@ -59,7 +59,7 @@ class RemoteArchive:
             for body in streams:
                 body.close()
 
-    def members(self) -> list[Packed]:
+    def members(self) -> list[Member]:
         """Return the plain files of the zip; ValueError for a hostile one."""
         with self.opened() as zip_:
             return zip_members(zip_, self._size(), name=shown(self.url))
@@ -143,28 +143,28 @@ def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: 
                         raise
 
 
-def without_folder(members: list[Packed], folder: str) -> dict[str, Packed]:
+def without_folder(members: list[Member], folder: str) -> dict[str, Member]:
     """Return members by their names without a leading folder; those in it alone, if any are."""
     inside = f"{folder}/"
     under = {m.name.removeprefix(inside): m for m in members if m.name.startswith(inside)}
     return under or {member.name: member for member in members}
 
 
-def choose(
-    members: Mapping[str, Packed],
+def choose_members(
+    members: Mapping[str, Member],
     records: str,
     *,
     wanted: Callable[[str], bool],
     others: Callable[[str], bool],
     limit: int | None,
-) -> tuple[dict[str, Packed], int]:
+) -> tuple[dict[str, Member], int]:
     """Return the chosen members of an archive, and the number of records that they are of.
 
     `records` finds a member's record. Taken are the wanted members of the first `limit` records in
     natural order, and the `others`, which are of none.
     """
-    by_record: dict[tuple[str, ...], dict[str, Packed]] = {}
-    chosen: dict[str, Packed] = {}
+    by_record: dict[tuple[str, ...], dict[str, Member]] = {}
+    chosen: dict[str, Member] = {}
     for name, member in members.items():
         found = re.search(records, name)
         if found is None:
@@ -179,7 +179,7 @@ def choose(
 
 
 def fetch_missing(
-    archive: RemoteArchive, batch: Mapping[Path, Packed], folder: Path, transport: Transport
+    archive: RemoteArchive, batch: Mapping[Path, Member], folder: Path, transport: Transport
 ) -> None:
     """Fetch the members that are not at their paths in `folder` with their size and CRC."""
     missing = {path: member for path, member in batch.items() if not _is_there(path, member)}
@@ -190,7 +190,7 @@ def fetch_missing(
             fetch_members(archive, {member.name: path for path, member in missing.items()})
 
 
-def _is_there(path: Path, member: Packed) -> bool:
+def _is_there(path: Path, member: Member) -> bool:
     if not path.is_file() or path.stat().st_size != member.size:
         return False
     return crc_of(path) == member.crc

@@ -22,12 +22,17 @@ from urllib.parse import urlsplit
 from maskspace.config import lookup
 from maskspace.data.listings import natural
 from maskspace.data.tars import members as tar_members
-from maskspace.download.archives import Packed, check_distinct, check_name, merge, unpack
+from maskspace.download.archives import Member, check_distinct, check_name, merge, unpack
 from maskspace.download.bsds500_official import arrange_bsds500
 from maskspace.download.catalogue import OFFICIAL, OfficialDataset, OfficialFile, Scenes
 from maskspace.download.fetching import NoRoomError, check_content, fetch_file
 from maskspace.download.links import read_links
-from maskspace.download.remote_zip import RemoteArchive, choose, fetch_missing, without_folder
+from maskspace.download.remote_zip import (
+    RemoteArchive,
+    choose_members,
+    fetch_missing,
+    without_folder,
+)
 from maskspace.download.transport import StoppedError, Transport, shown
 from maskspace.files import write_json
 
@@ -70,7 +75,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class DownloadTask:
     """A part of a download: the files it brings with their bytes, if known, and the work."""
 
     files: Mapping[str, int | None]
@@ -78,7 +83,7 @@ class Task:
 
 
 @dataclass(kw_only=True)
-class Report:
+class DownloadReport:
     """What a download did: files brought or found, bytes received, one line for each failure."""
 
     files: int = 0
@@ -106,13 +111,13 @@ def overview() -> str:
     )
 
 
-def download(request: Request, transport: Transport, *, jobs: int = 4) -> Report:
+def download(request: Request, transport: Transport, *, jobs: int = 4) -> DownloadReport:
     """Download a dataset into `request.out` with `jobs` threads; a failed part fails alone.
 
     Raises ValueError in one line for what nothing can be done with: an unknown dataset, no links,
     a full disk.
     """
-    report = Report()
+    report = DownloadReport()
     request.out.mkdir(parents=True, exist_ok=True)
     work = tasks(request, transport, jobs=jobs)
     with _alone_in(request.out), ThreadPoolExecutor(jobs) as pool:
@@ -146,7 +151,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _collect(done: Iterable[Future[None]], report: Report) -> None:
+def _collect(done: Iterable[Future[None]], report: DownloadReport) -> None:
     for future in done:
         error = future.exception()
         if isinstance(error, ValueError) and not isinstance(error, NoRoomError):
@@ -155,7 +160,7 @@ def _collect(done: Iterable[Future[None]], report: Report) -> None:
             raise error
 
 
-def tasks(request: Request, transport: Transport, *, jobs: int) -> Iterator[Task]:
+def tasks(request: Request, transport: Transport, *, jobs: int) -> Iterator[DownloadTask]:
     """Yield the parts of a download; those of zips are known when their directories are read."""
     official = request.official
     if request.links is not None and official.links is None:
@@ -170,7 +175,7 @@ def tasks(request: Request, transport: Transport, *, jobs: int) -> Iterator[Task
 
 def _file_tasks(
     request: Request, official: OfficialDataset, transport: Transport, jobs: int
-) -> Iterator[Task]:
+) -> Iterator[DownloadTask]:
     if request.contains or request.limit is not None:
         parts = [file for file in official.files if file.records is not None]
         if parts:
@@ -182,7 +187,7 @@ def _file_tasks(
         names = ", ".join(file.name for file in official.files)
         raise ValueError(f"{request.dataset}: no file contains all words; it has {names}")
     for file in wanted:
-        yield Task(
+        yield DownloadTask(
             files={file.name: file.size},
             run=partial(_fetch_whole, request, official.kind, file, transport),
         )
@@ -190,9 +195,9 @@ def _file_tasks(
 
 def _part_tasks(
     request: Request, file: OfficialFile, transport: Transport, jobs: int
-) -> Iterator[Task]:
+) -> Iterator[DownloadTask]:
     archive = RemoteArchive(transport, request.url(file.url))
-    chosen, count = choose(
+    chosen, count = choose_members(
         without_folder(archive.members(), file.strip),
         file.records or "",
         wanted=request.wants,
@@ -274,7 +279,7 @@ class _Done:
         return self.path.with_name(f"{self.path.name}.partial")
 
 
-def _link_tasks(request: Request, how: str, transport: Transport) -> Iterator[Task]:
+def _link_tasks(request: Request, how: str, transport: Transport) -> Iterator[DownloadTask]:
     if request.links is None:
         raise ValueError(f"{request.dataset}: {how}")
     links = {name: url for name, url in read_links(request.links).items() if request.wants(name)}
@@ -284,7 +289,7 @@ def _link_tasks(request: Request, how: str, transport: Transport) -> Iterator[Ta
         run = partial(_fetch_tar, request.url(links[name]), request.out / name, transport)
         if request.mirror is not None:
             run = partial(_fetch_tar, request.url(name), request.out / name, transport)
-        yield Task(files={name: None}, run=run)
+        yield DownloadTask(files={name: None}, run=run)
 
 
 def _fetch_tar(url: str, path: Path, transport: Transport) -> None:
@@ -294,7 +299,7 @@ def _fetch_tar(url: str, path: Path, transport: Transport) -> None:
 
 def _scene_tasks(
     request: Request, scenes: Scenes, transport: Transport, jobs: int
-) -> Iterator[Task]:
+) -> Iterator[DownloadTask]:
     listing = request.out / scenes.listing.name
     if not listing.is_file():
         fetch_file(transport, request.url(scenes.listing.url), listing)
@@ -306,10 +311,10 @@ def _scene_tasks(
         try:
             members = {m.name: m for m in archive.members() if m.name.startswith(f"{scene}/")}
         except ValueError as error:
-            yield Task(files={}, run=partial(_fail, error))
+            yield DownloadTask(files={}, run=partial(_fail, error))
             found = True
             continue
-        chosen, count = choose(
+        chosen, count = choose_members(
             members,
             scenes.records if request.contains else scenes.members,
             wanted=request.wants,
@@ -351,11 +356,11 @@ def _wanted_scenes(request: Request, scenes: Scenes, listing: Path) -> list[str]
 
 def _member_tasks(
     archive: RemoteArchive,
-    chosen: Mapping[str, Packed],
+    chosen: Mapping[str, Member],
     folder: Path,
     jobs: int,
     transport: Transport,
-) -> Iterator[Task]:
+) -> Iterator[DownloadTask]:
     """Yield tasks that fetch members to where they belong in `folder`, some for every thread."""
     names = [folder / check_name(name, archive=shown(archive.url)) for name in chosen]
     check_distinct(names)
@@ -364,7 +369,7 @@ def _member_tasks(
     count = max(_BATCH, -(-len(names) // jobs))
     for first in range(0, len(names), count):
         batch = {path: places[path] for path in names[first : first + count]}
-        yield Task(
+        yield DownloadTask(
             files={path.relative_to(folder).as_posix(): m.size for path, m in batch.items()},
             run=partial(fetch_missing, archive, batch, folder, transport),
         )

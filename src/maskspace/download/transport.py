@@ -47,7 +47,7 @@ class Throttle:
             raise StoppedError
 
 
-class Progress:
+class DownloadProgress:
     """The bar on standard error: bytes, rate and time left; silent where that is no terminal."""
 
     def __init__(self, *, show: bool = True) -> None:
@@ -94,7 +94,7 @@ class Transport:
     ) -> None:
         self.stopping = threading.Event()
         self.throttle = Throttle(bandwidth, stopping=self.stopping)
-        self.progress = Progress(show=show)
+        self.progress = DownloadProgress(show=show)
         self.patience = Retry(
             total=attempts - 1,
             backoff_factor=backoff,

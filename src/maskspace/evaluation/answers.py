@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
 from maskspace.evaluation.asking import Asked
-from maskspace.evaluation.config import Run
+from maskspace.evaluation.config import ClickRun
 from maskspace.evaluation.model import ClickedModel, Model, ProbabilityModel, RefiningModel
 from maskspace.partition.editing import SurestClaims, logit
 from maskspace.types import Click
@@ -39,7 +39,7 @@ class Answers(Protocol):
         ...
 
 
-def cannot_answer(model: ClickedModel, run: Run) -> str | None:
+def why_unanswered(model: ClickedModel, run: ClickRun) -> str | None:
     """Return why a model is not asked for a run, or None: a model of masks has one way at 0.5."""
     if run.mode == "iterative":
         return None if isinstance(model, RefiningModel) else NO_ROUNDS
@@ -50,7 +50,7 @@ def cannot_answer(model: ClickedModel, run: Run) -> str | None:
 
 
 def answers(
-    model: ClickedModel, image: UInt8[np.ndarray, "h w 3"], run: Run, asked: Asked, first: Maps
+    model: ClickedModel, image: UInt8[np.ndarray, "h w 3"], run: ClickRun, asked: Asked, first: Maps
 ) -> Answers:
     """Return what answers a run that the model can be asked for; `first` holds maps known so far.
 
@@ -84,7 +84,7 @@ class _Combined:
         self,
         model: ProbabilityModel,
         image: UInt8[np.ndarray, "h w 3"],
-        run: Run,
+        run: ClickRun,
         asked: Asked,
         first: Maps,
     ) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, UInt8
 from maskspace import pictures
 from maskspace.evaluation.answers import answers
 from maskspace.evaluation.asking import Asked
-from maskspace.evaluation.config import EvaluateConfig, Run
+from maskspace.evaluation.config import ClickRun, EvaluateConfig
 from maskspace.evaluation.interactive import first_click
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import Row
@@ -128,7 +128,7 @@ def _short(name: str) -> str:
 
 
 def _pictures(
-    model: Model, truth: Truth, case: Case, run: Run, config: EvaluateConfig
+    model: Model, truth: Truth, case: Case, run: ClickRun, config: EvaluateConfig
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Return the pictures of a case, the model asked again."""
     index = truth.ids.index(case.mask_id)

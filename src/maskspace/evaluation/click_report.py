@@ -15,7 +15,7 @@ from maskspace.evaluation.click_summary import (
     click_record,
     iou_curve,
 )
-from maskspace.evaluation.config import InteractiveConfig, Run
+from maskspace.evaluation.config import ClickRun, InteractiveConfig
 from maskspace.evaluation.curves import aligned, number, write_csv
 from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.rows import Row
@@ -44,7 +44,7 @@ def write_per_sample(path: Path, rows: Iterable[Row], *, config: InteractiveConf
 
 
 def _sample_lines(
-    row: Row, run: Run, most: int, config: InteractiveConfig
+    row: Row, run: ClickRun, most: int, config: InteractiveConfig
 ) -> Iterator[Sequence[object]]:
     mode = "own" if row.combines and run.mode == "claims" else run.mode
     made_by_mask = row.click_ious.get(run.name, ())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from maskspace.evaluation.config import InteractiveConfig, Run
+from maskspace.evaluation.config import ClickRun, InteractiveConfig
 from maskspace.evaluation.rows import Row
 from maskspace.metrics.clicks_to_iou import clicks_to_iou, failures, never_reached
 
@@ -54,7 +54,7 @@ def click_record(ious: Iterable[Sequence[float]], clicks: int) -> Float64[np.nda
 
 def _mean_ious(
     ious: Float64[np.ndarray, "n k"],
-    run: Run,
+    run: ClickRun,
     config: InteractiveConfig,
     not_answered: dict[str, str],
 ) -> dict[str, object]:
@@ -69,7 +69,7 @@ def _mean_ious(
 
 
 def _counts(
-    ious: Float64[np.ndarray, "n k"], run: Run, targets: Sequence[float]
+    ious: Float64[np.ndarray, "n k"], run: ClickRun, targets: Sequence[float]
 ) -> dict[str, object]:
     found: dict[str, object] = {}
     for target in targets:
@@ -80,7 +80,9 @@ def _counts(
     return found
 
 
-def _locality(rows: Sequence[Row], run: Run, not_answered: dict[str, str]) -> dict[str, object]:
+def _locality(
+    rows: Sequence[Row], run: ClickRun, not_answered: dict[str, str]
+) -> dict[str, object]:
     shares = [outside / changed for changed, outside, _ in _changes(rows, run) if changed]
     of_image = [outside / pixels for _, outside, pixels in _changes(rows, run)]
     found: dict[str, object] = {}
@@ -93,7 +95,7 @@ def _locality(rows: Sequence[Row], run: Run, not_answered: dict[str, str]) -> di
     return found
 
 
-def _changes(rows: Sequence[Row], run: Run) -> Iterator[tuple[int, int, int]]:
+def _changes(rows: Sequence[Row], run: ClickRun) -> Iterator[tuple[int, int, int]]:
     """Yield, for every further click, pixels changed, those outside the error, and the image's."""
     for row in rows:
         for made in row.changes[run.name]:

@@ -9,7 +9,7 @@ from maskspace.partition.image_editor import CLICK_RULES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class ClickRun:
     """One way of clicking through all masks: up to `clicks` clicks of one clicker each.
 
     After every click the mask is what has a probability above `threshold`, which the next click
@@ -77,7 +77,7 @@ class InteractiveConfig:
                 )
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[ClickRun, ...]:
         """Return every run once, those of one click first, unless they are asked for more."""
         found = {
             (clicker, threshold, "claims"): 1
@@ -91,7 +91,7 @@ class InteractiveConfig:
             for mode in self.modes
         }
         return tuple(
-            Run(clicker=clicker, threshold=threshold, mode=mode, clicks=clicks)
+            ClickRun(clicker=clicker, threshold=threshold, mode=mode, clicks=clicks)
             for (clicker, threshold, mode), clicks in found.items()
         )
 
@@ -106,7 +106,7 @@ class InteractiveConfig:
         return f"{self.protocol}: {', '.join(ways) or 'no'} clicks, to IoU {self.target_iou:g}"
 
     @property
-    def headline(self) -> Run | None:
+    def headline(self) -> ClickRun | None:
         """Return the run of the per-image table, the scatter and the cases, if there is any."""
         runs = {run.name: run for run in self.runs}
         return runs.get("center", next(iter(runs.values()), None))

@@ -116,7 +116,7 @@ def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
     ]
 
 
-def plot_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
+def plot_iou_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
     """Write a PNG: mean best IoU against the number of proposals, one panel a dataset.
 
     Bands are 95 % intervals over images.
@@ -137,7 +137,7 @@ def plot_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> Non
     pictures.plot_curves(path, panels, x_label="number of proposals", y_label="mean best IoU")
 
 
-def plot_scatter(
+def plot_click_scatter(
     path: Path,
     rows: Sequence[Row],
     metrics: Mapping[str, Mapping[str, Metrics]],

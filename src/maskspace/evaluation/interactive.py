@@ -17,11 +17,11 @@ from maskspace.evaluation.answers import (
     Answers,
     Maps,
     answers,
-    cannot_answer,
     click_maps,
+    why_unanswered,
 )
 from maskspace.evaluation.asking import Asked, Refusal
-from maskspace.evaluation.config import InteractiveConfig, Run
+from maskspace.evaluation.config import ClickRun, InteractiveConfig
 from maskspace.evaluation.model import ClickedModel, ProbabilityModel
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.clicks_to_iou import click_iou, iou_at_levels
@@ -64,7 +64,7 @@ def click_masks(
     """
     games: dict[str, list[_Game]] = {}
     best: dict[str, list[float]] = {}
-    possible = {run: cannot_answer(model, run) for run in config.runs}
+    possible = {run: why_unanswered(model, run) for run in config.runs}
     asked.not_answered |= {f"click_{run.name}": why for run, why in possible.items() if why}
     runs = [run for run, why in possible.items() if why is None]
     for clicker in dict.fromkeys(run.clicker for run in runs):
@@ -98,7 +98,7 @@ def click_masks(
     )
 
 
-def _whole(games: Mapping[str, Sequence[_Game]], run: Run, truth: Truth) -> bool:
+def _whole(games: Mapping[str, Sequence[_Game]], run: ClickRun, truth: Truth) -> bool:
     return len(games.get(run.name, ())) == len(truth.masks)
 
 
@@ -144,7 +144,7 @@ def _play(
     answering: Answers,
     truth: Truth,
     indices: Sequence[int],
-    run: Run,
+    run: ClickRun,
     config: InteractiveConfig,
 ) -> list[_Game]:
     """Return the games of the masks at `indices`, which go through the run's rounds together."""

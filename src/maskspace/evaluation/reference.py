@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from maskspace import pictures
-from maskspace.evaluation.config import EvaluateConfig, Run
+from maskspace.evaluation.config import ClickRun, EvaluateConfig
 from maskspace.evaluation.model import SquareModel
 from maskspace.evaluation.published import MIOU, PUBLISHED, Clicking, Published, Split
 
@@ -85,14 +85,14 @@ def _place(
     )
 
 
-def _run(clicking: Clicking, runs: Iterable[Run]) -> Run | None:
+def _run(clicking: Clicking, runs: Iterable[ClickRun]) -> ClickRun | None:
     """Return the run that was clicked alike, one answered in rounds before any other."""
     asked = (clicking.clicker, clicking.threshold)
     alike = [run for run in runs if (run.clicker, run.threshold) == asked]
     return min(alike, key=lambda run: run.mode != "iterative", default=None)
 
 
-def _values(one: Published, run: Run | None, config: EvaluateConfig) -> dict[str, float]:
+def _values(one: Published, run: ClickRun | None, config: EvaluateConfig) -> dict[str, float]:
     """Return the values of as many clicks as were made alike: the first is, in every mode."""
     if run is None:
         return dict(one.values)
@@ -112,7 +112,7 @@ def _split_reasons(split: Split | None, origin: Origin, images: int) -> Iterator
 
 
 def _click_reasons(
-    clicking: Clicking, run: Run | None, sides: Set[int], config: EvaluateConfig
+    clicking: Clicking, run: ClickRun | None, sides: Set[int], config: EvaluateConfig
 ) -> Iterator[str]:
     if config.min_area > 1:
         yield f"masks of every size, here of {config.min_area} pixels or more"

@@ -124,7 +124,7 @@ def measure_sample(
     return rows
 
 
-def feature_std(embedding: Embedding) -> float:
+def embedding_std(embedding: Embedding) -> float:
     """Return the standard deviation over pixels, mean over channels, of the finest level."""
     finest: Float32[np.ndarray, "c h w"] = embedding.levels[min(embedding.levels)]
     return float(finest.std(axis=(1, 2), dtype=np.float64).mean())
@@ -133,7 +133,7 @@ def feature_std(embedding: Embedding) -> float:
 def _measure(dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig) -> Row:
     asked = Asked()
     embedding = asked.ask("embed", lambda: model.embed(truth.image))
-    spread = None if embedding is None else feature_std(embedding)
+    spread = None if embedding is None else embedding_std(embedding)
     count, best, matched = _proposed(model, truth, config, asked)
     regions = measure_regions(model, truth, counts=config.region_counts, asked=asked)
     clicked: Clicked = click_masks(model, truth, config.interactive, asked)

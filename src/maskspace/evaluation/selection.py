@@ -18,7 +18,7 @@ from maskspace.types import Sample
 
 
 @section
-class Trial:
+class SweepTrial:
     """One trial of a sweep: the name of its model's folder, its objective and its own loss.
 
     Trials of one `point` differ in seed; `decoder` is what reads the model's outputs in place of
@@ -40,7 +40,7 @@ class Trial:
 class Score:
     """A trial's mean best IoU on each dataset, and the mean over datasets: what is compared."""
 
-    trial: Trial
+    trial: SweepTrial
     score: float
     by_dataset: Mapping[str, float]
 
@@ -50,7 +50,7 @@ class Score:
         return self.trial.point or self.trial.trial
 
 
-def read_trials(path: Path) -> list[Trial]:
+def read_sweep_trials(path: Path) -> list[SweepTrial]:
     """Return the trials that a sweep lists in trials.json, whatever else it says of them."""
     try:
         listed = json.loads(path.read_text())
@@ -60,16 +60,20 @@ def read_trials(path: Path) -> list[Trial]:
         raise ValueError(f"{path}: not JSON ({error}); run the stage sweep again") from None
     if not isinstance(listed, list) or not listed:
         raise ValueError(f"{path}: expected a list of trials; run the stage sweep again")
-    known = {field.name for field in fields(Trial)}
+    known = {field.name for field in fields(SweepTrial)}
     return [
         build_section(
-            Trial, {k: v for k, v in entry.items() if k in known}, place=f"{path}: trial {index}"
+            SweepTrial,
+            {k: v for k, v in entry.items() if k in known},
+            place=f"{path}: trial {index}",
         )
         for index, entry in enumerate(listed)
     ]
 
 
-def decoder_trials(trial: Trial, decoder: Choice | None, factors: Sequence[float]) -> list[Trial]:
+def decoder_trials(
+    trial: SweepTrial, decoder: Choice | None, factors: Sequence[float]
+) -> list[SweepTrial]:
     """Return a trial as it is, and once for each other reading that its decoder may have.
 
     Nothing is trained for them; see `readings`. A model without a decoder is one trial.
@@ -90,7 +94,7 @@ def decoder_trials(trial: Trial, decoder: Choice | None, factors: Sequence[float
 
 
 def rank_trials(
-    trials: Iterable[Trial],
+    trials: Iterable[SweepTrial],
     models: Mapping[str, Model],
     datasets: Mapping[str, Iterable[Sample]],
     *,
@@ -131,7 +135,7 @@ def rank_trials(
     return sorted(scores, key=order)
 
 
-def _score(trial: Trial, values: Mapping[str, object]) -> Score:
+def _score(trial: SweepTrial, values: Mapping[str, object]) -> Score:
     by_dataset = {name: value for name, value in values.items() if isinstance(value, float)}
     mean = sum(by_dataset.values()) / len(by_dataset)
     return Score(trial=trial, score=mean, by_dataset=by_dataset)

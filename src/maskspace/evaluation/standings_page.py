@@ -55,7 +55,7 @@ def write_standings(
     write_whole(out / "objectives.md", page)
 
 
-def ranked(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
+def ranked_standings(standings: Sequence[Standing]) -> dict[str, list[list[Standing]]]:
     """Return for each dataset the contestants, best first, each with all its seeds.
 
     By the mean over seeds of the mean best IoU; ties in order of name.
@@ -117,7 +117,7 @@ def _page(
     drawn: Mapping[str, str],
 ) -> str:
     parts = [heading.rstrip() + "\n"]
-    for dataset, groups in ranked(standings).items():
+    for dataset, groups in ranked_standings(standings).items():
         seeds = max(len(group) for group in groups)
         parts.append(f"\n## {dataset}\n\n{_seeds(seeds)}\n\n")
         parts.append(f"| name | {' | '.join(COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n")

@@ -39,7 +39,7 @@ def contingency(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"])
     return _tabulated(_numbered(predicted[counted]), _numbered(true[counted]))
 
 
-def merged(table: Contingency, region: Int[np.ndarray, " n"]) -> Contingency:
+def merge_regions(table: Contingency, region: Int[np.ndarray, " n"]) -> Contingency:
     """Return the table after predicted region i, of n, became a part of region `region[i]`."""
     row = _numbered(region)[table.predicted]
     return _tabulated(row, table.true, table.shared)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 
-from maskspace.metrics.contingency import Contingency, contingency, merged
+from maskspace.metrics.contingency import Contingency, contingency, merge_regions
 from maskspace.metrics.covering import overlaps_of
 from maskspace.metrics.information import entropies_of
 from maskspace.metrics.rand import rand_of
@@ -75,7 +75,7 @@ def nested_region_scores(
     for one in true:
         finest = contingency(pieces, one)
         present = np.unique(pieces[one != 0])
-        tables.append([merged(finest, region[present]) for region in regions])
+        tables.append([merge_regions(finest, region[present]) for region in regions])
     return _scores(tables)
 
 

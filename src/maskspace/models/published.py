@@ -28,7 +28,7 @@ from maskspace.models.published_architecture import (
 from maskspace.models.vit import VisionTransformer, resize_positions
 from maskspace.models.weights import check_state_dict
 
-Source = str | Path | Mapping[str, object] | Sequence[object]
+Checkpoint = str | Path | Mapping[str, object] | Sequence[object]
 """A checkpoint's path, or what such a file holds."""
 
 UNUSED_NORM = "backbone.fc_norm"
@@ -50,7 +50,7 @@ PREFIXES = (
 )
 
 
-class Published(TypedDict):
+class PublishedFile(TypedDict):
     """What a published `.pth` holds."""
 
     state_dict: dict[str, Tensor]
@@ -58,7 +58,7 @@ class Published(TypedDict):
 
 
 def load_published(
-    source: Source,
+    source: Checkpoint,
     *,
     size: int | None = None,
     heads: int | None = None,
@@ -93,16 +93,18 @@ def load_published(
     return model.eval()
 
 
-def to_published(model: ClickVit) -> Published:
+def to_published(model: ClickVit) -> PublishedFile:
     """Return a clicker as `torch.save` writes a published `.pth`; its tensors are the model's."""
     if model.architecture.stem != "patch":
         raise ValueError("the published layout has no convolutional stem; this clicker has one")
     if model.architecture.prompts != "disks":
         raise ValueError("the published layout has no relative prompts; this clicker has them")
-    return Published(state_dict=_published_state(model), config=write_config(model.architecture))
+    return PublishedFile(
+        state_dict=_published_state(model), config=write_config(model.architecture)
+    )
 
 
-def load_mae(backbone: VisionTransformer, source: Source) -> None:
+def load_mae(backbone: VisionTransformer, source: Checkpoint) -> None:
     """Give a backbone the weights of a masked autoencoder's ViT, which are under the key `model`.
 
     Its class token and final norm are ignored, its positions resized to the backbone's grid.
@@ -142,7 +144,7 @@ def signed_clicks(
     return torch.cat([points[..., :2].float(), (signs * ~padding)[..., None]], dim=-1)
 
 
-def _opened(source: Source) -> tuple[str, object]:
+def _opened(source: Checkpoint) -> tuple[str, object]:
     """Return a name for errors and what a checkpoint holds."""
     if not isinstance(source, str | Path):
         return "checkpoint", source

@@ -13,7 +13,7 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
-    Line,
+    LineCost,
     cost_of_others,
     instances,
     mean_over_instances,
@@ -58,7 +58,7 @@ def ball_terms(
     pull = mean_over_instances((near - radius).clamp(min=0), found)
     reach = push_ratio * radius
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = cost_of_others(found, Line(reach, -1.0, reach), shares(found) / others)
+    push = cost_of_others(found, LineCost(reach, -1.0, reach), shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": push,

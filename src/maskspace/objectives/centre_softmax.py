@@ -44,7 +44,7 @@ def centre_softmax(
     cluster_weight: float = 1.0,
     foreground: float = 3.0,
 ) -> Objective:
-    """Return the objective; see `centre_terms`. `tau`, `sigma` and `delta` are in units.
+    """Return the objective; see `softmax_terms`. `tau`, `sigma` and `delta` are in units.
 
     The default unit takes a crop of 256 pixels for the paper's metre of table: `tau` is then 15 in
     17 pixels, `sigma` 5 pixels and `delta` 26. With the smaller crops of small images, take fewer.
@@ -55,7 +55,7 @@ def centre_softmax(
     return Objective(
         heads=heads,
         terms=partial(
-            centre_terms,
+            softmax_terms,
             tau=tau,
             sigma=sigma,
             delta=delta,
@@ -71,7 +71,7 @@ def centre_softmax(
     )
 
 
-def centre_terms(
+def softmax_terms(
     outputs: Outputs,
     labels: Int[Tensor, "b h w"],
     *,

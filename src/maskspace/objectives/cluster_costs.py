@@ -41,7 +41,7 @@ def cluster_costs(
     the pairs. 0 in images without instances. Lengths are those of the features.
     """
     points = fifth_pixels(found)
-    moved = spread_seeds(points, seeds, columns=found.counts.shape[1])
+    moved = seeds_in_turns(points, seeds, columns=found.counts.shape[1])
     centres, spread = _moments(points, columns=found.counts.shape[1])
     # padding is so far away that no seed moves to it; it costs nothing, as its weight is 0
     place = torch.where(points.valid[..., None], points.place, _FAR)
@@ -89,7 +89,7 @@ def fifth_pixels(found: Instances) -> Sampled:
     return _weighed(place, slot, valid, columns=found.counts.shape[1])
 
 
-def spread_seeds(points: Sampled, number: int, *, columns: int) -> Sampled:
+def seeds_in_turns(points: Sampled, number: int, *, columns: int) -> Sampled:
     """Return random points, the first of every instance, then the second of every one, and so on.
 
     Drawn on the CPU, whose generator makes the same numbers for every device.

@@ -17,7 +17,7 @@ from maskspace.objectives.tiles import sum_of_steps
 
 #: `hinge` is the Lovász hinge of 2 phi - 1; `dice` is 1 - (2 I + 1) / (S + n + 1), I the sum of phi
 #: over the n pixels of the instance and S that of phi^2 over all.
-Form = Literal["hinge", "dice"]
+MapForm = Literal["hinge", "dice"]
 
 
 @eager  # machine code of its own
@@ -28,7 +28,7 @@ def gaussian_costs(
     known: Bool[Tensor, "b p"],
     weight: Float[Tensor, "b n"],
     *,
-    form: Form,
+    form: MapForm,
     chunk: int,
 ) -> Float[Tensor, " b"]:
     """Return each image's weighted sum of a cost of the maps of its instances.

@@ -24,12 +24,12 @@ from maskspace.objectives.tiles import sum_over_tiles
 from maskspace.types import Head
 
 #: `hinge` is the Lovász hinge of 2 phi - 1; `softmax` is Lovász-Softmax of phi / sum of all phi.
-Form = Literal["hinge", "softmax"]
+InstanceForm = Literal["hinge", "softmax"]
 
 
 def lovasz_instances(
     *,
-    form: Form = "hinge",
+    form: InstanceForm = "hinge",
     bandwidth: float = 0.5,
     channels: int = 8,
     foreground: float = 1.0,
@@ -54,7 +54,7 @@ def lovasz_terms(
     embedding: Float[Tensor, "b c h w"],
     labels: Int[Tensor, "b h w"],
     *,
-    form: Form = "hinge",
+    form: InstanceForm = "hinge",
     bandwidth: float = 0.5,
     chunk: int = 4,
 ) -> dict[str, Float[Tensor, ""]]:

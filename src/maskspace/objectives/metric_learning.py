@@ -43,13 +43,13 @@ THRESHOLDS = (0.25, 0.5, 0.75, 0.9)
 #: Below this squared distance the cost of a foreign pair no longer grows (14.5) nor has a gradient.
 CLOSEST = 1e-6
 
-Weighting = Literal["inv_both_norm", "inv_p", "uniform"]
+NormWeighting = Literal["inv_both_norm", "inv_p", "uniform"]
 
 
 def metric_learning(
     *,
     samples: int = 10,
-    weighting: Weighting = "inv_both_norm",
+    weighting: NormWeighting = "inv_both_norm",
     background: bool = True,
     temperature: float = 1.0,
     seed_weight: float = 1.0,
@@ -101,7 +101,7 @@ def pair_terms(
     labels: Int[Tensor, "b h w"],
     *,
     samples: int = 10,
-    weighting: Weighting = "inv_both_norm",
+    weighting: NormWeighting = "inv_both_norm",
     background: bool = True,
     temperature: float = 1.0,
 ) -> dict[str, Float[Tensor, ""]]:
@@ -135,7 +135,7 @@ def pair_costs(
     instance: Int[Tensor, "b s"],
     sizes: Float[Tensor, "b s"],
     *,
-    weighting: Weighting = "inv_both_norm",
+    weighting: NormWeighting = "inv_both_norm",
     temperature: float = 1.0,
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
     """Return what pairs of one instance and of two cost, of samples of instances of such sizes.

@@ -21,12 +21,12 @@ from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.spatial_embedding import SCALE, spatial_terms
 from maskspace.types import Head
 
-Form = Literal["balls", "gaussian", "softmax"]
+CentreForm = Literal["balls", "gaussian", "softmax"]
 
 
 def offset_centre(
     *,
-    form: Form = "gaussian",
+    form: CentreForm = "gaussian",
     radius: float = 6.0,
     push_ratio: float = 3.0,
     pull_weight: float = 1.0,
@@ -70,7 +70,7 @@ def offset_centre(
 
 
 def _terms_of(
-    form: Form, reach: float, push_ratio: float, pull_weight: float, unit: float
+    form: CentreForm, reach: float, push_ratio: float, pull_weight: float, unit: float
 ) -> Callable[[Outputs, Int[Tensor, "b h w"]], Terms]:
     if form == "gaussian":
         return partial(spatial_terms, centre="learnt", pixels_per_unit=unit)

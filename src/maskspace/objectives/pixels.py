@@ -176,7 +176,7 @@ def pixel_shares(found: Instances) -> Float[Tensor, "b p"]:
 
 
 @dataclass(frozen=True)
-class Line:
+class LineCost:
     """A cost of distances, and of their squares a `PairFunction`, that is a line up to `reach`.
 
     start + slope d below it, 0 from there.
@@ -202,8 +202,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class OffKernel:
-    """A cost of distances, as `Line`: -log(1 - exp(-d)), what is off a kernel exp(-d) costs.
+class OffKernelCost:
+    """A cost of distances, as `LineCost`: -log(1 - exp(-d)), what is off a kernel exp(-d) costs.
 
     At most that at `closest`, where a gradient ends.
     """
@@ -234,7 +234,7 @@ def cost_of_others(
     An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
     the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
     """
-    if isinstance(cost, Line | OffKernel) and kernels_take(found.pixels):
+    if isinstance(cost, LineCost | OffKernelCost) and kernels_take(found.pixels):
         return _by_loops(found, cost, weight, counted)
     left, right = distance_factors(found)
     # pixels of no instance leave out a spare last column, which weighs nothing
@@ -258,7 +258,7 @@ def cost_of_others(
 @eager  # machine code of its own
 def _by_loops(
     found: Instances,
-    cost: Line | OffKernel,
+    cost: LineCost | OffKernelCost,
     weight: Float[Tensor, "b n"],
     counted: Bool[Tensor, "b p"] | None,
 ) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from maskspace.config import Choice
 from maskspace.objectives.objective import LEVEL_WEIGHTS, Objective, colours
 from maskspace.objectives.pixels import (
-    Line,
+    LineCost,
     cost_of_others,
     instances,
     mean_over_instances,
@@ -64,7 +64,7 @@ def plain_terms(
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
     pull = mean_over_instances(own_distance(found), found)
     others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = cost_of_others(found, Line(0.0, 1.0), shares(found) / others)
+    push = cost_of_others(found, LineCost(0.0, 1.0), shares(found) / others)
     return {
         "pull": pull_weight * mean_over_present(pull, found),
         "push": -push,

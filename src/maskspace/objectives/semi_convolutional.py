@@ -28,7 +28,7 @@ from maskspace.objectives.foreground import (
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     Instances,
-    OffKernel,
+    OffKernelCost,
     cost_of_others,
     instances,
     mean_over_instances,
@@ -116,7 +116,7 @@ def kernel_term(
     weight = shares(found) / known.sum(1, keepdim=True).clamp(min=1)
     own = (own_distance(found) * torch.where(found.labelled, weight.gather(1, found.slot), 0)).sum()
     # -log K is the distance over s
-    return own + cost_of_others(found, OffKernel(CLOSEST), weight, known)
+    return own + cost_of_others(found, OffKernelCost(CLOSEST), weight, known)
 
 
 def _scaled(

@@ -40,7 +40,7 @@ def agglomeration(
     features = embedding.cpu().numpy()
     pieces = superpixels(features / bandwidth, regions=regions)
     pieces = equal_components(np.where(inside, pieces, 0).astype(np.int32))
-    labels = np.where(inside, merged(pieces, features, inside, bandwidth=bandwidth), 0)
+    labels = np.where(inside, merge_pieces(pieces, features, inside, bandwidth=bandwidth), 0)
     away = squared_spread(features, labels)
     return gathered(labels, np.exp(-away / (2 * bandwidth**2)), min_area=cells(outputs, min_area))
 
@@ -77,7 +77,7 @@ def squared_spread(
     return away.reshape(labels.shape)
 
 
-def merged(
+def merge_pieces(
     pieces: Int32[np.ndarray, "h w"],
     features: Float32[np.ndarray, "c h w"],
     inside: Bool[np.ndarray, "h w"],

@@ -161,6 +161,6 @@ def _at_open_edges(labels: Int32[np.ndarray, "r s"], view: View) -> Int64[np.nda
     return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
 
-def logit(level: float) -> float:
+def level_threshold(level: float) -> float:
     """Return the logit of a probability in (0, 1)."""
     return math.log(level / (1 - level))

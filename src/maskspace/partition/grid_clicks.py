@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from maskspace.config import section
-from maskspace.partition.click_masks import NMS, Ranking, group_maps, logit
+from maskspace.partition.click_masks import NMS, Ranking, group_maps, level_threshold
 from maskspace.partition.distinct import DistinctMasks
 from maskspace.partition.resample import resize_window
 from maskspace.partition.views import View, image_views
@@ -180,7 +180,7 @@ def _seen(
         ranking=grid.ranking,
         nms=grid.nms,
         rounded=grid.rounded,
-        thresholds=tuple(logit(level) for level in grid.levels),
+        thresholds=tuple(level_threshold(level) for level in grid.levels),
         view=view,
     )
     for mask, score, click, cut in zip(

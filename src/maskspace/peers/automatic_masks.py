@@ -133,7 +133,7 @@ def automatic_masks(
     if min_mask_region_area > 0:
         overlap = max(box_nms_thresh, crop_nms_thresh)
         found = clean(found, size_hw, min_area=min_mask_region_area, overlap=overlap)
-    return ranked(found, size_hw, ranking=ranking, limit=limit)
+    return ranked_proposals(found, size_hw, ranking=ranking, limit=limit)
 
 
 def point_grid(per_side: int) -> Float64[np.ndarray, "p 2"]:
@@ -187,7 +187,7 @@ def _passing(
     passes: Filter,
 ) -> Candidates:
     """Return the masks of a crop's logits that are stable and not cut off by its edge."""
-    score = stability(logits, passes)
+    score = threshold_stability(logits, passes)
     if passes.stability_score_thresh > 0:
         good = score >= passes.stability_score_thresh
         logits, predicted_iou, score = logits[good], predicted_iou[good], score[good]
@@ -203,7 +203,7 @@ def _passing(
     return Candidates(encode(placed), spans[kept], *values)
 
 
-def stability(logits: Float32[Tensor, "n r s"], passes: Filter) -> Float32[Tensor, " n"]:
+def threshold_stability(logits: Float32[Tensor, "n r s"], passes: Filter) -> Float32[Tensor, " n"]:
     """Return the IoU of the masks at a higher and at a lower threshold; 0 if both are empty."""
     high, low = (
         (logits > passes.mask_threshold + sign * passes.stability_score_offset).sum(dim=(1, 2))
@@ -247,7 +247,7 @@ def clean(
     return Candidates(counts, spans, found.predicted_iou, found.stability).take(kept)
 
 
-def ranked(
+def ranked_proposals(
     found: Candidates, size_hw: tuple[int, int], *, ranking: MaskRanking, limit: int
 ) -> Proposals:
     """Return the first `limit` masks by what ranks them, without empty ones."""

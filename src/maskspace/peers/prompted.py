@@ -22,7 +22,7 @@ Multimask = Literal["one", "always", "never"]
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedImage:
     """An image in a network's square: where it ends there, and its own size."""
 
     pixels: Float32[Tensor, "1 3 s s"]
@@ -89,7 +89,7 @@ class PromptedNetwork(nn.Module):
         model: nn.Module,
         *,
         side: int,
-        place: Callable[[UInt8[np.ndarray, "h w 3"], int], Placed],
+        place: Callable[[UInt8[np.ndarray, "h w 3"], int], PlacedImage],
         enlarge: Callable[[Float32[Tensor, "n r s"], Seen, int], Float32[Tensor, "n h w"]],
         features: Callable[[object], Mapping[str, Tensor | Sequence[Tensor]]],
         num_masks: int | None = None,

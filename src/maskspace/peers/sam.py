@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from maskspace.peers.pretrained import pretrained, setting
-from maskspace.peers.prompted import Placed, PromptedNetwork, Seen
+from maskspace.peers.prompted import PlacedImage, PromptedNetwork, Seen
 
 #: Of colours from 0 to 255.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -43,7 +43,7 @@ def sam_hq(*, weights: str, device: str = "cpu") -> PromptedNetwork:
     )
 
 
-def pad(image: UInt8[np.ndarray, "h w 3"], side: int) -> Placed:
+def pad(image: UInt8[np.ndarray, "h w 3"], side: int) -> PlacedImage:
     """Return the image, its longer side at `side` pixels, at the top left of a square."""
     size_hw = (image.shape[0], image.shape[1])
     scale = side / max(size_hw)
@@ -53,7 +53,7 @@ def pad(image: UInt8[np.ndarray, "h w 3"], side: int) -> Placed:
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     pixels = torch.zeros(1, 3, side, side)
     pixels[0, :, :rows, :columns] = (colours - mean) / std
-    return Placed(pixels, (rows, columns), size_hw)
+    return PlacedImage(pixels, (rows, columns), size_hw)
 
 
 def crop(logits: Float32[Tensor, "n r s"], seen: Seen, side: int) -> Float32[Tensor, "n h w"]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from maskspace.peers.pretrained import pretrained, setting
-from maskspace.peers.prompted import Placed, PromptedNetwork, Seen
+from maskspace.peers.prompted import PlacedImage, PromptedNetwork, Seen
 
 #: Of colours from 0 to 1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -26,16 +26,18 @@ def sam2(*, weights: str, device: str = "cpu") -> PromptedNetwork:
     kinds = (("sam2", "Sam2Model"), ("sam2_video", "Sam2Model"))
     model = pretrained(kinds, weights, device)
     side = setting(model, "prompt_encoder_config.image_size")
-    return PromptedNetwork(model, side=side, place=stretch, enlarge=unstretch, features=_features)
+    return PromptedNetwork(
+        model, side=side, place=stretch_image, enlarge=unstretch, features=_features
+    )
 
 
-def stretch(image: UInt8[np.ndarray, "h w 3"], side: int) -> Placed:
+def stretch_image(image: UInt8[np.ndarray, "h w 3"], side: int) -> PlacedImage:
     """Return the image as a square of `side` pixels a side."""
     colours = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     if image.shape[:2] != (side, side):
         colours = functional.interpolate(colours, (side, side), mode="bilinear", antialias=True)
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return Placed((colours - mean) / std, (side, side), (image.shape[0], image.shape[1]))
+    return PlacedImage((colours - mean) / std, (side, side), (image.shape[0], image.shape[1]))
 
 
 def unstretch(logits: Float32[Tensor, "n r s"], seen: Seen, side: int) -> Float32[Tensor, "n h w"]:

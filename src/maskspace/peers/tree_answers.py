@@ -13,7 +13,7 @@ from maskspace.partition.merge_tree import MergeTree
 from maskspace.types import Click, Proposals
 
 #: How the proposals of a tree can be ranked; ties go to the larger region.
-Ranking = Literal["persistence", "area", "strength"]
+NodeRanking = Literal["persistence", "area", "strength"]
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ def ranked_regions(
     tree: MergeTree,
     *,
     limit: int = 100,
-    ranking: Ranking = "persistence",
+    ranking: NodeRanking = "persistence",
     min_area: PositiveInt = 16,
 ) -> Proposals:
     """Return up to `limit` nodes of the tree, best first; no two are equal.
@@ -93,7 +93,7 @@ def regions_under(
 
 
 def _scores(
-    tree: MergeTree, areas: Int64[np.ndarray, " n"], ranking: Ranking
+    tree: MergeTree, areas: Int64[np.ndarray, " n"], ranking: NodeRanking
 ) -> Float32[np.ndarray, " n"]:
     share = areas / areas[-1]
     if ranking == "area":

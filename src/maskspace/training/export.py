@@ -7,7 +7,7 @@ from pathlib import Path
 from maskspace import pictures, tracking
 from maskspace.models import save_model
 from maskspace.training.checkpoint import HISTORY, PICTURES, VERDICTS, Progress
-from maskspace.training.loop import NamedTask, Row
+from maskspace.training.loop import LossRow, NamedTask
 
 #: Columns of the history that are no losses, variances or scores.
 PACE = ("step", "seconds", "images_per_second", "learning_rate", "wait_share", "since_best")
@@ -15,7 +15,7 @@ PACE = ("step", "seconds", "images_per_second", "learning_rate", "wait_share", "
 
 def export_training(
     task: NamedTask, run: Path, out: Path, *, provenance: Mapping[str, object]
-) -> list[Row]:
+) -> list[LossRow]:
     """Write the model, the history and the pictures of the training in `run`; return the history.
 
     The weights are the run's best if it may stop early, else its last. ValueError if the training
@@ -44,7 +44,7 @@ def copy_record(run: Path, out: Path) -> None:
         shutil.copyfile(run / PICTURES / name, out / PICTURES / name)
 
 
-def draw_history(history: list[Row], path: Path) -> None:
+def draw_history(history: list[LossRow], path: Path) -> None:
     """Write the curves of every column against the step: training terms, validation, spread."""
     steps = [row["step"] for row in history]
     names = [name for name in history[0] if name not in PACE]
@@ -80,7 +80,7 @@ def record_training(
     experiment: str,
     name: str,
     out: Path,
-    history: Iterable[Row],
+    history: Iterable[LossRow],
     *,
     params: Mapping[str, object],
     parent: str | None = None,

@@ -19,7 +19,7 @@ from maskspace.models.click_vit import ClickVit
 from maskspace.training.click_task import ClickTask
 from maskspace.training.config import ClickerConfig
 from maskspace.training.export import export_training
-from maskspace.training.loop import Row
+from maskspace.training.loop import LossRow
 from maskspace.training.workers import fit_distributed
 from maskspace.types import Sample
 
@@ -38,7 +38,7 @@ class Dataset:
 
 def finetune(
     clicker: ClickVit, datasets: Mapping[str, Dataset], out: Path, *, config: ClickerConfig
-) -> list[Row]:
+) -> list[LossRow]:
     """Train a clicker further and write its folder `out`; return the history of validations.
 
     Progress is kept in `out/run`; the same call goes on where a killed one was. ValueError for what

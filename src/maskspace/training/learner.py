@@ -12,8 +12,8 @@ from maskspace.training.checkpoint import Stateful
 from maskspace.training.config import Optimisation
 from maskspace.training.optimiser import make_optimiser, set_rate
 
-Terms = Callable[[nn.Module, object], dict[str, Tensor]]
-Counts = Callable[[object], dict[str, Tensor]]
+BatchTerms = Callable[[nn.Module, object], dict[str, Tensor]]
+BatchCounts = Callable[[object], dict[str, Tensor]]
 
 
 class Learner:
@@ -26,12 +26,12 @@ class Learner:
     def __init__(
         self,
         model: nn.Module,
-        terms: Terms,
+        terms: BatchTerms,
         optimisation: Optimisation,
         *,
         wrap: Callable[[nn.Module], nn.Module],
         averages: bool,
-        counts: Counts | None = None,
+        counts: BatchCounts | None = None,
     ) -> None:
         self.live, self._terms, self._recipe = model, terms, optimisation
         self._counts = counts

@@ -16,7 +16,7 @@ from maskspace.training.config import Optimisation
 from maskspace.training.feed import Feed, share_of
 from maskspace.training.learner import Learner
 from maskspace.training.monitors import WATCH_EVERY, has_stopped, no_keys
-from maskspace.training.record import Record, Row
+from maskspace.training.record import LossRow, TrainingRecord
 
 Batch = TypeVar("Batch")
 
@@ -57,7 +57,7 @@ class Task(Protocol[Batch]):
         """Return the loss terms, weighted; their sum is minimised."""
         ...
 
-    def validate(self, model: nn.Module, picture: Path) -> Row:
+    def validate(self, model: nn.Module, picture: Path) -> LossRow:
         """Return figures on held-out images and draw some of them in `picture`, a PNG."""
         ...
 
@@ -105,7 +105,7 @@ def fit(
     folder: Path,
     *,
     worker: Worker | None = None,
-    report: Callable[[Row], None] = lambda row: None,
+    report: Callable[[LossRow], None] = lambda row: None,
 ) -> nn.Module:
     """Train from the last checkpoint in `folder`, or from the start, and return the model.
 
@@ -127,7 +127,7 @@ def fit(
     feed = _feed(task, steps, optimisation, worker)
     record = None
     if worker.rank == 0:
-        record = Record(
+        record = TrainingRecord(
             progress,
             rows,
             optimisation,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskspace.training.checkpoint import Progress
 from maskspace.training.config import Optimisation
-from maskspace.training.loop import Row
+from maskspace.training.loop import LossRow
 from maskspace.training.monitors import collapse_verdict
 
 #: Figures of validations that are for curves, not for a line.
@@ -49,7 +49,7 @@ def followed(
         tell()
 
 
-def line(row: Row, optimisation: Optimisation) -> str:
+def line(row: LossRow, optimisation: Optimisation) -> str:
     """Return one line: step, pace, remaining time, the validation's figures, a collapse."""
     left = (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
     shown = [

@@ -21,10 +21,10 @@ from maskspace.training.monitors import (
     validations_since_best,
 )
 
-Row = dict[str, float]
+LossRow = dict[str, float]
 
 
-class Record:
+class TrainingRecord:
     """The history of a training in a folder, from rows that it goes on after.
 
     Nothing waits for the device but validations, checkpoints and `watch`; there, a term of any step
@@ -35,11 +35,11 @@ class Record:
     def __init__(
         self,
         progress: Progress,
-        rows: list[Row],
+        rows: list[LossRow],
         optimisation: Optimisation,
         *,
         feed: Feed,
-        report: Callable[[Row], None],
+        report: Callable[[LossRow], None],
         start: int = 0,
         keys: Callable[[int], Sequence[str]] = no_keys,
     ) -> None:
@@ -73,7 +73,7 @@ class Record:
         self._progress.save(self._done, learner.state)
         self._saved = time.monotonic()
 
-    def validate(self, learner: Learner, figures: Callable[[nn.Module, Path], Row]) -> None:
+    def validate(self, learner: Learner, figures: Callable[[nn.Module, Path], LossRow]) -> None:
         """Add a row with the figures of the model to the history, and write a checkpoint."""
         self._refuse_broken()
         row = {f"train_{name}": value for name, value in mean_terms(self._seen).items()}
@@ -117,7 +117,7 @@ class Record:
             first = self._done - len(self._seen) + 1
             refuse_broken(self._seen, first=first, keys=self._keys)
 
-    def _pace(self, trained: float) -> Row:
+    def _pace(self, trained: float) -> LossRow:
         """Return step and pace; images a second count validations, which are part of the time."""
         elapsed = max(time.monotonic() - self._begun, 1e-9)
         return {

@@ -18,7 +18,7 @@ from maskspace.config import Choice
 from maskspace.models import save_model
 from maskspace.training.checkpoint import Progress
 from maskspace.training.config import DistillConfig, Optimisation, SweepConfig, Workers
-from maskspace.training.loop import NamedTask, Row, Worker, fit
+from maskspace.training.loop import LossRow, NamedTask, Worker, fit
 from maskspace.training.progress import followed
 from maskspace.training.search_space import (
     Suggested,
@@ -178,7 +178,7 @@ def _train(config: Mapping[str, Any], *, work: Mapping[str, Any]) -> None:
     optimisation, folder = _recipe(work["optimisation"], trial), work["folder"] / trial.name
     first: list[float] = []
 
-    def report(row: Row) -> None:
+    def report(row: LossRow) -> None:
         first.append(row["val_loss"])
         ratio = row["val_loss"] / max(abs(first[0]), 1e-12)
         tune.report({"step": int(row["step"]), "val_loss": row["val_loss"], "loss_ratio": ratio})
@@ -203,7 +203,7 @@ def _fit_on_workers(
     folder: Path,
     *,
     workers: Workers,
-    report: Callable[[Row], None],
+    report: Callable[[LossRow], None],
 ) -> None:
     """Train on Ray Train's workers and report what they write; they end with this process."""
     failed: list[Exception] = []

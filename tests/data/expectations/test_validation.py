@@ -18,8 +18,8 @@ from maskspace.data.expectations import (
     tables,
     validate_shards,
     validation,
-    write_gallery,
     write_report,
+    write_sample_gallery,
 )
 from maskspace.data.readers.scenes import read_scenes
 from maskspace.data.shards import (
@@ -76,7 +76,7 @@ def test_whole_shards_pass_and_the_report_never_varies(tmp_path: Path) -> None:
     pages = []
     for _ in range(2):
         write_report(tmp_path, report)
-        write_gallery(tmp_path / "gallery.png", tmp_path, report)
+        write_sample_gallery(tmp_path / "gallery.png", tmp_path, report)
         files = ("report.json", "metrics.json", "report.html", "gallery.png")
         pages.append([(tmp_path / name).read_bytes() for name in files])
     assert pages[0] == pages[1]
@@ -265,7 +265,7 @@ def test_the_error_names_record_and_expectation_in_one_line(tmp_path: Path) -> N
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["success"] is False
     assert "scenes-000001" in (tmp_path / "report.html").read_text()
-    write_gallery(tmp_path / "gallery.png", tmp_path, report)
+    write_sample_gallery(tmp_path / "gallery.png", tmp_path, report)
     with Image.open(tmp_path / "gallery.png") as picture_:
         assert picture_.width > 160 and np.ptp(np.asarray(picture_)) > 200
 

@@ -6,7 +6,7 @@ held against `suites`, in pieces of bounded size (`check`) and every record agai
 """
 
 from maskspace.data.expectations.config import QuarantineConfig, ValidateConfig
-from maskspace.data.expectations.gallery import write_gallery
+from maskspace.data.expectations.gallery import write_sample_gallery
 from maskspace.data.expectations.quarantine import write_validated
 from maskspace.data.expectations.report import (
     Outcome,
@@ -30,7 +30,7 @@ __all__ = [
     "metrics",
     "require_valid",
     "validate_shards",
-    "write_gallery",
     "write_report",
+    "write_sample_gallery",
     "write_validated",
 ]

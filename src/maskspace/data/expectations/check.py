@@ -19,7 +19,7 @@ WORST = 10
 
 
 @dataclass
-class Tally:
+class Breaches:
     """One expectation as its tables come in: rows checked, rows that broke it, the worst ones.
 
     Of rows that are equally far from what is expected the first come first.
@@ -43,7 +43,9 @@ class Checker:
         self._suite = suite
         self._bounds = bounds
         self._assets: Any = None
-        self.tallies = {name: Tally(one.table, severity) for name, (one, severity) in suite.items()}
+        self.tallies = {
+            name: Breaches(one.table, severity) for name, (one, severity) in suite.items()
+        }
 
     def check(
         self, table: str, columns: Mapping[str, np.ndarray]

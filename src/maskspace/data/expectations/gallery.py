@@ -20,7 +20,7 @@ from maskspace.types import Annotation, Sample, read_rgb
 SHOWN, ROWS, SIDE = 5, 24, 160
 
 
-def write_gallery(path: Path, folder: str | AnyPath, report: Report) -> None:
+def write_sample_gallery(path: Path, folder: str | AnyPath, report: Report) -> None:
     """Write a PNG with a row for each broken expectation, errors first.
 
     What cannot be drawn, for its image or its run lengths are what is broken, is a grey square.

@@ -33,7 +33,7 @@ MAX_INDEX_BYTES = 300_000_000
 MAX_INDEX_OBJECTS = 30_000_000
 
 #: Number of instances, and of each mask its parent or None.
-Tree = tuple[int, tuple[int | None, ...]]
+Parents = tuple[int, tuple[int | None, ...]]
 
 
 def read_coco_lvis(
@@ -86,7 +86,7 @@ def _is_union(root: AnyPath) -> bool:
     return not published and any(next(iter(root.glob(pattern)), None) for pattern in LVIS_FILES)
 
 
-def _listed(root: AnyPath, split: str) -> list[tuple[str, AnyPath, Tree]]:
+def _listed(root: AnyPath, split: str) -> list[tuple[str, AnyPath, Parents]]:
     """Return the split, image and hierarchy of every image of a split, by id."""
     path = root / split / INDEX
     if not path.is_file():
@@ -104,7 +104,7 @@ def _listed(root: AnyPath, split: str) -> list[tuple[str, AnyPath, Tree]]:
     ]
 
 
-def _tree(record: object, *, place: str) -> Tree:
+def _tree(record: object, *, place: str) -> Parents:
     """Return the number of instances of an image and their parents, checked."""
     number = record.get("num_instance_masks") if isinstance(record, dict) else None
     nodes = record.get("hierarchy") if isinstance(record, dict) else None
@@ -143,7 +143,7 @@ def check_tree(parents: tuple[int | None, ...], *, place: str) -> None:
 def _sample(
     index: int,
     *,
-    places: tuple[tuple[str, AnyPath, Tree], ...],
+    places: tuple[tuple[str, AnyPath, Parents], ...],
     root: AnyPath,
     stuff: bool,
     max_bytes: int,
@@ -175,7 +175,7 @@ def _sample(
 
 def _annotations(
     counts: list[str],
-    tree: Tree,
+    tree: Parents,
     size_hw: tuple[int, int],
     *,
     stuff: bool,

@@ -49,7 +49,7 @@ MIN_STUFF = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class IndexEntry:
     """An image: its split, its LVIS entry, its panoptic entry, and the files that both are in."""
 
     split: str | None
@@ -103,13 +103,13 @@ def read_union(
 
 def _paired(
     lvis_paths: list[AnyPath], panoptic_paths: list[AnyPath], *, split: str | None
-) -> list[Entry]:
+) -> list[IndexEntry]:
     lvis, panoptic = (
         {_stem(image): (path, image) for path in paths for image in index_coco(path)}
         for paths in (lvis_paths, panoptic_paths)
     )
     return [
-        Entry(
+        IndexEntry(
             split=split,
             lvis_path=lvis[stem][0],
             lvis=lvis[stem][1],
@@ -130,7 +130,7 @@ def _sample(
     index: int,
     *,
     root: AnyPath,
-    entries: tuple[Entry, ...],
+    entries: tuple[IndexEntry, ...],
     stuff: bool,
     containment: float | None,
 ) -> Sample:
@@ -163,7 +163,7 @@ def _sample(
     )
 
 
-def _panoptic(entry: Entry, size_hw: tuple[int, int]) -> Panoptic:
+def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> Panoptic:
     """Return the segments of an image's panoptic PNG; what its JSON does not list is void."""
     record = read_annotations(entry.panoptic_path, entry.panoptic)[0]
     png = entry.panoptic_path.with_suffix("") / f"{entry.stem}.png"

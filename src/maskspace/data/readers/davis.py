@@ -24,7 +24,7 @@ from maskspace.types import Sample, open_image
 LICENCE = "see davischallenge.org; treated as non-commercial"
 WHITE = 255
 
-Frame = tuple[AnyPath, AnyPath, str | None]
+DavisFrame = tuple[AnyPath, AnyPath, str | None]
 
 
 def read_davis(
@@ -122,12 +122,12 @@ def _check_all_there(root: AnyPath, present: set[str], listed: dict[str, str]) -
         )
 
 
-def _key(frame: Frame) -> str:
+def _key(frame: DavisFrame) -> str:
     mask = frame[1]
     return safe_key(f"{mask.parent.name}-{mask.stem}")
 
 
-def _sample(index: int, *, frames: tuple[Frame, ...], root: AnyPath, merged: bool) -> Sample:
+def _sample(index: int, *, frames: tuple[DavisFrame, ...], root: AnyPath, merged: bool) -> Sample:
     path, mask_path, split = frames[index]
     image = read_file(path)
     size_hw = image_size_hw(image, name=str(path))

@@ -20,7 +20,7 @@ ANNOTATIONS, FRAMES = "Annotations_6fps", "JPEGImages_24fps"
 LICENCE = "CC-BY-4.0"
 
 #: An image and the masks of its objects.
-Frame = tuple[AnyPath, tuple[AnyPath, ...]]
+SavFrame = tuple[AnyPath, tuple[AnyPath, ...]]
 
 
 def read_sav_frames(
@@ -48,12 +48,17 @@ def read_sav_frames(
     )
 
 
-def _key(frame: Frame) -> str:
+def _key(frame: SavFrame) -> str:
     return safe_key(f"{frame[0].parent.name}-{frame[0].stem}")
 
 
 def _sample(
-    index: int, *, frames: tuple[Frame, ...], root: AnyPath, split: str | None, containment: float
+    index: int,
+    *,
+    frames: tuple[SavFrame, ...],
+    root: AnyPath,
+    split: str | None,
+    containment: float,
 ) -> Sample:
     path, masks = frames[index]
     image = read_file(path)
