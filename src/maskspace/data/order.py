@@ -17,8 +17,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-#: What a generator is for, so that no two are the same.
-_BLOCKS, _WINDOW, _INTERLEAVE = 1, 2, 3
+from maskspace.randomness import Use, generator
 
 _PAGE = 4096  # positions between two stored counts of the interleaved datasets
 
@@ -106,7 +105,7 @@ class Epoch:
         """The dataset of every position, and what each has given before every page of them."""
         counts = self.order.counts
         datasets = np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
-        _generator(self.order.seed, _INTERLEAVE, self.number, 0, 0).shuffle(datasets)
+        generator(Use.INTERLEAVE, self.order.seed, self.number).shuffle(datasets)
         pages = range(0, len(datasets), _PAGE)
         found = [np.bincount(datasets[a : a + _PAGE], minlength=len(counts)) for a in pages]
         return datasets, np.cumsum([np.zeros_like(found[0]), *found[:-1]], axis=0)
@@ -128,8 +127,8 @@ class Pass:
         self._size, self._block, self._per_window, self._seed = size, block, window, seed
         number = -(-size // block)
         base, dataset, repeat = seed
-        generator = _generator(base, _BLOCKS, dataset, repeat, 0)
-        self._blocks = generator.permutation(np.arange(number, dtype=np.uint32))
+        blocks = generator(Use.BLOCKS, base, dataset, repeat)
+        self._blocks = blocks.permutation(np.arange(number, dtype=np.uint32))
         lengths = np.minimum(block, size - self._blocks.astype(np.int64) * block)
         self._ends = np.cumsum(np.add.reduceat(lengths, np.arange(0, number, window)))
         # two, since batches that straddle a border and workers that are ahead ask for both
@@ -150,10 +149,5 @@ class Pass:
         begins = blocks.astype(np.int64) * self._block
         indices = (begins[:, None] + np.arange(self._block)).ravel()
         base, dataset, repeat = self._seed
-        generator = _generator(base, _WINDOW, dataset, repeat, number)
-        return generator.permutation(indices[indices < self._size])
-
-
-def _generator(*key: int) -> np.random.Generator:
-    """Return the generator of a key; all keys have one length, since numpy pads short ones by 0."""
-    return np.random.default_rng(key)
+        inside = generator(Use.WINDOW, base, dataset, repeat, number)
+        return inside.permutation(indices[indices < self._size])

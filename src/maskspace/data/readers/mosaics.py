@@ -15,6 +15,7 @@ from maskspace.data.images import encode_png
 from maskspace.data.readers.textures import TEXTURES, crop_real, real_textures
 from maskspace.data.source import Source, generated
 from maskspace.masks import from_label_map, split_components
+from maskspace.randomness import Use, image_generator
 from maskspace.types import Sample
 
 #: No region is smaller than this share of the image.
@@ -67,7 +68,7 @@ def _sample(
     contrast: tuple[float, float],
     mean_jitter: float,
 ) -> Sample:
-    rng = np.random.default_rng([seed, index, 2])
+    rng = image_generator(Use.MOSAICS, seed, index)
     ids, masks = from_label_map(draw_cells(rng, size_hw, regions))
     mean = rng.uniform(100, 156, 3)
     image = np.zeros((*size_hw, 3))

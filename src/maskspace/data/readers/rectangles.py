@@ -15,6 +15,7 @@ from maskspace.data.annotations import annotate
 from maskspace.data.images import encode_png
 from maskspace.data.source import Source, generated
 from maskspace.masks import from_label_map, split_components
+from maskspace.randomness import Use, image_generator
 from maskspace.types import Sample
 
 #: Mean over the channels of every colour, in grey levels.
@@ -69,7 +70,7 @@ def _sample(
     noise: float,
     shading: float,
 ) -> Sample:
-    rng = np.random.default_rng([seed, index, 1])
+    rng = image_generator(Use.RECTANGLES, seed, index)
     painted, labels = _paint(rng, size_hw, rectangles)
     colours = _colours(rng, _touching(painted), repeat)
     image = colours[painted] * light_field(rng, size_hw, shading)[..., None]

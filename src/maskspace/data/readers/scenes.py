@@ -17,6 +17,7 @@ from maskspace.data.images import encode_png
 from maskspace.data.readers.rectangles import light_field
 from maskspace.data.readers.textures import TEXTURES
 from maskspace.data.source import Source, generated
+from maskspace.randomness import Use, image_generator
 from maskspace.types import Sample
 
 #: Levels of nesting: objects, parts, sub-parts.
@@ -50,7 +51,7 @@ def read_scenes(
 def _sample(
     index: int, *, seed: int, size_hw: tuple[int, int], objects: tuple[int, int], texture: float
 ) -> Sample:
-    rng = np.random.default_rng([seed, index, 3])
+    rng = image_generator(Use.SCENES, seed, index)
     image, masks = draw_scene(rng, size_hw, objects=objects, texture=texture)
     return Sample(
         key=f"scenes-{index:06d}",
