@@ -1,5 +1,6 @@
 """Stage `proposals`: the teacher's masks on the training images, a Ray task a shard."""
 
+from functools import partial
 from pathlib import Path
 
 from maskspace import parallel
@@ -20,7 +21,7 @@ def main() -> None:
         Path("build/clicker"),
         work,
         config,
-        map_units=parallel.map_units,
+        map_units=partial(parallel.map_units, describe="proposals: shards"),
     )
     print(summary(masks))
     publish(work, Path("build/proposals"))

@@ -1,7 +1,7 @@
 """Stage `shards`: raw or generated data to webdataset shards of one record, with a manifest."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from workflows.frame import publish, stage_main, work_folder
 FEW = 16
 
 
-def spread(function: Callable[[Any], Any], units: Sequence[Any]) -> Iterable[Any]:
+def spread(function: Callable[[Any], Any], units: Iterable[Any]) -> Iterable[Any]:
     """Map over shards: on the user's cluster, on a local Ray if there are many, else here."""
+    units = list(units)
     ray = "RAY_ADDRESS" in os.environ or len(units) > FEW
     return (parallel.map_units if ray else parallel.map_here)(function, units, describe="shards")
 

@@ -1,6 +1,6 @@
 """Records and protocols that cross packages: samples, clicks, proposals, heads, models."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, TypeVar, runtime_checkable
@@ -160,6 +160,8 @@ class Reader(Protocol):
 
 
 Features = TypeVar("Features")
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
 
 
 @runtime_checkable
@@ -224,4 +226,20 @@ class ClickMethod(Protocol):
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> ClickAnswer:
         """Return what answers clicks on the image."""
+        ...
+
+
+@runtime_checkable
+class MapUnits(Protocol):
+    """Apply a function to units of work, here or on a cluster; `map` is one.
+
+    Example:
+        >>> isinstance(map, MapUnits)
+        True
+    """
+
+    def __call__(
+        self, function: Callable[[Unit], Result], units: Iterable[Unit], /
+    ) -> Iterable[Result]:
+        """Return the results in the order of the units, as they become available."""
         ...

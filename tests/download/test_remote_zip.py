@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskspace.download import archives, remote_zip
-from maskspace.download.archives import Member
+from maskspace.download.archives import PackedFile
 from maskspace.download.remote_zip import (
     RemoteArchive,
     choose_members,
@@ -170,8 +170,8 @@ def test_a_bomb_is_refused_by_its_directory(server, transport, monkeypatch):
     assert archives.RATIO == 100
 
 
-def packed(*names: str) -> dict[str, Member]:
-    return {name: Member(name, 1, lambda: io.BytesIO(b"1")) for name in names}
+def packed(*names: str) -> dict[str, PackedFile]:
+    return {name: PackedFile(name, 1, lambda: io.BytesIO(b"1")) for name in names}
 
 
 def test_records_are_taken_whole_and_in_their_natural_order():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from maskspace.objectives.centre_softmax import centre_softmax, softmax_terms
+from maskspace.objectives.centre_softmax import centre_classification_terms, centre_softmax
 from maskspace.objectives.cluster_costs import cluster_costs
 from maskspace.objectives.pixels import instances
 from maskspace.objectives.positions import positions
@@ -18,7 +18,7 @@ def labels():
 
 def terms_of(outputs, labels, **options):
     torch.manual_seed(4)
-    return softmax_terms(outputs, labels, pixels_per_unit=64.0, **options)
+    return centre_classification_terms(outputs, labels, pixels_per_unit=64.0, **options)
 
 
 def random_outputs(labels, scale=4.0):

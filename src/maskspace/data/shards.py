@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -40,12 +40,11 @@ from maskspace.data.source import ImagePlace, Source
 from maskspace.data.splits import SPLITS, assign_splits, require_splits
 from maskspace.data.tars import BLOCK
 from maskspace.files import AnyPath, locate, write_json, writing
-from maskspace.types import Reader, Sample
+from maskspace.types import MapUnits, Reader, Sample
 
 __all__ = [
     "MANIFEST",
     "SPLITS",
-    "MapUnits",
     "ShardFacts",
     "Shards",
     "finished_shard",
@@ -66,9 +65,6 @@ PLAN = "plan.json"
 PROBED = 32
 
 _AT_ONCE = 2**20  # bytes that are hashed and written
-
-#: Applies a function to every unit of work and gives the results in order, here or on a cluster.
-MapUnits = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

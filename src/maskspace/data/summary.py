@@ -11,13 +11,12 @@ from maskspace.data.counts import Counts, Tally, counts_from_json, depths
 from maskspace.data.manifest import facts_of, read_manifest, shards_folder
 from maskspace.data.open_shards import open_shards
 from maskspace.data.records import parse_record, sample_places
-from maskspace.data.shards import MapUnits
 from maskspace.data.splits import SPLITS
 from maskspace.data.tars import read_member
 from maskspace.files import AnyPath
 from maskspace.masks import decode
 from maskspace.pictures import Histogram, contact_sheet, paint_masks, plot_histograms, save_image
-from maskspace.types import Sample, read_rgb
+from maskspace.types import MapUnits, Sample, read_rgb
 
 #: Samples on a contact sheet.
 SHEET_ROWS = 8

@@ -43,7 +43,7 @@ class DamagedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Member:
+class PackedFile:
     """A plain file in an archive: its name and size when unpacked, and how to open it.
 
     A zip also says its CRC-32 and the bytes it takes in the archive.
@@ -125,7 +125,7 @@ class _BoundedReads(io.FileIO):
         return super().read(size)
 
 
-def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> list[Member]:
+def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> list[PackedFile]:
     """Return the plain files of a zip; ValueError that starts with `name` if it is hostile."""
     infos = [info for info in opened.infolist() if not info.is_dir()]
     for info in infos:
@@ -145,10 +145,10 @@ def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> lis
     return [packed(opened, info) for info in infos]
 
 
-def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> PackedFile:
     """Return a member of an opened zip."""
     taken = info.compress_size + 30 + len(info.filename) + len(info.extra)  # with its header
-    return Member(info.filename, info.file_size, partial(_open, opened, info), info.CRC, taken)
+    return PackedFile(info.filename, info.file_size, partial(_open, opened, info), info.CRC, taken)
 
 
 def _open(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
@@ -184,7 +184,7 @@ def check_sizes(sizes: Iterable[int], archive_size: int, *, name: str) -> int:
     return total
 
 
-def _tar_members(archive: Path, *, shown: Path) -> list[Member]:
+def _tar_members(archive: Path, *, shown: Path) -> list[PackedFile]:
     try:
         found = tar_members(archive)
     except ValueError as error:
@@ -192,7 +192,7 @@ def _tar_members(archive: Path, *, shown: Path) -> list[Member]:
     for member in found:
         check_name(member.name, archive=str(shown))
     return [
-        Member(
+        PackedFile(
             member.name,
             member.size,
             lambda member=member: _part(archive, member.offset, member.size),
@@ -235,7 +235,7 @@ def _gunzip(archive: Path, plain: Path) -> None:
         raise ValueError(f"{archive}: damaged ({error}); fetch it again") from None
 
 
-def _write_all(members: list[Member], folder: Path, strip: str) -> None:
+def _write_all(members: list[PackedFile], folder: Path, strip: str) -> None:
     """Write the members under `folder`; the place of each is known before the first is written."""
     kept = [member for member in members if not _JUNK.search(member.name)]
     inside = f"{strip}/"
@@ -261,7 +261,7 @@ def check_distinct(places: list[Path]) -> None:
             raise ValueError(f"{place}: a file and a folder; do not trust this archive")
 
 
-def write_member(member: Member, path: Path) -> int:
+def write_member(member: PackedFile, path: Path) -> int:
     """Write a member to `path`, where it appears when its size and CRC are right; return its CRC.
 
     ValueError that names the path for a damaged member.

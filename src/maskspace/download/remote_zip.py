@@ -20,7 +20,7 @@ from maskspace.download.archives import (
     DAMAGED,
     MAX_DIRECTORY,
     DamagedError,
-    Member,
+    PackedFile,
     crc_of,
     packed,
     write_member,
@@ -59,7 +59,7 @@ class RemoteArchive:
             for body in streams:
                 body.close()
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[PackedFile]:
         """Return the plain files of the zip; ValueError for a hostile one."""
         with self.opened() as zip_:
             return zip_members(zip_, self._size(), name=shown(self.url))
@@ -143,7 +143,7 @@ def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: 
                         raise
 
 
-def without_folder(members: list[Member], folder: str) -> dict[str, Member]:
+def without_folder(members: list[PackedFile], folder: str) -> dict[str, PackedFile]:
     """Return members by their names without a leading folder; those in it alone, if any are."""
     inside = f"{folder}/"
     under = {m.name.removeprefix(inside): m for m in members if m.name.startswith(inside)}
@@ -151,20 +151,20 @@ def without_folder(members: list[Member], folder: str) -> dict[str, Member]:
 
 
 def choose_members(
-    members: Mapping[str, Member],
+    members: Mapping[str, PackedFile],
     records: str,
     *,
     wanted: Callable[[str], bool],
     others: Callable[[str], bool],
     limit: int | None,
-) -> tuple[dict[str, Member], int]:
+) -> tuple[dict[str, PackedFile], int]:
     """Return the chosen members of an archive, and the number of records that they are of.
 
     `records` finds a member's record. Taken are the wanted members of the first `limit` records in
     natural order, and the `others`, which are of none.
     """
-    by_record: dict[tuple[str, ...], dict[str, Member]] = {}
-    chosen: dict[str, Member] = {}
+    by_record: dict[tuple[str, ...], dict[str, PackedFile]] = {}
+    chosen: dict[str, PackedFile] = {}
     for name, member in members.items():
         found = re.search(records, name)
         if found is None:
@@ -179,7 +179,7 @@ def choose_members(
 
 
 def fetch_missing(
-    archive: RemoteArchive, batch: Mapping[Path, Member], folder: Path, transport: Transport
+    archive: RemoteArchive, batch: Mapping[Path, PackedFile], folder: Path, transport: Transport
 ) -> None:
     """Fetch the members that are not at their paths in `folder` with their size and CRC."""
     missing = {path: member for path, member in batch.items() if not _is_there(path, member)}
@@ -190,7 +190,7 @@ def fetch_missing(
             fetch_members(archive, {member.name: path for path, member in missing.items()})
 
 
-def _is_there(path: Path, member: Member) -> bool:
+def _is_there(path: Path, member: PackedFile) -> bool:
     if not path.is_file() or path.stat().st_size != member.size:
         return False
     return crc_of(path) == member.crc

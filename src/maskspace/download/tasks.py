@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from maskspace.config import lookup
 from maskspace.data.listings import natural
 from maskspace.data.tars import members as tar_members
-from maskspace.download.archives import Member, check_distinct, check_name, merge, unpack
+from maskspace.download.archives import PackedFile, check_distinct, check_name, merge, unpack
 from maskspace.download.bsds500_official import arrange_bsds500
 from maskspace.download.catalogue import OFFICIAL, OfficialDataset, OfficialFile, Scenes
 from maskspace.download.fetching import NoRoomError, check_content, fetch_file
@@ -356,7 +356,7 @@ def _wanted_scenes(request: Request, scenes: Scenes, listing: Path) -> list[str]
 
 def _member_tasks(
     archive: RemoteArchive,
-    chosen: Mapping[str, Member],
+    chosen: Mapping[str, PackedFile],
     folder: Path,
     jobs: int,
     transport: Transport,

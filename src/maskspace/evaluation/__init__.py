@@ -15,12 +15,12 @@ from maskspace.evaluation.intervals import comparisons
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.reference import Origin, place_published
 from maskspace.evaluation.region_report import plot_regions
-from maskspace.evaluation.rows import MapUnits, Row, measure_rows
+from maskspace.evaluation.rows import Row, measure_rows
 from maskspace.evaluation.summary import Metrics, collapse_lines, summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.evaluation.versions import truth_version, weights_version
 from maskspace.files import write_whole
-from maskspace.types import Sample
+from maskspace.types import MapUnits, Sample
 
 __all__ = ["FILES", "EvaluateConfig", "Model", "Origin", "evaluate_models", "report"]
 

@@ -11,7 +11,7 @@ from maskspace.evaluation.rows import Row
 from maskspace.metrics.bootstrap import confidence_interval, paired_difference
 from maskspace.metrics.recall import THRESHOLDS
 
-Interval = dict[str, float]
+Limits = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Comparison:
     p_value: float
 
 
-def intervals(rows: Sequence[Row], *, seed: int) -> dict[str, Interval]:
+def intervals(rows: Sequence[Row], *, seed: int) -> dict[str, Limits]:
     """Return `low` and `high` of the 95 % interval of each mean over the masks of a model.
 
     Of `miou_at_1_RUN`, `mean_best_iou_COUNT` and `ar_COUNT`, by resampling images; empty where

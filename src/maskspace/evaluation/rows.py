@@ -3,12 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -22,7 +21,7 @@ from maskspace.evaluation.regions import measure_regions
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.evaluation.zero_shot import zero_shot
 from maskspace.files import write_whole
-from maskspace.types import Embedding, Sample
+from maskspace.types import Embedding, MapUnits, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +59,6 @@ class Row:
     def first_ious(self, run: str) -> list[float]:
         """Return the IoU of each mask after one click of a run."""
         return [ious[0] for ious in self.click_ious[run]]
-
-
-@runtime_checkable
-class MapUnits(Protocol):
-    """Apply a function to units of work, here or elsewhere; `map` is one."""
-
-    def __call__(
-        self, function: Callable[[Sample], list[Row]], units: Iterable[Sample], /
-    ) -> Iterable[list[Row]]:
-        """Return the results in the order of the units, as they become available."""
-        ...
 
 
 def measure_rows(

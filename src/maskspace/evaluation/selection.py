@@ -10,11 +10,11 @@ from pathlib import Path
 from maskspace.config import Choice, build_section, section
 from maskspace.evaluation.config import SelectConfig
 from maskspace.evaluation.model import Model
-from maskspace.evaluation.rows import MapUnits, measure_rows
+from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.summary import summarize
 from maskspace.files import write_whole
 from maskspace.partition.readings import readings
-from maskspace.types import Sample
+from maskspace.types import MapUnits, Sample
 
 
 @section

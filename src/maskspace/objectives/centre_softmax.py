@@ -44,10 +44,11 @@ def centre_softmax(
     cluster_weight: float = 1.0,
     foreground: float = 3.0,
 ) -> Objective:
-    """Return the objective; see `softmax_terms`. `tau`, `sigma` and `delta` are in units.
+    """Return the objective; see `centre_classification_terms`.
 
-    The default unit takes a crop of 256 pixels for the paper's metre of table: `tau` is then 15 in
-    17 pixels, `sigma` 5 pixels and `delta` 26. With the smaller crops of small images, take fewer.
+    `tau`, `sigma` and `delta` are in units. The default unit takes a crop of 256 pixels for the
+    paper's metre of table: `tau` is then 15 in 17 pixels, `sigma` 5 pixels and `delta` 26. With the
+    smaller crops of small images, take fewer.
     """
     heads = {"1": Head(channels=2, position="add", unit=pixels_per_unit)}
     if foreground > 0:
@@ -55,7 +56,7 @@ def centre_softmax(
     return Objective(
         heads=heads,
         terms=partial(
-            softmax_terms,
+            centre_classification_terms,
             tau=tau,
             sigma=sigma,
             delta=delta,
@@ -71,7 +72,7 @@ def centre_softmax(
     )
 
 
-def softmax_terms(
+def centre_classification_terms(
     outputs: Outputs,
     labels: Int[Tensor, "b h w"],
     *,

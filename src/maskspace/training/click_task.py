@@ -24,7 +24,7 @@ from maskspace.data.loader import Mixture, open_mixture
 from maskspace.mask_losses import MASK_LOSSES, level_line, levels_of
 from maskspace.masks import nested_chain
 from maskspace.models import MODELS, load_mae, load_model, load_published
-from maskspace.models.click_vit import ClickVit
+from maskspace.models.click_vit import ClickVit, Decode
 from maskspace.training.colour import recolour
 from maskspace.training.config import ClickerConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
@@ -44,9 +44,6 @@ class ClickBatch(NamedTuple):
     clicks: Float[Tensor, "b p k 3"]
     nests: Float[Tensor, "b p m s s"]
     positions: Int[Tensor, " b"]
-
-
-Decode = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import nn
 from maskspace import pictures
 from maskspace.data.augment import Crop, label_map_at_depth, random_crop
 from maskspace.data.loader import Mixture, dense
-from maskspace.data.shards import MapUnits, open_shards
+from maskspace.data.shards import open_shards
 from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
 from maskspace.partition.decoded import finest_level
@@ -26,7 +26,7 @@ from maskspace.training.crops import to_float
 from maskspace.training.embedding_task import EmbeddingBatch, EmbeddingTask
 from maskspace.training.loop import Worker, fit
 from maskspace.training.progress import followed
-from maskspace.types import Sample
+from maskspace.types import MapUnits, Sample
 
 #: What is trained: the feature of one channel, and the full one of three.
 VARIANTS = ("brightness", "colours")

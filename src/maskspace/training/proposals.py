@@ -1,6 +1,6 @@
 """The teacher's answers as training data: a grid of clicks on each image, kept as shards."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,9 +19,7 @@ from maskspace.data.shards import (
 )
 from maskspace.models import load_model
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
-from maskspace.types import Sample, read_rgb
-
-MapUnits = Callable[..., Iterator[ShardFacts]]
+from maskspace.types import MapUnits, Sample, read_rgb
 
 
 @section
@@ -67,7 +65,7 @@ def write_proposals(
     units = [unit for name in names for unit in _units(shards / name, folder / name, config)]
     propose = partial(_write_unit, clicker=clicker.resolve(), config=config)
     by_folder: dict[Path, list[ShardFacts]] = {}
-    for unit, facts in zip(units, map_units(propose, units, describe="shards"), strict=True):
+    for unit, facts in zip(units, map_units(propose, units), strict=True):
         by_folder.setdefault(unit.path.parent, []).append(facts)
     for target, facts in by_folder.items():
         write_manifest(target, facts, dataset=target.name, details={"proposals": asdict(config)})

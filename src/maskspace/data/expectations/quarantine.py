@@ -17,9 +17,9 @@ from pathlib import Path
 from maskspace.data.expectations.report import Report
 from maskspace.data.manifest import MANIFEST, read_manifest, shards_folder
 from maskspace.data.records import sample_places
-from maskspace.data.shards import MapUnits
 from maskspace.data.tars import Member, read_member
 from maskspace.files import AnyPath, appearing, write_json, write_whole
+from maskspace.types import MapUnits
 
 FOLDER = "quarantine"
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from maskspace.data.expectations.measures import Columns
+
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
@@ -21,7 +23,6 @@ TABLES = ("shards", "records", "images", "masks", "dataset")
 Bounds = Mapping[str, Any]
 
 Build: TypeAlias = "Callable[[Any, Bounds], Expectation]"
-Columns: TypeAlias = Mapping[str, np.ndarray]
 
 #: How far the rows of a table, given as columns, are from what is expected: larger is worse.
 Excess: TypeAlias = Callable[[Columns, Bounds], np.ndarray]

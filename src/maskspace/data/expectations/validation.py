@@ -17,8 +17,8 @@ from maskspace.data.expectations.tables import PART, Inspected, Part, inspect
 from maskspace.data.manifest import read_manifest, shards_folder
 from maskspace.data.open_shards import images_root
 from maskspace.data.records import sample_places
-from maskspace.data.shards import MapUnits
 from maskspace.files import AnyPath
+from maskspace.types import MapUnits
 
 
 @dataclass(frozen=True, kw_only=True)
