@@ -19,7 +19,7 @@ help:
 	@echo "              DRY_RUN=1      say what each stage would do, and do nothing"
 	@echo "              STAGES='a b'   only these stages and what they need"
 	@echo "make test     make check, and every test"
-	@echo "make check    format, lint, types and import contracts"
+	@echo "make check    format, lint, types, import contracts and the deps of dvc.yaml"
 	@echo "make clean    remove what the pipeline made here; data, models in the registry and .venv stay"
 
 repro: $(READY)
@@ -34,6 +34,7 @@ check: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m workflows.deps --check
 
 clean:
 	@rm -rf build .work .profiles .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from maskspace import parallel, tracking
-from workflows import plan, profiles
+from workflows import deps, plan, profiles
 from workflows.frame import WORK, adopt_orphans, die_with_parent, end_orphans
 
 RECEIPT = Path("build/register/receipt.json")
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     try:
         workspace = _enter(options.profile)
         plan.check_params(Path("params.yaml"))
+        _follow_code(options.profile, dry_run=options.dry_run)
         if options.dry_run:
             print(plan.describe(options.stages))
             return 0
@@ -73,6 +74,16 @@ def _enter(profile: str | None) -> Path:
     paths = [str(workspace / "src"), str(workspace)]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     return workspace.relative_to(here)
+
+
+def _follow_code(profile: str | None, *, dry_run: bool) -> None:
+    """Bring the deps of dvc.yaml to what the code and the parameters ask for; of ours, say so."""
+    if profile is not None:
+        deps.update()
+    elif dry_run and deps.is_behind():
+        print("dvc.yaml: deps are not the code's; a run writes them anew", file=sys.stderr)
+    elif not dry_run and deps.update():
+        print("dvc.yaml: deps were not the code's; written anew", file=sys.stderr)
 
 
 def _run(stages: list[str], workspace: Path, start: float) -> int:

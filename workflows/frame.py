@@ -145,7 +145,7 @@ def dependencies(
     described, values = _described(stage, item, params)
     filled = [_fill(template, values) for template in described.get("deps", [])]
     return (
-        [Path(text) for text in filled if not is_url(text)],
+        [Path(text) for text in dict.fromkeys(filled) if not is_url(text)],
         [_fill(template, values) for template in described.get("params", [])],
     )
 
@@ -195,13 +195,20 @@ def outputs(stage: str, item: str, params: Mapping[str, object]) -> list[Path]:
 def _described(
     stage: str, item: str, params: Mapping[str, object]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a stage's entry in dvc.yaml and the values of its templates."""
-    described = read_params(Path("dvc.yaml"))["stages"][stage]
+    """Return a stage's entry in dvc.yaml and the values of its templates.
+
+    An item of a foreach stage is what params.yaml says of it, and `vars` beside it.
+    """
+    graph = read_params(Path("dvc.yaml"))
+    described = graph["stages"][stage]
     values = {"key": item}
     if "foreach" in described:
-        table = params[described["foreach"].removeprefix("${").removesuffix("}")]
+        name = described["foreach"].removeprefix("${").removesuffix("}")
+        table = params[name]
         assert isinstance(table, Mapping)
         values |= _flat(lookup(table, item, kind=f"{stage}: dataset"), "item")
+        for beside in graph.get("vars", []):
+            values |= _flat(beside.get(name, {}).get(item, {}), "item")
         described = described["do"]
     return described, values
 
@@ -228,9 +235,14 @@ def _content(file: Path) -> bytes:
 
 
 def _flat(value: object, prefix: str) -> dict[str, str]:
-    if not isinstance(value, Mapping):
+    """Return the leaves of a value by what templates call them: `item.root`, `item.code[0]`."""
+    if isinstance(value, Mapping):
+        inner = {f"{prefix}.{key}": item for key, item in value.items()}
+    elif isinstance(value, list):
+        inner = {f"{prefix}[{index}]": item for index, item in enumerate(value)}
+    else:
         return {prefix: str(value)}
-    return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}").items()}
+    return {k: v for name, item in inner.items() for k, v in _flat(item, name).items()}
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:

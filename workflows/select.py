@@ -16,6 +16,7 @@ from maskspace.evaluation.selection import (
 )
 from maskspace.segmenter import decoder_of, redecoded
 from maskspace.segmenter.loading import load
+from maskspace.training.config import DistillConfig
 from workflows.frame import publish, stage_main, work_folder
 
 SHARDS, SWEEP = Path("build/validate"), Path("build/sweep")
@@ -33,11 +34,11 @@ def main() -> None:
         tried = decoder_trials(trial, decoder_of(own), config.decoder_factors)
         trials += tried
         models |= {t.trial: redecoded(own, t.decoder) for t in tried if t.decoder}
-    folders = sorted(path.parent for path in SHARDS.glob("*/manifest.json"))
+    data = load_section(DistillConfig, "distill").data
     scores = rank_trials(
         trials,
         models,
-        {folder.name: open_shards(folder, "val") for folder in folders},
+        {name: open_shards(SHARDS / name, "val") for name in sorted(data)},
         config=config,
         work=work / "rows",
         map_units=partial(parallel.map_units, describe="select: images"),

@@ -7,9 +7,10 @@ from typing import Any
 
 from maskspace import parallel
 from maskspace.config import load_section
-from maskspace.data import GENERATED, READERS
+from maskspace.data import READERS
 from maskspace.data.baseline import write_baseline
 from maskspace.data.config import ShardsConfig
+from maskspace.data.drawn import is_drawn
 from maskspace.data.shards import read_manifest, write_dataset
 from workflows.frame import publish, stage_main, work_folder
 
@@ -29,7 +30,7 @@ def main(dataset: str) -> None:
     config = load_section(ShardsConfig, "shards", dataset)
     work = work_folder("shards", dataset)
     write_dataset(work, dataset, config, READERS, map_units=spread)
-    if config.reader.name in GENERATED:
+    if is_drawn(READERS[config.reader.name]):
         baseline = write_baseline(work)
         print(f"{dataset}: connected components of equal colour score mean best IoU {baseline:.4f}")
     totals = read_manifest(work)["totals"]

@@ -8,7 +8,7 @@ from maskspace.config import load_section
 from maskspace.data.shards import open_shards
 from maskspace.evaluation.standings import measure_standings, trained, untrained
 from maskspace.evaluation.standings_page import draw_standings, write_standings
-from maskspace.objectives import about
+from maskspace.objectives.about import about
 from maskspace.segmenter import redecoded
 from maskspace.segmenter.loading import load
 from maskspace.training.config import ObjectivesConfig

@@ -9,8 +9,10 @@ import pytest
 
 from maskspace.config import keyword_options
 from maskspace.partition.merge_tree import MergeTree
-from maskspace.peers import PEERS, AnyPeer, Peer, TreePeer, find_peer
+from maskspace.peers import PEERS
+from maskspace.peers.finding import find_peer
 from maskspace.peers.flood_fill import flood_fill
+from maskspace.peers.kinds import AnyPeer, Peer, TreePeer
 from maskspace.segmenter.loading import load
 from maskspace.segmenter.peer import PeerSegmenter
 from maskspace.segmenter.tree_peer import TreePeerSegmenter

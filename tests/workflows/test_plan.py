@@ -1,33 +1,16 @@
-"""The stage graph against the code: dependencies exact, every parameter checked before a run."""
+"""What is known before a run: every parameter checked, every input found, what would be done."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import grimp
 import pytest
 
 from maskspace.config import read_params
 from maskspace.evaluation import FILES
 from workflows import plan, profiles
-from workflows.frame import dependencies, outputs
+from workflows.frame import outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = read_params(ROOT / "dvc.yaml")["stages"]
-
-#: What no result follows from: how work is spread, recorded, and finds its place.
-FREE = {
-    "maskspace",
-    "maskspace.parallel",
-    "maskspace.tracking",
-    "maskspace.files",
-    "workflows",
-    "workflows.frame",
-}
-
-
-@pytest.fixture(scope="module")
-def graph():
-    return grimp.build_graph("maskspace", "workflows", cache_dir=None)
 
 
 @pytest.fixture(autouse=True)
@@ -35,40 +18,11 @@ def at_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-def covered(path: Path) -> Iterator[str]:
-    """Yield the modules that a path of dvc.yaml stands for."""
-    for file in [path] if path.suffix == ".py" else sorted(path.rglob("*.py")):
-        parts = file.with_suffix("").parts
-        yield ".".join(parts[parts[0] == "src" :]).removesuffix(".__init__")
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_the_code_it_imports_and_on_no_other(stage, graph):
-    params = read_params(Path("params.yaml"))
-    item = next(iter(params["shards"])) if "foreach" in STAGES[stage] else ""
-    paths = [path for path in dependencies(stage, item, params)[0] if path.parts[0] != "build"]
-    code = [path for path in paths if path.parts[0] in ("src", "workflows")]
-    needed = {f"workflows.{stage}"} | graph.find_upstream_modules(f"workflows.{stage}")
-    have = {module for path in code for module in covered(path)}
-    assert sorted(needed - have - FREE) in ([], ["maskspace.training"])
-    for path in code:
-        assert needed & set(covered(path)), f"{stage} does not need {path}"
-
-
 def test_what_the_evaluation_writes_is_what_its_stage_makes():
     params = read_params(Path("params.yaml"))
     item = next(iter(params["shards"]))
     made = outputs("evaluate", item, params)
     assert sorted(made) == sorted(Path("build/evaluate", item, name) for name in FILES)
-
-
-def test_a_metric_does_not_retrain():
-    retrained = [
-        stage
-        for stage in ("clicker", "proposals", "sweep", "distill")
-        if "src/maskspace/metrics" in STAGES[stage]["deps"]
-    ]
-    assert retrained == []
 
 
 def test_params_and_every_profile_can_run(tmp_path):
@@ -115,7 +69,7 @@ def test_a_dry_run_names_every_stage_and_its_inputs():
     told = plan.describe([])
     for stage in STAGES:
         assert f"python -m workflows.{stage}" in told
-    assert "build/shards (made by shards@hypersim and 4 more)" in told
+    assert "build/shards/sa1b (made by shards@sa1b)" in told
     assert plan.describe(["register"]).startswith("register\n")
     with pytest.raises(ValueError, match=r"stage 'nope' is unknown; dvc\.yaml has clicker"):
         plan.describe(["nope"])

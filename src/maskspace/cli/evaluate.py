@@ -178,11 +178,12 @@ def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Sourc
     split without images.
     """
     from maskspace.config import lookup
-    from maskspace.data import GENERATED, READERS
+    from maskspace.data import READERS
+    from maskspace.data.drawn import is_drawn
     from maskspace.data.source import Source
 
     read = lookup(READERS, kind, kind="dataset kind")
-    found = read(path, seed=0, limit=limit if kind in GENERATED else None)
+    found = read(path, seed=0, limit=limit if is_drawn(read) else None)
     assert isinstance(found, Source)
     chosen = [i for i, own in enumerate(found.splits) if own in (None, split)][:limit]
     if not chosen:

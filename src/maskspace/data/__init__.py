@@ -41,6 +41,3 @@ READERS: Mapping[str, Reader] = {
     "sav": read_sav,
     "scenes": read_scenes,
 }
-
-#: Readers whose samples are drawn, not read: they need a limit, and their truth is exact.
-GENERATED = frozenset({"mosaics", "rectangles", "scenes"})

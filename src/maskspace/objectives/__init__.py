@@ -1,7 +1,6 @@
 """Objectives: what an embedding is trained for, differentiable, minimised; OBJECTIVES by name."""
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from maskspace.objectives.anchor_mask import anchor_mask
 from maskspace.objectives.balls import balls
@@ -59,18 +58,3 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "spatial_embedding": spatial_embedding,
     "triplet": triplet,
 }
-
-
-def about(names: Iterable[str]) -> dict[str, str]:
-    """Return what each objective is, in the words of its module and of its terms."""
-    described = {}
-    for name in names:
-        module = inspect.getmodule(OBJECTIVES[name])
-        assert module is not None
-        formulas = [
-            inspect.getdoc(function) or ""
-            for label, function in inspect.getmembers(module, inspect.isfunction)
-            if label.endswith("_terms") and function.__module__ == module.__name__
-        ]
-        described[name] = "\n\n".join([inspect.getdoc(module) or "", *formulas])
-    return described

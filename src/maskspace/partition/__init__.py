@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int32
+from jaxtyping import Int32
 
 from maskspace.partition.agglomeration import agglomeration, merge_tree
 from maskspace.partition.centre_votes import centre_votes
@@ -11,7 +11,7 @@ from maskspace.partition.components import components
 from maskspace.partition.decoded import Decoded
 from maskspace.partition.hdbscan import hdbscan
 from maskspace.partition.mean_shift import mean_shift
-from maskspace.partition.merge_tree import build_tree
+from maskspace.partition.merge_tree import merge_tree_partition
 from maskspace.partition.mutex_watershed import mutex_watershed
 from maskspace.partition.oracle import k_means, oracle_decode
 from maskspace.partition.queries import queries
@@ -21,13 +21,6 @@ from maskspace.partition.superpixels import superpixels
 from maskspace.partition.watershed_cut import watershed_cut
 
 __all__ = ["DECODERS", "PARTITIONERS", "k_means", "oracle_decode"]
-
-
-def merge_tree_partition(
-    embedding: Float[np.ndarray, "c h w"], *, regions: int = 24
-) -> Int32[np.ndarray, "h w"]:
-    """Return the merge tree's partition into exactly `regions` connected regions."""
-    return build_tree(embedding).partition(regions)
 
 
 PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {

@@ -239,6 +239,13 @@ def build_tree(
     return MergeTree(superpixels=labels, merges=merges, heights=heights, size_hw=size_hw)
 
 
+def merge_tree_partition(
+    embedding: Float[np.ndarray, "c h w"], *, regions: int = 24
+) -> Int32[np.ndarray, "h w"]:
+    """Return the merge tree's partition into exactly `regions` connected regions."""
+    return build_tree(embedding).partition(regions)
+
+
 @dataclass(frozen=True)
 class RegionGraph:
     """The adjacency of a partition: regions by index, pairs that share a border, lower first."""

@@ -20,13 +20,14 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from maskspace.peers.kinds import EmbeddingNetwork, EmbeddingPeer
 from maskspace.peers.pretrained import pretrained, setting
 
 #: Of colours from 0 to 1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class PatchFeatures(nn.Module):
+class PatchFeatures(EmbeddingNetwork):
     """A network from images in [0, 1] to features in [0, 1], one level at `stride`.
 
     The longer side of an image is brought to about `side` pixels, whole patches each way. Pickled,
@@ -39,11 +40,7 @@ class PatchFeatures(nn.Module):
         super().__init__()
         self.model, self.weights, self.device = model, weights, device
         self.side, self.stride = side, stride
-
-    @property
-    def contrast(self) -> float:
-        """Return what makes differences of features use the whole of [0, 1]."""
-        return setting(self.model, "hidden_size") ** 0.5
+        self.contrast = setting(model, "hidden_size") ** 0.5
 
     def __reduce__(self) -> tuple[partial["PatchFeatures"], tuple[()]]:
         """Pickle without weights."""
@@ -79,3 +76,6 @@ def dinov2(
     kinds = (("dinov2", "Dinov2Model"), ("dinov2_with_registers", "Dinov2WithRegistersModel"))
     model = pretrained(kinds, weights, device)
     return PatchFeatures(model, weights=weights, device=device, side=side, stride=stride)
+
+
+DINOV2 = EmbeddingPeer(network=dinov2)

@@ -18,6 +18,8 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from skimage.segmentation import felzenszwalb as segment
 
 from maskspace.masks import enlarge
+from maskspace.peers.kinds import Peer
+from maskspace.peers.rankings import RANKINGS
 from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer, Proposals, shrink_image
 
@@ -111,3 +113,11 @@ def _regions(labels: Int[np.ndarray, "h w"]) -> Iterator[Int64[np.ndarray, " p"]
     flat = labels.ravel()
     order = np.argsort(flat, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(flat[order])) + 1)
+
+
+FELZENSZWALB = Peer(
+    propose=felzenszwalb_proposals,
+    click=felzenszwalb_regions,
+    scales=felzenszwalb_scales,
+    ranking=RANKINGS["area"],
+)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 from pydantic import NonNegativeInt
 from skimage.segmentation import flood
 
+from maskspace.peers.kinds import Peer
 from maskspace.types import Click, ClickAnswer
 
 
@@ -40,3 +41,6 @@ def _flood(
     # uint8 without a wider copy: of the two differences one wraps round
     distance = np.where(image > seed, image - seed, seed - image).max(axis=2)
     return flood(distance <= tolerance, (click.y, click.x), connectivity=1)
+
+
+FLOOD_FILL = Peer(click=flood_fill)

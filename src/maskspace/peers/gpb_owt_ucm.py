@@ -21,6 +21,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from maskspace.partition.merge_tree import MergeTree
+from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_contours
 from maskspace.types import read_rgb
 
@@ -106,3 +107,6 @@ def _digest(image: Shaped[np.ndarray, "h w 3"]) -> bytes:
     return hashlib.blake2b(
         repr(image.shape).encode() + np.ascontiguousarray(image).tobytes(), digest_size=16
     ).digest()
+
+
+GPB_OWT_UCM = TreePeer(tree=gpb_owt_ucm, heights=THRESHOLDS)

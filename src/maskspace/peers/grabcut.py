@@ -14,6 +14,7 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field, PositiveInt
 from scipy import ndimage
 
+from maskspace.peers.kinds import Peer
 from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer
 
@@ -77,3 +78,6 @@ def _grabcut(
     unused = (0, 0, 1, 1)
     cv2.grabCut(image, prior, unused, background, object_, iterations, cv2.GC_INIT_WITH_MASK)
     return prior % 2 == cv2.GC_FGD % 2
+
+
+GRABCUT = Peer(click=grabcut)

@@ -15,6 +15,7 @@ from scipy.linalg import eigh
 from scipy.sparse import csgraph
 
 from maskspace.partition.merge_tree import MergeTree, region_adjacency
+from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_links
 from maskspace.peers.shrunk import Side
 from maskspace.peers.slic_merging import slic_labels
@@ -89,3 +90,6 @@ def _parts(similarity: Float64[np.ndarray, "k k"]) -> tuple[Int64[np.ndarray, " 
         return piece.astype(np.int64), 0.0
     side, cost = two_way_cut(similarity)
     return side.astype(np.int64), cost
+
+
+NORMALIZED_CUTS = TreePeer(tree=normalized_cuts)

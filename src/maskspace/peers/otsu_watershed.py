@@ -15,6 +15,8 @@ from skimage.filters import gaussian, threshold_otsu
 from skimage.segmentation import watershed
 
 from maskspace.masks import areas, from_label_map
+from maskspace.peers.kinds import Peer
+from maskspace.peers.rankings import RANKINGS
 from maskspace.types import Proposals
 
 
@@ -56,3 +58,6 @@ def _blobs(foreground: Bool[np.ndarray, "h w"], min_distance: int) -> Int[np.nda
     seeds = np.zeros(distance.shape, np.int64)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
     return watershed(-distance, seeds, mask=foreground)
+
+
+OTSU_WATERSHED = Peer(propose=otsu_watershed, ranking=RANKINGS["area"])

@@ -19,6 +19,7 @@ from pydantic import Field, NonNegativeFloat
 from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
 
+from maskspace.peers.kinds import Peer
 from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer
 
@@ -85,3 +86,6 @@ def _reached(
         seeds |= small.disk(click, radius=radius)
     probability = hold(factors, (wanted & ~removed).astype(float), wanted | removed)
     return small.interpolate(probability.astype(np.float32)) > level
+
+
+RANDOM_WALKER = Peer(click=random_walker)

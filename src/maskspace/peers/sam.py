@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from maskspace.peers.pretrained import pretrained, setting
 from maskspace.peers.prompted import PlacedImage, PromptedNetwork, Seen
+from maskspace.peers.sam_family import of_sam_family
 
 #: Of colours from 0 to 255.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -71,3 +72,6 @@ def _sam_features(embeddings: object) -> Mapping[str, Tensor | Sequence[Tensor]]
 def _sam_hq_features(embeddings: object) -> Mapping[str, Tensor | Sequence[Tensor]]:
     last, of_blocks = cast("tuple[Tensor, Sequence[Tensor]]", embeddings)
     return {"image_embeddings": last, "intermediate_embeddings": of_blocks}
+
+
+SAM, SAM_HQ = of_sam_family(sam), of_sam_family(sam_hq)

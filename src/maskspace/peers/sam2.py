@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from maskspace.peers.pretrained import pretrained, setting
 from maskspace.peers.prompted import PlacedImage, PromptedNetwork, Seen
+from maskspace.peers.sam_family import of_sam_family
 
 #: Of colours from 0 to 1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -47,3 +48,6 @@ def unstretch(logits: Float32[Tensor, "n r s"], seen: Seen, side: int) -> Float3
 
 def _features(embeddings: object) -> Mapping[str, Tensor | Sequence[Tensor]]:
     return {"image_embeddings": cast("Sequence[Tensor]", embeddings)}
+
+
+SAM2 = of_sam_family(sam2, pred_iou_thresh=0.8)

@@ -16,6 +16,7 @@ from skimage.measure import label
 from skimage.segmentation import slic
 
 from maskspace.partition.merge_tree import MergeTree, RegionGraph, region_adjacency
+from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_links
 from maskspace.peers.shrunk import Side
 from maskspace.types import shrink_image
@@ -83,3 +84,6 @@ def _merges(
         weight_func=lambda _, __, kept, near: {"weight": dist(means[kept], means[near])},
     )
     return np.array(merges, np.int64).reshape(-1, 2), np.array(distances, np.float64)
+
+
+SLIC_MERGING = TreePeer(tree=slic_merging)

@@ -14,6 +14,7 @@ from pydantic import PositiveFloat
 from scipy import ndimage
 
 from maskspace.partition.merge_tree import MergeTree
+from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_contours
 from maskspace.peers.shrunk import Side
 from maskspace.types import shrink_image
@@ -80,3 +81,6 @@ def _higra() -> ModuleType:
     except ImportError:
         raise ValueError("watershed needs Higra: pip install maskspace[peers]") from None
     return higra
+
+
+WATERSHED = TreePeer(tree=watershed)

@@ -8,7 +8,9 @@ from torch import nn
 from maskspace.config import section_of_texts
 from maskspace.models import load_model, load_published
 from maskspace.partition.grid_clicks import ClickGrid
-from maskspace.peers import PEERS, EmbeddingPeer, TreePeer, find_peer, option_texts
+from maskspace.peers import PEERS
+from maskspace.peers.finding import find_peer, option_texts
+from maskspace.peers.kinds import EmbeddingPeer, TreePeer
 from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.embedding import EmbeddingSegmenter
 from maskspace.segmenter.peer import PeerSegmenter

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 from torch import nn
 
-from maskspace.peers import Peer
+from maskspace.peers.kinds import Peer
 from maskspace.segmenter.last_image import LastImage
 from maskspace.segmenter.protocol import ImageLike
 from maskspace.segmenter.questions import (

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from maskspace.partition.merge_tree import MergeTree
-from maskspace.peers import TreePeer
+from maskspace.peers.kinds import TreePeer
 from maskspace.segmenter.last_image import LastImage
 from maskspace.segmenter.protocol import ImageLike
 from maskspace.segmenter.questions import (

@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 from scipy import ndimage
 
 from maskspace.data.annotations import annotate
+from maskspace.data.drawn import drawn
 from maskspace.data.images import encode_png
 from maskspace.data.readers.textures import TEXTURES, crop_real, real_textures
 from maskspace.data.source import Source, generated
@@ -22,6 +23,7 @@ from maskspace.types import Sample
 SMALLEST = 1 / 24
 
 
+@drawn
 def read_mosaics(
     root: str,
     *,

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float64, Int64
 from scipy import ndimage
 
 from maskspace.data.annotations import annotate
+from maskspace.data.drawn import drawn
 from maskspace.data.images import encode_png
 from maskspace.data.source import Source, generated
 from maskspace.masks import from_label_map, split_components
@@ -26,6 +27,7 @@ COLOUR_DISTANCE = 40
 LARGE = 1 / 16
 
 
+@drawn
 def read_rectangles(
     root: str,
     *,

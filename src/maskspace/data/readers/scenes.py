@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float64, UInt8
 from scipy import ndimage
 
 from maskspace.data.annotations import annotate
+from maskspace.data.drawn import drawn
 from maskspace.data.images import encode_png
 from maskspace.data.readers.rectangles import light_field
 from maskspace.data.readers.textures import TEXTURES
@@ -29,6 +30,7 @@ VISIBLE = 0.4
 SMALLEST = 12
 
 
+@drawn
 def read_scenes(
     root: str,
     *,

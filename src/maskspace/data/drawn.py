@@ -1,0 +1,18 @@
+"""Readers whose samples are drawn, not read: they need a limit, and their truth is exact."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def drawn(reader: Callable[P, R]) -> Callable[P, R]:
+    """Mark a reader as one that draws its samples."""
+    reader.is_drawn = True  # pyright: ignore[reportFunctionMemberAccess]
+    return reader
+
+
+def is_drawn(reader: Callable[..., object]) -> bool:
+    """Return whether a reader draws its samples."""
+    return getattr(reader, "is_drawn", False)

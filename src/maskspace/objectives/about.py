@@ -1,0 +1,21 @@
+"""What objectives are, in their own words, for a page."""
+
+import inspect
+from collections.abc import Iterable
+
+from maskspace.objectives import OBJECTIVES
+
+
+def about(names: Iterable[str]) -> dict[str, str]:
+    """Return what each objective is, in the words of its module and of its terms."""
+    described = {}
+    for name in names:
+        module = inspect.getmodule(OBJECTIVES[name])
+        assert module is not None
+        formulas = [
+            inspect.getdoc(function) or ""
+            for label, function in inspect.getmembers(module, inspect.isfunction)
+            if label.endswith("_terms") and function.__module__ == module.__name__
+        ]
+        described[name] = "\n\n".join([inspect.getdoc(module) or "", *formulas])
+    return described

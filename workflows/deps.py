@@ -1,0 +1,240 @@
+"""Write the `deps` of dvc.yaml: the code that each stage's chosen options use, and its data.
+
+    python -m workflows.deps [--check]
+
+A stage depends on the files that its module imports, of tables of options (READERS, OBJECTIVES,
+MODELS, ...) on the chosen entries alone: those whose names stand in the sections of params.yaml
+that `STAGES` names, in the stage's own module, or, of decoders, in the chosen objectives. It
+depends on the shards of its own datasets, not on all of `build/shards`. A reader is a matter of one
+dataset: `code` under `vars` lists each dataset's own files, and the stage `shards` has as many
+templates. With --check nothing is written, and the exit status is 1 where dvc.yaml differs.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskspace.config import read_params
+from maskspace.files import write_whole
+from workflows.imports import Code
+
+DVC = Path("dvc.yaml")
+#: Tables of options: a stage depends on the entries that it chooses.
+TABLES = (
+    "maskspace.data.READERS",
+    "maskspace.mask_losses.MASK_LOSSES",
+    "maskspace.models.MODELS",
+    "maskspace.objectives.OBJECTIVES",
+    "maskspace.partition.DECODERS",
+    "maskspace.partition.PARTITIONERS",
+    "maskspace.peers.PEERS",
+)
+OBJECTIVES, DECODERS = "maskspace.objectives.OBJECTIVES", "maskspace.partition.DECODERS"
+#: What no result follows from: how work is spread, recorded, and finds its place.
+FREE = ("maskspace.parallel", "maskspace.tracking", "workflows.frame")
+
+
+#: Where dvc.yaml has its vars, where its stages begin, and where a stage has its deps.
+_VARS = re.compile(r"^vars:.*\n(?: +.*\n)*", re.MULTILINE)
+_STAGE = re.compile(r"^(?=  [a-z_]+:$)", re.MULTILINE)
+_DEPS = re.compile(r"^( +)deps:\n(?:\1  - .*\n)*", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reads:
+    """What a stage reads beside its code.
+
+    `made` are outputs of other stages; `data` and `evaluated` keys of params.yaml that name
+    datasets, whose validated shards or whose evaluation is read; `options` the sections that choose
+    of tables; `code` modules that it starts by their path.
+    """
+
+    made: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    evaluated: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+
+
+_STUDENT = ("distill.model", "sweep.objectives")
+STAGES: Mapping[str, Reads] = {
+    "shards": Reads(made=("${item.root}",)),
+    "validate": Reads(made=("build/shards/${key}",)),
+    "clicker": Reads(data=("clicker.data",), options=("clicker",)),
+    "regimes": Reads(data=("regimes.datasets",), options=("regimes", "clicker")),
+    "compare": Reads(
+        made=("build/regimes",), data=("regimes.datasets",), options=("clicker.model",)
+    ),
+    "proposals": Reads(made=("build/clicker",), data=("distill.data",), options=("clicker.model",)),
+    "overfit": Reads(data=("overfit.dataset",), options=("overfit",)),
+    "sweep": Reads(data=("distill.data",), options=("sweep", "distill")),
+    "objectives": Reads(data=("objectives.datasets",), options=("objectives", "distill.model")),
+    "standings": Reads(
+        made=("build/objectives",),
+        data=("objectives.datasets",),
+        options=("objectives", "distill.model"),
+    ),
+    "select": Reads(made=("build/sweep",), data=("distill.data",), options=_STUDENT),
+    "distill": Reads(
+        made=("build/proposals", "build/select/winner.json"),
+        data=("distill.data",),
+        options=("distill", "sweep.objectives"),
+    ),
+    "evaluate": Reads(
+        made=(
+            "build/clicker",
+            "build/shards/${key}",
+            "build/student",
+            "build/validate/${key}/manifest.json",
+        ),
+        options=("clicker.model", *_STUDENT),
+    ),
+    "register": Reads(
+        made=("build/student",),
+        data=("register.metric.datasets",),
+        evaluated=("register.metric.datasets",),
+        options=_STUDENT,
+        code=("maskspace.serving.pyfunc",),
+    ),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write dvc.yaml, or check it; return the exit status."""
+    if arguments not in ([], ["--check"]):
+        print("usage: python -m workflows.deps [--check]", file=sys.stderr)
+        return 2
+    try:
+        if not arguments:
+            update()
+        elif is_behind():
+            print(f"{DVC}: deps are not the code's; run python -m workflows.deps", file=sys.stderr)
+            return 1
+    except ValueError as error:
+        print(f"workflows.deps: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def update() -> bool:
+    """Bring the deps of dvc.yaml up to date; return whether it was behind."""
+    text = written(read_params(Path("params.yaml")))
+    is_changed = text != DVC.read_text()
+    if is_changed:
+        write_whole(DVC, text)
+    return is_changed
+
+
+def is_behind() -> bool:
+    """Return whether the deps of dvc.yaml are others than those of the code and params.yaml."""
+    return written(read_params(Path("params.yaml"))) != DVC.read_text()
+
+
+def written(params: Mapping[str, Any]) -> str:
+    """Return dvc.yaml with the deps that code and parameters ask for, all else as it is."""
+    code = Code(TABLES, FREE)
+    text = _VARS.sub(lambda _: _vars(code, params), DVC.read_text())
+    head, *stages = _STAGE.split(text)
+    return head + "".join(_with_deps(stage, code, params) for stage in stages)
+
+
+def _vars(code: Code, params: Mapping[str, Any]) -> str:
+    lines = ["vars:", "  - shards:"]
+    for dataset, files in _readers(code, params):
+        lines += [f"      {dataset}:", "        code:", *(f"          - {file}" for file in files)]
+    return "\n".join(lines) + "\n"
+
+
+def _with_deps(text: str, code: Code, params: Mapping[str, Any]) -> str:
+    """Return the lines of a stage with its deps."""
+    stage = text.partition(":")[0].strip()
+    listed = [f"  - {path}\n" for path in stage_deps(stage, code, params)]
+    found, number = _DEPS.subn(lambda m: m[1] + "deps:\n" + "".join(m[1] + d for d in listed), text)
+    if number != 1:
+        raise ValueError(f"{DVC}: stage {stage!r}: give it one block of deps, which may be empty")
+    return found
+
+
+def stage_deps(stage: str, code: Code, params: Mapping[str, Any]) -> list[str]:
+    """Return the deps of a stage, templates of a foreach stage as DVC fills them in."""
+    if stage not in STAGES:
+        raise ValueError(
+            f"{DVC}: stage {stage!r}: add what it reads to STAGES of workflows/deps.py"
+        )
+    reads = STAGES[stage]
+    data = set(_datasets(reads.data, params))
+    made = {
+        *reads.made,
+        *(f"build/shards/{name}" for name in data),
+        *(f"build/validate/{name}/manifest.json" for name in data),
+        *(f"build/evaluate/{name}" for name in _datasets(reads.evaluated, params)),
+    }
+    needed = sorted(code.modules[name].path.as_posix() for name in _needed(stage, code, params))
+    readers = [f"${{item.code[{i}]}}" for i in range(_most(code, params))]
+    return [*sorted(made), *needed, *(readers if stage == "shards" else [])]
+
+
+def _datasets(keys: Iterable[str], params: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the datasets that sections name."""
+    for key in keys:
+        named = _value(params, key)
+        yield from [named] if isinstance(named, str) else named
+
+
+def _needed(stage: str, code: Code, params: Mapping[str, Any], *, reader: str = "") -> set[str]:
+    """Return the modules that a stage needs; of the stage `shards`, with a reader."""
+    reads = STAGES[stage]
+    named = {name for key in reads.options for name in _strings(_value(params, key))}
+    named |= code.modules[f"workflows.{stage}"].strings | {reader}
+    chosen = {table: named & code.options(table) for table in TABLES}
+    for objective in code.needs(code.entries(OBJECTIVES, chosen[OBJECTIVES]), {}):
+        chosen[DECODERS] |= code.modules[objective].strings & code.options(DECODERS)
+    return set(code.needs([f"workflows.{stage}", *reads.code], chosen))
+
+
+def _readers(code: Code, params: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each dataset with the files of its reader, the last one repeated to equal numbers."""
+    most = _most(code, params)
+    for dataset in params["shards"]:
+        files = _reader_files(dataset, code, params)
+        yield dataset, files + files[-1:] * (most - len(files))
+
+
+def _most(code: Code, params: Mapping[str, Any]) -> int:
+    return max(len(_reader_files(dataset, code, params)) for dataset in params["shards"])
+
+
+def _reader_files(dataset: str, code: Code, params: Mapping[str, Any]) -> list[str]:
+    """Return the files that a dataset's shards need beside those of all datasets."""
+    reader = params["shards"][dataset]["reader"]["name"]
+    own = _needed("shards", code, params, reader=reader) - _needed("shards", code, params)
+    return sorted(code.modules[name].path.as_posix() for name in own)
+
+
+def _value(params: Mapping[str, Any], key: str) -> Any:
+    value: Any = params
+    for name in key.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            raise ValueError(f"params.yaml: {key}: missing; stages depend on what it names")
+        value = value[name]
+    return value
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield every string of a section, keys among them."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _strings(item)
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
