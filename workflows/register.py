@@ -1,36 +1,20 @@
-"""Stage `register`: the student to the registry, proven in a clean process, promoted if better."""
+"""Stage `register`: the student to the registry, proven on its own, promoted if better."""
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 import maskspace
-from maskspace import serving, tracking
+from maskspace import tracking
 from maskspace.config import load_section, read_params
 from maskspace.data.loader import dense
 from maskspace.data.shards import open_shards
 from maskspace.serving.config import REGIONS, PromotionMetric, RegisterConfig
+from maskspace.serving.registered import log_student, predict_alone
 from workflows.frame import fingerprint, publish, stage_main, work_folder
 
 STUDENT = Path("build/student")
-
-#: What the served model imports; the pins of the installation are recorded with it.
-REQUIREMENTS = (
-    "jaxtyping",
-    "kornia",
-    "mlflow",
-    "numpy",
-    "pillow",
-    "pycocotools",
-    "pydantic",
-    "ruamel.yaml",
-    "safetensors",
-    "scikit-image",
-    "scipy",
-    "torch",
-)
 
 
 def main() -> None:
@@ -65,7 +49,7 @@ def mean_metric(metric: PromotionMetric, evaluated: Path) -> float:
 
 
 def register(config: RegisterConfig, value: float, content: str) -> tracking.Version:
-    """Return a new version, logged and proven; ValueError if a clean process answers otherwise."""
+    """Return a new version, logged and proven; ValueError if it answers otherwise alone."""
     sample = open_shards(Path("build/validate") / config.metric.datasets[0], "test")[0]
     images = dense(sample).image[None]
     params = {"regions": REGIONS}
@@ -75,20 +59,11 @@ def register(config: RegisterConfig, value: float, content: str) -> tracking.Ver
         run.log_params({"register": read_params(Path("params.yaml"))["register"]})
         run.log_metrics({config.metric.name: value})
         run.log_artifacts(Path("build/evaluate"), "evaluate")
-        uri = tracking.log_model(
-            run.id,
-            STUDENT,
-            name="student",
-            loader=Path(serving.__file__).with_name("pyfunc.py"),
-            code=Path(maskspace.__file__).parent,
-            example=(images, params),
-            answer=answer,
-            requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
-        )
-        told = tracking.predict_in_clean_process(uri, images, params)
+        uri = log_student(run.id, STUDENT, example=(images, params), answer=answer)
+        told = predict_alone(uri, images, params)
         if not np.array_equal(told, answer):
             share = np.mean(told != answer) if told.shape == answer.shape else 1.0
-            raise ValueError(f"{uri}: a clean process answers otherwise on {share:.1%} of pixels")
+            raise ValueError(f"{uri}: alone it answers otherwise on {share:.1%} of pixels")
     return tracking.register_version(
         uri, name=config.model_name, run_id=run.id, value=value, content=content
     )

@@ -9,11 +9,7 @@ import json
 import logging
 import os
 import re
-import shutil
 import sqlite3
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -34,7 +30,8 @@ ALIAS = "champion"
 #: The store of a working folder that the environment names none for.
 DATABASE = "mlruns/mlflow.db"
 
-_QUIET = {
+#: The environment of a process that says no more than its errors.
+QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -259,30 +256,27 @@ def log_model(
 ) -> str:
     """Return the address of the folder `weights` logged as a model that the file `loader` serves.
 
-    `code` is the package that `loader` imports, stored beside it without bundled weights. `example`
-    is an input with its params and `answer` what the model says to it; the signature is theirs,
-    with the batch and the image's size left free. The requirements are given, not inferred:
-    inferring starts the model in another process and takes minutes.
+    `code` is the package that `loader` imports, stored beside it. `requirements` are lines as pip
+    reads them; they are given, not inferred: inferring starts the model in another process and
+    takes minutes. `example` is an input with its params and `answer` what the model says to it; the
+    signature is theirs, with the batch and the image's size left free.
     """
     _client()
     import mlflow
 
-    with tempfile.TemporaryDirectory() as scratch:
-        bare = Path(scratch, code.name)
-        shutil.copytree(code, bare, ignore=shutil.ignore_patterns("__pycache__", "weights"))
-        mlflow.start_run(run_id=run_id, nested=True)
-        try:
-            logged = mlflow.pyfunc.log_model(  # pyright: ignore[reportPrivateImportUsage]
-                name=name,
-                python_model=str(loader),
-                artifacts={"model": str(weights)},
-                code_paths=[str(bare)],
-                input_example=(example[0], dict(example[1])),
-                signature=_signature(example[0], answer, example[1]),
-                pip_requirements=list(requirements),
-            )
-        finally:
-            mlflow.end_run()
+    mlflow.start_run(run_id=run_id, nested=True)
+    try:
+        logged = mlflow.pyfunc.log_model(  # pyright: ignore[reportPrivateImportUsage]
+            name=name,
+            python_model=str(loader),
+            artifacts={"model": str(weights)},
+            code_paths=[str(code)],
+            input_example=(example[0], dict(example[1])),
+            signature=_signature(example[0], answer, example[1]),
+            pip_requirements=list(requirements),
+        )
+    finally:
+        mlflow.end_run()
     return logged.model_uri
 
 
@@ -316,33 +310,6 @@ def register_version(uri: str, *, name: str, run_id: str, value: float, content:
     return _version(created)
 
 
-def predict_in_clean_process(
-    uri: str, images: np.ndarray, params: Mapping[str, object]
-) -> np.ndarray:
-    """Return what a registered model answers in a new process that knows nothing of this one.
-
-    Raises RuntimeError with the end of that process's complaint if it cannot be loaded or asked.
-    """
-    script = (
-        "import json, sys, numpy, mlflow.pyfunc; uri, given, told, params = sys.argv[1:];"
-        "model = mlflow.pyfunc.load_model(uri);"
-        "numpy.save(told, model.predict(numpy.load(given), params=json.loads(params)))"
-    )
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment |= {"MLFLOW_TRACKING_URI": tracking_uri(), **_QUIET}
-    with tempfile.TemporaryDirectory() as scratch:
-        given, told = Path(scratch, "given.npy"), Path(scratch, "told.npy")
-        np.save(given, images)
-        command = [sys.executable, "-c", script, uri, str(given), str(told), json.dumps(params)]
-        done = subprocess.run(
-            command, cwd=scratch, env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise RuntimeError(f"{uri}: does not load and predict in a clean process: {last}")
-        return np.load(told)
-
-
 @_in_one_line()
 def find_version(name: str, content: str) -> Version | None:
     """Return the latest version of `name` made from the same content whose files are there."""
@@ -370,14 +337,12 @@ def promote(version: Version) -> None:
     _client().set_registered_model_alias(version.name, ALIAS, version.version)
 
 
-def download_model(uri: str) -> Path:
-    """Return the folder of weights (model.json, model.safetensors) of a registered model.
+def download(uri: str) -> Path:
+    """Return the folder of a registered model as MLflow has it, downloaded if it is elsewhere.
 
-    `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Raises ValueError naming the store when
-    there is no such model or its files are gone.
+    `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`, or `models:/ID` of a logged model.
+    Raises ValueError naming the store when there is no such model or its files are gone.
     """
-    if not re.fullmatch(r"models:/[^/@]+(@[^/@]+|/[^/@]+)", uri):
-        raise ValueError(f"{uri}: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION")
     require_store()
     with _in_one_line():
         return _downloaded(uri)
@@ -389,11 +354,21 @@ def _downloaded(uri: str) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        folder = Path(download_artifacts(uri))
+        return Path(download_artifacts(uri))
     except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{uri}: not in the registry {store_name()} ({reason})") from None
-    found = sorted(folder.glob("artifacts/*/model.json"))
+
+
+def download_model(uri: str) -> Path:
+    """Return the folder of weights (model.json, model.safetensors) of a registered model.
+
+    `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Raises ValueError as `download` does,
+    and for a model that is none of ours.
+    """
+    if not re.fullmatch(r"models:/[^/@]+(@[^/@]+|/[^/@]+)", uri):
+        raise ValueError(f"{uri}: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION")
+    found = sorted(download(uri).glob("artifacts/*/model.json"))
     if not found:
         raise ValueError(f"{uri}: holds no model.json; it was not registered by maskspace")
     return found[0].parent
@@ -465,7 +440,7 @@ def _client() -> "MlflowClient":
 
 def _silence() -> None:
     """Let MLflow say errors only; it reads the environment when it is imported."""
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.ERROR)
 

@@ -1,59 +1,12 @@
-from pathlib import Path
-
 import mlflow.pyfunc
 import numpy as np
 import pytest
-import torch
 from mlflow.exceptions import MlflowException
 from scipy import ndimage
 
 import maskspace
-from maskspace import serving, tracking
-from maskspace.models import MODELS, save_model
+from maskspace import tracking
 from maskspace.serving.config import REGIONS
-
-OPTIONS = {"backbone": "b0", "width": 8, "registers": 1}
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("student")
-    torch.manual_seed(0)
-    model = MODELS["pixel_embedding"](**OPTIONS)
-    save_model(model, folder, name="pixel_embedding", options=OPTIONS, provenance={})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def served(student, tmp_path_factory):
-    """The address of the student, logged and registered, and an image with its partition."""
-    patch = pytest.MonkeyPatch()
-    store = tmp_path_factory.mktemp("store")
-    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    answer = maskspace.load(str(student)).partition(image, regions=REGIONS)[None]
-    loader = Path(serving.__path__[0]) / "pyfunc.py"
-    with tracking.run("register", "student") as run:
-        uri = tracking.log_model(
-            run.id,
-            student,
-            name="student",
-            loader=loader,
-            code=loader.parents[1],
-            example=(image[None], {"regions": REGIONS}),
-            answer=answer,
-            requirements=["torch"],
-        )
-    version = tracking.register_version(uri, name="s", run_id=run.id, value=0.5, content="c")
-    yield version, image, answer
-    patch.undo()
-
-
-def test_a_clean_process_answers_the_same(served):
-    version, image, answer = served
-    told = tracking.predict_in_clean_process(version.uri, image[None], {"regions": REGIONS})
-    np.testing.assert_array_equal(told, answer)
-    assert told.dtype == np.int32
 
 
 def test_batches_sizes_and_regions_are_free_and_the_rest_is_refused(served):
@@ -83,11 +36,6 @@ def test_versions_are_found_promoted_and_downloaded(served, student):
     np.testing.assert_array_equal(loaded.partition(image, regions=REGIONS), answer[0])
 
 
-def test_a_model_that_does_not_load_is_told(served):
-    with pytest.raises(RuntimeError, match=r"models:/s/9: does not load and predict"):
-        tracking.predict_in_clean_process("models:/s/9", served[1][None], {})
-
-
 def test_a_version_without_its_files_is_not_found(served):
     version = served[0]
     source = tracking._client().get_model_version(version.name, version.version).source
@@ -95,5 +43,8 @@ def test_a_version_without_its_files_is_not_found(served):
         source or "", name="t", run_id=version.run_id, value=0.5, content="c"
     )
     assert tracking.find_version("t", "c") == again
-    Path(tracking.download_model(again.uri)).parents[1].joinpath("MLmodel").unlink()
+    file = tracking.download(again.uri) / "MLmodel"
+    text = file.read_text()
+    file.unlink()
     assert tracking.find_version("t", "c") is None
+    file.write_text(text)  # other tests ask the same files
