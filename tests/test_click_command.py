@@ -96,7 +96,8 @@ def test_what_is_refused_changes_no_file(click, photo, tmp_path, capsys):
     path, out = tmp_path / "clicks.json", tmp_path / "other.png"
     click("--at", "3,4", "--model", "flood-fill", "--session", str(path))
     before = path.read_bytes()
-    Image.new("L", (60, 40), 1).save(tmp_path / "dark.png")
+    three = np.repeat(np.arange(3, dtype=np.uint8), 20)[None].repeat(40, axis=0)
+    Image.fromarray(three).save(tmp_path / "labels.png")
     Image.new("L", (9, 9), 255).save(tmp_path / "small.png")
     Image.effect_noise((60, 40), 50).save(tmp_path / "noise.png")
     (tmp_path / "broken.json").write_text("{")
@@ -106,8 +107,8 @@ def test_what_is_refused_changes_no_file(click, photo, tmp_path, capsys):
         ([photo, *here, "--at", "60,0"], "0..59"),
         ([photo, *here, "--undo", "2"], "cannot undo 2 changes; there are 1"),
         ([photo, *here, "--level", "0.4"], "flood-fill answers masks, not maps"),
-        ([photo, *here, "--start", tmp_path / "dark.png"], "values up to 1"),
-        ([photo, *here, "--start", tmp_path / "small.png"], "the start mask is"),
+        ([photo, *here, "--start", tmp_path / "labels.png"], "a label map"),
+        ([photo, *here, "--start", tmp_path / "small.png"], "is (9, 9), its image is (40, 60)"),
         ([photo, "--session", tmp_path / "broken.json"], "broken.json: not valid JSON"),
         ([tmp_path / "noise.png", *here], "another image"),
     ):

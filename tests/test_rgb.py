@@ -79,7 +79,10 @@ def test_palette_bilevel_and_cmyk_become_rgb():
     [
         np.zeros((4, 4, 2), np.uint8),
         np.zeros((4,), np.uint8),
-        np.zeros((4, 4), np.float32),
+        np.full((4, 4), 2, np.float32),
+        np.full((4, 4), np.nan),
+        np.full((4, 4), 70000),
+        np.full((4, 4), 200, np.uint16),
         np.full((4, 4), -1, np.int32),
     ],
 )

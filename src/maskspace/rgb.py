@@ -1,6 +1,7 @@
 """Any image as uint8 RGB: all formats that PIL knows, upright, checked before it is decoded.
 
-PIL's pixels are kept to the last bit, except where it cuts 16 bits instead of rounding them.
+PIL's pixels are kept to the last bit, except where it cuts 16 bits instead of rounding them. What
+is white is what the file says, else the largest value of its type, else the option `white`.
 """
 
 import io
@@ -8,19 +9,28 @@ import re
 import struct
 import sys
 import warnings
-import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Shaped, UInt8
+from PIL import Image
 
 from maskspace.jpeg import decode_jpeg, turned, upright_size_hw
+from maskspace.png import as_four_channels, without_notes
 
 #: The most pixels an image may have: a square of 12 000 a side.
 MAX_PIXELS = 144_000_000
 
+#: What is shown as white in an image of more than 8 bits: a value, its largest one (and its
+#: smallest as black), or the values that a thousandth of the pixels are above and below.
+White = int | float | Literal["minmax", "percentile"]
+
 _ORIENTATION = 0x0112  # of EXIF
+_BITS, _MAXIMA = 258, (281, 341)  # of TIFF: bits a sample, largest values
+_INVERSE = {6: 8, 8: 6}  # of EXIF's orientations; the others undo themselves
+_BLACK = 16  # an image whose values end below white / 16 is nearly black
+_TAILS = 0.001
 
 #: What PIL raises for files that are no whole image.
 UNREADABLE = (
@@ -36,17 +46,33 @@ UNREADABLE = (
 )
 
 
-def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarray, "h w 3"]:
+def read_rgb(
+    image: "np.ndarray | Image.Image | str | bytes",
+    *,
+    white: White | None = None,
+    exif: bool = True,
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return any image as uint8 RGB: a path, encoded bytes, a PIL image, or an `h w [c]` array.
 
-    EXIF rotation is applied, grey is repeated, alpha is dropped, 16 bits are scaled by 1/257 with
-    rounding, and of several frames the first is taken. Raises ValueError for what is not an image
-    of 8 or 16 bits and at most MAX_PIXELS, naming the file where there is one.
+    Grey is repeated, alpha is dropped, of several frames the first is taken. More than 8 bits are
+    scaled and rounded, 0 to 0 and white to 255.
+
+    white: what is white there: a value, "minmax" or "percentile" (see `White`). By default what a
+        TIFF says (12 bits: 4095; its largest value), else 65535 of 16 bits and 1 of floating point;
+        whole numbers of other types are of 8 bits up to 255, else of 16.
+    exif: turn the pixels as EXIF says (default True).
+
+    Raises ValueError, naming the file where there is one, for what is not an image of at most
+    MAX_PIXELS pixels, and for one that would come out nearly black for want of a stated white.
+
+    Example:
+        >>> int(read_rgb(np.full((1, 1), 1024, np.uint16), white=4095)[0, 0, 0])
+        64
     """
     if isinstance(image, np.ndarray):
-        return _array_to_rgb(image)
+        return _array_to_rgb(image, white)
     if isinstance(image, Image.Image):
-        return _pil_to_rgb(image)
+        return _pil_to_rgb(image, None, white, exif)
     name = "image bytes" if isinstance(image, bytes) else str(image)
     encoded = image if isinstance(image, bytes) else _file_bytes(image)
     size_hw = upright_size_hw(encoded)  # PIL's own look at the header takes much longer
@@ -54,12 +80,13 @@ def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarra
         quick = decode_jpeg(encoded)
         if quick is not None:
             return quick
+    encoded = without_notes(encoded)
     with open_image(encoded, name=name) as opened:
         try:
             quick = decode_jpeg(encoded) if opened.format == "JPEG" else None
             if quick is not None:
-                return turned(quick, opened.getexif().get(_ORIENTATION, 1))
-            return _pil_to_rgb(opened, encoded)
+                return turned(quick, orientation(opened) if exif else 1)
+            return _pil_to_rgb(opened, encoded, white, exif)
         except UNREADABLE as error:
             raise ValueError(f"{name}: cannot be read as an image ({error})") from None
 
@@ -67,12 +94,13 @@ def read_rgb(image: "np.ndarray | Image.Image | str | bytes") -> UInt8[np.ndarra
 def open_image(encoded: bytes, *, name: str) -> Image.Image:
     """Return an encoded image whose header alone is read, none of its pixels yet.
 
-    Raises ValueError that starts with `name` for what is no image of 1 to MAX_PIXELS pixels.
+    Notes that pixels do not need, which may be broken or huge, are not looked at. Raises ValueError
+    that starts with `name` for what is no image of 1 to MAX_PIXELS pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is below
-            image = Image.open(io.BytesIO(encoded))
+            image = Image.open(io.BytesIO(without_notes(encoded)))
     except UNREADABLE as error:
         reason = "unknown format" if "cannot identify" in str(error) else error
         raise ValueError(
@@ -84,6 +112,20 @@ def open_image(encoded: bytes, *, name: str) -> Image.Image:
             f"{name}: {height} x {width} pixels; an image has 1 to {MAX_PIXELS} pixels"
         )
     return image
+
+
+def orientation(image: Image.Image) -> int:
+    """Return how EXIF turns an opened image, 1 to 8; 1, upright, where EXIF is broken or absent.
+
+    A PNG's is known once it is loaded.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of broken EXIF, which no viewer minds
+            found = image.getexif().get(_ORIENTATION, 1)
+    except UNREADABLE:
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def shrink_image(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> UInt8[np.ndarray, "r s 3"]:
@@ -110,20 +152,40 @@ def _file_bytes(path: str) -> bytes:
         raise ValueError(f"{path}: cannot be read as an image ({error})") from None
 
 
-def _pil_to_rgb(image: Image.Image, encoded: bytes | None = None) -> UInt8[np.ndarray, "h w 3"]:
+def _pil_to_rgb(
+    image: Image.Image, encoded: bytes | None, white: White | None, exif: bool
+) -> UInt8[np.ndarray, "h w 3"]:
+    stated = _stated_white(image) if white is None else white
+    before = orientation(image) if image.format == "TIFF" else 1
     deep = _deep_colour(image, encoded) if encoded is not None else None
     if deep is not None:
-        return deep
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        return _array_to_rgb(np.asarray(image))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # PIL warns of the direct way
-    return np.array(image.convert("RGB"))
+        pixels = _array_to_rgb(deep, stated)
+    elif image.mode.startswith(("I", "F")):
+        pixels = _array_to_rgb(np.asarray(image), stated)
+    else:
+        if image.mode == "P" and "transparency" in image.info:
+            image.load()
+            pixels = np.array(image.convert("RGBA").convert("RGB"))  # PIL warns of the direct way
+        else:
+            pixels = np.array(image.convert("RGB"))
+    if image.format == "TIFF":  # PIL turns these by itself
+        return pixels if exif else turned(pixels, _INVERSE.get(before, before))
+    return turned(pixels, orientation(image) if exif else 1)
 
 
-def _deep_colour(image: Image.Image, encoded: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
-    """Return colour, or grey with alpha, of 16 bits, rounded; None for other images.
+def _stated_white(image: Image.Image) -> float | None:
+    """Return the largest value that a TIFF says its samples have, or None."""
+    if image.format != "TIFF":
+        return None
+    tags = getattr(image, "tag_v2", {})
+    found = [float(one) for tag in _MAXIMA for one in np.atleast_1d(tags.get(tag, ()))]
+    if 12 in np.atleast_1d(tags.get(_BITS, ())):
+        found.append(4095.0)
+    return max(found) if found and max(found) > 255 else None
+
+
+def _deep_colour(image: Image.Image, encoded: bytes) -> Shaped[np.ndarray, "h w *c"] | None:
+    """Return colour, or grey with alpha, of 16 bits, as it is stored; None for other images.
 
     PIL keeps the high bytes only. Unpacking the file a second time in the other byte order gives
     it the low ones.
@@ -131,9 +193,10 @@ def _deep_colour(image: Image.Image, encoded: bytes) -> UInt8[np.ndarray, "h w 3
     tiles = getattr(image, "tile", [])  # none where it was not read from a file
     raw = [_raw_mode(tile.args) for tile in tiles]
     if raw == ["LA;16B"]:
-        with Image.open(io.BytesIO(_as_four_channels(encoded))) as bytewise:
-            four = np.asarray(ImageOps.exif_transpose(bytewise)).astype(np.uint16)
-        return _array_to_rgb(256 * four[..., 0] + four[..., 1])
+        with Image.open(io.BytesIO(as_four_channels(encoded))) as bytewise:
+            four = np.asarray(bytewise).astype(np.uint16)
+        image.load()  # what comes after the pixels says how they are turned
+        return 256 * four[..., 0] + four[..., 1]
     if not raw or not all(re.fullmatch(r"[RGBAX]+;16[BLN]", one) for one in raw):
         if image.format == "TIFF" and image.mode == "RGB" and 16 in image.getexif().get(258, ()):
             raise ValueError("a 16-bit TIFF with a plane a channel; save it with pixels in one")
@@ -144,11 +207,8 @@ def _deep_colour(image: Image.Image, encoded: bytes) -> UInt8[np.ndarray, "h w 3
             tile._replace(args=_other_order(tile.args, one, native))
             for tile, one in zip(low.tile, raw, strict=True)
         ]
-        high_low = [
-            np.asarray(ImageOps.exif_transpose(one)).astype(np.uint16)[..., :3]
-            for one in (image, low)
-        ]
-    return _array_to_rgb(256 * high_low[0] + high_low[1])
+        high_low = [np.asarray(one).astype(np.uint16)[..., :3] for one in (image, low)]
+    return 256 * high_low[0] + high_low[1]
 
 
 def _raw_mode(args: object) -> str:
@@ -162,26 +222,71 @@ def _other_order(args: object, raw: str, native: str) -> object:
     return (other, *args[1:]) if isinstance(args, tuple) else other
 
 
-def _as_four_channels(png: bytes) -> bytes:
-    """Return a PNG of two 16-bit channels as one of four 8-bit channels: the same bytes a pixel."""
-    header = png[12:24] + b"\x08\x06" + png[26:29]
-    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
-
-
-def _array_to_rgb(array: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+def _array_to_rgb(array: np.ndarray, white: White | None) -> UInt8[np.ndarray, "h w 3"]:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         raise ValueError(f"an image array is h w, h w 1, h w 3 or h w 4; got shape {array.shape}")
-    if array.dtype.kind == "f":
-        raise ValueError("floating point has no stated white; save the image with 8 or 16 bits")
-    if array.dtype.kind in "iu" and array.dtype.itemsize in (2, 4):
-        if array.min(initial=0) < 0 or array.max(initial=0) > 65535:
-            raise ValueError("a 16-bit image has values in 0..65535; got values outside")
-        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise ValueError(f"an image array is uint8 or uint16; got {array.dtype}")
     array = array[..., :3] if array.shape[2] == 4 else array
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"an image array holds numbers; got {array.dtype}")
+    if array.dtype != np.uint8:
+        array = _scaled(array, white)
     array = np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
     # torch warns of arrays that cannot be written to, such as PIL's
     return np.require(array, requirements=["C", "W"])
+
+
+def _scaled(array: Shaped[np.ndarray, "h w c"], white: White | None) -> UInt8[np.ndarray, "h w c"]:
+    """Return values of more than 8 bits with black at 0 and white at 255, rounded."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError("floating point that is not finite; replace what is NaN or infinite")
+    black, top = _range(array, white)
+    if array.dtype == np.uint16 and (black, top) == (0, 65535):
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    shown = np.empty(array.shape, np.uint8)
+    step = max(1, 2**20 // max(1, array.shape[1]))
+    for begin in range(0, len(array), step):  # a float64 copy of all of it may not fit
+        part = array[begin : begin + step].astype(np.float64) - black
+        shown[begin : begin + step] = np.rint(np.clip(part / (top - black), 0, 1) * 255)
+    return shown
+
+
+def _range(array: np.ndarray, white: White | None) -> tuple[float, float]:
+    """Return the values that become 0 and 255; ValueError where nothing says which they are."""
+    if array.size == 0:
+        return 0.0, 1.0
+    if white == "percentile":
+        low, high = np.quantile(array, (_TAILS, 1 - _TAILS))
+        return float(low), float(max(high, low + 1e-9))
+    low, high = float(array.min()), float(array.max())
+    if white == "minmax":
+        return low, max(high, low + 1e-9)
+    if low < 0:
+        raise ValueError(f"an image has values of at least 0; got {low:g}; say white=minmax")
+    if isinstance(white, int | float):
+        if not white > 0:
+            raise ValueError(f"white is a value above 0; got {white}")
+        return 0.0, float(white)
+    top = _white_of_type(array.dtype, high)
+    if 0 < high <= top / _BLACK:
+        raise ValueError(
+            f"{array.dtype} values end at {high:g}: nearly black where {top:g} is white; say what "
+            "is with the option white (255, 4095, 65535, minmax, percentile)"
+        )
+    return 0.0, top
+
+
+def _white_of_type(kind: np.dtype, high: float) -> float:
+    if kind.kind == "f":
+        top = 1.0
+    elif kind == np.uint16:
+        top = 65535.0
+    else:  # what arithmetic on pictures leaves
+        top = 255.0 if high <= 255 else 65535.0
+    if high > top:
+        words = "floating point has white at 1" if kind.kind == "f" else "16 bits end at 65535"
+        raise ValueError(f"{words}, values go up to {high:g}; say what is with the option white")
+    return top

@@ -59,8 +59,8 @@ def add(command: argparse.ArgumentParser) -> None:
         "--start",
         type=Path,
         metavar="MASK.png",
-        help="the mask that the clicks correct, of the image's size: object above 127 (default "
-        "that of the session's file, else empty)",
+        help="the mask that the clicks correct, of the image's size: object above half of its "
+        "largest value (default that of the session's file, else empty)",
     )
     command.add_argument(
         "--level",
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     if not (options.clicks or known):
         options.refuse("no clicks; give --at or --not, or --session with a file that exists")
     image = checked_image(options.image)
-    start = None if options.start is None else _read_mask(options.start)
+    start = None if options.start is None else _read_mask(options.start, image.shape[:2])
     try:
         session = _taken_up(image, options.session if known else None, options.model)
         session.change(level=options.level, rule=options.rule, start=start)
@@ -138,11 +138,8 @@ def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "Cl
     return session
 
 
-def _read_mask(path: Path) -> "np.ndarray":
-    """Return a mask file as bool h w; one whose values all stay dark is refused."""
-    from maskspace.types import read_rgb
+def _read_mask(path: Path, size_hw: tuple[int, ...]) -> "np.ndarray":
+    """Return a mask file as bool h w, read as every reader reads masks."""
+    from maskspace.data.readers.label_maps import binary_mask, read_file
 
-    brightest = read_rgb(str(path)).max(axis=2)
-    if 0 < brightest.max() <= 127:
-        raise ValueError(f"{path}: values up to {brightest.max()}; a mask is 255 inside, 0 outside")
-    return brightest > 127
+    return binary_mask(read_file(path), name=str(path), size_hw=size_hw)

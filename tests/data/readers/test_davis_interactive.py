@@ -41,7 +41,7 @@ def test_they_are_the_frames_of_the_videos_with_all_objects_merged(assets: Path)
         ([[0, 1], [127, 255]], "L"),
         ([[0, 1], [1, 1]], "1"),
         ([[0, 1], [256, 65535]], "I;16"),
-        ([[[0, 0, 0, 255], [0, 0, 1, 255]], [[9, 0, 0, 0], [255, 255, 255, 255]]], "RGBA"),
+        ([[[0, 0, 0, 255], [0, 0, 1, 255]], [[9, 0, 0, 255], [255, 255, 255, 255]]], "RGBA"),
     ],
 )
 def test_whatever_is_not_black_is_the_object(tmp_path: Path, pixels: list, mode: str) -> None:

@@ -28,7 +28,7 @@ def test_grey_of_8_and_16_bits_and_palettes_keep_their_numbers(tmp_path: Path) -
             (palette, small),
         ):
             (tmp_path / "a.png").write_bytes(encoded(image, kind))
-            found = read_label_map(tmp_path / "a.png", (5, 7))
+            found = read_label_map(tmp_path / "a.png", (5, 7), coding="index")
             assert found.dtype == np.int64 and (found == labels).all()
 
 
@@ -78,8 +78,11 @@ def test_a_jpeg_mask_is_cut_at_half_of_white() -> None:
     grey = Image.fromarray((mask * 255).astype(np.uint8))
     for image in (grey, grey.convert("RGB")):
         assert (binary_mask(encoded(image, "JPEG", quality=80), name="x") == mask).all()
-    black = Image.fromarray(RNG.integers(0, 9, (32, 32), dtype=np.uint8))
+    black = Image.fromarray(np.zeros((32, 32), np.uint8))
     assert not binary_mask(encoded(black, "JPEG"), name="x").any()
+    dark = Image.fromarray(RNG.integers(0, 9, (32, 32), dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"^x: values up to \d+; a mask is 255 inside"):
+        binary_mask(encoded(dark, "JPEG"), name="x")
 
 
 def png_of_bits(labels: np.ndarray, bits: int) -> bytes:

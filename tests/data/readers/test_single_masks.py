@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspace.data.readers.single_masks import (
-    ImageWithMask,
-    foreground_mask,
-    pair_up,
-    single_mask_source,
-)
+from maskspace.data.readers.label_maps import foreground_mask
+from maskspace.data.readers.single_masks import ImageWithMask, pair_up, single_mask_source
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -27,7 +23,9 @@ def test_a_pixel_is_the_object_where_any_colour_is_above_black(channels: int, ki
     rng = np.random.default_rng(channels)
     shape = (7, 5, channels) if channels > 1 else (7, 5)
     values = rng.choice([0, 0, 0, 1, 200, np.iinfo(kind).max], shape).astype(kind)
-    colours = values[..., : channels - 1] if channels in (2, 4) else values
+    colours = values
+    if channels in (2, 4):
+        values[..., -1], colours = 255, values[..., : channels - 1]
     expected = colours > 0 if colours.ndim == 2 else colours.max(axis=2) > 0
     assert (foreground_mask(png(values), name="x") == expected).all()
 

@@ -16,7 +16,6 @@ from PIL import Image, ImageOps
 from maskspace.data.expectations.measures import Columns, measure
 from maskspace.data.expectations.similar import THUMBNAIL, perceptual_hashes, thumbnail
 from maskspace.data.expectations.suites import GROUPS
-from maskspace.data.images import EXIF_ORIENTATION
 from maskspace.data.manifest import read_sidecar
 from maskspace.data.records import (
     Record,
@@ -30,7 +29,8 @@ from maskspace.data.records import (
 from maskspace.data.splits import SPLITS
 from maskspace.data.tars import Member, read_member
 from maskspace.files import AnyPath, transfer_errors
-from maskspace.types import UNREADABLE, Sample, open_image, read_rgb
+from maskspace.rgb import UNREADABLE, open_image, orientation, read_rgb
+from maskspace.types import Sample
 
 #: Records of a part.
 PART = 1024
@@ -337,9 +337,10 @@ def _pixels(image: Image.Image, encoded: bytes) -> tuple[Image.Image, tuple[int,
         rgb = read_rgb(encoded)
         return Image.fromarray(rgb), (rgb.shape[0], rgb.shape[1])
     width, height = image.size
-    turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+    side = orientation(image)
     image.draft("L", (4 * THUMBNAIL, 4 * THUMBNAIL))
-    return ImageOps.exif_transpose(image), (width, height) if turned else (height, width)
+    upright = ImageOps.exif_transpose(image) if side > 1 else image
+    return upright, (width, height) if side >= 5 else (height, width)
 
 
 def _named(extension: str, format_: str) -> bool:

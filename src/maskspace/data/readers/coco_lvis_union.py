@@ -167,7 +167,7 @@ def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> Panoptic:
     """Return the segments of an image's panoptic PNG; what its JSON does not list is void."""
     record = read_annotations(entry.panoptic_path, entry.panoptic)[0]
     png = entry.panoptic_path.with_suffix("") / f"{entry.stem}.png"
-    ids, runs = label_map_runs(read_label_map(png, size_hw))
+    ids, runs = label_map_runs(read_label_map(png, size_hw, coding="colour"))
     strings = dict(zip(ids.tolist(), encode_runs(runs, size_hw), strict=True))
     found = Panoptic(things=[], crowds=[], stuff=[])
     segments = record.get("segments_info")

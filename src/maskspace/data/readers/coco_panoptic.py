@@ -71,7 +71,7 @@ def _masks(label_path: AnyPath, entry: CocoImage) -> list[Coded]:
         raise ValueError(f"{label_path}: {entry.names[0]} has several annotations; keep one")
     (record,) = read_annotations(label_path, entry)
     png = label_path.with_suffix("") / _png_name(record, label_path)
-    return _segments(read_label_map(png, entry.size_hw), record, place=str(png))
+    return _segments(read_label_map(png, entry.size_hw, coding="colour"), record, place=str(png))
 
 
 def _png_name(record: Mapping, label_path: AnyPath) -> str:

@@ -16,10 +16,16 @@ from maskspace.data.annotations import CONTAINMENT, annotate_coded
 from maskspace.data.images import image_size_hw
 from maskspace.data.listings import check_split, dataset_root, inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
-from maskspace.data.readers.label_maps import label_map, read_file
+from maskspace.data.readers.label_maps import (
+    binary_mask,
+    grey_values,
+    is_coloured,
+    label_map,
+    read_file,
+)
 from maskspace.data.source import Source
 from maskspace.files import AnyPath
-from maskspace.types import Sample, open_image
+from maskspace.types import Sample
 
 LICENCE = "see davischallenge.org; treated as non-commercial"
 WHITE = 255
@@ -150,15 +156,14 @@ def _sample(index: int, *, frames: tuple[DavisFrame, ...], root: AnyPath, merged
 def object_ids(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
     """Return the object of each pixel of an annotation, 0 of none and -1 of void ones.
 
-    A palette image codes ids, of which 255 is void. A grey one that is white anywhere is a mask of
-    one object, 255, cut at half of white; a darker one codes ids.
+    A palette of colours, and colours in three channels, code ids, of which 255 is void. A grey one
+    that is white anywhere is a mask of one object, 255, cut at half of white; a darker one codes
+    ids.
     """
-    with open_image(encoded, name=name) as image:
-        palette = image.mode == "P"
-        colour = len(image.getbands()) > 2
-    labels = label_map(encoded, name=name, size_hw=size_hw)
-    if colour:  # some masks of 2016 are grey with three equal channels, which code no number
-        labels = labels % 256
-    if palette:
+    if is_coloured(encoded, name=name):
+        labels = label_map(encoded, name=name, size_hw=size_hw, coding="index", special=(0, WHITE))
         return np.where(labels == WHITE, -1, labels)
-    return WHITE * (labels > WHITE // 2) if (labels == WHITE).any() else labels
+    values = grey_values(encoded, name=name, size_hw=size_hw)
+    if (values == WHITE).any():
+        return WHITE * binary_mask(encoded, name=name, size_hw=size_hw).astype(np.int64)
+    return values

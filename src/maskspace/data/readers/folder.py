@@ -214,7 +214,10 @@ def _coded(path: AnyPath, size_hw: tuple[int, int], rules: _Rules) -> list[Coded
         return _from_npz(path, size_hw, rules)
     if rules.kind == "masks":
         return _binary(path, size_hw, rules)
-    labels = label_map(read_file(path), name=str(path), size_hw=size_hw)
+    special = tuple(one for one in (rules.background, rules.ignored) if one is not None)
+    labels = label_map(
+        read_file(path), name=str(path), size_hw=size_hw, coding="index", special=special
+    )
     return coded_label_map(labels, background=rules.background, ignored=rules.ignored)
 
 
@@ -233,7 +236,7 @@ def _from_npz(path: AnyPath, size_hw: tuple[int, int], rules: _Rules) -> list[Co
 def _binary(path: AnyPath, size_hw: tuple[int, int], rules: _Rules) -> list[Coded]:
     """Return the mask of a file, and that of its ignored value; none where nothing is marked."""
     encoded, name = read_file(path), str(path)
-    mask = binary_mask(encoded, name=name, size_hw=size_hw)
+    mask = binary_mask(encoded, name=name, size_hw=size_hw, ignored=rules.ignored)
     if rules.ignored is None:
         return [Coded(counts=encode(mask[None])[0])] if mask.any() else []
     unsure = grey_values(encoded, name=name, size_hw=size_hw) == rules.ignored

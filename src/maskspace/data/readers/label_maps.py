@@ -1,90 +1,124 @@
-"""Label maps and binary masks from image files: the numbers that a file holds, never a picture.
+"""What a mask file means: label maps, binary masks, grey values. All readers ask here.
 
-Read exactly: grey of 1, 2, 4, 8, 16 and 32 bits, the indices of a palette, and RGB coded as
-R + 256 G + 65536 B (COCO panoptic's). What cannot hold labels exactly (JPEG, floating point, 16-bit
-colour, real transparency) is refused in one line.
+A label is a grey value of 1 to 32 bits; three channels that are equal are grey, other colours are
+distinct labels, R + 256 G + 65536 B. A palette is looked up; formats whose palette's index is the
+label (VOC, DAVIS, `folder`) say so with `palette="index"`. What could mean two things is refused.
 """
 
-import numpy as np
-from jaxtyping import Bool, Int64
-from PIL import Image
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
 
+import numpy as np
+from jaxtyping import Bool, Int64, UInt8
+
+from maskspace.data.readers.mask_pixels import Stored, flat_between, stored_pixels
 from maskspace.files import AnyPath, bounded_bytes
-from maskspace.rgb import UNREADABLE, open_image
 
 #: The largest image file that is read.
 MAX_FILE_BYTES = 1 << 30
 
-_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
-_PNG_DEPTH = 24  # where a PNG says its bits per channel
-_SCALE = {2: 85, 4: 17}  # PIL stretches grey of 2 and 4 bits to 0..255
+#: What the label of a pixel is: its grey, the index of its palette, or the code of its colour.
+Coding = Literal["grey", "index", "colour"]
+
+#: The void of VOC's and DAVIS's palettes.
+VOID = 255
+_WHITE = (1, 255, 65535)  # where soft edges end
 
 
 def read_label_map(
-    path: AnyPath, size_hw: tuple[int, int] | None = None
+    path: AnyPath, size_hw: tuple[int, int] | None = None, *, coding: Coding = "grey"
 ) -> Int64[np.ndarray, "h w"]:
     """Return the label of each pixel of an image file, at least 0.
 
     Raises ValueError that names the file: unreadable, no label map, or not of `size_hw` pixels.
     """
-    return label_map(read_file(path), name=str(path), size_hw=size_hw)
+    return label_map(read_file(path), name=str(path), size_hw=size_hw, coding=coding)
 
 
 def label_map(
-    encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
+    encoded: bytes,
+    *,
+    name: str,
+    size_hw: tuple[int, int] | None = None,
+    coding: Coding = "grey",
+    special: Sequence[int] = (0,),
 ) -> Int64[np.ndarray, "h w"]:
-    """Return the label of each pixel of an encoded image, as `read_label_map`."""
-    with open_image(encoded, name=name) as image:
-        check_size(image, size_hw, name)
-        if image.format in _LOSSY:
-            raise ValueError(
-                f"{name}: {image.format} does not keep labels exactly; store the labels as PNG"
-            )
-        return _labels(_decoded(image, name), image, encoded, name)
+    """Return the label of each pixel of an encoded image, as `read_label_map`.
+
+    coding: "grey", "index" (a coloured palette's index is the label) or "colour" (COCO panoptic's,
+    R + 256 G + 65536 B even where the three are equal). special: the labels that mean something of
+    their own, such as the background; those below 0 are allowed, and a palette that makes it
+    doubtful which pixels have them is refused.
+    """
+    found = stored_pixels(encoded, name=name, size_hw=size_hw)
+    if found.lossy:
+        raise ValueError(f"{name}: {found.lossy} does not keep labels exactly; store them as PNG")
+    if found.values.dtype.kind == "f":
+        raise ValueError(f"{name}: holds floating point; store the labels as whole numbers")
+    if coding == "index" and found.palette is not None:
+        return _indices(found, special, name)
+    labels = _plain_labels(found, coding, name)
+    negative = np.setdiff1d(labels[labels < 0], special)
+    if len(negative):
+        raise ValueError(f"{name}: holds the label {negative[0]}; labels are at least 0")
+    return labels
 
 
 def binary_mask(
-    encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
+    encoded: bytes,
+    *,
+    name: str,
+    size_hw: tuple[int, int] | None = None,
+    ignored: int | None = None,
 ) -> Bool[np.ndarray, "h w"]:
     """Return where a mask image is above half of its own largest value.
 
-    That reads 0/1, 0/255, 0/65535 and soft edges alike. Of a format with losses, such as JPEG, it
-    is above half of white, 127, whatever its largest value. Colour has to be grey.
+    That reads 0/1, 0/255, 0/65535 and soft edges alike, and one colour on black. Of a format with
+    losses, such as JPEG, it is above half of white, 127. Raises ValueError that starts with `name`
+    where areas of other values make it a label map; those of `ignored` may be there.
     """
-    values, lossy = _grey(encoded, name, size_hw)
-    return values > (127 if lossy else values.max() / 2)
+    found = stored_pixels(encoded, name=name, size_hw=size_hw)
+    values = _one_channel(found, name)
+    top = values.max(initial=0).item()
+    if found.lossy:
+        if 0 < top <= 127:
+            raise ValueError(f"{name}: values up to {top}; a mask is 255 inside, 0 outside")
+        return values > 127
+    _check_binary(values, top, ignored, name)
+    return values > top / 2
+
+
+def foreground_mask(
+    encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
+) -> Bool[np.ndarray, "h w"]:
+    """Return where the largest colour channel of an image is above 0, as SegNext and RITM read it.
+
+    Every grey above black is the object, not only the lighter half. Raises ValueError that starts
+    with `name` for what is no such image of `size_hw`.
+    """
+    found = stored_pixels(encoded, name=name, size_hw=size_hw)
+    if found.lossy:
+        raise ValueError(f"{name}: {found.lossy} does not keep black; store the mask as PNG")
+    values = found.colours
+    _check_range(values, name)
+    return values > 0 if values.ndim == 2 else values.max(axis=2) > 0
 
 
 def grey_values(
     encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
 ) -> Int64[np.ndarray, "h w"]:
     """Return the grey values of an image without losses, three equal channels being one."""
-    values, lossy = _grey(encoded, name, size_hw)
-    if lossy or values.dtype.kind == "f":
+    found = stored_pixels(encoded, name=name, size_hw=size_hw)
+    values = _one_channel(found, name)
+    if found.lossy or values.dtype.kind == "f":
         raise ValueError(f"{name}: does not keep its values exactly; store them as grey PNG")
     return values.astype(np.int64)
 
 
-def _grey(encoded: bytes, name: str, size_hw: tuple[int, int] | None) -> tuple[np.ndarray, bool]:
-    """Return the one channel of an image, and whether its format has losses."""
-    with open_image(encoded, name=name) as image:
-        check_size(image, size_hw, name)
-        values = _decoded(image, name)
-        lossy = image.format in _LOSSY
-    if values.ndim == 3:
-        colours = values[..., : 1 if values.shape[2] == 2 else 3]
-        if (colours != colours[..., :1]).any():
-            raise ValueError(f"{name}: a coloured image is no mask; store it as grey or 1 bit")
-        values = colours[..., 0]
-    return values, lossy
-
-
-def check_size(image: Image.Image, size_hw: tuple[int, int] | None, name: str) -> None:
-    """Raise ValueError for an opened image of another size, before any of it is decoded."""
-    if size_hw is not None and image.size[::-1] != tuple(size_hw):
-        raise ValueError(
-            f"{name}: is {image.size[::-1]}, its image is {tuple(size_hw)} (h, w); pair them again"
-        )
+def is_coloured(encoded: bytes, *, name: str) -> bool:
+    """Return whether a mask file has colours, in three channels or in its palette, not greys."""
+    return _is_colour(stored_pixels(encoded, name=name))
 
 
 def read_file(path: AnyPath) -> bytes:
@@ -92,34 +126,141 @@ def read_file(path: AnyPath) -> bytes:
     return bounded_bytes(path, limit=MAX_FILE_BYTES)
 
 
-def _decoded(image: Image.Image, name: str) -> np.ndarray:
-    try:
-        return np.asarray(image)
-    except UNREADABLE as error:
-        raise ValueError(f"{name}: cannot be decoded ({error}); replace the file") from None
+@lru_cache(maxsize=1)
+def voc_colours() -> UInt8[np.ndarray, "256 3"]:
+    """Return the colour of each label in the palette of PASCAL VOC and DAVIS.
+
+    Bit 3 k + c of a label is bit 7 - k of its channel c.
+    """
+    labels = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for k in range(3):
+        for channel in range(3):
+            colours[:, channel] |= (((labels >> (3 * k + channel)) & 1) << (7 - k)).astype(np.uint8)
+    return colours
 
 
-def _labels(
-    values: np.ndarray, image: Image.Image, encoded: bytes, name: str
-) -> Int64[np.ndarray, "h w"]:
-    if values.dtype.kind == "f":
-        raise ValueError(f"{name}: holds floating point; store the labels as whole numbers")
-    if values.ndim == 3:
-        return _coded(values, encoded, name)
-    labels = values.astype(np.int64)
-    if labels.min() < 0:
-        raise ValueError(f"{name}: holds the label {labels.min()}; labels are at least 0")
-    is_grey_png = image.format == "PNG" and image.mode == "L"
-    scale = _SCALE.get(encoded[_PNG_DEPTH], 1) if is_grey_png else 1
-    return labels // scale if scale > 1 else labels
+def _is_colour(found: Stored) -> bool:
+    """Return whether any pixel has three channels that are not equal."""
+    if found.palette is not None:
+        used = found.palette[np.unique(found.values)]
+        return bool((used != used[:, :1]).any())
+    colours = found.values
+    return colours.ndim == 3 and bool((colours != colours[..., :1]).any())
 
 
-def _coded(values: np.ndarray, encoded: bytes, name: str) -> Int64[np.ndarray, "h w"]:
-    """Return grey beside alpha as it is, and colour as R + 256 G + 65536 B."""
-    if encoded.startswith(b"\x89PNG") and encoded[_PNG_DEPTH] == 16:
-        raise ValueError(f"{name}: 16-bit colour codes no label; store one channel of 16 bits")
-    channels = values.shape[2]
-    if channels in (2, 4) and (values[..., -1] != 255).any():
-        raise ValueError(f"{name}: is transparent in places; store the labels without alpha")
-    colours = values[..., :1] if channels == 2 else values[..., :3]
-    return colours.astype(np.int64) @ (256 ** np.arange(colours.shape[2]))
+def _codes(colours: UInt8[np.ndarray, "*n 3"]) -> Int64[np.ndarray, "*n"]:
+    return colours.astype(np.int64) @ np.array([1, 256, 65536])
+
+
+def _plain_labels(found: Stored, coding: Coding, name: str) -> Int64[np.ndarray, "h w"]:
+    colours = found.colours
+    if colours.ndim == 2:
+        return colours
+    if coding == "colour" or _is_colour(found):
+        return _colour_labels(found, coding, name)
+    return colours[..., 0].astype(np.int64)
+
+
+def _indices(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
+    """Return the index of each pixel as its label, unless the palette has been put in order anew.
+
+    Optimisers do that. Then black is not 0 any more; VOC's colours still tell the labels.
+    """
+    assert found.palette is not None
+    used = np.unique(found.values)
+    colours = found.palette[used]
+    if not _is_colour(found):
+        return _grey_or_index(found, special, name)
+    voc = _voc_labels(colours)
+    in_order = voc is not None and (voc == used).all()
+    moved = used[(colours == 0).all(axis=1)].any()
+    if voc is not None and not in_order and (moved or VOID in voc):
+        return _voc_labels(found.colours)
+    if moved:
+        raise ValueError(
+            f"{name}: black is not the first colour of its palette, so that its index or colour "
+            "may be the label; store the labels as grey PNG"
+        )
+    return found.values
+
+
+def _grey_or_index(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
+    """Return the greys of a palette, where it does not matter whether they or indices are meant."""
+    assert found.palette is not None
+    grey = found.palette[..., 0].astype(np.int64)[found.values]
+    for label in special:
+        if ((grey == label) != (found.values == label)).any():
+            raise ValueError(
+                f"{name}: its palette is of greys in another order, so that its index or its grey "
+                f"may be the label {label}; store the labels as grey PNG"
+            )
+    return grey
+
+
+def _colour_labels(found: Stored, coding: Coding, name: str) -> Int64[np.ndarray, "h w"]:
+    """Return the label of each pixel of a coloured file: the code of its colour, or VOC's label."""
+    colours = found.colours
+    if coding == "colour":
+        return _codes(colours)
+    if found.palette is not None:
+        used = np.unique(found.values)
+        is_black = (found.palette[used] == 0).all(axis=1)
+        if used[0] == 0 and not is_black.any():
+            raise ValueError(
+                f"{name}: a palette of colours without black does not say what is background; "
+                "store the labels as grey PNG"
+            )
+    voc = _voc_labels(colours)
+    return voc if voc is not None and (voc == VOID).any() else _codes(colours)
+
+
+def _voc_labels(colours: UInt8[np.ndarray, "*n 3"]) -> Int64[np.ndarray, "*n"] | None:
+    """Return the label of each colour in VOC's palette; None where one is not in it."""
+    known = _codes(voc_colours())
+    order = np.argsort(known)
+    codes = _codes(colours)
+    place = order[np.searchsorted(known[order], codes).clip(max=255)]
+    return place if (known[place] == codes).all() else None
+
+
+def _one_channel(found: Stored, name: str) -> np.ndarray:
+    """Return the greys of a file; of one colour on black, 255 where it is."""
+    colours = found.colours
+    if colours.ndim == 2:
+        _check_range(colours, name)
+        return colours
+    if (colours == colours[..., :1]).all():
+        return colours[..., 0].astype(np.int64)
+    codes = np.unique(_codes(colours))
+    if len(codes) == 2 and codes[0] == 0 and not found.lossy:
+        return 255 * (_codes(colours) > 0).astype(np.int64)
+    raise ValueError(f"{name}: a coloured image is no mask; store it as grey or 1 bit")
+
+
+def _check_range(values: np.ndarray, name: str) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"{name}: holds values that are not finite; store it as grey or 1 bit")
+    if values.min(initial=0) < 0:
+        raise ValueError(f"{name}: holds {values.min()}; a mask has values of at least 0")
+
+
+def _check_binary(values: np.ndarray, top: int | float, ignored: int | None, name: str) -> None:
+    """Refuse a label map that is given for a binary mask: half of its labels would be lost."""
+    between = values[
+        (values > 0) & (values < top) & (values != (-1 if ignored is None else ignored))
+    ]
+    if not len(between):
+        return
+    if top not in _WHITE:
+        raise ValueError(
+            f"{name}: more than two values, up to {top}: a label map, or a mask without white; say "
+            "kind=labels, or store 0 and 255"
+        )
+    flat = flat_between(values, 0, top)
+    odd = np.setdiff1d(values[flat], () if ignored is None else (ignored,))
+    if len(odd):
+        raise ValueError(
+            f"{name}: areas of {odd[0]} between 0 and {top}: a label map, or unknown pixels; say "
+            f"kind=labels or ignored={odd[0]}, or store 0 and 255"
+        )

@@ -10,8 +10,7 @@ from maskspace.data.annotations import annotate_coded
 from maskspace.data.images import image_size_hw
 from maskspace.data.listings import inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
-from maskspace.data.readers.label_maps import read_file
-from maskspace.data.readers.single_masks import foreground_mask
+from maskspace.data.readers.label_maps import foreground_mask, read_file
 from maskspace.data.source import Source
 from maskspace.files import AnyPath
 from maskspace.types import Sample

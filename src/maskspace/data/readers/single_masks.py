@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from jaxtyping import Bool
-
 from maskspace.data.annotations import annotate
 from maskspace.data.images import image_size_hw
 from maskspace.data.listings import inside
-from maskspace.data.readers.label_maps import check_size, read_file
+from maskspace.data.readers.label_maps import foreground_mask, read_file
 from maskspace.data.source import Source
 from maskspace.files import AnyPath
-from maskspace.types import UNREADABLE, Sample, open_image
+from maskspace.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,24 +51,6 @@ def _sample(index: int, *, pairs: tuple[ImageWithMask, ...], dataset: str, root:
         licence=pair.licence,
         source=inside(pair.image, root),
     )
-
-
-def foreground_mask(
-    encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
-) -> Bool[np.ndarray, "h w"]:
-    """Return where the largest colour channel of an image is above 0, as SegNext and RITM read it.
-
-    Every grey above black is the object, not only the lighter half; a palette is looked up, alpha
-    is dropped. Raises ValueError that starts with `name` for what is not an image of `size_hw`.
-    """
-    with open_image(encoded, name=name) as image:
-        check_size(image, size_hw, name)
-        try:
-            deep = image.mode.startswith(("I", "F"))
-            values = np.asarray(image if deep else image.convert("RGB"))
-        except UNREADABLE as error:
-            raise ValueError(f"{name}: cannot be decoded ({error}); replace the file") from None
-    return values > 0 if values.ndim == 2 else values.max(axis=2) > 0
 
 
 def pair_up(

@@ -1,0 +1,212 @@
+"""The pixels of a mask file as they are stored, before anybody says what they mean.
+
+One rule for every reader and for the command line: a palette comes with its colours, alpha is the
+mask (where the colour is constant), or says nothing, or is refused; values of 1 to 32 bits, signed
+and floating ones keep their numbers; what would be cut, stretched or turned in silence is refused.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Shaped, UInt8
+from PIL import Image
+
+from maskspace.data.images import is_turned
+from maskspace.rgb import UNREADABLE, open_image
+
+_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
+_LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "F")
+_STRETCHED = {"L;2": 85, "L;4": 17}  # PIL shows 2 and 4 bits as 0..255
+_PHOTOMETRIC, _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 262, 339, 1, 2  # of TIFF
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What a mask file holds.
+
+    `values` are the numbers of one channel (`h w`, the indices of a palette too), or the three
+    channels of a colour (uint8 `h w 3`). `palette` has the colour of each index, None where there
+    is none. `lossy` names the format where it changes values a little.
+    """
+
+    values: Shaped[np.ndarray, "h w *c"]
+    palette: UInt8[np.ndarray, "n 3"] | None = None
+    lossy: str | None = None
+
+    @property
+    def colours(self) -> Shaped[np.ndarray, "h w *c"]:
+        """The values, those of a palette as its colours."""
+        return self.values if self.palette is None else self.palette[self.values]
+
+
+def stored_pixels(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None) -> Stored:
+    """Return the pixels of an encoded mask of `size_hw` pixels, its alpha dealt with.
+
+    Raises ValueError that starts with `name`: for what cannot be read, another size, several
+    frames, EXIF that turns it, a coding that PIL would change, and alpha that contradicts the
+    colour.
+    """
+    with open_image(encoded, name=name) as image:
+        check_size(image, size_hw, name)
+        _check_coding(image, encoded, name)
+        scale, signed = _stretched(image), _sign(image)
+        maximum = _portable_maximum(image)
+        try:
+            values = np.asarray(image)
+        except UNREADABLE as error:
+            raise ValueError(f"{name}: cannot be decoded ({error}); replace the file") from None
+        found = Stored(
+            values=_numbers(values, scale=scale, sign=signed, maximum=maximum),
+            palette=_palette(image),
+            lossy=_lossy(image),
+        )
+        alpha = _alpha(image, values, found.values)
+    found = replace(found, values=_without_alpha(found.values, image.mode))
+    return found if alpha is None else _shown(found, alpha, name)
+
+
+def check_size(image: Image.Image, size_hw: tuple[int, int] | None, name: str) -> None:
+    """Raise ValueError for an opened image of another size, before any of it is decoded."""
+    if size_hw is not None and image.size[::-1] != tuple(size_hw):
+        raise ValueError(
+            f"{name}: is {image.size[::-1]}, its image is {tuple(size_hw)} (h, w); pair them again"
+        )
+
+
+def _check_coding(image: Image.Image, encoded: bytes, name: str) -> None:
+    """Refuse what PIL would cut, invert, turn or leave out without a word."""
+    raw = _raw(image)
+    if image.mode not in _MODES:
+        raise ValueError(f"{name}: {image.mode} colours code no mask; save it as grey PNG")
+    if ";16" in raw and len(image.getbands()) > 1:
+        raise ValueError(f"{name}: 16-bit colour codes no label; store one channel of 16 bits")
+    if getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "JPEG"):
+        raise ValueError(
+            f"{name}: holds {getattr(image, 'n_frames', 1)} frames or pages; save each as a file"
+        )
+    if is_turned(image, encoded):
+        raise ValueError(f"{name}: its EXIF turns it; save it upright and without EXIF")
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    if tags.get(_PHOTOMETRIC) == 0 and image.mode != "1":
+        raise ValueError(f"{name}: white is 0 in this TIFF (its tag 262); save it with black as 0")
+
+
+def _raw(image: Image.Image) -> str:
+    """Return how PIL calls the stored form of the pixels, "" where it does not say."""
+    args = image.tile[0].args if getattr(image, "tile", None) else ""
+    first = args[0] if isinstance(args, tuple) and args else args
+    return first if isinstance(first, str) else ""
+
+
+def _stretched(image: Image.Image) -> int:
+    return next((by for raw, by in _STRETCHED.items() if _raw(image).startswith(raw)), 1)
+
+
+def _portable_maximum(image: Image.Image) -> int | None:
+    """Return the largest value that a PGM or PPM says it has, where PIL stretches it."""
+    args = image.tile[0].args if getattr(image, "tile", None) else ()
+    stretched = image.format == "PPM" and isinstance(args, tuple) and len(args) == 2
+    return args[1] if stretched and isinstance(args[1], int) else None
+
+
+def _sign(image: Image.Image) -> np.dtype | None:
+    """Return the type that a TIFF's values have, where PIL takes them for another."""
+    if image.format != "TIFF" or image.mode not in ("L", "I"):
+        return None
+    stated = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (_UNSIGNED,))
+    form = stated[0] if isinstance(stated, tuple) else stated
+    if image.mode == "L":
+        return np.dtype(np.int8) if form == _SIGNED else None
+    return np.dtype(np.uint32) if form == _UNSIGNED and _raw(image).startswith("I;32") else None
+
+
+def _numbers(
+    values: np.ndarray, *, scale: int, sign: np.dtype | None, maximum: int | None
+) -> np.ndarray:
+    """Return the numbers as the file has them: grey and indices as int64, colours as uint8."""
+    if sign is not None:
+        values = values.view(sign)
+    if maximum is not None:  # PIL has rounded value / maximum * 255 (or 65535 above 255)
+        values = np.rint(values.astype(np.float64) * maximum / (65535 if maximum > 255 else 255))
+        values = values.astype(np.int64) if values.ndim == 2 else values.astype(np.uint8)
+    if values.ndim == 3 or values.dtype.kind == "f":
+        return values
+    return values.astype(np.int64) // scale
+
+
+def _lossy(image: Image.Image) -> str | None:
+    if image.format in _LOSSY:
+        return image.format
+    return "JPEG in TIFF" if image.info.get("compression") in _LOSSY_TIFF else None
+
+
+def _palette(image: Image.Image) -> np.ndarray | None:
+    if image.mode not in ("P", "PA"):
+        return None
+    listed = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)[:256]
+    return np.concatenate([listed, np.zeros((256 - len(listed), 3), np.uint8)])
+
+
+def _alpha(image: Image.Image, decoded: np.ndarray, values: np.ndarray) -> np.ndarray | None:
+    """Return how opaque each pixel is, 0 to 255; None where nothing says so."""
+    if image.mode in ("LA", "PA", "RGBA"):
+        return decoded[..., -1]
+    clear = image.info.get("transparency")
+    if clear is None:
+        return None
+    if isinstance(clear, bytes):
+        table = np.frombuffer(clear.ljust(256, b"\xff"), np.uint8)
+        return table[values]
+    if isinstance(clear, tuple):
+        return np.where((values == np.array(clear)).all(axis=-1), 0, 255).astype(np.uint8)
+    clear = int(bool(clear)) if image.mode == "1" else clear
+    return np.where(values == clear, 0, 255).astype(np.uint8)
+
+
+def _without_alpha(values: np.ndarray, mode: str) -> np.ndarray:
+    if mode in ("LA", "PA"):
+        return values[..., 0].astype(np.int64)
+    return values[..., :3] if mode == "RGBA" else values
+
+
+def _shown(found: Stored, alpha: UInt8[np.ndarray, "h w"], name: str) -> Stored:
+    """Return what alpha leaves: all of it, or alpha itself as the mask where colour is constant."""
+    if (alpha == 255).all():
+        return found
+    if (alpha == alpha.flat[0]).all():
+        raise ValueError(f"{name}: is transparent throughout; store the mask without alpha")
+    colours = found.colours.reshape(*alpha.shape, -1)
+    if (colours == colours[0, 0]).all():
+        return Stored(values=alpha.astype(np.int64))
+    nothing = (colours == 0).all(axis=2)
+    if found.palette is not None:
+        nothing |= found.values == 0
+    if np.isin(alpha, (0, 255)).all() and nothing[alpha == 0].all():
+        return found  # clear where it is black, so that both say the same
+    raise ValueError(
+        f"{name}: is transparent in places, and its colours say something else; store the labels "
+        "without alpha"
+    )
+
+
+def flat_between(
+    values: Shaped[np.ndarray, "h w"], low: int | float, high: int | float
+) -> Bool[np.ndarray, "h w"]:
+    """Return the centres of 3 x 3 pixels of one value that is above `low` and below `high`.
+
+    The soft edge of a mask has none; an object of a label map or a band of unknown pixels has.
+    """
+    same = (values > low) & (values < high)
+    flat = np.zeros(values.shape, bool)
+    if min(values.shape) < 3:
+        return flat
+    centre = values[1:-1, 1:-1]
+    inner = same[1:-1, 1:-1].copy()
+    height, width = centre.shape
+    for down in range(3):
+        for right in range(3):
+            inner &= values[down : down + height, right : right + width] == centre
+    flat[1:-1, 1:-1] = inner
+    return flat

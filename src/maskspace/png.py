@@ -1,0 +1,51 @@
+"""PNG files chunk by chunk: what pixels need, without the notes that may be broken or huge."""
+
+import struct
+import zlib
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+#: Beside the critical ones (upper case first): transparency, depth, EXIF, and later frames.
+_NEEDED = (b"tRNS", b"sBIT", b"eXIf", b"acTL", b"fcTL", b"fdAT")
+_XMP = b"XML:com.adobe.xmp\0"  # says how an image is turned, where EXIF does not
+_MOST_XMP = 1 << 20
+
+
+def without_notes(encoded: bytes) -> bytes:
+    """Return a PNG without texts, colour profiles and what follows its end; others as they are.
+
+    PIL refuses texts and profiles of more than a megabyte, and any with a broken checksum, in files
+    whose pixels are sound. A file that is no row of whole chunks is returned as it is.
+    """
+    if not encoded.startswith(_SIGNATURE):
+        return encoded
+    kept, place, begin = [], len(_SIGNATURE), 0
+    while place + 12 <= len(encoded):
+        end = place + 12 + int.from_bytes(encoded[place : place + 4], "big")
+        kind = encoded[place + 4 : place + 8]
+        if end > len(encoded):
+            return encoded
+        if not _is_needed(kind, encoded[place + 8 : min(end - 4, place + 8 + 64)], end - place):
+            kept.append(encoded[begin:place])
+            begin = end
+        place = end
+        if kind == b"IEND":
+            break
+    else:
+        return encoded
+    if not kept and place == len(encoded):
+        return encoded
+    return b"".join([*kept, encoded[begin:place]])
+
+
+def _is_needed(kind: bytes, beginning: bytes, size: int) -> bool:
+    if kind[:1].isupper() or kind in _NEEDED:
+        return True
+    is_plain_xmp = beginning.startswith(_XMP) and beginning[len(_XMP) :][:1] == b"\0"
+    return kind == b"iTXt" and is_plain_xmp and size <= _MOST_XMP
+
+
+def as_four_channels(png: bytes) -> bytes:
+    """Return a PNG of two 16-bit channels as one of four 8-bit channels: the same bytes a pixel."""
+    header = png[12:24] + b"\x08\x06" + png[26:29]
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
