@@ -32,7 +32,7 @@ from maskspace.parallel import map_units
 from maskspace.partition.grid_clicks import ClickGrid, click_grid, decode_clicks
 from maskspace.segmenter import ClickSegmenter
 from maskspace.segmenter.loading import load
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 CLOSE, CLOSER = 0.95, 0.999
 FEW_CLICKS = 9  # asked in other company; every one costs a whole chunk
@@ -83,7 +83,7 @@ class Asking:
     device: str = "cpu"
     within: Literal["float32", "bfloat16", "other kernels"] = "float32"
 
-    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Proposals:
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Prediction:
         """Return the proposals of one image."""
         torch.set_num_threads(1)
         model = replace(loaded(self.model, self.device), grid=self.grid)
@@ -122,7 +122,7 @@ def loaded(name: str, device: str) -> ClickSegmenter:
     return _LOADED[name, device]
 
 
-def digest(proposals: Proposals) -> str:
+def digest(proposals: Prediction) -> str:
     """Return what tells proposals apart, bit for bit."""
     return hashlib.sha256(
         np.packbits(proposals.masks).tobytes() + proposals.scores.tobytes()
@@ -135,7 +135,7 @@ def digest_of(asking: Asking, image: UInt8[np.ndarray, "h w 3"]) -> str:
 
 
 def show_same(
-    asking: Asking, images: Sequence[UInt8[np.ndarray, "h w 3"]], base: Sequence[Proposals]
+    asking: Asking, images: Sequence[UInt8[np.ndarray, "h w 3"]], base: Sequence[Prediction]
 ) -> None:
     """Print in how many images other orders and workers give the same bits."""
     expected = [digest(one) for one in base]
@@ -173,7 +173,7 @@ def show_company(asking: Asking, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -
 
 
 def show_close(
-    others: Mapping[str, Asking], truths: Sequence[Truth], base: Sequence[Proposals]
+    others: Mapping[str, Asking], truths: Sequence[Truth], base: Sequence[Prediction]
 ) -> None:
     """Print how near the proposals of another arithmetic are."""
     before = mean_best_iou(base, truths)
@@ -207,7 +207,7 @@ def matched(masks: Bool[np.ndarray, "n h w"], others: Bool[np.ndarray, "m h w"])
     return found
 
 
-def mean_best_iou(proposals: Sequence[Proposals], truths: Sequence[Truth]) -> float:
+def mean_best_iou(proposals: Sequence[Prediction], truths: Sequence[Truth]) -> float:
     """Return the mean over truths of the best IoU that any proposal has."""
     best = [
         pairwise_iou(found.masks & ~truth.ignore, truth.masks).max(axis=0, initial=0)

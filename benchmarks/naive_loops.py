@@ -17,6 +17,7 @@ from maskspace.objectives import Objective
 from maskspace.objectives.foreground import BESIDE_DISTANCES, foreground_term
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
 from maskspace.objectives.samples import sample_instances
+from maskspace.targets import Targets
 
 Outputs = Mapping[str, Tensor]
 #: The outputs of the heads and the labels of a batch -> what is minimised.
@@ -188,7 +189,7 @@ def summed(objective: Objective) -> Loss:
     """Return the sum of an objective's terms as one function."""
 
     def loss(outputs: Outputs, labels: Tensor) -> Tensor:
-        return torch.stack(list(objective.terms(outputs, labels).values())).sum()
+        return torch.stack(list(objective.terms(outputs, Targets.of_labels(labels)).values())).sum()
 
     return loss
 

@@ -1,7 +1,6 @@
-import pytest
 import torch
 
-from maskspace.clustering import cluster_steps, split_queries
+from maskspace.clustering import cluster_steps
 
 
 def test_steps_equal_the_loop_over_clusters():
@@ -36,10 +35,3 @@ def test_a_cluster_that_nothing_belongs_to_doubles_no_other():
     features = 6 * torch.eye(2).repeat(9, 1)[None]
     found = cluster_steps(6 * torch.eye(3)[None, :, :2], features, steps=5)
     assert found[-1].softmax(2)[..., 2].max() < 1e-6
-
-
-def test_queries_come_one_after_another():
-    query = torch.arange(6.0).view(1, 6, 1, 1)
-    assert split_queries(query, 3).tolist() == [[[0, 1, 2], [3, 4, 5]]]
-    with pytest.raises(ValueError, match="4 channels each; got 6 in all"):
-        split_queries(query, 4)

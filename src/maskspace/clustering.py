@@ -4,18 +4,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def split_queries(query: Float[Tensor, "b d 1 1"], channels: int) -> Float[Tensor, "b k c"]:
-    """Return the constant head `query` as vectors, one after another, of so many channels.
-
-    ValueError if it is not a whole number of them.
-    """
-    if query.shape[1] % channels:
-        raise ValueError(
-            f"queries have the embedding's {channels} channels each; got {query.shape[1]} in all"
-        )
-    return query.flatten(1).unflatten(1, (-1, channels))
-
-
 def cluster_steps(
     queries: Float[Tensor, "b k c"], features: Float[Tensor, "b p c"], *, steps: int
 ) -> list[Float[Tensor, "b p k"]]:

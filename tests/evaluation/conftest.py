@@ -9,7 +9,7 @@ from maskspace import masks
 from maskspace.data.loader import dense
 from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.evaluation.config import OWN_PROTOCOL, EvaluateConfig
-from maskspace.types import Embedding, Proposals
+from maskspace.types import Embedding, Prediction
 
 
 class Oracle:
@@ -35,7 +35,7 @@ class Oracle:
     def propose(self, image, limit):
         self.asked += 1
         truth = self.truth(image)[:limit]
-        return Proposals(truth, np.ones(len(truth), np.float32))
+        return Prediction(truth, np.ones(len(truth), np.float32))
 
     def click(self, image, clicks):
         truth = self.truth(image)
@@ -76,7 +76,7 @@ class Constant(Oracle):
         return Embedding({1: np.full((3, *image.shape[:2]), 0.5, np.float32)})
 
     def propose(self, image, limit):
-        return Proposals(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
 
     def click(self, image, clicks):
         return np.ones(image.shape[:2], bool)
@@ -89,7 +89,7 @@ class Silent(Oracle):
         raise ValueError("silent cannot answer embed")
 
     def propose(self, image, limit):
-        return Proposals(np.zeros((0, *image.shape[:2]), bool), np.zeros(0, np.float32))
+        return Prediction(np.zeros((0, *image.shape[:2]), bool), np.zeros(0, np.float32))
 
     def click(self, image, clicks):
         raise ValueError("silent cannot answer click")

@@ -13,7 +13,7 @@ from maskspace import masks
 from maskspace.data.loader import dense
 from maskspace.evaluation import FILES, evaluate_models
 from maskspace.evaluation.truth import read_truth
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 
 def read_csv(path):
@@ -202,7 +202,7 @@ def test_ignored_pixels_count_neither_for_nor_against(samples, models, config, t
     annotation = sample.annotations[0]
     ignored = replace(annotation, id=99, counts=masks.encode(corner)[0], area=256, ignore=True)
     propose, click = chosen["oracle"].propose, chosen["oracle"].click
-    chosen["oracle"].propose = lambda image, limit: Proposals(
+    chosen["oracle"].propose = lambda image, limit: Prediction(
         propose(image, limit).masks ^ corner, propose(image, limit).scores
     )
     chosen["oracle"].click = lambda image, clicks: click(image, clicks) ^ corner[0]
@@ -246,7 +246,7 @@ def test_an_answer_of_another_size_names_image_and_model(
     assert not (tmp_path / "out").exists()
 
 
-NO_PROPOSALS = Proposals(np.zeros((0, 5, 7), bool), np.zeros(0, np.float32))
+NO_PROPOSALS = Prediction(np.zeros((0, 5, 7), bool), np.zeros(0, np.float32))
 
 
 class Tree:
@@ -317,4 +317,4 @@ def test_images_without_proposals_are_zeros_and_lose_nothing(samples, models, co
 
 
 def replace_masks(proposals, number):
-    return Proposals(proposals.masks[:number], proposals.scores[:number])
+    return Prediction(proposals.masks[:number], proposals.scores[:number])

@@ -3,7 +3,7 @@ import pytest
 
 from maskspace.evaluation.instances import measure_instances, score_instances
 from maskspace.evaluation.truth import Truth
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 
 def truth_of(masks, key="a"):
@@ -33,7 +33,7 @@ def score(truths, propose):
 def test_the_truth_itself_is_perfect(truths):
     found = [
         measure_instances(
-            lambda image, t=t: Proposals(t.masks, np.ones(len(t.masks), np.float32)), t, limit=9
+            lambda image, t=t: Prediction(t.masks, np.ones(len(t.masks), np.float32)), t, limit=9
         )
         for t in truths
     ]
@@ -43,7 +43,7 @@ def test_the_truth_itself_is_perfect(truths):
 
 
 def test_nothing_is_the_worst(truths):
-    none = Proposals(np.zeros((0, 8, 8), bool), np.zeros(0, np.float32))
+    none = Prediction(np.zeros((0, 8, 8), bool), np.zeros(0, np.float32))
     worst = score(truths, lambda image: none)
     assert (worst.mean_best_iou, worst.average_precision, worst.found) == (0, 0, 0)
 
@@ -53,20 +53,20 @@ def test_false_and_missed_count_alike_against_what_is_found(truths):
     masks = truths[0].masks
     proposed = np.stack([masks[0], masks[0], masks[1], masks.any(axis=0)])
     scores = np.array([0.9, 0.8, 0.7, 0.1], np.float32)
-    found = score(truths, lambda image: Proposals(proposed, scores))
+    found = score(truths, lambda image: Prediction(proposed, scores))
     assert found.found == pytest.approx(4 / (4 + 4 + 2))  # TP, FP, FN over both images
 
 
 def test_means_are_over_masks_not_images(truths):
     masks = truths[0].masks
-    one = Proposals(masks[:1], np.ones(1, np.float32))
+    one = Prediction(masks[:1], np.ones(1, np.float32))
     assert score(truths, lambda image: one).mean_best_iou == pytest.approx(2 / 6)
 
 
 def test_no_truth_is_told(truths):
     empty = truth_of(np.zeros((0, 8, 8), bool))
     found = measure_instances(
-        lambda image: Proposals(truths[0].masks, np.ones(4, np.float32)), empty, limit=9
+        lambda image: Prediction(truths[0].masks, np.ones(4, np.float32)), empty, limit=9
     )
     with pytest.raises(ValueError, match="no true mask"):
         score_instances([found], seed=0)

@@ -7,7 +7,7 @@ from maskspace.evaluation.summary import summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.metrics.best_iou import mean_best_iou
 from maskspace.metrics.recall import average_recall
-from maskspace.types import Embedding, Proposals
+from maskspace.types import Embedding, Prediction
 
 
 def test_pooled_numbers_equal_the_metrics_on_all_images(samples, models, config):
@@ -25,7 +25,7 @@ def test_pooled_numbers_equal_the_metrics_on_all_images(samples, models, config)
             )
             noisy[image.tobytes()] = found[generator.permutation(len(found))]
         found = noisy[image.tobytes()]
-        return Proposals(found, np.ones(len(found), np.float32))
+        return Prediction(found, np.ones(len(found), np.float32))
 
     chosen["oracle"].propose = corrupted
     rows = measure_rows("r", samples, chosen, config=config)

@@ -17,7 +17,7 @@ from maskspace.masks import decode
 from maskspace.models import MODELS, save_model
 from maskspace.segmenter import redecoded
 from maskspace.segmenter.loading import load
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 OPTIONS = {"backbone": "b0", "width": 8, "registers": 1, "heads": None, "decoder": None}
 OBJECTIVE = {"name": "balls", "options": {"radius": 0.2}}
@@ -40,7 +40,7 @@ def knowing(samples):
 
     def propose(image, limit):
         masks = known[float(image.mean())][:limit]
-        return Proposals(masks, np.ones(len(masks), np.float32))
+        return Prediction(masks, np.ones(len(masks), np.float32))
 
     return Contestant(
         dataset="rectangles", name="knowing", seed=0, propose=propose, model=None, cost={}

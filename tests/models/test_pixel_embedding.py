@@ -1,11 +1,9 @@
-from dataclasses import asdict
-
 import jaxtyping
 import pytest
 import torch
 
+from maskspace.heads import DenseMap, Level, Queries, heads_as_options
 from maskspace.models.pixel_embedding import _coordinates, build_pixel_embedding
-from maskspace.types import Head
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +40,7 @@ def test_padding_is_seen_by_nobody(student):
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_gradients_reach_every_parameter(stride):
-    level = Head(channels=3, stride=stride, activation="sigmoid")
+    level = Level(channels=3, stride=stride, activation="sigmoid")
     model = build_pixel_embedding(width=16, registers=1, heads=heads(**{str(stride): level}))
     sum(level.square().mean() for level in model(torch.rand(2, 3, 64, 64)).values()).backward()
     dead = [name for name, p in model.named_parameters() if p.grad is None]
@@ -50,15 +48,15 @@ def test_gradients_reach_every_parameter(stride):
 
 
 def heads(**declared):
-    return {name: asdict(head) for name, head in declared.items()}
+    return heads_as_options(declared)
 
 
 def test_heads_are_emitted_as_declared():
     declared = {
-        "2": Head(channels=4, stride=2),
-        "seed": Head(channels=1, activation="sigmoid", bias=(0.5,)),
-        "unit": Head(channels=5, stride=4, activation="unit", scale=2.0),
-        "query": Head(channels=6, constant=True),
+        "2": Level(channels=4, stride=2),
+        "seed": DenseMap(channels=1, activation="sigmoid", bias=(0.5,)),
+        "unit": DenseMap(channels=5, stride=4, activation="unit", scale=2.0),
+        "query": Queries(number=3, channels=2),
     }
     model = build_pixel_embedding(width=16, registers=1, heads=heads(**declared)).eval()
     with torch.inference_mode():
@@ -68,7 +66,7 @@ def test_heads_are_emitted_as_declared():
         "2": (2, 4, 17, 10),
         "seed": (2, 1, 33, 20),
         "unit": (2, 5, 9, 5),
-        "query": (2, 6, 1, 1),
+        "query": (2, 3, 2),
     }
     torch.testing.assert_close(outputs["seed"], torch.tensor(0.5).sigmoid().expand(2, 1, 33, 20))
     torch.testing.assert_close(outputs["unit"].norm(dim=1), 2 * torch.ones(2, 9, 5))
@@ -78,7 +76,7 @@ def test_heads_are_emitted_as_declared():
 def test_positions_are_the_centres_of_cells_in_units():
     bias = (0.0, 0.0)
     for position in ("add", "concat"):
-        head = Head(channels=2, stride=2, bias=bias, position=position, unit=10.0)
+        head = DenseMap(channels=2, stride=2, bias=bias, position=position, unit=10.0)
         model = build_pixel_embedding(width=16, registers=1, heads=heads(place=head)).eval()
         with torch.inference_mode():
             place = model(torch.rand(1, 3, 32, 48))["place"][0, -2:]

@@ -1,16 +1,14 @@
-from dataclasses import asdict
-
 import pytest
 import torch
 
+from maskspace.heads import DenseMap, Level, heads_as_options
 from maskspace.models.unet import build_unet
-from maskspace.types import Head
 
 
 @pytest.mark.parametrize("size_hw", [(64, 64), (17, 50), (1, 33)])
 def test_heads_have_a_cell_for_every_pixel(size_hw):
-    declared = {"foreground": Head(channels=1), "2": Head(channels=5, stride=2)}
-    heads = {name: asdict(head) for name, head in declared.items()}
+    declared = {"foreground": DenseMap(channels=1), "2": Level(channels=5, stride=2)}
+    heads = heads_as_options(declared)
     model = build_unet(width=4, depth=3, heads=heads).eval()
     with torch.inference_mode():
         outputs = model(torch.rand(2, 3, *size_hw))
@@ -37,7 +35,7 @@ def test_the_deepest_level_sees_far_and_skips_see_near():
     assert not changed[0].any() and not changed[:, 0].any()
 
 
-@pytest.mark.parametrize("options", [{"depth": 0}, {"heads": {"8": {"channels": 1, "stride": 64}}}])
+@pytest.mark.parametrize("options", [{"depth": 0}, {"heads": {"x": {"channels": 1, "stride": 64}}}])
 def test_what_cannot_be_built_is_told(options):
     with pytest.raises(ValueError, match=r"depth|stride 64"):
         build_unet(**options)

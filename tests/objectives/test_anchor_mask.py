@@ -4,6 +4,7 @@ import torch
 from maskspace.objectives import tiles
 from maskspace.objectives.anchor_mask import anchor_mask, anchor_terms
 from maskspace.objectives.samples import sample_instances
+from maskspace.targets import Targets
 
 
 def naive(embedding, labels, margin):
@@ -94,7 +95,7 @@ def test_the_objective_adds_the_mask_to_the_discriminative_terms(labels):
     objective = anchor_mask(mask=2.0, channels=3, foreground=0.0)
     embedding = torch.randn(3, 3, 6, 7, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
-    terms = objective.terms({"1": embedding}, labels)
+    terms = objective.terms({"1": embedding}, Targets.of_labels(labels))
     assert {"pull", "push", "mask"} <= set(terms)
     torch.manual_seed(0)
     torch.testing.assert_close(terms["mask"], 2 * anchor_terms(embedding, labels)["mask"])

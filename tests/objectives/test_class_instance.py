@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from maskspace.objectives.class_instance import class_instance, class_instance_terms
+from maskspace.targets import Targets
 
 
 def naive(embedding, labels, *, temperature, margin):
@@ -91,4 +92,6 @@ def test_without_a_foreground_there_is_no_such_head():
     objective = class_instance(foreground=0.0)
     assert set(objective.heads) == {"1"}
     embedding = F.normalize(torch.randn(1, 8, 3, 3), dim=1)
-    assert set(objective.terms({"1": embedding}, torch.ones(1, 3, 3).long())) == {"similarity"}
+    assert set(
+        objective.terms({"1": embedding}, Targets.of_labels(torch.ones(1, 3, 3).long()))
+    ) == {"similarity"}

@@ -107,7 +107,7 @@ def test_perfect_beats_shuffled_and_the_decoder_reads_it():
     cost, worse = (sum(query_terms(x, queries, labels).values()) for x in (good, shuffled))
     assert cost < 1e-3
     assert worse > 1
-    found = decode({"4": good[0], "query": queries.view(-1, 1, 1)}, steps=3)
+    found = decode({"4": good[0], "query": queries[0]}, steps=3)
     assert found.labels.tolist() == labels[0].tolist()
     assert found.scores.tolist() == pytest.approx([1, 1], abs=1e-3)
 

@@ -9,6 +9,7 @@ from maskspace.objectives.instance_softmax import softmax_terms
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
 from maskspace.objectives.plain import plain_terms
 from maskspace.objectives.triplet import prototype_terms
+from maskspace.targets import Targets
 
 TERMS = {
     "balls": ball_terms,
@@ -83,7 +84,7 @@ def test_every_level_is_asked_the_same_in_proportion_to_its_weight(labels):
     decoder = Choice(name="mean_shift", options={"bandwidth": 0.1, "seeds": 3})
     objective = colours(terms, level_weights=LEVEL_WEIGHTS, channels=3, decoder=decoder)
     outputs = {h: torch.ones(2, d.channels, 1, 1) for h, d in objective.heads.items()}
-    found = objective.terms(outputs, labels[:, :1, :1])
+    found = objective.terms(outputs, Targets.of_labels(labels[:, :1, :1]))
     # divided by the root of their number, features of 1 have a mean square of 1 over channels
     for level, channels in (("1", 3), ("2", 12), ("4", 48)):
         share = LEVEL_WEIGHTS[level] / 7

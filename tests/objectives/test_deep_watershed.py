@@ -15,6 +15,7 @@ from maskspace.objectives.deep_watershed import (
     watershed_terms,
 )
 from maskspace.objectives.inner_distance import inner_direction, inner_distance
+from maskspace.targets import Targets
 
 
 @pytest.fixture
@@ -165,4 +166,7 @@ def test_without_its_weight_there_is_no_foreground():
     objective = deep_watershed(foreground=0.0)
     assert set(objective.heads) == {"direction", "energy"}
     labels = torch.ones(1, 8, 8, dtype=torch.long)
-    assert set(objective.terms(random_outputs((8, 8), 1), labels)) == {"direction", "energy"}
+    assert set(objective.terms(random_outputs((8, 8), 1), Targets.of_labels(labels))) == {
+        "direction",
+        "energy",
+    }

@@ -5,6 +5,7 @@ import torch
 
 from maskspace.objectives import OBJECTIVES
 from maskspace.objectives.discriminative import discriminative_terms
+from maskspace.targets import Targets
 
 CASES = range(5)
 
@@ -131,7 +132,7 @@ def test_the_objective_weighs_its_terms_and_declares_its_heads():
         pull_weight=2.0, push_weight=3.0, norm_weight=4.0, background_push=5.0, stride=2
     )
     outputs = {"2": torch.randn(2, 8, 4, 4), "foreground": torch.randn(2, 1, 4, 4)}
-    found = objective.terms(outputs, labels)
+    found = objective.terms(outputs, Targets.of_labels(labels))
     assert set(found) == {"pull", "push", "norm", "background", "foreground"}
     assert {name: head.stride for name, head in objective.heads.items()} == {
         "2": 2,
@@ -139,5 +140,9 @@ def test_the_objective_weighs_its_terms_and_declares_its_heads():
     }
     bare = OBJECTIVES["discriminative"](foreground=0.0)
     assert set(bare.heads) == {"1"}
-    assert set(bare.terms({"1": torch.randn(2, 8, 8, 8)}, labels)) == {"pull", "push", "norm"}
+    assert set(bare.terms({"1": torch.randn(2, 8, 8, 8)}, Targets.of_labels(labels))) == {
+        "pull",
+        "push",
+        "norm",
+    }
     assert bare.decoder.options == {"bandwidth": 1.5, "kernel": "flat"}

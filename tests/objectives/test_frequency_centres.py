@@ -5,6 +5,7 @@ import torch
 
 from maskspace.objectives import OBJECTIVES
 from maskspace.objectives.frequency_centres import FREQUENCIES, centre_codes
+from maskspace.targets import Targets
 
 
 def test_codes_equal_the_loop_over_instances():
@@ -33,8 +34,10 @@ def test_exact_codes_cost_nothing_and_shuffled_ones_something():
     labels = torch.randint(0, 4, (2, 8, 8), generator=torch.Generator().manual_seed(0))
     objective = OBJECTIVES["frequency_centres"](foreground=0.0)
     code = centre_codes(labels, FREQUENCIES)
-    assert objective.terms({"1": code}, labels)["regression"] == 0
-    assert objective.terms({"1": code.roll(1, dims=3)}, labels)["regression"] > 0.1
+    assert objective.terms({"1": code}, Targets.of_labels(labels))["regression"] == 0
+    assert (
+        objective.terms({"1": code.roll(1, dims=3)}, Targets.of_labels(labels))["regression"] > 0.1
+    )
 
 
 def test_the_background_has_no_target_unless_asked():
@@ -43,7 +46,9 @@ def test_the_background_has_no_target_unless_asked():
     wrong = code + 5 * (labels == 0)
     for background in (False, True):
         objective = OBJECTIVES["frequency_centres"](background=background, foreground=0.0)
-        assert (objective.terms({"1": wrong}, labels)["regression"] > 0) == background
+        assert (
+            objective.terms({"1": wrong}, Targets.of_labels(labels))["regression"] > 0
+        ) == background
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -52,7 +57,7 @@ def test_gradients_are_those_of_finite_differences():
     objective = OBJECTIVES["frequency_centres"](foreground=0.0, frequencies=(2.0,))
     embedding = torch.randn(1, 4, 2, 3, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda x: objective.terms({"1": x}, labels)["regression"], embedding
+        lambda x: objective.terms({"1": x}, Targets.of_labels(labels))["regression"], embedding
     )
 
 
@@ -60,7 +65,7 @@ def test_a_constant_output_is_drawn_to_the_codes():
     labels = torch.tensor([[[1, 1, 2, 2]]])
     objective = OBJECTIVES["frequency_centres"](foreground=0.0, gain=1.0)
     embedding = torch.full((1, 16, 1, 4), 2.0, requires_grad=True)
-    objective.terms({"1": embedding}, labels)["regression"].backward()
+    objective.terms({"1": embedding}, Targets.of_labels(labels))["regression"].backward()
     # above every code, each value is drawn down by w / (pixels times channels)
     expected = torch.full((1, 16, 1, 4), 1 / math.log(2) / 64)
     torch.testing.assert_close(embedding.grad, expected)

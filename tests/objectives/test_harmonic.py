@@ -15,6 +15,7 @@ from maskspace.objectives.harmonic import (
     regression,
     unit_coordinates,
 )
+from maskspace.targets import Targets
 
 GUIDES = ((3.0, 0.0, 0.2), (0.0, -5.0, 0.7))
 
@@ -135,4 +136,4 @@ def test_given_guides_set_the_channels(labels):
     objective = OBJECTIVES["harmonic"](guides=GUIDES, background=False, foreground=0.0)
     assert {name: head.channels for name, head in objective.heads.items()} == {"1": 2}
     target = guide_targets(labels.clamp(min=0), GUIDES)
-    assert objective.terms({"1": target}, labels)["regression"] == 0
+    assert objective.terms({"1": target}, Targets.of_labels(labels))["regression"] == 0

@@ -12,6 +12,7 @@ from maskspace.objectives.metric_learning import (
     pair_terms,
     seed_term,
 )
+from maskspace.targets import Targets
 
 
 def cases(vectors):
@@ -170,7 +171,7 @@ def test_gradients_of_the_seeds_reach_their_head_alone():
     for output in outputs.values():
         output.requires_grad_()
     labels = torch.randint(0, 3, (1, 6, 6))
-    objective.terms(outputs, labels)["seeds"].backward()
+    objective.terms(outputs, Targets.of_labels(labels))["seeds"].backward()
     assert outputs["1"].grad is None
     assert outputs["seeds"].grad.abs().max() > 0
 

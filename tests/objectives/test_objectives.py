@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from maskspace.heads import Queries
 from maskspace.objectives import OBJECTIVES
-from maskspace.objectives.pixels import UNLABELLED
 from maskspace.partition import DECODERS
+from maskspace.targets import UNLABELLED, Targets
 
 NAMES = sorted(OBJECTIVES)
 SIZE_HW = (16, 12)
@@ -15,7 +16,11 @@ def outputs_of(objective, generator, batch=2, dtype=torch.float32):
     """Return random outputs of the objective's heads, as a network would emit them."""
     outputs = {}
     for name, head in objective.heads.items():
-        size_hw = (1, 1) if head.constant else tuple(-(-side // head.stride) for side in SIZE_HW)
+        if isinstance(head, Queries):
+            shape = (batch, head.number, head.channels)
+            outputs[name] = torch.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+            continue
+        size_hw = tuple(-(-side // head.stride) for side in SIZE_HW)
         x = torch.randn((batch, head.channels, *size_hw), generator=generator, dtype=dtype)
         x = {
             "none": lambda x: x,
@@ -39,7 +44,7 @@ def outputs_of(objective, generator, batch=2, dtype=torch.float32):
 
 def total(objective, outputs, labels):
     torch.manual_seed(0)  # objectives that sample
-    return torch.stack(list(objective.terms(outputs, labels).values())).sum()
+    return torch.stack(list(objective.terms(outputs, Targets.of_labels(labels)).values())).sum()
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_terms_are_finite_scalars_and_gradients_reach_every_output(name, generat
     objective = OBJECTIVES[name]()
     outputs = outputs_of(objective, generator)
     torch.manual_seed(0)
-    terms = objective.terms(outputs, labels)
+    terms = objective.terms(outputs, Targets.of_labels(labels))
     assert all(value.shape == () and value.isfinite() for value in terms.values())
     torch.stack(list(terms.values())).sum().backward()
     for head, output in outputs.items():
@@ -92,6 +97,8 @@ def test_degenerate_input_gives_finite_values_and_gradients(name, case, generato
     if case == "constant":
         outputs = {
             head: output.detach()[:, :, :1, :1].expand_as(output).clone().requires_grad_()
+            if output.ndim == 4
+            else output.detach()[:, :1].expand_as(output).clone().requires_grad_()
             for head, output in outputs.items()
         }
     elif case == "one instance":
@@ -142,7 +149,7 @@ def test_values_and_gradients_on_the_gpu_are_those_on_the_cpu(name, generator, l
     for device in ("cpu", "cuda"):
         moved = {h: x.detach().to(device).requires_grad_() for h, x in outputs.items()}
         torch.manual_seed(0)
-        terms = objective.terms(moved, labels.to(device))
+        terms = objective.terms(moved, Targets.of_labels(labels.to(device)))
         torch.stack(list(terms.values())).sum().backward()
         found.append([x.grad.cpu() for x in moved.values()])
     torch.testing.assert_close(*found)

@@ -9,6 +9,7 @@ from maskspace.objectives.offset_centre import offset_centre
 from maskspace.objectives.positions import positions
 from maskspace.objectives.spatial_embedding import spatial_terms
 from maskspace.partition import DECODERS
+from maskspace.targets import Targets
 
 FORMS = ["balls", "gaussian", "softmax"]
 
@@ -46,7 +47,7 @@ def perfect(labels):
 def test_terms_are_those_of_the_form_in_units(form, labels):
     torch.manual_seed(0)
     outputs = outputs_at(positions(labels) + torch.randn(1, 2, 12, 16) * 5)
-    terms = offset_centre(form=form).terms(outputs, labels)
+    terms = offset_centre(form=form).terms(outputs, Targets.of_labels(labels))
     expected = {
         "balls": lambda: ball_terms(outputs["1"], labels, radius=6 / 32),
         "gaussian": lambda: spatial_terms(outputs, labels, centre="learnt", pixels_per_unit=32.0),
@@ -63,7 +64,7 @@ def test_instances_that_meet_cost_less_than_shuffled_ones(form, labels):
     torch.manual_seed(0)
     order = torch.randperm(12 * 16)
     shuffled = {h: x.flatten(2)[..., order].view_as(x) for h, x in outputs.items()}
-    good, bad = (total(terms(x, labels)) for x in (outputs, shuffled))
+    good, bad = (total(terms(x, Targets.of_labels(labels))) for x in (outputs, shuffled))
     assert good < 0.7 * bad
 
 
@@ -72,7 +73,7 @@ def test_embeddings_all_at_one_point_are_stationary(form, labels):
     """Which a convolution cannot emit: it would have to undo the position of every pixel."""
     e = torch.full((1, 2, 12, 16), 0.2, dtype=torch.double, requires_grad=True)
     objective = offset_centre(form=form, foreground=0.0)
-    value = total(objective.terms({**outputs_at(e), "1": e}, labels))
+    value = total(objective.terms({**outputs_at(e), "1": e}, Targets.of_labels(labels)))
     (gradient,) = torch.autograd.grad(value, e)
     assert gradient.abs().max() < 1e-3
     assert value.item() == pytest.approx({"balls": 18 / 32, "softmax": math.log(2)}[form], rel=1e-4)
@@ -82,7 +83,7 @@ def test_embeddings_all_at_one_point_are_stationary(form, labels):
 def test_no_offsets_at_all_are_not_stationary(form, labels):
     e = (positions(labels) / 32).clone().requires_grad_()
     outputs = {**outputs_at(positions(labels)), "1": e}
-    value = total(offset_centre(form=form, radius=2.0).terms(outputs, labels))
+    value = total(offset_centre(form=form, radius=2.0).terms(outputs, Targets.of_labels(labels)))
     (gradient,) = torch.autograd.grad(value, e)
     assert gradient.abs().max() > 1e-4
 
@@ -95,7 +96,7 @@ def test_gradients_are_those_of_finite_differences(form):
 
     def value(e, logits):
         found = {**outputs, "1": e, "foreground": logits}
-        terms = offset_centre(form=form, radius=1.0).terms(found, labels)
+        terms = offset_centre(form=form, radius=1.0).terms(found, Targets.of_labels(labels))
         terms.pop("seed", None)  # its target is detached: see the tests of spatial_embedding
         return total(terms)
 

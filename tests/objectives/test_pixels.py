@@ -1,18 +1,15 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from maskspace.objectives.pixels import (
-    UNLABELLED,
     LineCost,
     OffKernelCost,
     cost_of_others,
     dense_slots,
     distance_factors,
     instances,
-    labels_at,
     log_totals,
     mean_over_instances,
     mean_over_present,
@@ -233,21 +230,3 @@ def test_names_too_large_for_a_table_give_the_same_slots(background):
 
 def test_no_pixels_have_no_slots():
     assert dense_slots(torch.zeros(2, 0, dtype=torch.long))[1] == 0
-
-
-def test_cells_of_one_label_keep_it_and_mixed_cells_have_none():
-    labels = torch.randint(0, 3, (2, 8, 12), generator=torch.Generator().manual_seed(0))
-    labels[:, :4, :4] = 2
-    cells = labels_at(labels, 4).numpy()
-    for image, row, column in np.ndindex(*cells.shape):
-        values = labels[image, row * 4 : row * 4 + 4, column * 4 : column * 4 + 4].unique()
-        assert cells[image, row, column] == (values.item() if len(values) == 1 else UNLABELLED)
-
-
-def test_odd_sizes_have_a_cell_for_every_pixel():
-    assert labels_at(torch.ones(1, 9, 10, dtype=torch.long), 4).shape == (1, 3, 3)
-
-
-def test_cells_over_the_edge_hold_what_is_inside():
-    labels = torch.tensor([[[1, 1, 2], [1, 1, 2], [3, 3, 4], [3, 0, 4], [5, 5, 6]]])
-    assert labels_at(labels, 2).tolist() == [[[1, 2], [UNLABELLED, 4], [5, 6]]]

@@ -3,6 +3,7 @@ import torch
 
 from maskspace.objectives.discriminative import discriminative
 from maskspace.objectives.position_sensitive import position_sensitive
+from maskspace.targets import Targets
 
 
 def placed(x, unit):
@@ -24,7 +25,8 @@ def test_terms_are_those_of_the_discriminative_loss_with_two_channels_more(label
     theirs = discriminative(channels=5, foreground=0.0)
     output = placed(x, 4.0)
     torch.testing.assert_close(
-        ours.terms({"1": output}, labels), theirs.terms({"1": output}, labels)
+        ours.terms({"1": output}, Targets.of_labels(labels)),
+        theirs.terms({"1": output}, Targets.of_labels(labels)),
     )
     assert ours.heads["1"].position == "concat"
     assert ours.heads["1"].unit == 4.0
@@ -35,22 +37,32 @@ def test_a_constant_output_is_pushed_apart_by_its_positions(labels):
     and so leaves the constant channels as they are."""
     x = torch.zeros(1, 3, 6, 8)
     objective = position_sensitive(channels=3, unit=2.0, foreground=0.0)
-    terms = objective.terms({"1": placed(x, 2.0)}, labels)
+    terms = objective.terms({"1": placed(x, 2.0)}, Targets.of_labels(labels))
     assert terms["push"] == pytest.approx((3 - 2) ** 2, abs=1e-5)
-    near = objective.terms({"1": placed(x, 256.0)}, labels)
+    near = objective.terms({"1": placed(x, 256.0)}, Targets.of_labels(labels))
     assert near["pull"] == 0
     assert near["push"] == pytest.approx((3 - 4 / 256) ** 2, abs=1e-5)
 
 
 def test_copies_far_enough_apart_cost_no_push(labels):
     objective = position_sensitive(channels=3, unit=1.0, foreground=0.0)
-    assert objective.terms({"1": placed(torch.zeros(1, 3, 6, 8), 1.0)}, labels)["push"] == 0
+    assert (
+        objective.terms({"1": placed(torch.zeros(1, 3, 6, 8), 1.0)}, Targets.of_labels(labels))[
+            "push"
+        ]
+        == 0
+    )
 
 
 def test_pull_is_what_the_position_exceeds(labels):
     """Of an instance larger than the margin no vector undoes it."""
     objective = position_sensitive(channels=3, unit=1.0, foreground=0.0)
-    assert objective.terms({"1": placed(torch.zeros(1, 3, 6, 8), 1.0)}, labels)["pull"] > 0
+    assert (
+        objective.terms({"1": placed(torch.zeros(1, 3, 6, 8), 1.0)}, Targets.of_labels(labels))[
+            "pull"
+        ]
+        > 0
+    )
 
 
 def test_perfect_beats_shuffled(labels):
@@ -59,7 +71,8 @@ def test_perfect_beats_shuffled(labels):
     order = torch.randperm(48, generator=torch.Generator().manual_seed(0))
     shuffled = good.flatten(2)[..., order].view_as(good)
     cost = [
-        sum(objective.terms({"1": placed(x, 256.0)}, labels).values()) for x in (good, shuffled)
+        sum(objective.terms({"1": placed(x, 256.0)}, Targets.of_labels(labels)).values())
+        for x in (good, shuffled)
     ]
     assert cost[0] < cost[1]
 
@@ -68,7 +81,7 @@ def test_a_disturbed_constant_has_a_gradient_in_its_own_channels(labels):
     noise = torch.randn(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
     x = (1e-2 * noise).requires_grad_()
     objective = position_sensitive(channels=3, foreground=0.0)
-    objective.terms({"1": placed(x, 256.0)}, labels)["push"].backward()
+    objective.terms({"1": placed(x, 256.0)}, Targets.of_labels(labels))["push"].backward()
     assert x.grad is not None
     assert x.grad.abs().max() > 1e-4
 
@@ -77,5 +90,6 @@ def test_gradient_in_double_precision(labels):
     x = torch.randn(1, 2, 6, 8, generator=torch.Generator().manual_seed(0)).double()
     objective = position_sensitive(channels=2, unit=4.0, foreground=0.0)
     assert torch.autograd.gradcheck(
-        lambda x: sum(objective.terms({"1": placed(x, 4.0)}, labels).values()), x.requires_grad_()
+        lambda x: sum(objective.terms({"1": placed(x, 4.0)}, Targets.of_labels(labels)).values()),
+        x.requires_grad_(),
     )

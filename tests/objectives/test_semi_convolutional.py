@@ -5,6 +5,7 @@ import torch
 
 from maskspace.objectives import OBJECTIVES
 from maskspace.objectives.semi_convolutional import centre_terms, kernel_term
+from maskspace.targets import Targets
 
 
 def groups(x, y):
@@ -81,14 +82,14 @@ def test_positions_alone_pull_pixels_to_their_centres_and_centres_cost_nothing()
     x = (torch.arange(200) + 0.5).expand(8, -1)
     y = (torch.arange(8) + 0.5)[:, None].expand(-1, 200)
     place = torch.stack([x, y])[None] / objective.heads["1"].unit
-    found = objective.terms({"1": place}, labels)
+    found = objective.terms({"1": place}, Targets.of_labels(labels))
     assert found["pull"] > 0.05
     assert found["push"] == 0
     centred = place.clone()
     for k in (1, 2):
         mask = labels[0] == k
         centred[0, :, mask] = place[0, :, mask].mean(1, keepdim=True)
-    assert objective.terms({"1": centred}, labels)["pull"] < 1e-4
+    assert objective.terms({"1": centred}, Targets.of_labels(labels))["pull"] < 1e-4
 
 
 def test_heads_are_declared_for_the_terms_that_are_asked():
@@ -97,4 +98,4 @@ def test_heads_are_declared_for_the_terms_that_are_asked():
     assert set(bare.heads) == {"1"}
     assert bare.heads["1"].position == "add"
     labels = torch.tensor([[[1, 1, 2, 2]]])
-    assert bare.terms({"1": torch.zeros(1, 8, 1, 4)}, labels)["push"] == 0
+    assert bare.terms({"1": torch.zeros(1, 8, 1, 4)}, Targets.of_labels(labels))["push"] == 0

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from maskspace.objectives.pixels import UNLABELLED, instances
+from maskspace.objectives.pixels import instances
 from maskspace.objectives.spatial_embedding import (
     instance_cost,
     spatial_embedding,
     spatial_terms,
 )
+from maskspace.targets import UNLABELLED
 
 CENTRES = ["mean", "learnt", "centroid", "approximate_medoid", "medoid"]
 

@@ -5,6 +5,7 @@ import torch
 
 from maskspace.objectives import OBJECTIVES
 from maskspace.objectives.triplet import pixel_terms, prototype_terms
+from maskspace.targets import Targets
 
 
 def groups(x, y):
@@ -90,5 +91,7 @@ def test_both_forms_are_options():
     outputs = {"1": torch.full((1, 3, 2, 4), 0.5)}
     for against in ("pixel", "prototype"):
         objective = OBJECTIVES["triplet"](against=against, level_weights={"1": 1.0})
-        assert objective.terms(outputs, labels)["triplet/1"] == pytest.approx(0.3, abs=1e-5)
+        assert objective.terms(outputs, Targets.of_labels(labels))["triplet/1"] == pytest.approx(
+            0.3, abs=1e-5
+        )
         assert objective.is_colours

@@ -68,7 +68,7 @@ def perfect_embedding(labels: np.ndarray) -> np.ndarray:
 def perfect_queries(labels: np.ndarray) -> np.ndarray:
     """Return a query at the vector of every instance that there may be, and a background's at 0."""
     del labels
-    return np.vstack([LENGTH * np.eye(CHANNELS), np.zeros(CHANNELS)]).reshape(-1, 1, 1)
+    return np.vstack([LENGTH * np.eye(CHANNELS), np.zeros(CHANNELS)])
 
 
 def perfect_offset(labels: np.ndarray) -> np.ndarray:

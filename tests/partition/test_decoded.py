@@ -63,7 +63,7 @@ def test_the_smallest_instance_has_as_many_pixels_at_every_stride(name, stride):
     outputs = {str(stride): image[:, ::stride, ::stride].contiguous()}
     options = {"bandwidth": 0.2} if name in ("mean_shift", "agglomeration") else {}
     found = {
-        area: DECODERS[name](outputs, min_area=area, **options).proposals((64, 64), limit=9)
+        area: DECODERS[name](outputs, min_area=area, **options).at((64, 64)).ranked(limit=9)
         for area in (64, 80)
     }
     areas = {area: sorted(one.masks.sum(axis=(1, 2)).tolist()) for area, one in found.items()}

@@ -9,7 +9,7 @@ CENTRES = 5 * torch.eye(4)
 def outputs(labels):
     """Cells that are each like one of four queries, of which the last is the background's."""
     embedding = 5 * torch.eye(4)[torch.tensor(labels)].permute(2, 0, 1)
-    return {"4": embedding, "query": CENTRES.reshape(-1, 1, 1)}
+    return {"4": embedding, "query": CENTRES}
 
 
 def test_instances_are_the_queries_that_hold_cells():
@@ -39,3 +39,11 @@ def test_instances_lie_inside_the_foreground():
 def test_a_model_without_queries_is_told():
     with pytest.raises(ValueError, match="decoder queries needs the head query; the model has 4"):
         queries({"4": torch.zeros(4, 2, 2)})
+
+
+def test_queries_of_before_they_had_channels_are_read_in_one_row():
+    now, before = outputs([[3, 0, 0], [3, 2, 2]]), outputs([[3, 0, 0], [3, 2, 2]])
+    before["query"] = before["query"].reshape(-1, 1)
+    assert (queries(now, min_area=1).labels == queries(before, min_area=1).labels).all()
+    with pytest.raises(ValueError, match="4 channels each; got 6 values"):
+        queries(now | {"query": torch.zeros(6, 1)})

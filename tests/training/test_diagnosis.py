@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from maskspace.heads import Level, Queries
 from maskspace.objectives import OBJECTIVES
+from maskspace.targets import Targets
 from maskspace.training.diagnosis import (
     active_share,
     instance_spread,
@@ -10,7 +12,6 @@ from maskspace.training.diagnosis import (
     without_position,
 )
 from maskspace.training.monitors import collapse_verdict
-from maskspace.types import Head
 
 
 def halves(size=8):
@@ -70,8 +71,8 @@ def test_positions_that_a_head_adds_are_no_spread():
     constant = torch.full((1, 2, 4, 4), 0.3)
     x, y = torch.meshgrid(torch.arange(4) + 0.5, torch.arange(4) + 0.5, indexing="xy")
     place = torch.stack([x, y])[None] / 8
-    add = Head(channels=2, position="add", unit=8.0)
-    concat = Head(channels=2, position="concat", unit=8.0)
+    add = Level(channels=2, position="add", unit=8.0)
+    concat = Level(channels=2, position="concat", unit=8.0)
     torch.testing.assert_close(without_position(constant + place, add), constant)
     joined = torch.cat([constant, place], dim=1)
     torch.testing.assert_close(without_position(joined, concat), constant)
@@ -83,7 +84,7 @@ def test_offsets_to_the_centres_are_no_collapse_however_large_their_unit():
     x, y = torch.meshgrid(torch.arange(8) + 0.5, torch.arange(8) + 0.5, indexing="xy")
     centre = torch.stack([torch.where(x < 4, 2.0, 6.0), torch.full_like(x, 4.0)])
     perfect = {"1": (centre / 1023).expand(2, -1, -1, -1)}
-    head = Head(channels=2, position="add", unit=1023.0)
+    head = Level(channels=2, position="add", unit=1023.0)
     figures = output_figures(perfect, labels, heads={"1": head})
     assert figures["std/1"] > 1  # pixels
     assert collapse_verdict({**figures, "gradient": 1.0, "loss": 1.0}) is None
@@ -98,12 +99,14 @@ def test_every_objective_has_finite_figures_and_its_outputs_are_left_alone(name)
     torch.manual_seed(0)
     outputs = {}
     for head, made in objective.heads.items():
-        side = 1 if made.constant else 8 // made.stride
-        width = made.channels + 2 * (made.position == "concat")
+        if isinstance(made, Queries):
+            outputs[head] = torch.rand(2, made.number, made.channels)
+            continue
+        side, width = 8 // made.stride, made.channels + 2 * (made.position == "concat")
         outputs[head] = torch.rand(2, width, side, side)
     before = {head: x.clone() for head, x in outputs.items()}
     with torch.inference_mode():
-        figures = term_figures(objective, outputs, halves())
+        figures = term_figures(objective, outputs, Targets.of_labels(halves()))
         figures |= output_figures(outputs, halves(), heads=objective.heads)
     assert all(value == value and abs(value) < float("inf") for value in figures.values())
     assert all(0 <= v <= 1 + 1e-9 for k, v in figures.items() if k.startswith("active"))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskspace.heads import DenseMap, Level
 from maskspace.objectives import OBJECTIVES
 from maskspace.training.head_pictures import (
     head_colors,
@@ -9,7 +10,6 @@ from maskspace.training.head_pictures import (
     picture_titles,
     wrong_pixels,
 )
-from maskspace.types import Head
 
 
 def test_regions_that_are_the_truth_have_no_wrong_pixel_whatever_their_numbers():
@@ -32,14 +32,14 @@ def test_what_nobody_knows_is_not_wrong():
 @pytest.mark.parametrize(
     ("name", "head"),
     [
-        ("1", Head(channels=3, activation="sigmoid")),
-        ("1", Head(channels=2, position="add", unit=4.0)),
-        ("1", Head(channels=8)),
-        ("seed", Head(channels=1, activation="sigmoid")),
-        ("foreground", Head(channels=1)),
-        ("direction", Head(channels=2, activation="unit")),
-        ("energy", Head(channels=5)),
-        ("bandwidth", Head(channels=2)),
+        ("1", Level(channels=3, activation="sigmoid")),
+        ("1", Level(channels=2, position="add", unit=4.0)),
+        ("1", Level(channels=8)),
+        ("seed", DenseMap(channels=1, activation="sigmoid")),
+        ("foreground", DenseMap(channels=1)),
+        ("direction", DenseMap(channels=2, activation="unit")),
+        ("energy", DenseMap(channels=5)),
+        ("bandwidth", DenseMap(channels=2)),
     ],
 )
 def test_every_head_is_a_picture_in_colour(name, head):

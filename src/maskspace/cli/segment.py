@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from maskspace.segmenter import Segmenter
-    from maskspace.types import Proposals
+    from maskspace.types import Prediction
 
 DEFAULT_REGIONS = 24
 
@@ -107,7 +107,7 @@ def _png_files(
     folder: Path,
     name: str,
     image: "np.ndarray",
-    found: "np.ndarray | Proposals",
+    found: "np.ndarray | Prediction",
     *,
     best_on_top: bool,
 ) -> dict[Path, bytes]:
@@ -130,7 +130,7 @@ def _png_files(
 
 
 def _coco_files(
-    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Proposals"
+    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Prediction"
 ) -> dict[Path, bytes]:
     import numpy as np
 
@@ -167,7 +167,7 @@ def _coco_files(
 
 
 def _npz_files(
-    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Proposals"
+    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Prediction"
 ) -> dict[Path, bytes]:
     import numpy as np
 

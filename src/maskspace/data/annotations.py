@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from maskspace.masks.coded import decode_runs, encode, encode_runs
 from maskspace.masks.nesting import nesting_parents
 from maskspace.masks.runs import boxes_of_runs, component_runs
-from maskspace.types import Annotation, Proposals, Sample
+from maskspace.types import Annotation, Prediction, Sample
 
 #: A mask lies in another when this share of its pixels does: SA-1B's masks overlap by slivers.
 CONTAINMENT = 0.95
@@ -39,7 +39,7 @@ def annotate(
     return annotate_coded(coded, masks.shape[1:], containment=containment)
 
 
-def annotate_proposals(found: Proposals) -> tuple[Annotation, ...]:
+def annotate_proposals(found: Prediction) -> tuple[Annotation, ...]:
     """Return annotations of proposals with ids from 1, as `annotate_coded` does."""
     pairs = zip(found.counts, found.scores.tolist(), strict=True)
     coded = [Coded(counts=counts, score=score) for counts, score in pairs]

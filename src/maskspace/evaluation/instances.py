@@ -13,9 +13,9 @@ from maskspace.metrics.average_precision import ScoredMatches, average_precision
 from maskspace.metrics.best_iou import best_iou
 from maskspace.metrics.bootstrap import confidence_interval
 from maskspace.metrics.recall import THRESHOLDS
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
-Propose = Callable[[UInt8[np.ndarray, "h w 3"]], Proposals]
+Propose = Callable[[UInt8[np.ndarray, "h w 3"]], Prediction]
 
 
 @dataclass(frozen=True, kw_only=True)

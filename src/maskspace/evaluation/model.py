@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 from torch import nn
 
-from maskspace.types import Click, Embedding, Proposals
+from maskspace.types import Click, Embedding, Prediction
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ class Model(Protocol):
         """Return the tree of an image's partitions."""
         ...
 
-    def propose(self, image: UInt8[np.ndarray, "h w 3"], /, limit: int) -> Proposals:
+    def propose(self, image: UInt8[np.ndarray, "h w 3"], /, limit: int) -> Prediction:
         """Return at most `limit` masks, best first."""
         ...
 

@@ -32,7 +32,7 @@ from maskspace.partition import DECODERS
 from maskspace.partition.oracle import oracle_decode
 from maskspace.partition.readings import readings
 from maskspace.partition.resample import resize_maps
-from maskspace.types import Proposals, Sample
+from maskspace.types import Prediction, Sample
 
 Loaded = TypeVar("Loaded", bound=Model)
 
@@ -50,12 +50,12 @@ class Contestant:
     dataset: str
     name: str
     seed: int | None
-    propose: Callable[..., Proposals]
+    propose: Callable[..., Prediction]
     model: Model | None
     cost: Mapping[str, float]
-    readings: Mapping[str, Callable[..., Proposals]] = field(default_factory=dict)
+    readings: Mapping[str, Callable[..., Prediction]] = field(default_factory=dict)
 
-    def read_as(self, reading: str) -> Callable[..., Proposals]:
+    def read_as(self, reading: str) -> Callable[..., Prediction]:
         """Return what proposes by a reading, "" for its own."""
         return self.readings[reading] if reading else self.propose
 
@@ -137,7 +137,7 @@ def trained(
 
 def untrained(dataset: str, peers: Mapping[str, Model]) -> list[Contestant]:
     """Return what every training is held against: one region, parts of one colour, the peers."""
-    ways: dict[str, Callable[..., Proposals]] = {
+    ways: dict[str, Callable[..., Prediction]] = {
         "constant output": whole_image,
         "components of colour": colour_components,
         **{name: peer.propose for name, peer in peers.items()},
@@ -148,17 +148,17 @@ def untrained(dataset: str, peers: Mapping[str, Model]) -> list[Contestant]:
     ]
 
 
-def whole_image(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Proposals:
+def whole_image(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Prediction:
     """Return the one region that a constant output has."""
     del limit
-    return Proposals(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+    return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
 
 
-def colour_components(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Proposals:
+def colour_components(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Prediction:
     """Return the components of pixels whose colours differ by less than COLOUR_STEP from next."""
     colours = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     found = DECODERS["components"]({"1": colours}, threshold=COLOUR_STEP)
-    return found.proposals(image.shape[:2], limit=limit)
+    return found.at((image.shape[0], image.shape[1])).ranked(limit=limit)
 
 
 def measure_standings(

@@ -10,7 +10,7 @@ from maskspace.evaluation.truth import Truth
 from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.best_iou import best_iou
 from maskspace.metrics.recall import THRESHOLDS, greedy_matches
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class ZeroShot:
 
 
 def zero_shot(
-    proposed: Proposals,
+    proposed: Prediction,
     truth: Truth,
     *,
     limit: int,

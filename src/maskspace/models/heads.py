@@ -7,51 +7,58 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskspace.types import Head
+from maskspace.heads import DenseMap, Head, Queries, maps_of
 
 
 class Heads(nn.ModuleDict):
-    """A 1x1 convolution a head; `dims` are the channels of the decoder's map at each stride."""
+    """A 1x1 convolution a map, a table of vectors for queries.
+
+    declared: the heads by name.
+    dims: channels of the decoder's map at each stride.
+    """
 
     def __init__(self, declared: Mapping[str, Head], dims: Mapping[int, int]) -> None:
-        for name, head in declared.items():
+        for name, head in maps_of(declared).items():
             if head.stride not in dims:
                 known = ", ".join(map(str, dims))
                 raise ValueError(f"head {name}: stride {head.stride}; the network has {known}")
-        super().__init__({name: _new_head(h, dims[h.stride]) for name, h in declared.items()})
+        super().__init__({name: _new_head(head, dims) for name, head in declared.items()})
         self.declared = dict(declared)
 
     def forward(
         self, maps: Mapping[int, Float[Tensor, "_ _ _ _"]], size_hw: tuple[int, int]
-    ) -> dict[str, Float[Tensor, "_ _ _ _"]]:
-        """Return {head: map} of an image of this size, to which larger maps are cut.
+    ) -> dict[str, Float[Tensor, "..."]]:
+        """Return {head: output} of an image of this size, to which larger maps are cut.
 
-        A head of stride s has ceil(h / s) rows and ceil(w / s) columns.
+        A map of stride s has ceil(h / s) rows and ceil(w / s) columns; queries are `b n c`.
         """
+        batch = len(next(iter(maps.values())))
         outputs = {}
         for name, head in self.declared.items():
-            x = maps[head.stride]
-            if head.constant:
-                x = x[..., :1, :1] * 0
-            else:
-                rows, columns = (-(-side // head.stride) for side in size_hw)
-                x = x[..., :rows, :columns]
-            x = ACTIVATIONS[head.activation](self[name](x))
+            if isinstance(head, Queries):
+                outputs[name] = self[name](batch)
+                continue
+            rows, columns = (-(-side // head.stride) for side in size_hw)
+            x = self[name](maps[head.stride][..., :rows, :columns])
+            x = ACTIVATIONS[head.activation](x)
             outputs[name] = _placed(x if head.scale == 1 else x * head.scale, head)
         return outputs
 
 
-def read_heads(declared: Mapping[str, Mapping[str, object]]) -> dict[str, Head]:
-    """Return heads that are given as plain dictionaries; ValueError in one line for a wrong one."""
-    return {name: _read_head(name, options) for name, options in declared.items()}
+class LearntQueries(nn.Module):
+    """Vectors that are the same in every image."""
 
+    def __init__(self, head: Queries) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(head.number, head.channels))
+        if head.start is None:
+            nn.init.normal_(self.vectors)
+        else:
+            nn.init.constant_(self.vectors, head.start)
 
-def _read_head(name: str, options: Mapping[str, object]) -> Head:
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    try:
-        return Head(**values)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"head {name}: {error}") from None
+    def forward(self, batch: int) -> Float[Tensor, "b n c"]:
+        """Return the vectors for each image of a batch."""
+        return self.vectors.expand(batch, -1, -1)
 
 
 def _unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -66,18 +73,18 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _new_head(head: Head, dim: int) -> nn.Conv2d:
-    layer = nn.Conv2d(dim, head.channels, 1)
+def _new_head(head: Head, dims: Mapping[int, int]) -> nn.Module:
+    if isinstance(head, Queries):
+        return LearntQueries(head)
+    layer = nn.Conv2d(dims[head.stride], head.channels, 1)
     assert layer.bias is not None
     if head.bias is not None:
         nn.init.zeros_(layer.weight)
         layer.bias.data = torch.tensor(head.bias)
-    elif head.constant:
-        nn.init.normal_(layer.bias)
     return layer
 
 
-def _placed(x: Float[Tensor, "b c h w"], head: Head) -> Float[Tensor, "b d h w"]:
+def _placed(x: Float[Tensor, "b c h w"], head: DenseMap) -> Float[Tensor, "b d h w"]:
     """Return an output with the positions of its cells, if the head wants them.
 
     In float32 also of half precision, which cannot count pixels beyond 256.

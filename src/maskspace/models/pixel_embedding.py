@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskspace.config import Choice, build_section
+from maskspace.heads import Head, Level, Queries, heads_of_options, level_name, maps_of
 from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION
-from maskspace.models.heads import Heads, read_heads
-from maskspace.types import Head
+from maskspace.models.heads import Heads
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(efficientvit, f"efficientvit_backbone_{name}")
     for name in ("b0", "b1", "b2", "b3", "l0", "l1", "l2")
 }
 STRIDES: tuple[int, ...] = (1, 2, 4)
-COLOURS = {str(s): Head(channels=3 * s**2, stride=s, activation="sigmoid") for s in STRIDES}
+COLOURS = {level_name(s): Level(channels=3 * s**2, stride=s, activation="sigmoid") for s in STRIDES}
 DEEPEST_STRIDE = 32
 #: Channels at full resolution that the decoder has for the widest head; `registers` add to them.
 WIDEST = 8
@@ -83,13 +83,13 @@ class PixelEmbedding(nn.Module):
         dims = [found[f"stage{stage}"].shape[1] for stage in range(5)]
         self.lateral = nn.ModuleList(nn.Conv2d(dim, width, 1) for dim in dims[1:])
         self.merge = nn.ModuleList(MBConv(width, width) for _ in dims[1:-1])
-        needed = max(math.ceil(head.channels / head.stride**2) for head in heads.values())
+        needed = max(map(_width, heads.values()))
         full = registers + min(needed, WIDEST)
         half, quarter = 4 * full, 16 * full
         places = 2 if coordinates else 0
         self.stride4 = nn.Sequential(MBConv(width + places, quarter), MBConv(quarter, quarter))
         # every layer has a part in some head, as training by several workers wants it
-        finest = min(head.stride for head in heads.values())
+        finest = min(head.stride for head in maps_of(heads).values())
         self.stride2 = self.stride1 = None
         if finest < 4:
             self.stride2 = nn.Sequential(MBConv(half + dims[0], half), MBConv(half, half))
@@ -126,6 +126,13 @@ class PixelEmbedding(nn.Module):
         return self.heads(decoded, (height, width))
 
 
+def _width(head: Head) -> int:
+    """Return the channels at full resolution that a head asks for; queries as if of one cell."""
+    if isinstance(head, Queries):
+        return math.ceil(head.number * head.channels / STRIDES[-1] ** 2)
+    return math.ceil(head.channels / head.stride**2)
+
+
 def _coordinates(
     cells: Float[Tensor, "b c h w"], size_hw: tuple[int, int]
 ) -> Float[Tensor, "b 2 h w"]:
@@ -159,7 +166,7 @@ def build_pixel_embedding(
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
-    declared = COLOURS if heads is None else read_heads(heads)
+    declared = COLOURS if heads is None else heads_of_options(heads)
     return PixelEmbedding(
         declared,
         backbone=backbone,

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskspace.config import Choice, build_section
+from maskspace.heads import Head, heads_of_options
 from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION
-from maskspace.models.heads import Heads, read_heads
+from maskspace.models.heads import Heads
 from maskspace.models.pixel_embedding import COLOURS
-from maskspace.types import Head
 
 
 class UNet(nn.Module):
@@ -83,7 +83,7 @@ def build_unet(
     if width < 1 or depth < 1:
         raise ValueError(f"a U-Net has width and depth of 1 or more; got {width} and {depth}")
     return UNet(
-        COLOURS if heads is None else read_heads(heads),
+        COLOURS if heads is None else heads_of_options(heads),
         width=width,
         depth=depth,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),

@@ -53,9 +53,26 @@ def load_model(folder: Path) -> nn.Module:
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS}: cannot be read as safetensors ({error})") from None
     expected = model.state_dict()
+    tensors = _with_vectors(tensors, expected)
     check_state_dict(expected, tensors, place=str(folder / WEIGHTS))
     model.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()})
     return model.eval()
+
+
+def _with_vectors(
+    found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return tensors with queries as they are saved now.
+
+    They were once the bias of a convolution whose input was 0.
+    """
+    renamed = dict(found)
+    for key, vectors in expected.items():
+        head, _, last = key.rpartition(".")
+        if last == "vectors" and key not in found and f"{head}.bias" in found:
+            renamed.pop(f"{head}.weight", None)
+            renamed[key] = renamed.pop(f"{head}.bias").reshape(vectors.shape)
+    return renamed
 
 
 def read_description(folder: Path) -> dict:

@@ -30,6 +30,7 @@ from maskspace.objectives.pixels import (
 )
 from maskspace.objectives.samples import sample_instances
 from maskspace.objectives.tiles import sum_over_pairs, tile_size
+from maskspace.targets import Targets
 
 
 def anchor_mask(
@@ -45,9 +46,9 @@ def anchor_mask(
         pull_margin=pull_margin, push_margin=push_margin, channels=channels, foreground=foreground
     )
 
-    def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = anchor_terms(outputs["1"], labels, margin=pull_margin)
-        return {**grouped.terms(outputs, labels), "mask": mask * found["mask"]}
+    def terms(outputs: Outputs, targets: Targets) -> Terms:
+        found = anchor_terms(outputs["1"], targets.labels(), margin=pull_margin)
+        return {**grouped.terms(outputs, targets), "mask": mask * found["mask"]}
 
     decoder = Choice(name="mean_shift", options={"bandwidth": pull_margin, "kernel": "flat"})
     return replace(grouped, terms=terms, decoder=decoder)

@@ -12,21 +12,21 @@ from jaxtyping import Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap
 from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.balanced import balanced_cross_entropy
 from maskspace.objectives.centres import mean_pixels, towards
 from maskspace.objectives.foreground import FOREGROUND, foreground_head
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import instances, mean_over_instances, mean_over_present
-from maskspace.types import Head
 
 
 def centre_votes(*, background_weight: float = 0.1, foreground: float = 1.0) -> Objective:
     """Return the objective; see `vote_terms`."""
-    heads = {"direction": Head(channels=2, activation="unit")}
+    heads = {"direction": DenseMap(channels=2, activation="unit")}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
-    return Objective(
+    return Objective.of_label_maps(
         heads=heads,
         terms=partial(vote_terms, background_weight=background_weight, foreground=foreground),
         decoder=Choice(name="centre_votes", options={}),

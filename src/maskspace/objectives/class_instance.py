@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import Level
 from maskspace.objectives.foreground import foreground_head, foreground_term
 from maskspace.objectives.instance_softmax import softmax_terms, unit
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import instances, mean_over_instances, mean_over_present
-from maskspace.types import Head
 
 
 def class_instance(
@@ -40,12 +40,14 @@ def class_instance(
             found["foreground"] = foreground * foreground_term(outputs, labels)
         return found
 
-    heads = {"1": Head(channels=channels, activation="unit")}
+    heads = {"1": Level(channels=channels, activation="unit")}
     if foreground:
         heads["foreground"] = foreground_head()
     # exp(cos / temperature) is the kernel whose concentration is the softmax's
     options = {"bandwidth": temperature**0.5, "kernel": "von_mises_fisher"}
-    return Objective(heads=heads, terms=terms, decoder=Choice(name="mean_shift", options=options))
+    return Objective.of_label_maps(
+        heads=heads, terms=terms, decoder=Choice(name="mean_shift", options=options)
+    )
 
 
 def class_instance_terms(

@@ -17,12 +17,13 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from maskspace.clustering import cluster_steps, split_queries
+from maskspace.clustering import cluster_steps
 from maskspace.config import Choice
+from maskspace.heads import Level, Queries, level_name
 from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pixels import dense_slots, labels_at
-from maskspace.types import Head
+from maskspace.objectives.pixels import dense_slots
+from maskspace.targets import labels_at
 
 
 def clustering_queries(
@@ -43,15 +44,14 @@ def clustering_queries(
     cost = partial(query_terms, steps=steps, cross_entropy=cross_entropy, dice=dice)
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        centres = split_queries(outputs["query"], channels)
-        return cost(outputs[str(stride)], centres, labels_at(labels, stride))
+        return cost(outputs[str(stride)], outputs["query"], labels_at(labels, stride))
 
     heads = {
-        str(stride): Head(channels=channels, stride=stride),
-        "query": Head(channels=(queries + 1) * channels, stride=stride, constant=True),
+        level_name(stride): Level(channels=channels, stride=stride),
+        "query": Queries(number=queries + 1, channels=channels),
     }
     decoder = Choice(name="queries", options={"steps": steps})
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def query_terms(

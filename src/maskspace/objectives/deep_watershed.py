@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap
 from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.inner_distance import inner_direction, inner_distance
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import dense_slots
-from maskspace.types import Head
 
 #: Pixels of depth at which bins 1 to 15 begin; bin 0 is what is not inside at all.
 EDGES = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24, 30, 37, 45, 54)
@@ -47,12 +47,12 @@ def deep_watershed(
     pixels; less here, as crops are smaller.
     """
     heads = {
-        "direction": Head(channels=2, activation="unit"),
-        "energy": Head(channels=len(BIN_WEIGHTS)),
+        "direction": DenseMap(channels=2, activation="unit"),
+        "energy": DenseMap(channels=len(BIN_WEIGHTS)),
     }
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
-    return Objective(
+    return Objective.of_label_maps(
         heads=heads,
         terms=partial(
             watershed_terms,

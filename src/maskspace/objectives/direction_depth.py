@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap
 from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.centres import mean_pixels, towards
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.types import Head
 
 #: Classes of direction; class i is around the angle 2 pi i / 8 from x towards y (down), so that its
 #: unit vector is (cos, sin) of it.
@@ -36,10 +36,10 @@ def direction_depth(*, foreground: float = 1.0, depth: float = 0.0) -> Objective
             f"direction_depth: depth needs a depth map for every image, samples hold none;"
             f" expected 0, got {depth}"
         )
-    heads = {"direction_bins": Head(channels=DIRECTIONS)}
+    heads = {"direction_bins": DenseMap(channels=DIRECTIONS)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
-    return Objective(
+    return Objective.of_label_maps(
         heads=heads,
         terms=partial(direction_terms, foreground=foreground),
         decoder=Choice(name="centre_votes", options={}),

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import Level, level_name
 from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.foreground import (
     BESIDE_DISTANCES,
@@ -29,13 +30,12 @@ from maskspace.objectives.pixels import (
     Instances,
     cost_of_others,
     instances,
-    labels_at,
     mean_over_instances,
     mean_over_present,
     own_distance,
     shares,
 )
-from maskspace.types import Head
+from maskspace.targets import labels_at
 
 Convention = Literal["paper", "authors", "pixels"]
 
@@ -75,11 +75,11 @@ def discriminative(
             weighted[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return weighted
 
-    heads = {str(stride): Head(channels=channels, stride=stride)}
+    heads = {level_name(stride): Level(channels=channels, stride=stride)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     decoder = Choice(name="mean_shift", options={"bandwidth": push_margin, "kernel": "flat"})
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def discriminative_terms(

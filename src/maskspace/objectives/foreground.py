@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap
 from maskspace.mask_losses.masks import at_least_float32, mean_over_known
 from maskspace.objectives.objective import Objective
-from maskspace.objectives.pixels import labels_at
-from maskspace.types import Head
+from maskspace.targets import labels_at
 
 FOREGROUND = "foreground"
 #: Its weight beside terms of distances in an embedding, which move the outputs a hundred times as
@@ -23,16 +23,16 @@ BESIDE_DISTANCES = 20.0
 
 def foreground() -> Objective:
     """Return the objective of the term alone, decoded as connected components."""
-    return Objective(
+    return Objective.of_label_maps(
         heads={FOREGROUND: foreground_head()},
         terms=lambda outputs, labels: {FOREGROUND: foreground_term(outputs, labels)},
         decoder=Choice(name="components", options={}),
     )
 
 
-def foreground_head(*, stride: int = 1) -> Head:
+def foreground_head(*, stride: int = 1) -> DenseMap:
     """Return the head: one logit a cell."""
-    return Head(channels=1, stride=stride)
+    return DenseMap(channels=1, stride=stride)
 
 
 def foreground_term(

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import Level, level_name
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.harmonic import (
     Weighting,
@@ -23,8 +24,8 @@ from maskspace.objectives.harmonic import (
     unit_coordinates,
 )
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pixels import instances, labels_at
-from maskspace.types import Head
+from maskspace.objectives.pixels import instances
+from maskspace.targets import labels_at
 
 #: Octaves from half a turn over the image, the fastest that still tells its two ends apart.
 FREQUENCIES = (math.pi, 2 * math.pi, 4 * math.pi, 8 * math.pi)
@@ -56,11 +57,11 @@ def frequency_centres(
             found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return found
 
-    heads = {str(stride): Head(channels=4 * len(frequencies), stride=stride)}
+    heads = {level_name(stride): Level(channels=4 * len(frequencies), stride=stride)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth, "kernel": "flat"})
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def centre_codes(

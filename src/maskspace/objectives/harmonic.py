@@ -21,11 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.heads import Level, level_name
 from maskspace.mask_losses.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pixels import Instances, instances, labels_at
-from maskspace.types import Head
+from maskspace.objectives.pixels import Instances, instances
+from maskspace.targets import labels_at
 
 #: A guide is sin(a X + b Y + phase), X and Y from 0 to 1 over the image: (a, b, phase).
 Guide = tuple[float, float, float]
@@ -64,11 +65,11 @@ def harmonic(
             found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return found
 
-    heads = {str(stride): Head(channels=len(chosen), stride=stride)}
+    heads = {level_name(stride): Level(channels=len(chosen), stride=stride)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth, "kernel": "flat"})
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def regression(

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import Level
 from maskspace.kernels.takes import kernels_take
 from maskspace.mask_losses.lovasz import jaccard_extension
 from maskspace.objectives.foreground import foreground_head, foreground_term
@@ -21,7 +22,6 @@ from maskspace.objectives.gaussian_maps import gaussian_costs
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import distance_factors, instances, shares
 from maskspace.objectives.tiles import sum_over_tiles
-from maskspace.types import Head
 
 #: `hinge` is the Lovász hinge of 2 phi - 1; `softmax` is Lovász-Softmax of phi / sum of all phi.
 InstanceForm = Literal["hinge", "softmax"]
@@ -43,11 +43,11 @@ def lovasz_instances(
             found["foreground"] = foreground * foreground_term(outputs, labels)
         return found
 
-    heads = {"1": Head(channels=channels)}
+    heads = {"1": Level(channels=channels)}
     if foreground:
         heads["foreground"] = foreground_head()
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def lovasz_terms(

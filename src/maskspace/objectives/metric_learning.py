@@ -29,11 +29,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap, Level, level_name
 from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pixels import instances, labels_at
+from maskspace.objectives.pixels import instances
 from maskspace.objectives.samples import features_at, sample_instances, sample_pixels
-from maskspace.types import Head
+from maskspace.targets import labels_at
 
 #: The head of the seeds' logits, one channel a threshold (`seed`, of other methods, is one
 #: probability).
@@ -88,12 +89,12 @@ def metric_learning(
         return pairs(embedding, cells) | {"seeds": seed}
 
     heads = {
-        str(stride): Head(channels=channels, stride=stride),
-        SEEDS: Head(channels=len(thresholds), stride=stride),
+        level_name(stride): Level(channels=channels, stride=stride),
+        SEEDS: DenseMap(channels=len(thresholds), stride=stride),
     }
     options = {"thresholds": thresholds, "decay": decay, "temperature": temperature}
     decoder = Choice(name="seeded_similarity", options=options)
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def pair_terms(

@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import Level
 from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import EPSILON
 from maskspace.objectives.positions import positions
-from maskspace.types import Head
 
 
 def object_centric(
@@ -38,8 +38,8 @@ def object_centric(
     bandwidth. Nothing says what is foreground: the paper takes that from how much the embedding
     varies over distorted copies of the image, which is a matter of asking the network.
     """
-    return Objective(
-        heads={"1": Head(channels=2, position="add")},
+    return Objective.of_label_maps(
+        heads={"1": Level(channels=2, position="add")},
         terms=partial(
             object_centric_terms,
             kappa=kappa,

@@ -1,9 +1,9 @@
 """What an objective is: the heads it needs, the terms it minimises, the decoder of its outputs.
 
-A network emits one map a head. A head that is named by a number is a level of the embedding: a
-vector per cell at that stride. The others are what a method needs beside it: `foreground`, `seed`,
-`bandwidth`, `direction`, `energy`, ... Labels are n > 0 on instance n, 0 on the background and
-UNLABELLED where nobody knows, which no term asks anything of.
+A network emits one output a head: levels of the embedding, and what a method needs beside them
+(`maskspace.heads`). The truth comes as `Targets`. Most objectives want disjoint instances: one
+label map, with n > 0 on instance n, 0 on the background and UNLABELLED where nobody knows, of which
+no term asks anything. Those are made by `Objective.of_label_maps`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import Head, Level, checked_heads, is_colour
 from maskspace.mask_losses.masks import at_least_float32
-from maskspace.objectives.pixels import labels_at
-from maskspace.types import Head
+from maskspace.targets import Targets, labels_at
 
 Outputs = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
@@ -29,20 +29,46 @@ LEVEL_WEIGHTS = {"1": 1.0, "2": 2.0, "4": 4.0}
 class Objective:
     """How a network of these heads is trained and read.
 
-    `terms(outputs, labels)` returns named scalars, weighted, whose sum is minimised: float32 also
-    of half-precision outputs, means over the images of the batch. Those that sample draw from
-    torch's own generator, which the training seeds at every step. `decoder` is one of the
-    partition package's DECODERS, with the thresholds that follow from the objective's margins.
+    heads: what the network has to emit, by name.
+    terms: `terms(outputs, targets)` returns named scalars, weighted, whose sum is minimised:
+        float32 also of half-precision outputs, means over the images of the batch. Terms that
+        sample draw from torch's own generator, which the training seeds at every step.
+    decoder: one of the partition package's DECODERS, with the thresholds that follow from the
+        objective's margins.
+    wants: the truth that it is trained on (default "masks"). "masks": all masks of an image, in
+        layers. "label_map": one label map, at a random level of the nest.
+    classes: how many classes it tells apart (default 0: none); the training data has as many.
     """
 
     heads: Mapping[str, Head]
-    terms: Callable[[Outputs, Int[Tensor, "b h w"]], Terms]
+    terms: Callable[[Outputs, Targets], Terms]
     decoder: Choice
+    wants: Literal["masks", "label_map"] = "masks"
+    classes: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse heads whose names do not say what they are."""
+        checked_heads(self.heads)
+
+    @classmethod
+    def of_label_maps(
+        cls,
+        *,
+        heads: Mapping[str, Head],
+        terms: Callable[[Outputs, Int[Tensor, "b h w"]], Terms],
+        decoder: Choice,
+    ) -> "Objective":
+        """Return an objective of disjoint instances: its terms take one label map an image."""
+
+        def of_targets(outputs: Outputs, targets: Targets) -> Terms:
+            return terms(outputs, targets.labels())
+
+        return cls(heads=heads, terms=of_targets, decoder=decoder, wants="label_map")
 
     @property
     def is_colours(self) -> bool:
         """Return whether all it emits are colours: what a merge tree is made of."""
-        return all(name.isdigit() and h.activation == "sigmoid" for name, h in self.heads.items())
+        return all(is_colour(head) for head in self.heads.values())
 
 
 def colours(
@@ -81,9 +107,9 @@ def colours(
     if "bandwidth" in options and activation == "sigmoid":
         options["bandwidth"] *= (channels * finest**2) ** 0.5
     heads = {
-        level: Head(channels=channels * int(level) ** 2, stride=int(level), activation=activation)
+        level: Level(channels=channels * int(level) ** 2, stride=int(level), activation=activation)
         for level in level_weights
     }
-    return Objective(
+    return Objective.of_label_maps(
         heads=heads, terms=weighted, decoder=Choice(name=decoder.name, options=options)
     )

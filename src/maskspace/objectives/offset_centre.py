@@ -14,12 +14,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap, Level
 from maskspace.objectives.balls import ball_terms
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.instance_softmax import softmax_terms
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.spatial_embedding import SCALE, spatial_terms
-from maskspace.types import Head
 
 CentreForm = Literal["balls", "gaussian", "softmax"]
 
@@ -45,12 +45,12 @@ def offset_centre(
     unlabelled ones too.
     """
     reach = radius / pixels_per_unit
-    heads = {"1": Head(channels=2, position="add", unit=pixels_per_unit)}
+    heads = {"1": Level(channels=2, position="add", unit=pixels_per_unit)}
     if form == "gaussian":
         # exp(-exp(SCALE x) r^2) is one half at the reach
         raw = math.log(math.log(2) / reach**2) / SCALE
-        heads["bandwidth"] = Head(channels=1, bias=(raw,))
-        heads["seed"] = Head(channels=1, activation="sigmoid")
+        heads["bandwidth"] = DenseMap(channels=1, bias=(raw,))
+        heads["seed"] = DenseMap(channels=1, activation="sigmoid")
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
     form_terms = _terms_of(form, reach, push_ratio, pull_weight, pixels_per_unit)
@@ -66,7 +66,7 @@ def offset_centre(
         "gaussian": Choice(name="sequential_gaussian", options={"seed_threshold": 0.9, "cut": 0.5}),
         "softmax": Choice(name="mean_shift", options={"bandwidth": reach}),
     }
-    return Objective(heads=heads, terms=terms, decoder=decoders[form])
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoders[form])
 
 
 def _terms_of(

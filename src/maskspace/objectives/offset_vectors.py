@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap, Level
 from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.foreground import foreground_head, foreground_term
 from maskspace.objectives.instance_softmax import softmax_terms
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.types import Head
 
 #: What the classification of each embedding weighs.
 OWN, SAMPLED, FUSED = 0.5, 0.5, 1.0
@@ -49,14 +49,14 @@ def offset_vectors(
         return found
 
     heads = {
-        "1": Head(channels=channels),
-        "offset": Head(channels=2, activation="tanh", scale=reach),
-        "confidence": Head(channels=1, activation="sigmoid"),
+        "1": Level(channels=channels),
+        "offset": DenseMap(channels=2, activation="tanh", scale=reach),
+        "confidence": DenseMap(channels=1, activation="sigmoid"),
     }
     if foreground:
         heads["foreground"] = foreground_head()
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def offset_terms(

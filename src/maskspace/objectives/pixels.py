@@ -1,4 +1,4 @@
-"""What the objectives share: labels at a stride, instances of a batch, their means, distances.
+"""What the objectives share: instances of a batch, their means, distances.
 
 Distances are Euclidean. Labels are n > 0 on instances, 0 on the background, UNLABELLED elsewhere.
 """
@@ -6,7 +6,6 @@ Distances are Euclidean. Labels are n > 0 on instances, 0 on the background, UNL
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import torch
@@ -29,32 +28,12 @@ from maskspace.objectives.tiles import sum_of_steps, sum_over_pairs, tile_size
 #: An elementwise function of squared distances, and its derivative. It may overwrite what it gets.
 PairFunction = Callable[[Float[Tensor, "b t n"]], tuple[Tensor, Tensor | float]]
 
-#: The label of pixels of which nobody knows what they are.
-UNLABELLED = -1
 #: Added under square roots: the gradient of a norm at 0 is 0 instead of NaN.
 EPSILON = 1e-12
 #: The squared distance to an instance that is none.
 _FAR = 1e9
 #: Labels times images of which a table is always small.
 _TABLE = 2**20
-
-
-def labels_at(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"]:
-    """Return the label of each stride x stride cell, UNLABELLED where it holds more than one."""
-    if stride == 1:
-        return labels
-    height, width = labels.shape[1:]
-    rows, columns = (
-        torch.arange(-(-length // stride) * stride, device=labels.device).clamp(max=length - 1)
-        for length in (height, width)
-    )
-    if len(rows) > height or len(columns) > width:  # cells over the edge are of the last pixels
-        labels = labels[:, rows][:, :, columns]
-    first = labels[:, ::stride, ::stride]
-    same = torch.ones_like(first, dtype=torch.bool)
-    for row, column in product(range(stride), repeat=2):
-        same &= labels[:, row::stride, column::stride] == first
-    return torch.where(same, first, UNLABELLED)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ PanoNet (Chen et al. 2020, arXiv 2008.00192) and the "pixel-level non-overlappin
 
 from dataclasses import replace
 
+from maskspace.heads import Level
 from maskspace.objectives.discriminative import discriminative
 from maskspace.objectives.foreground import BESIDE_DISTANCES
 from maskspace.objectives.objective import Objective
-from maskspace.types import Head
 
 
 def position_sensitive(
@@ -31,5 +31,5 @@ def position_sensitive(
     grouped = discriminative(
         pull_margin=pull_margin, push_margin=push_margin, channels=channels, foreground=foreground
     )
-    placed = Head(channels=channels, position="concat", unit=unit)
+    placed = Level(channels=channels, position="concat", unit=unit)
     return replace(grouped, heads={**grouped.heads, "1": placed})

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
+from maskspace.heads import Level, level_name
 from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.foreground import (
     BESIDE_DISTANCES,
@@ -24,9 +25,8 @@ from maskspace.objectives.foreground import (
     foreground_term,
 )
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.objectives.pixels import labels_at
 from maskspace.objectives.samples import features_at, sample_pixels
-from maskspace.types import Head
+from maskspace.targets import labels_at
 
 
 def recurrent_grouping(
@@ -62,11 +62,13 @@ def recurrent_grouping(
             found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return found
 
-    heads = {str(stride): Head(channels=channels, stride=stride, activation="unit")}
+    heads = {level_name(stride): Level(channels=channels, stride=stride, activation="unit")}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     options = {"bandwidth": width, "kernel": "von_mises_fisher"}
-    return Objective(heads=heads, terms=terms, decoder=Choice(name="mean_shift", options=options))
+    return Objective.of_label_maps(
+        heads=heads, terms=terms, decoder=Choice(name="mean_shift", options=options)
+    )
 
 
 def grouping_terms(

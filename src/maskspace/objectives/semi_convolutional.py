@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import Level, Queries
 from maskspace.mask_losses.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.discriminative import push_of_means
 from maskspace.objectives.foreground import (
@@ -37,7 +38,6 @@ from maskspace.objectives.pixels import (
     shares,
 )
 from maskspace.objectives.samples import sample_instances
-from maskspace.types import Head
 
 #: The head of log s: one number, the same in every image.
 SCALE = "scale"
@@ -64,18 +64,20 @@ def semi_convolutional(
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
         found = centre_terms(outputs["1"], labels, push_margin=push_margin)
         if kernel_weight > 0:
-            found["kernel"] = kernel_weight * kernel_term(outputs["1"], outputs[SCALE], labels)
+            found["kernel"] = kernel_weight * kernel_term(
+                outputs["1"], outputs[SCALE][..., None], labels
+            )
         if foreground > 0:
             found[FOREGROUND] = foreground * foreground_term(outputs, labels)
         return found | {"push": push_weight * found["push"]}
 
-    heads = {"1": Head(channels=channels, position="add", unit=unit)}
+    heads = {"1": Level(channels=channels, position="add", unit=unit)}
     if kernel_weight > 0:
-        heads[SCALE] = Head(channels=1, bias=(0.0,), constant=True)
+        heads[SCALE] = Queries(number=1, start=0.0)
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
     decoder = Choice(name="mean_shift", options={"bandwidth": push_margin, "kernel": "flat"})
-    return Objective(heads=heads, terms=terms, decoder=decoder)
+    return Objective.of_label_maps(heads=heads, terms=terms, decoder=decoder)
 
 
 def centre_terms(

@@ -13,18 +13,18 @@ from jaxtyping import Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap
 from maskspace.objectives.balanced import balanced_cross_entropy
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.objective import Objective, Outputs, Terms
-from maskspace.types import Head
 
 
 def sequential_grouping(*, foreground: float = 1.0) -> Objective:
     """Return the objective; see `break_terms`."""
-    heads = {"affinity": Head(channels=2)}
+    heads = {"affinity": DenseMap(channels=2)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
-    return Objective(
+    return Objective.of_label_maps(
         heads=heads,
         terms=partial(break_terms, foreground=foreground),
         decoder=Choice(name="components", options={}),

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
+from maskspace.heads import DenseMap, Level
 from maskspace.kernels.takes import kernels_take
 from maskspace.mask_losses.lovasz import jaccard_extension
 from maskspace.mask_losses.masks import at_least_float32, mean_over_known
@@ -27,7 +28,6 @@ from maskspace.objectives.pixels import (
     shares,
 )
 from maskspace.objectives.tiles import sum_over_tiles
-from maskspace.types import Head
 
 Centre = Literal["mean", "learnt", "centroid", "approximate_medoid", "medoid"]
 
@@ -57,17 +57,17 @@ def spatial_embedding(
     reaches across the whole crop. A smaller unit shrinks both: at 64 pixels a unit the first
     Gaussian would hold less than a pixel.
     """
-    return Objective(
+    return Objective.of_label_maps(
         heads={
-            "1": Head(
+            "1": Level(
                 channels=2,
                 activation="tanh",
                 position="add",
                 unit=pixels_per_unit,
                 bias=(0.0, 0.0),
             ),
-            "bandwidth": Head(channels=bandwidths, bias=(1.0,) * bandwidths),
-            "seed": Head(channels=1, activation="sigmoid"),
+            "bandwidth": DenseMap(channels=bandwidths, bias=(1.0,) * bandwidths),
+            "seed": DenseMap(channels=1, activation="sigmoid"),
         },
         terms=partial(
             spatial_terms,

@@ -8,7 +8,6 @@ from jaxtyping import Int32
 from maskspace.partition.agglomeration import agglomeration, merge_tree
 from maskspace.partition.centre_votes import centre_votes
 from maskspace.partition.components import components
-from maskspace.partition.decoded import Decoded
 from maskspace.partition.hdbscan import hdbscan
 from maskspace.partition.mean_shift import mean_shift
 from maskspace.partition.merge_tree import merge_tree_partition
@@ -19,6 +18,7 @@ from maskspace.partition.seeded_similarity import seeded_similarity
 from maskspace.partition.sequential_gaussian import sequential_gaussian
 from maskspace.partition.superpixels import superpixels
 from maskspace.partition.watershed_cut import watershed_cut
+from maskspace.prediction import Prediction
 
 __all__ = ["DECODERS", "PARTITIONERS", "k_means", "oracle_decode"]
 
@@ -29,7 +29,7 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
 }
 
 #: {head: map of one image} -> instances; the options are keyword-only.
-DECODERS: dict[str, Callable[..., Decoded]] = {
+DECODERS: dict[str, Callable[..., Prediction]] = {
     "agglomeration": agglomeration,
     "centre_votes": centre_votes,
     "components": components,

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
+from maskspace.partition.decoded import cells, foreground_of, gathered
 from maskspace.partition.merge_tree import build_tree
 from maskspace.partition.offset_read import embedding_of
 from maskspace.partition.superpixels import equal_components, superpixels
+from maskspace.prediction import Prediction
 
 
 def agglomeration(
@@ -25,7 +26,7 @@ def agglomeration(
     bandwidth: float,
     regions: int = 4096,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the clusters of the foreground, each 4-connected.
 
     `regions` is the number of superpixels that they are made of; an instance smaller than one may
@@ -51,7 +52,7 @@ def merge_tree(
     height: float = 0.1,
     regions: int = 1024,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the regions of the merge tree of the embedding, in [0, 1], cut at a height in [0, 1].
 
     See `MergeTree`: what is below the height is merged. Regions are cut to the foreground. The

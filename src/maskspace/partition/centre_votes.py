@@ -17,8 +17,9 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.partition.decoded import Decoded, Outputs, foreground_of, gathered
+from maskspace.partition.decoded import Outputs, foreground_of, gathered
 from maskspace.partition.modes import evenly_spaced, nearest_mode
+from maskspace.prediction import Prediction
 
 ANGLES = 8
 _VOTERS = 2**16  # rays drawn, the pixels at even steps: all of a small image
@@ -37,7 +38,7 @@ def centre_votes(
     unit: float = 1.0,
     min_area: int = 16,
     centres: int = 200,
-) -> Decoded:
+) -> Prediction:
     """Return the pixels that point at each of the best centres; pixels that point at none are 0.
 
     Reads `direction`, unit vectors to the centre, x and y; or `direction_bins`, logits of 8 angles,

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
+from maskspace.partition.decoded import cells, foreground_of, gathered
 from maskspace.partition.offset_read import embedding_of
 from maskspace.partition.superpixels import linked_components
+from maskspace.prediction import Prediction
 
 
 def components(
@@ -22,7 +23,7 @@ def components(
     *,
     threshold: float = 0.5,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the 4-connected components of the foreground that no break crosses.
 
     With a head `affinity` of two logits, of a break to the right and below, a break is a

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from maskspace.masks import encode
 from maskspace.partition.small_regions import clean_small_regions
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 
 class DistinctMasks:
@@ -57,10 +57,10 @@ class DistinctMasks:
         self._scores.append(score)
         return count + 1
 
-    def proposals(self) -> Proposals:
+    def proposals(self) -> Prediction:
         """Return what has been kept, in the order in which it was added."""
         counts = [self._string(index) for index in range(len(self._bits))]
-        return Proposals.of_strings(counts, self._size_hw, np.array(self._scores, np.float32))
+        return Prediction.of_strings(counts, self._size_hw, np.array(self._scores, np.float32))
 
     def _string(self, index: int) -> str:
         left, top, right, bottom = self._boxes[index]

@@ -15,7 +15,7 @@ from maskspace.partition.click_masks import NMS, Ranking, group_maps, level_thre
 from maskspace.partition.distinct import DistinctMasks
 from maskspace.partition.resample import resize_window
 from maskspace.partition.views import View, image_views
-from maskspace.types import ClickModel, Features, Proposals
+from maskspace.types import ClickModel, Features, Prediction
 
 #: Crops shorter than this are not looked at: a model has nothing to see there.
 LEAST_CROP = 64
@@ -71,7 +71,7 @@ def propose_from_clicks(
     *,
     limit: int = 100,
     grid: ClickGrid | None = None,
-) -> Proposals:
+) -> Prediction:
     """Return up to `limit` proposals at the image's size, best first by the grid's ranking.
 
     No two of them are duplicates, by `grid` and at the image's size. Of equal ones those of the

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
+from maskspace.partition.decoded import cells, foreground_of, gathered
 from maskspace.partition.modes import evenly_spaced, nearest_mode
 from maskspace.partition.offset_read import embedding_of
+from maskspace.prediction import Prediction
 
 _ROUNDING = 1e-5  # of a distance, relative to the extent of the sample
 
@@ -24,7 +25,7 @@ def hdbscan(
     min_size: int = 64,
     sample: int = 5000,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the pixels whose nearest cluster mean is no farther than its farthest sampled member.
 
     `min_size` is the least size of a cluster in pixels of the image, of which the sample has its

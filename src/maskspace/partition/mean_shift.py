@@ -16,9 +16,10 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
+from maskspace.partition.decoded import cells, foreground_of, gathered
 from maskspace.partition.modes import evenly_spaced, nearest_mode, squared_distances
 from maskspace.partition.offset_read import embedding_of
+from maskspace.prediction import Prediction
 
 Kernel = Literal["gaussian", "flat", "von_mises_fisher"]
 
@@ -33,7 +34,7 @@ def mean_shift(
     sample: int = 10_000,
     reach: float = 2.0,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the pixels that share a nearest mode, at most `reach` bandwidths away.
 
     `bandwidth` is a distance in the embedding: the deviation of `gaussian`, the radius of `flat`.

@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
 
 from maskspace.masks import enlarge, nearest_index
 from maskspace.partition.superpixels import superpixels
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class MergeTree:
         """Return the partition in which every merge of at most `height` in [0, 1] is done."""
         return self.partition(self._regions_at(height))
 
-    def proposals(self, limit: int = 100, *, min_area: int = 16) -> Proposals:
+    def proposals(self, limit: int = 100, *, min_area: int = 16) -> Prediction:
         """Return up to `limit` nodes of the tree, best first; no two are equal.
 
         A node's score is its persistence, the height at which it is merged into something else
@@ -92,7 +92,7 @@ class MergeTree:
         masks = np.empty((len(best), *self.size_hw), bool)
         for mask, node in zip(masks, enough[best], strict=True):
             mask[:] = self._node_mask(int(node))
-        return Proposals(masks, scores[best])
+        return Prediction(masks, scores[best])
 
     def region_at(
         self,

@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float32, Int32
 from torch import Tensor
 
 from maskspace.kernels.mutex_clusters import mutex_clusters
-from maskspace.partition.decoded import Decoded, cells, foreground_of, gathered
+from maskspace.partition.decoded import cells, foreground_of, gathered
 from maskspace.partition.offset_read import embedding_of
+from maskspace.prediction import Prediction
 
 #: Steps in x and y from a pixel to the others of its edges: those of the paper's 2-D experiments.
 OFFSETS = (
@@ -41,7 +42,7 @@ def mutex_watershed(
     bandwidth: float = 0.5,
     offsets: tuple[tuple[int, int], ...] = OFFSETS,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the clusters of the foreground; equal weights go by offset, then in row-major order.
 
     `offsets` are x and y; those of length 1 attract, the others repel. With a head `affinity` of as

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, gathered
+from maskspace.partition.decoded import gathered
 from maskspace.partition.modes import evenly_spaced, nearest_mode
+from maskspace.prediction import Prediction
 
 _SAMPLE = 20_000
 
@@ -18,7 +19,7 @@ def oracle_decode(
     labels: Int[Tensor, "h w"],
     *,
     bandwidth: float = math.inf,
-) -> Decoded:
+) -> Prediction:
     """Return each pixel as of the true instance with the nearest mean, at most `bandwidth` away.
 
     It separates how good an embedding is from how well it is clustered. The background, label 0, is
@@ -45,7 +46,7 @@ def k_means(
     number: int,
     *,
     foreground: Bool[Tensor, "h w"] | None = None,
-) -> Decoded:
+) -> Prediction:
     """Return the true number of clusters, or fewer if fewer vectors differ: the same every time.
 
     Means are of scikit-learn's k-means on at most 20 000 pixels, started by k-means++ from a fixed

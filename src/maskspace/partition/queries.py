@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from maskspace.clustering import cluster_steps, split_queries
-from maskspace.partition.decoded import Decoded, cells, finest_level, foreground_of, gathered, need
+from maskspace.clustering import cluster_steps
+from maskspace.partition.decoded import cells, finest_level, foreground_of, gathered, need
+from maskspace.prediction import Prediction
 
 
 def queries(
-    outputs: Mapping[str, Float32[Tensor, "_ _ _"]], *, steps: int = 3, min_area: int = 16
-) -> Decoded:
+    outputs: Mapping[str, Float32[Tensor, "..."]], *, steps: int = 3, min_area: int = 16
+) -> Prediction:
     """Return an instance for each query, but the last, that is the likeliest of enough pixels.
 
     The last query is the background's. `steps` counts expectation steps. The score of an instance
@@ -23,10 +24,22 @@ def queries(
     """
     embedding = finest_level(outputs)
     channels, height, width = embedding.shape
-    centres = split_queries(need(outputs, "query", decoder="queries")[None], channels)
+    centres = _vectors(need(outputs, "query", decoder="queries"), channels)[None]
     features = embedding.flatten(1).T[None]
     share, query = cluster_steps(centres, features, steps=steps)[-1][0].softmax(1).max(1)
     inside = foreground_of(outputs, (height, width)).flatten() & (query < centres.shape[1] - 1)
     index = torch.where(inside, query + 1, 0).view(height, width)
     quality = share.view(height, width)
     return gathered(index.cpu().numpy(), quality.cpu().numpy(), min_area=cells(outputs, min_area))
+
+
+def _vectors(query: Float32[Tensor, "k d"], channels: int) -> Float32[Tensor, "n c"]:
+    """Return queries of so many channels; models of before 2027 hold all of them in one row.
+
+    ValueError if they are not a whole number of such vectors.
+    """
+    if query.numel() % channels:
+        raise ValueError(
+            f"queries have the embedding's {channels} channels each; got {query.numel()} values"
+        )
+    return query.reshape(-1, channels)

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, at_size, cells, foreground_of, gathered, need
+from maskspace.partition.decoded import at_size, cells, foreground_of, gathered, need
 from maskspace.partition.nms import mask_nms
 from maskspace.partition.offset_read import embedding_of
+from maskspace.prediction import Prediction
 
 _NAME = "seeded_similarity"
 _LEAST = 1e-6  # of an unlikeness whose logarithm is taken
@@ -30,7 +31,7 @@ def seeded_similarity(
     seed_threshold: float = 0.5,
     overlap: float = 0.5,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the masks of up to `seeds` seeds, disjoint; the score is the seed's probability.
 
     The next seed is the pixel of largest log S + `decay` log D: S its best probability over the

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, at_size, cells, foreground_of, gathered, need
+from maskspace.partition.decoded import at_size, cells, foreground_of, gathered, need
 from maskspace.partition.offset_read import embedding_of
+from maskspace.prediction import Prediction
 
 _NAME = "sequential_gaussian"
 # exp of it, times a squared distance of any image, is finite in single precision
@@ -29,7 +30,7 @@ def sequential_gaussian(
     scale: float = 10.0,
     candidate: float = 0.5,
     tries: int = 500,
-) -> Decoded:
+) -> Prediction:
     """Return the accepted proposals, later ones over earlier ones; the score is the seed's.
 
     A proposal is where exp(-sum_d s_d (e_d - c_d)^2) > `cut`, s = exp(`scale` * `bandwidth`), among

@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float32, Int32
 from scipy import ndimage
 from torch import Tensor
 
-from maskspace.partition.decoded import Decoded, foreground_of, gathered, need
+from maskspace.partition.decoded import foreground_of, gathered, need
+from maskspace.prediction import Prediction
 
 
 def watershed_cut(
@@ -26,7 +27,7 @@ def watershed_cut(
     shallow: bool = True,
     min_core: int = 8,
     min_area: int = 16,
-) -> Decoded:
+) -> Prediction:
     """Return the 4-connected components of the bins above `energy`, holes filled, grown back.
 
     A pixel's bin is the likeliest, or with `expected` the mean bin, rounded. Components below

@@ -25,7 +25,7 @@ from maskspace.partition.nms import box_nms
 from maskspace.partition.small_regions import clean_small_regions
 from maskspace.partition.views import View, image_views
 from maskspace.peers.prompted import PromptedNetwork
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 #: What proposals can be ranked by; `mean_score` is that of the authors' table of proposals.
 MaskRanking = Literal["predicted_iou", "stability_score", "mean_score"]
@@ -98,7 +98,7 @@ def automatic_masks(
     crop_overlap_ratio: Share = 512 / 1500,
     crop_n_points_downscale_factor: PositiveInt = 1,
     min_mask_region_area: NonNegativeInt = 0,
-) -> Proposals:
+) -> Prediction:
     """Return at most `limit` masks of a grid of clicks, on the image and on crops of it.
 
     Best first by `ranking`: the network's predicted IoU, the stability, or the mean of both. Of
@@ -249,7 +249,7 @@ def clean(
 
 def ranked_proposals(
     found: Candidates, size_hw: tuple[int, int], *, ranking: MaskRanking, limit: int
-) -> Proposals:
+) -> Prediction:
     """Return the first `limit` masks by what ranks them, without empty ones."""
     scores = {
         "predicted_iou": found.predicted_iou,
@@ -259,4 +259,4 @@ def ranked_proposals(
     empty = encode(np.zeros((1, *size_hw), bool))[0]
     order = np.argsort(-scores, kind="stable")
     best = np.array([i for i in order if found.counts[i] != empty][:limit], np.int64)
-    return Proposals.of_strings([found.counts[index] for index in best], size_hw, scores[best])
+    return Prediction.of_strings([found.counts[index] for index in best], size_hw, scores[best])

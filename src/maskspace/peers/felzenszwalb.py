@@ -21,7 +21,7 @@ from maskspace.masks import enlarge
 from maskspace.peers.kinds import Peer
 from maskspace.peers.rankings import RANKINGS
 from maskspace.peers.shrunk import Shrunk, Side, shrunk
-from maskspace.types import Click, ClickAnswer, Proposals, shrink_image
+from maskspace.types import Click, ClickAnswer, Prediction, shrink_image
 
 #: k of the partitions that are compared with people's.
 SCALES = (25.0, 50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1200.0, 1600.0, 2400.0, 4800.0)
@@ -36,7 +36,7 @@ def felzenszwalb_proposals(
     min_size: PositiveInt = 20,
     max_side: Side = 1024,
     ranking: Literal["area", "stability"] = "area",
-) -> Proposals:
+) -> Prediction:
     """Return up to `limit` regions of all scales without duplicates, best first.
 
     `scales` are the paper's k for 8-bit intensities: larger means fewer regions; `sigma` is the
@@ -64,7 +64,7 @@ def felzenszwalb_proposals(
         region = np.zeros(small.shape[:2], bool)
         region.ravel()[found[key]] = True
         mask[:] = enlarge(region, mask.shape)
-    return Proposals(masks, np.array([scores[key] for key in best], np.float32))
+    return Prediction(masks, np.array([scores[key] for key in best], np.float32))
 
 
 def felzenszwalb_scales(

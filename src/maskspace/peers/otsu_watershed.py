@@ -17,7 +17,7 @@ from skimage.segmentation import watershed
 from maskspace.masks import areas, from_label_map
 from maskspace.peers.kinds import Peer
 from maskspace.peers.rankings import RANKINGS
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 
 def otsu_watershed(
@@ -27,7 +27,7 @@ def otsu_watershed(
     sigma: Annotated[float, Field(ge=0)] = 1.0,
     min_distance: PositiveInt = 5,
     min_area: PositiveInt = 16,
-) -> Proposals:
+) -> Prediction:
     """Return at most `limit` blobs, largest first; the scores are shares of the image.
 
     The grey image is smoothed by `sigma` pixels and cut at Otsu's threshold; the side that covers
@@ -37,12 +37,12 @@ def otsu_watershed(
     """
     grey = cast("Float[np.ndarray, 'h w']", gaussian(rgb2gray(image), sigma))
     if grey.min() == grey.max():
-        return Proposals(np.zeros((0, *grey.shape), bool), np.zeros(0, np.float32))
+        return Prediction(np.zeros((0, *grey.shape), bool), np.zeros(0, np.float32))
     _, masks = from_label_map(_blobs(_foreground(grey), min_distance))
     sizes = areas(masks)
     order = np.argsort(-sizes, kind="stable")
     order = order[sizes[order] >= min_area][:limit]
-    return Proposals(masks[order], (sizes[order] / grey.size).astype(np.float32))
+    return Prediction(masks[order], (sizes[order] / grey.size).astype(np.float32))
 
 
 def _foreground(grey: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 
 from maskspace.masks import enlarge
 from maskspace.partition.merge_tree import MergeTree
-from maskspace.types import Click, Proposals
+from maskspace.types import Click, Prediction
 
 #: How the proposals of a tree can be ranked; ties go to the larger region.
 NodeRanking = Literal["persistence", "area", "strength"]
@@ -20,7 +20,7 @@ NodeRanking = Literal["persistence", "area", "strength"]
 class TreeProposer(Protocol):
     """What chooses and ranks regions of a tree."""
 
-    def __call__(self, tree: MergeTree, *, limit: int = 100) -> Proposals:
+    def __call__(self, tree: MergeTree, *, limit: int = 100) -> Prediction:
         """Return at most `limit` regions, best first."""
         ...
 
@@ -40,7 +40,7 @@ def ranked_regions(
     limit: int = 100,
     ranking: NodeRanking = "persistence",
     min_area: PositiveInt = 16,
-) -> Proposals:
+) -> Prediction:
     """Return up to `limit` nodes of the tree, best first; no two are equal.
 
     The scores: "persistence" is the height at which a node is merged into another less that at
@@ -63,7 +63,7 @@ def ranked_regions(
     masks = np.empty((len(best), *tree.size_hw), bool)
     for mask, start, count in zip(masks, runs.starts[best], runs.counts[best], strict=True):
         mask[:] = enlarge((places >= start) & (places < start + count), tree.size_hw)
-    return Proposals(masks, scores[best])
+    return Prediction(masks, scores[best])
 
 
 def regions_under(

@@ -15,7 +15,7 @@ from maskspace.segmenter.last_image import LastImage
 from maskspace.segmenter.protocol import ImageLike
 from maskspace.segmenter.questions import cannot_answer, checked_image, some_clicks
 from maskspace.session import ClickLike, ClickSession
-from maskspace.types import ClickModel, Proposals
+from maskspace.types import ClickModel, Prediction
 
 #: What the orders of a grid of clicks are, for tables.
 CLICK_RANKINGS = {
@@ -59,7 +59,7 @@ class ClickSegmenter:
         """Raise ValueError: masks of a grid of clicks are no partition."""
         raise self._cannot("partition")
 
-    def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
+    def propose(self, image: ImageLike, limit: int = 100) -> Prediction:
         """Return the masks of a grid of clicks without near-duplicates, best first."""
         return propose_from_clicks(self.model, checked_image(image), limit=limit, grid=self.grid)
 

@@ -9,12 +9,13 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from torch import Tensor, nn
 
 from maskspace.config import Choice, choose
+from maskspace.heads import levels_of
 from maskspace.models.pixel_embedding import PixelEmbedding
 from maskspace.models.unet import UNet
 from maskspace.partition import DECODERS
-from maskspace.partition.decoded import Decoded
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
+from maskspace.prediction import Prediction
 from maskspace.segmenter.last_image import LastImage
 from maskspace.segmenter.protocol import ImageLike, Segmenter
 from maskspace.segmenter.questions import (
@@ -24,7 +25,7 @@ from maskspace.segmenter.questions import (
     some_clicks,
 )
 from maskspace.session import ClickLike, ClickSession
-from maskspace.types import Embedding, Proposals, shrink_image
+from maskspace.types import Embedding, shrink_image
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class EmbeddingSegmenter:
     regions: int = 1024
     contrast: float = 1.0
     ranking: str = "persistence in the merge tree, times the root of the area"
-    decode: Callable[[Mapping[str, Tensor]], Decoded] | None = None
+    decode: Callable[[Mapping[str, Tensor]], Prediction] | None = None
     _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
 
     def embed(self, image: ImageLike) -> Embedding:
@@ -62,12 +63,13 @@ class EmbeddingSegmenter:
         """Return the tree's partition into exactly `regions`."""
         return self.hierarchy(image).partition(regions)
 
-    def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
+    def propose(self, image: ImageLike, limit: int = 100) -> Prediction:
         """Return the tree's longest-lived nodes, or what the network's decoder finds."""
         if self.decode is None:
             return self.hierarchy(image).proposals(limit)
         rgb = checked_image(image)
-        return self.decode(self._outputs(rgb)).proposals(rgb.shape[:2], limit=limit)
+        found = self.decode(self._outputs(rgb)).at((rgb.shape[0], rgb.shape[1]))
+        return found.ranked(limit=limit)
 
     def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
         """Return the union over positive clicks of the longest-lived node under each.
@@ -94,10 +96,9 @@ class EmbeddingSegmenter:
         if not self.levels:
             raise cannot_answer(self.name, "embed or hierarchy", answers="propose")
         outputs = self._outputs(image)
-        levels = {int(head): x for head, x in outputs.items() if head.isdigit()}
-        return Embedding({stride: x.cpu().numpy() for stride, x in levels.items()})
+        return Embedding({s: x.cpu().numpy() for s, x in levels_of(outputs).items()})
 
-    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "_ _ _"]]:
+    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "..."]]:
         image = shrink_image(image, max_side=self.max_side)
         weight = next(self.module.parameters(), torch.zeros(()))
         pixels = torch.from_numpy(image).to(weight.device).permute(2, 0, 1)[None].float() / 255

@@ -18,7 +18,7 @@ from maskspace.segmenter.questions import (
     some_clicks,
 )
 from maskspace.session import ClickLike, ClickSession
-from maskspace.types import ClickAnswer, Proposals
+from maskspace.types import ClickAnswer, Prediction
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PeerSegmenter:
         """Return the networks whose weights decide what the method answers."""
         return [] if self.peer.network is None else [self.peer.network()]
 
-    def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
+    def propose(self, image: ImageLike, limit: int = 100) -> Prediction:
         """Return the method's regions."""
         if self.peer.propose is None:
             raise self._cannot("propose")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskspace.partition.merge_tree import MergeTree
 from maskspace.session import ClickLike, ClickSession
-from maskspace.types import Embedding, Proposals
+from maskspace.types import Embedding, Prediction
 
 ImageLike = np.ndarray | Image.Image | str | bytes | os.PathLike[str]
 
@@ -45,7 +45,7 @@ class Segmenter(Protocol):
         """Return exactly `regions` 4-connected regions with labels from 1."""
         ...
 
-    def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
+    def propose(self, image: ImageLike, limit: int = 100) -> Prediction:
         """Return at most `limit` masks, best first."""
         ...
 

@@ -18,7 +18,7 @@ from maskspace.segmenter.questions import (
     some_clicks,
 )
 from maskspace.session import ClickLike, ClickSession
-from maskspace.types import Proposals
+from maskspace.types import Prediction
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TreePeerSegmenter:
         if not self.peer.heights:
             yield from (tree.partition(min(count, tree.max_regions)) for count in counts)
 
-    def propose(self, image: ImageLike, limit: int = 100) -> Proposals:
+    def propose(self, image: ImageLike, limit: int = 100) -> Prediction:
         """Return the regions of the tree, as the peer ranks them."""
         return self.peer.propose(self.hierarchy(image), limit=limit)
 

@@ -3,6 +3,7 @@
 from torch import nn
 
 from maskspace.config import choose
+from maskspace.heads import levels_of
 from maskspace.models.pixel_embedding import PixelEmbedding
 from maskspace.models.unet import UNet
 from maskspace.partition import DECODERS
@@ -18,7 +19,7 @@ def wrap(module: nn.Module, *, name: str) -> Segmenter:
         return ClickSegmenter(name, module)
     if not isinstance(module, PixelEmbedding | UNet):
         return EmbeddingSegmenter(name, module)
-    strides = tuple(sorted(int(head) for head in module.heads if head.isdigit()))
+    strides = tuple(levels_of(module.heads.declared))
     if module.decoder is None:
         return EmbeddingSegmenter(name, module, levels=strides[:2])
     decode = choose(DECODERS, module.decoder, kind="decoder")

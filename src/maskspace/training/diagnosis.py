@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from maskspace.heads import DenseMap, Head, Level, maps_of
 from maskspace.objectives import Objective
-from maskspace.objectives.pixels import instances, labels_at, own_squared_distance
+from maskspace.objectives.pixels import instances, own_squared_distance
+from maskspace.targets import Targets, labels_at
 from maskspace.training.monitors import feature_std
-from maskspace.types import Head
 
 Outputs = Mapping[str, Tensor]
 Labels = Int[Tensor, "b h w"]
@@ -24,7 +25,7 @@ Labels = Int[Tensor, "b h w"]
 def output_figures(
     outputs: Outputs, labels: Labels, *, heads: Mapping[str, Head]
 ) -> dict[str, float]:
-    """Return figures of each head as `NAME/HEAD`, those that are the same in every image left out.
+    """Return figures of each head as `NAME/HEAD`, queries left out.
 
     `std` is `feature_std`; `variance` and `least_variance` are the mean and the least over channels
     of the variance over the pixels of an image, averaged over images; of a head with positions
@@ -32,9 +33,7 @@ def output_figures(
     `mean_distance`, see `instance_spread`.
     """
     figures: dict[str, Tensor] = {}
-    for name, head in heads.items():
-        if head.constant:
-            continue
+    for name, head in maps_of(heads).items():
         learnt = without_position(outputs[name].float(), head)
         placed = outputs[name].float() if head.position == "add" else learnt
         if head.position != "none":
@@ -43,7 +42,7 @@ def output_figures(
         figures[f"std/{name}"] = feature_std(learnt)
         figures[f"variance/{name}"] = variance.mean()
         figures[f"least_variance/{name}"] = variance.min()
-        if name.isdigit():
+        if isinstance(head, Level):
             ratio, distance = instance_spread(placed, labels_at(labels, head.stride))
             figures[f"between_within/{name}"] = ratio
             figures[f"mean_distance/{name}"] = distance
@@ -51,7 +50,7 @@ def output_figures(
     return dict(zip(figures, values, strict=True))
 
 
-def without_position(output: Float[Tensor, "b c h w"], head: Head) -> Float[Tensor, "b d h w"]:
+def without_position(output: Float[Tensor, "b c h w"], head: DenseMap) -> Float[Tensor, "b d h w"]:
     """Return what the network itself emits: an output less the positions of its cells."""
     if head.position == "none":
         return output
@@ -90,7 +89,7 @@ def instance_spread(
     return between / within.clamp(min=1e-12), apart
 
 
-def term_figures(objective: Objective, outputs: Outputs, labels: Labels) -> dict[str, float]:
+def term_figures(objective: Objective, outputs: Outputs, targets: Targets) -> dict[str, float]:
     """Return `gradient_TERM`, `active_TERM`, and of the loss itself `gradient` and `loss`.
 
     A gradient is with respect to the outputs: the norm over all values of all heads. That costs a
@@ -100,16 +99,17 @@ def term_figures(objective: Objective, outputs: Outputs, labels: Labels) -> dict
     """
     with torch.inference_mode(False), torch.enable_grad():
         leaves = {name: x.detach().clone().float().requires_grad_() for name, x in outputs.items()}
-        truth = labels.clone()
+        truth = Targets(*(tensor.clone() for tensor in targets))
         terms = objective.terms(leaves, truth)
+        maps, labels = maps_of(objective.heads), truth.labels()
         loss = torch.stack([value.double() for value in terms.values()]).sum()
         figures = {"gradient": _norm(_gradients(loss, leaves)), "loss": loss}
         for name, value in terms.items():
             gradients = _gradients(value, leaves)
             shares = [
-                active_share(gradient, labels_at(truth, objective.heads[head].stride))
+                active_share(gradient, labels_at(labels, maps[head].stride))
                 for head, gradient in gradients.items()
-                if not objective.heads[head].constant
+                if head in maps
             ]
             figures[f"gradient_{name}"] = _norm(gradients)
             figures[f"active_{name}"] = torch.stack(shares).max() if shares else loss * 0

@@ -15,10 +15,11 @@ from maskspace import pictures
 from maskspace.config import Choice, choose
 from maskspace.data.augment import Crop, label_map_at_depth, random_label_map
 from maskspace.data.loader import Mixture, open_mixture
+from maskspace.heads import heads_as_options
 from maskspace.models import MODELS
 from maskspace.models.imagenet import load_imagenet
 from maskspace.objectives import OBJECTIVES, Objective
-from maskspace.objectives.pixels import UNLABELLED
+from maskspace.targets import UNLABELLED, Targets
 from maskspace.training.colour import recolour
 from maskspace.training.config import DistillConfig, Optimisation
 from maskspace.training.crops import crop_at, to_float, to_uint8
@@ -33,14 +34,14 @@ _WATCHED = 8  # validation images that are looked at between validations
 
 
 class EmbeddingBatch(NamedTuple):
-    """Images in [0, 1], label maps as objectives take them, and positions in training's order.
+    """Images in [0, 1], their truth as objectives take it, and positions in training's order.
 
     `left_out` counts the instances of each image beyond the most that are allowed; `weights` are
     what each image counts in the loss, in twentieths.
     """
 
     images: Float[Tensor, "b 3 h w"]
-    labels: Int[Tensor, "b i j"]
+    targets: Targets
     positions: Int[Tensor, " b"]
     left_out: Int[Tensor, " b"]
     weights: Float[Tensor, " b"]
@@ -50,7 +51,7 @@ class _Example(NamedTuple):
     """One image of a batch."""
 
     image: Float[np.ndarray, "3 s s"]
-    labels: Int64[np.ndarray, "s s"]
+    targets: Targets
     position: int
     left_out: int
     weight: float = 1.0
@@ -82,7 +83,7 @@ class EmbeddingTask:
         Colours are read by their merge tree, unless a decoder is asked for.
         """
         objective = self._objective
-        heads = {name: asdict(head) for name, head in objective.heads.items()}
+        heads = heads_as_options(objective.heads)
         is_tree = objective.is_colours and self.decoder is None
         decoder = None if is_tree else asdict(objective.decoder)
         options = {**self.config.model.options, "heads": heads, "decoder": decoder}
@@ -143,10 +144,18 @@ class EmbeddingTask:
     def _labelled(
         self, crop: Crop, labels: Int64[np.ndarray, "s s"], position: int, *, is_complete: bool
     ) -> _Example:
-        """Return an image with its labels, UNLABELLED where nobody knows what a pixel is."""
-        unknown = (labels == 0) & (crop.ignore | (not is_complete))
-        labels, left_out = limited(np.where(unknown, UNLABELLED, labels), self.config.max_instances)
-        return _Example(to_float(crop.image), labels, position, left_out)
+        """Return an image with its truth, UNLABELLED where nobody knows what a pixel is.
+
+        `labels` is the level of the nest that objectives of label maps see; others see all masks.
+        """
+        unknown = crop.ignore | (not is_complete)
+        if self._objective.wants == "masks":
+            targets, left_out = Targets.of_masks(crop.masks, unknown=unknown), 0
+        else:
+            labels = np.where((labels == 0) & unknown, UNLABELLED, labels)
+            labels, left_out = limited(labels, self.config.max_instances)
+            targets = Targets.of_labels(torch.from_numpy(labels)[None])
+        return _Example(to_float(crop.image), targets, position, left_out)
 
     def _is_complete(self, source: Mixture, position: int) -> bool:
         """Return whether what lies outside all masks of a sample is known to be background."""
@@ -161,15 +170,16 @@ class EmbeddingTask:
         another size than the images.
         """
         config = self.config
-        size_hw, labels_hw = tuple(batch.images.shape[2:]), tuple(batch.labels.shape[1:])
-        if size_hw != labels_hw:
+        size_hw = tuple(batch.images.shape[2:])
+        if size_hw != batch.targets.size_hw:
             raise ValueError(
-                f"batch: labels are {labels_hw}, images {size_hw} (h, w); make them one size"
+                f"batch: targets are {batch.targets.size_hw}, images {size_hw} (h, w); "
+                "make them one size"
             )
         images = recolour(
             batch.images, batch.positions, config.jitter, seed=config.optimisation.seed
         )
-        return weighted_terms(self._objective.terms, model(images), batch.labels, batch.weights)
+        return weighted_terms(self._objective.terms, model(images), batch.targets, batch.weights)
 
     @cached_property
     def _validation(self) -> EmbeddingBatch:
@@ -188,14 +198,14 @@ class EmbeddingTask:
 
         On held-out crops; the gradients of the terms are those of the first 16 of them.
         """
-        outputs, labels = self._outputs(model, self.config.validation_images)
+        outputs, targets = self._outputs(model, self.config.validation_images)
         with torch.random.fork_rng():
             torch.manual_seed(self.config.optimisation.seed)  # objectives that sample
-            found = self._objective.terms(outputs, labels)
+            found = self._objective.terms(outputs, targets)
             first = {name: output[:_AT_ONCE] for name, output in outputs.items()}
-            moved = term_figures(self._objective, first, labels[:_AT_ONCE])
+            moved = term_figures(self._objective, first, targets.rows(slice(_AT_ONCE)))
         terms = {name: float(value) for name, value in found.items()}
-        spread = output_figures(outputs, labels, heads=self._objective.heads)
+        spread = output_figures(outputs, targets.labels(), heads=self._objective.heads)
         self._draw(outputs, picture)
         left_out = float(self._validation.left_out.float().mean())
         figures = {
@@ -210,15 +220,15 @@ class EmbeddingTask:
 
     def watch(self, model: nn.Module) -> dict[str, float]:
         """Return what tells a collapse, from a few held-out crops."""
-        outputs, labels = self._outputs(model, _WATCHED)
+        outputs, targets = self._outputs(model, _WATCHED)
         with torch.random.fork_rng():
             torch.manual_seed(self.config.optimisation.seed)
-            moved = term_figures(self._objective, outputs, labels)
-        spread = output_figures(outputs, labels, heads=self._objective.heads)
+            moved = term_figures(self._objective, outputs, targets)
+        spread = output_figures(outputs, targets.labels(), heads=self._objective.heads)
         return {**spread, **moved}
 
-    def _outputs(self, model: nn.Module, number: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the outputs for the first held-out crops and their labels, on the device.
+    def _outputs(self, model: nn.Module, number: int) -> tuple[dict[str, Tensor], Targets]:
+        """Return the outputs for the first held-out crops and their truth, on the device.
 
         ValueError, with the keys of the crops, for an output that is NaN or infinite.
         """
@@ -234,14 +244,14 @@ class EmbeddingTask:
                 raise ValueError(
                     f"validation: head {name} is NaN or infinite for {keys}; lower learning_rate"
                 )
-        return outputs, self._validation.labels[:number].to(device)
+        return outputs, self._validation.targets.rows(slice(number)).to(device)
 
     def _draw(self, outputs: Mapping[str, Tensor], picture: Path) -> None:
-        rows = []
+        rows, truths = [], self._validation.targets.labels()
         for index in range(min(6, len(self._validation.images))):
             one = {name: output[index].float().cpu() for name, output in outputs.items()}
             image = to_uint8(self._validation.images[index])
-            truth = self._validation.labels[index].numpy()
+            truth = truths[index].numpy()
             rows.append(picture_row(self._objective, one, image, truth))
         sheet = pictures.contact_sheet(rows, titles=picture_titles(self._objective), side=128)
         pictures.save_image(picture, sheet)
@@ -308,9 +318,9 @@ def confidence(crop: Crop, labels: Int64[np.ndarray, "s s"]) -> float:
 
 
 def weighted_terms(
-    terms: Callable[[Mapping[str, Tensor], Tensor], dict[str, Tensor]],
+    terms: Callable[[Mapping[str, Tensor], Targets], dict[str, Tensor]],
     outputs: Mapping[str, Tensor],
-    labels: Int[Tensor, "b h w"],
+    targets: Targets,
     weights: Float[Tensor, " b"],
 ) -> dict[str, Tensor]:
     """Return the terms of a batch whose images weigh differently.
@@ -320,14 +330,14 @@ def weighted_terms(
     """
     listed = weights.tolist()
     if len(set(listed)) == 1:
-        found = terms(outputs, labels)
+        found = terms(outputs, targets)
         return {name: value * listed[0] for name, value in found.items()}
     total: dict[str, Tensor] = {}
     for weight in sorted(set(listed)):
         rows = weights == weight
         share = weight * listed.count(weight) / len(listed)
         part = {name: output[rows] for name, output in outputs.items()}
-        for name, value in terms(part, labels[rows]).items():
+        for name, value in terms(part, targets.rows(rows)).items():
             total[name] = total.get(name, 0.0) + share * value
     return total
 
@@ -338,10 +348,10 @@ def _share(seed: int, position: int) -> float:
 
 
 def _stack(examples: Sequence[_Example]) -> EmbeddingBatch:
-    images, labels, positions, left_out, weights = zip(*examples, strict=True)
+    images, targets, positions, left_out, weights = zip(*examples, strict=True)
     return EmbeddingBatch(
         torch.from_numpy(np.stack(images)),
-        torch.from_numpy(np.stack(labels)).long(),
+        Targets.join(targets),
         torch.tensor(positions),
         torch.tensor(left_out),
         torch.tensor(weights, dtype=torch.float32),

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from maskspace import pictures
 from maskspace.config import choose
+from maskspace.heads import DenseMap, Level, maps_of
 from maskspace.masks import enlarge
 from maskspace.objectives import Objective
 from maskspace.partition import DECODERS, PARTITIONERS
 from maskspace.partition.decoded import finest_level
 from maskspace.training.diagnosis import without_position
-from maskspace.types import Head
 
 #: Heads of one logit a cell, which are shown as probabilities.
 _LOGITS = ("foreground", "affinity")
@@ -23,7 +23,7 @@ _BINS = ("energy", "depth")
 
 def picture_row(
     objective: Objective,
-    outputs: Mapping[str, Float[Tensor, "_ _ _"]],
+    outputs: Mapping[str, Float[Tensor, "..."]],
     image: UInt8[np.ndarray, "h w 3"],
     truth: Int[np.ndarray, "h w"],
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
@@ -32,12 +32,13 @@ def picture_row(
     Wrong are pixels whose region has its best IoU with another instance, or with the background.
     """
     known = truth.clip(min=0)
+    maps = maps_of(objective.heads)
     regions = _regions(objective, outputs, number=len(np.unique(known)))
     regions = enlarge(regions, (truth.shape[0], truth.shape[1]))
     return [
         image,
         pictures.paint_labels(image, known),
-        *(head_colors(name, outputs[name], head) for name, head in _shown(objective).items()),
+        *(head_colors(name, outputs[name], head) for name, head in maps.items()),
         pictures.paint_labels(image, regions),
         pictures.paint_errors(image, wrong_pixels(regions, truth)),
     ]
@@ -45,15 +46,11 @@ def picture_row(
 
 def picture_titles(objective: Objective) -> list[str]:
     """Return the title of each picture of a row."""
-    return ["input", "truth", *_shown(objective), "partition", "wrong"]
-
-
-def _shown(objective: Objective) -> dict[str, Head]:
-    return {name: head for name, head in objective.heads.items() if not head.constant}
+    return ["input", "truth", *maps_of(objective.heads), "partition", "wrong"]
 
 
 def head_colors(
-    name: str, output: Float[Tensor, "c h w"], head: Head
+    name: str, output: Float[Tensor, "c h w"], head: DenseMap
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return a head's map in colour.
 
@@ -62,7 +59,7 @@ def head_colors(
     from dark to light.
     """
     values = without_position(output.float()[None], head)[0].cpu().numpy()
-    if name.isdigit():
+    if isinstance(head, Level):
         is_colour = head.activation == "sigmoid" or len(values) > 3
         return pictures.feature_colors(values if is_colour else _unit_range(values))
     if len(values) == 2 and name in ("direction", "offset"):
@@ -82,7 +79,7 @@ def _unit_range(values: Float[np.ndarray, "*size"]) -> Float[np.ndarray, "*size"
 
 
 def _regions(
-    objective: Objective, outputs: Mapping[str, Float[Tensor, "_ _ _"]], *, number: int
+    objective: Objective, outputs: Mapping[str, Float[Tensor, "..."]], *, number: int
 ) -> Int32[np.ndarray, "h w"]:
     """Return what the model finds: as many regions as there are true ones, or its decoder's."""
     if objective.is_colours:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from maskspace.heads import level_name, levels_of
 from maskspace.training.config import EarlyStop
 
 #: Steps between two looks at the outputs: a collapse is named within a hundred steps.
@@ -45,7 +46,7 @@ def _constant(known: Mapping[str, float]) -> str | None:
         for name, value in known.items()
         if name.partition("/")[0] == "std"
     }
-    levels = {head: value for head, value in spread.items() if head.isdigit()}
+    levels = {level_name(s): value for s, value in levels_of(spread).items()}
     if not spread:
         return None
     # beside an embedding, heads may begin constant; without one, all that is constant has collapsed

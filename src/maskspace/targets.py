@@ -1,0 +1,239 @@
+"""What is true of a batch of images: instances that may overlap and nest, classes, annotators.
+
+The truth is held as layers. A layer is a label map: its instances share no pixel. Masks that
+overlap, that nest, or that several people drew lie in different layers:
+
+    input   masks of one image, which may overlap
+    layers  largest mask first, each one layer above those that it overlaps; one stack an annotator
+    labels  what shows from above: the smallest mask at a pixel, in one label map
+    cost    one integer a pixel and layer; most images need one layer, a nest as many as it is deep
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+#: The label of pixels of which nobody knows what they are.
+UNLABELLED = -1
+#: The class of an instance that has none, and the annotator of a layer that is padding.
+NONE = -1
+
+
+class Targets(NamedTuple):
+    """The truth of a batch of b images, in l layers of h rows and w columns.
+
+    A tuple of tensors, so that it can be pinned, sent to a worker and moved to a device as it is.
+
+    layers: in each layer and pixel the label of an instance (1 or more), 0 for background, and
+        UNLABELLED (-1) where nobody knows. A label is used for one instance of an image only.
+    classes: column j is the class of the instance with label j, from 0, or NONE (-1). Column 0 is
+        not used.
+    annotators: who drew each layer, from 0; NONE (-1) for a layer that only pads the batch, which
+        is UNLABELLED everywhere. An annotator's layers follow each other, the coarsest first.
+
+    Example:
+        >>> import torch
+        >>> masks = torch.zeros(2, 1, 4, dtype=torch.bool)
+        >>> masks[0, 0, :3] = True  # an object of three pixels ...
+        >>> masks[1, 0, 1] = True  # ... and a part of it
+        >>> truth = Targets.of_masks(masks.numpy(), classes=[7, 5])
+        >>> truth.layers.tolist()
+        [[[[1, 1, 1, 0]], [[0, 2, 0, 0]]]]
+        >>> truth.labels().tolist()
+        [[[1, 2, 1, 0]]]
+        >>> truth.instances(0).classes.tolist()
+        [7, 5]
+    """
+
+    layers: Int[Tensor, "b l h w"]
+    classes: Int[Tensor, "b m"]
+    annotators: Int[Tensor, "b l"]
+
+    @classmethod
+    def of_labels(
+        cls, labels: Int[Tensor, "b h w"], classes: Int[Tensor, "b m"] | None = None
+    ) -> "Targets":
+        """Return the targets of label maps: one layer, drawn by one annotator.
+
+        `classes` has a column a label; without it no instance has a class.
+        """
+        if classes is None:
+            classes = torch.full((len(labels), 1), NONE, device=labels.device)
+        annotators = torch.zeros(len(labels), 1, dtype=torch.long, device=labels.device)
+        return cls(labels[:, None], classes, annotators)
+
+    @classmethod
+    def of_masks(
+        cls,
+        masks: Bool[np.ndarray, "n h w"],
+        *,
+        classes: Sequence[int] | None = None,
+        annotators: Sequence[int] | None = None,
+        unknown: Bool[np.ndarray, "h w"] | None = None,
+    ) -> "Targets":
+        """Return the targets of one image, a batch of one: mask k gets the label k + 1.
+
+        classes: class of each mask, NONE without one (default: none has a class).
+        annotators: who drew each mask, from 0 (default: one person drew all).
+        unknown: pixels that are UNLABELLED wherever no mask is (default: none).
+        ValueError if a list has another length than `masks`.
+        """
+        drawn_by = np.zeros(len(masks), np.int64) if annotators is None else np.array(annotators)
+        named = np.full(len(masks), NONE) if classes is None else np.array(classes)
+        if not len(masks) == len(drawn_by) == len(named):
+            raise ValueError(
+                f"{len(masks)} masks, {len(named)} classes and {len(drawn_by)} annotators: "
+                "give one of each a mask"
+            )
+        people = np.unique(drawn_by)
+        stacks = [_stacked(masks, np.flatnonzero(drawn_by == person)) for person in people]
+        layers = np.concatenate(stacks or [np.zeros((1, *masks.shape[1:]), np.int64)])
+        if unknown is not None:
+            layers = np.where((layers == 0) & unknown, UNLABELLED, layers)
+        owners = np.repeat(np.arange(len(people)), [len(stack) for stack in stacks])
+        return cls(
+            torch.from_numpy(layers)[None],
+            torch.from_numpy(np.concatenate([[NONE], named]).astype(np.int64))[None],
+            torch.from_numpy(owners if len(owners) else np.zeros(1, np.int64))[None],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence["Targets"]) -> "Targets":
+        """Return several targets of one size as one batch, padded to the most layers and labels."""
+        most = max(part.layers.shape[1] for part in parts)
+        columns = max(part.classes.shape[1] for part in parts)
+
+        def widened(tensor: Tensor, width: int) -> Tensor:
+            missing = width - tensor.shape[1]
+            return F.pad(tensor, (0,) * (2 * tensor.ndim - 3) + (missing,), value=-1)
+
+        return cls(
+            torch.cat([widened(part.layers, most) for part in parts]),
+            torch.cat([widened(part.classes, columns) for part in parts]),
+            torch.cat([widened(part.annotators, most) for part in parts]),
+        )
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Return the number of rows and columns."""
+        return self.layers.shape[2], self.layers.shape[3]
+
+    def rows(self, index: Tensor | slice) -> "Targets":
+        """Return the targets of some images: a slice, their numbers, or a mask of them."""
+        return Targets(self.layers[index], self.classes[index], self.annotators[index])
+
+    def to(self, device: torch.device | str) -> "Targets":
+        """Return the targets on a device."""
+        return Targets(*(tensor.to(device) for tensor in self))
+
+    def at(self, stride: int) -> "Targets":
+        """Return the targets of cells of `stride` x `stride` pixels, as `labels_at` has them."""
+        if stride == 1:
+            return self
+        batch, number = self.layers.shape[:2]
+        cells = labels_at(self.layers.flatten(0, 1), stride)
+        return self._replace(layers=cells.unflatten(0, (batch, number)))
+
+    def labels(self, annotator: int = 0) -> Int[Tensor, "b h w"]:
+        """Return one label map an image: the smallest of an annotator's masks at each pixel.
+
+        0 where one of the layers says background and none has an instance, else UNLABELLED; also of
+        an image that this annotator did not look at. Targets of one layer return it unchanged.
+        """
+        if self.layers.shape[1] == 1 and annotator == 0:
+            return self.layers[:, 0]
+        seen = torch.full_like(self.layers[:, 0], UNLABELLED)
+        for layer, owner in zip(self.layers.unbind(1), self.annotators.unbind(1), strict=True):
+            drawn = (owner == annotator)[:, None, None]
+            # an instance covers what is below it, background only what is unknown
+            seen = torch.where(drawn & ((layer > 0) | (layer > seen)), layer, seen)
+        return seen
+
+    def by_annotator(self) -> Int[Tensor, "b a h w"]:
+        """Return the label map of each annotator, UNLABELLED where an image has fewer."""
+        most = int(self.annotators.max()) + 1
+        return torch.stack([self.labels(person) for person in range(max(most, 1))], dim=1)
+
+    def instances(self, image: int) -> "InstanceMasks":
+        """Return the instances of one image as masks that may overlap, in order of their labels."""
+        layers = self.layers[image].flatten(1)  # l p
+        numbers = torch.arange(len(layers), device=layers.device)[:, None].expand_as(layers)
+        pairs = torch.stack([layers, numbers], dim=2)[layers > 0]
+        found = torch.unique(pairs, dim=0)  # n 2: label, layer
+        labels, layer = found[:, 0], found[:, 1]
+        held = self.layers[image][layer]  # n h w
+        columns = self.classes.shape[1]
+        known = labels < columns
+        classes = self.classes[image][torch.where(known, labels, 0)]
+        return InstanceMasks(
+            labels=labels,
+            masks=held == labels[:, None, None],
+            known=held >= 0,
+            classes=torch.where(known, classes, NONE),
+            annotators=self.annotators[image][layer],
+        )
+
+
+class InstanceMasks(NamedTuple):
+    """The instances of one image.
+
+    labels: the label of each. masks: where it is. known: where its annotator could tell.
+    classes: its class or NONE. annotators: who drew it.
+    """
+
+    labels: Int[Tensor, " n"]
+    masks: Bool[Tensor, "n h w"]
+    known: Bool[Tensor, "n h w"]
+    classes: Int[Tensor, " n"]
+    annotators: Int[Tensor, " n"]
+
+
+def labels_at(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"]:
+    """Return the label of each stride x stride cell, UNLABELLED where it holds more than one.
+
+    Cells that reach over the edge of the image are of the pixels that it has.
+
+    Example:
+        >>> import torch
+        >>> labels_at(torch.tensor([[[1, 1, 2, 3], [1, 1, 2, 3]]]), 2).tolist()
+        [[[1, -1]]]
+    """
+    if stride == 1:
+        return labels
+    height, width = labels.shape[1:]
+    rows, columns = (
+        torch.arange(-(-length // stride) * stride, device=labels.device).clamp(max=length - 1)
+        for length in (height, width)
+    )
+    if len(rows) > height or len(columns) > width:  # cells over the edge are of the last pixels
+        labels = labels[:, rows][:, :, columns]
+    first = labels[:, ::stride, ::stride]
+    same = torch.ones_like(first, dtype=torch.bool)
+    for row, column in product(range(stride), repeat=2):
+        same &= labels[:, row::stride, column::stride] == first
+    return torch.where(same, first, UNLABELLED)
+
+
+def _stacked(
+    masks: Bool[np.ndarray, "n h w"], chosen: Int64[np.ndarray, " k"]
+) -> Int64[np.ndarray, "l h w"]:
+    """Return the layers of one annotator's masks, each mask above all larger ones it overlaps."""
+    areas = masks[chosen].sum((1, 2))
+    depth = np.zeros(masks.shape[1:], np.int64)  # layers in use at a pixel
+    layers: list[Int64[np.ndarray, "h w"]] = [np.zeros(masks.shape[1:], np.int64)]
+    for index in chosen[np.lexsort((-chosen, -areas))].tolist():
+        mask = masks[index]
+        if not mask.any():
+            continue
+        level = int(depth[mask].max())
+        if level == len(layers):
+            layers.append(np.zeros(masks.shape[1:], np.int64))
+        layers[level][mask] = index + 1
+        depth[mask] = level + 1
+    return np.stack(layers)
