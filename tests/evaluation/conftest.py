@@ -123,4 +123,5 @@ def config():
         ),
         collapse_std=1e-3,
         gallery_images=2,
+        max_left_out=0.0,
     )

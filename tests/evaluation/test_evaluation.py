@@ -1,9 +1,10 @@
 """The whole harness: what is written, and what may not change it."""
 
 import csv
+import io
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from maskspace import masks
 from maskspace.data.loader import dense
 from maskspace.evaluation import FILES, evaluate_models
+from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.truth import read_truth
 from maskspace.types import Prediction
 
@@ -136,6 +138,56 @@ def test_a_killed_run_goes_on_where_it_stopped(samples, models, config, tmp_path
     assert again["oracle"].asked == shown
 
 
+#: What becomes of an image between two runs, and whether it has to be measured again.
+CHANGES = {
+    "nothing": (lambda sample: sample, False),
+    "a copy": (lambda sample: replace(sample), False),
+    "the image": (lambda sample: replace(sample, image=other_pixels(sample)), True),
+    "a mask's pixels": (lambda one: with_first(one, counts=one.annotations[1].counts), True),
+    "what is ignored": (lambda sample: with_first(sample, ignore=True), True),
+    "a mask less": (lambda sample: replace(sample, annotations=sample.annotations[1:]), True),
+    "the order of masks": (
+        lambda sample: replace(sample, annotations=sample.annotations[::-1]), True
+    ),
+}  # fmt: skip
+
+
+def other_pixels(sample):
+    image = dense(sample).image.copy()
+    image[0, 0] ^= 255
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def as_written(rows):
+    return json.dumps([asdict(replace(row, seconds=0.0)) for row in rows])
+
+
+def with_first(sample, **changed):
+    first, *others = sample.annotations
+    return replace(sample, annotations=(replace(first, **changed), *others))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_measured_counts_while_image_and_truth_are_the_same(
+    change, samples, models, config, tmp_path
+):
+    """A run that goes on says what a fresh one would, whatever was changed meanwhile."""
+    made, again = CHANGES[change]
+    changed = [samples[0], made(samples[1]), samples[2]]
+    work = tmp_path / "work"
+    config = replace(config, gallery_images=0)
+    measure_rows("r", samples[:2], models("constant"), config=config, work=work)
+    asked = models("constant")["constant"]
+    embed, seen = asked.embed, []
+    asked.embed = lambda image: seen.append(image) or embed(image)
+    resumed = measure_rows("r", changed, {"constant": asked}, config=config, work=work)
+    fresh = measure_rows("r", changed, models("constant"), config=config)
+    assert as_written(resumed) == as_written(fresh)
+    assert len(seen) == 1 + again
+
+
 def test_another_question_does_not_reuse_the_answers(samples, models, config, tmp_path):
     work = tmp_path / "work"
     evaluate_models({"r": samples}, models("oracle"), tmp_path, config=config, work=work)
@@ -166,23 +218,6 @@ def test_two_images_of_one_key_are_refused(samples, models, config, tmp_path):
     twice = [samples[0], samples[0]]
     with pytest.raises(ValueError, match="two images have this key"):
         evaluate_models({"r": twice}, models("oracle"), tmp_path, config=config)
-
-
-def test_a_model_that_answers_some_images_only_is_refused(samples, models, config, tmp_path):
-    chosen = models("oracle")
-    chosen["oracle"].known.popitem()
-    chosen["oracle"].propose = lambda image, limit: _refuse_unknown(chosen["oracle"], image, limit)
-    chosen["oracle"].embed = chosen["oracle"].click = lambda *_: _refuse()
-    with pytest.raises(ValueError, match="rectangles-000005: oracle does not answer 'propose'"):
-        evaluate_models({"r": samples}, chosen, tmp_path, config=config)
-
-
-def _refuse():
-    raise ValueError("not this one")
-
-
-def _refuse_unknown(model, image, limit):
-    return type(model).propose(model, image, limit) if image.tobytes() in model.known else _refuse()
 
 
 def test_proposals_of_another_size_are_refused(samples, models, config, tmp_path):

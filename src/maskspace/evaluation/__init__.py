@@ -1,7 +1,7 @@
 """Drive models through clicks and proposals, and write what was measured."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.gallery import write_gallery
 from maskspace.evaluation.html_report import Findings, write_html
 from maskspace.evaluation.intervals import comparisons
+from maskspace.evaluation.left_out import left_out_of, readable
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.reference import Origin, place_published
 from maskspace.evaluation.region_report import plot_regions
@@ -20,7 +21,7 @@ from maskspace.evaluation.summary import Metrics, collapse_lines, summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.evaluation.versions import truth_version, weights_version
 from maskspace.files import write_whole
-from maskspace.types import MapUnits, Sample
+from maskspace.types import MapUnits
 
 __all__ = ["FILES", "EvaluateConfig", "Model", "Origin", "evaluate_models", "report"]
 
@@ -44,7 +45,7 @@ FILES = (
 
 
 def evaluate_models(
-    datasets: Mapping[str, Iterable[Sample]],
+    datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
     models: Mapping[str, Model],
     out: Path,
     *,
@@ -60,8 +61,8 @@ def evaluate_models(
     images (see `measure_rows`). Models whose output is constant are named on stderr. Datasets are
     gone through again for what is shown. `ranking` says what a model's proposals are ranked by,
     where its own `ranking` does not; `origins` what datasets are, where something was published on
-    them. Raises ValueError, naming the image, for one that cannot be read or whose masks have
-    another size.
+    them. Images that cannot be measured are left out and counted (`left_out`); raises ValueError
+    where they are too many, and for an answer of another size than the image's.
     """
     ranking = {name: model.ranking for name, model in models.items()} | dict(ranking or {})
     metrics: dict[str, dict[str, Metrics]] = {}
@@ -87,7 +88,7 @@ def _write(
     out: Path,
     metrics: Mapping[str, Mapping[str, Metrics]],
     measured: Mapping[str, Sequence[Row]],
-    datasets: Mapping[str, Iterable[Sample]],
+    datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
     models: Mapping[str, Model],
     config: EvaluateConfig,
     origins: Mapping[str, Origin],
@@ -97,8 +98,10 @@ def _write(
     rows = [row for found in measured.values() for row in found]
     shown = [
         read_truth(sample, min_area=config.min_area)
-        for samples in datasets.values()
-        for sample in islice(samples, config.gallery_images)
+        for dataset, samples in datasets.items()
+        for sample in islice(
+            readable(samples, left_out_of(measured[dataset])), config.gallery_images
+        )
     ]
     findings = Findings(
         metrics=metrics,

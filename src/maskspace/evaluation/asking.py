@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import torch
+
 Answer = TypeVar("Answer")
 
 
 class Refusal(Exception):
-    """A model's ValueError: it has no answer to what it was asked."""
+    """A model's ValueError, or the end of the memory: no answer to what it was asked."""
 
 
 class Asked:
@@ -25,6 +27,8 @@ class Asked:
             return answer()
         except ValueError as error:
             raise Refusal(str(error)) from error
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise Refusal(f"out of memory ({str(error).partition('. ')[0]})") from error
         finally:
             self.seconds += time.perf_counter() - start
 

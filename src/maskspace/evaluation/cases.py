@@ -15,10 +15,11 @@ from maskspace.evaluation.answers import answers
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import ClickRun, EvaluateConfig
 from maskspace.evaluation.interactive import first_click
+from maskspace.evaluation.left_out import readable
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.truth import Truth, read_truth
-from maskspace.types import Click, Sample
+from maskspace.types import Click
 
 SIDE = 192
 TITLES = ("image and click", "truth", "prediction", "certainty", "level lines")
@@ -74,7 +75,7 @@ def choose_cases(rows: Iterable[Row], run: str, *, number: int) -> list[Case]:
 def write_cases(
     path: Path,
     rows: Sequence[Row],
-    datasets: Mapping[str, Iterable[Sample]],
+    datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
     models: Mapping[str, Model],
     *,
     config: EvaluateConfig,
@@ -107,10 +108,10 @@ def write_cases(
     pictures.save_image(path, sheet)
 
 
-def _truths(samples: Iterable[Sample], keys: set[str], config: EvaluateConfig) -> Iterable[Truth]:
+def _truths(samples: Sequence, keys: set[str], config: EvaluateConfig) -> Iterable[Truth]:
     """Yield the truths with these keys; reading ends with the last of them."""
     left = set(keys)
-    for sample in samples if left else ():
+    for sample in readable(samples, {}) if left else ():
         if sample.key in left:
             left.remove(sample.key)
             yield read_truth(sample, min_area=config.min_area)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from maskspace.config import lookup, section
 from maskspace.data.clicks import CLICKERS
+from maskspace.evaluation.left_out import SHARE
 from maskspace.partition.image_editor import CLICK_RULES
 
 
@@ -121,7 +122,8 @@ class EvaluateConfig:
     into `region_counts` regions for covering, Rand index and variation of information, which are
     not measured without any; features whose standard deviation is below `collapse_std` are a
     constant output; the gallery shows the
-    first `gallery_images` of each dataset.
+    first `gallery_images` of each dataset. Images that cannot be measured are left out, up to the
+    share `max_left_out` of a dataset (one at least, unless it is 0).
     """
 
     limit: int | None
@@ -132,6 +134,7 @@ class EvaluateConfig:
     interactive: InteractiveConfig
     collapse_std: float
     gallery_images: int
+    max_left_out: float
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
@@ -145,6 +148,8 @@ class EvaluateConfig:
             raise ValueError(f"min_area: a mask has 1 pixel or more; got {self.min_area}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit: 1 or more images, or null for all; got {self.limit}")
+        if not 0 <= self.max_left_out < 1:
+            raise ValueError(f"max_left_out: a share in [0, 1); got {self.max_left_out}")
 
     @property
     def described(self) -> str:
@@ -202,6 +207,7 @@ PROTOCOLS: Mapping[str, EvaluateConfig] = {
         interactive=interactive,
         collapse_std=1e-3,
         gallery_images=6,
+        max_left_out=SHARE,
     )
     for name, min_area, interactive in (
         ("maskspace", 256, OWN_PROTOCOL),
@@ -217,6 +223,7 @@ def protocol_config(
     clicks: int | None = None,
     clickers: Sequence[str] | None = None,
     modes: Sequence[str] | None = None,
+    max_left_out: float = SHARE,
 ) -> EvaluateConfig:
     """Return a protocol on the first `limit` images, with what is given in place of its own."""
     base = lookup(PROTOCOLS, name, kind="protocol")
@@ -229,7 +236,7 @@ def protocol_config(
         modes=tuple(modes or asked.modes),
         max_clicks=clicks or asked.max_clicks,
     )
-    return replace(base, limit=limit, interactive=interactive)
+    return replace(base, limit=limit, interactive=interactive, max_left_out=max_left_out)
 
 
 @section
@@ -266,4 +273,5 @@ class SelectConfig:
             interactive=replace(OWN_PROTOCOL, first_clickers=(), clickers=()),
             collapse_std=0.0,
             gallery_images=0,
+            max_left_out=SHARE,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maskspace import pictures
 from maskspace.evaluation.intervals import Comparison
+from maskspace.evaluation.left_out import listed
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.summary import Metrics, zero_shot_against_click
 from maskspace.files import write_whole
@@ -86,8 +87,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
 
     mIoU@1 of centre and of random clicks, mean best IoU and COCO's AR of a number of proposals,
     covering of partitions at one scale for all images, for each and for each region, standard
-    deviation of the features. A dash stands where a model does not answer; the reasons are
-    in metrics.json.
+    deviation of the features. A dash stands where a model does not answer; the reasons are below.
     """
     columns = [c for c in COLUMNS if any(c in v for m in metrics.values() for v in m.values())]
     table = [["dataset", "model", "images", "masks", *(COLUMNS[c] for c in columns)]]
@@ -101,7 +101,24 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
         for model, values in models.items()
         if "ranking" in values
     }
-    return "\n".join([*aligned(table, left=2), *notes]) + "\n"
+    return "\n".join([*aligned(table, left=2), *notes, *_reasons(metrics)]) + "\n"
+
+
+def _reasons(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
+    """Return a line for what a dash in the table means, and for images that were left out."""
+    lines: dict[str, None] = {}
+    for dataset, models in metrics.items():
+        for model, values in models.items():
+            refused, left_out = values["not_answered"], values["left_out"]
+            assert isinstance(refused, dict) and isinstance(left_out, dict)
+            for question, why in refused.items():
+                lines[f"{model}: no answer to {question}: {why}"] = None
+            if left_out:
+                images = len(left_out) + int(str(values["images"]))
+                lines[
+                    f"{dataset}: {len(left_out)} of {images} images left out: {listed(left_out)}"
+                ] = None
+    return list(lines)
 
 
 def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:

@@ -1,21 +1,25 @@
-"""Measure every model on every image: one row each, kept as they finish and reused after a kill."""
+"""Measure every model on every image: one row each, kept as they finish and reused after a kill.
+
+A row is reused only for the same bytes of image and truth: `content` is their hash.
+"""
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from maskspace import masks
+from maskspace.data.records import encode_record
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.interactive import Clicked, click_masks
+from maskspace.evaluation.left_out import UNREADABLE, left_out_of, require_few, settled
 from maskspace.evaluation.model import Model, ProbabilityModel
 from maskspace.evaluation.regions import measure_regions
 from maskspace.evaluation.truth import Truth, read_truth
@@ -27,6 +31,9 @@ from maskspace.types import Embedding, MapUnits, Sample
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One model on one image; with `masks` 0 the image had no truth to measure and was not shown.
+
+    `left_out` is why an image that should have been measured was not. `content` is a hash of the
+    image and of all its masks.
 
     `ids` and `areas` are of the masks, in the order of every list below, and `pixels` those of the
     image that are not ignored. `best_iou` maps a budget to the best IoU of each mask, `matched` a
@@ -55,6 +62,8 @@ class Row:
     regions: Mapping[str, Sequence[float]] | None = None
     combines: bool = False
     not_answered: Mapping[str, str] = field(default_factory=dict)
+    content: str = ""
+    left_out: str = ""
 
     def first_ious(self, run: str) -> list[float]:
         """Return the IoU of each mask after one click of a run."""
@@ -63,7 +72,7 @@ class Row:
 
 def measure_rows(
     dataset: str,
-    samples: Iterable[Sample],
+    samples: Sequence,  # of samples; a checked parameter would make beartype read one
     models: Mapping[str, Model],
     *,
     config: EvaluateConfig,
@@ -72,19 +81,75 @@ def measure_rows(
 ) -> list[Row]:
     """Return the rows of all models on the images of a dataset, sorted by model and key.
 
-    With a folder `work`, the rows of each finished image are kept there and not computed again; the
-    caller names the folder by what the models and the images are.
+    Images are read where they are measured, one at a time. One that cannot be read is left out,
+    and so is one that a model does not answer though it answers others, up to the share
+    `config.max_left_out` (see `left_out`); beyond it a ValueError names them.
+
+    With a folder `work`, the rows of each finished image are kept there, and not computed again
+    while the image and its truth are the same bytes; the caller names the folder by what the models
+    are.
     """
-    unit = partial(measure_sample, dataset=dataset, models=models, config=config)
+    total = len(samples) if config.limit is None else min(config.limit, len(samples))
     journal = None if work is None else _journal(work, dataset, list(models), config)
-    rows = _finished(journal)
-    pending = _pending(islice(samples, config.limit), dataset, {row.key for row in rows})
-    for fresh in map_units(unit, pending):
+    finished = _finished(journal)
+    unit = partial(
+        _measure_index,
+        samples=samples,
+        dataset=dataset,
+        models=models,
+        config=config,
+        finished=frozenset(finished),
+    )
+    rows: list[Row] = []
+    seen: set[str] = set()
+    missing: dict[str, str] = {}
+    for found in map_units(unit, range(total)):
+        fresh = finished[found] if isinstance(found, str) else found
+        key = fresh[0].key
+        if key in seen:
+            raise ValueError(f"{dataset}/{key}: two images have this key; make keys unique")
+        seen.add(key)
+        missing |= left_out_of(fresh)
+        require_few(missing, dataset=dataset, images=total, share=config.max_left_out)
         rows += fresh
-        if journal is not None:
+        if journal is not None and not isinstance(found, str):
             _keep(journal, fresh)
     order = {name: position for position, name in enumerate(models)}
+    rows = settled(rows, share=config.max_left_out)
     return sorted(rows, key=lambda row: (order[row.model], row.key))
+
+
+def _measure_index(
+    index: int,
+    *,
+    samples: Sequence,
+    dataset: str,
+    models: Mapping[str, Model],
+    config: EvaluateConfig,
+    finished: frozenset[str],
+) -> list[Row] | str:
+    """Return the rows of an image, or its content's hash if that is among the finished ones."""
+    keys = getattr(samples, "keys", None)
+    key = f"#{index}" if keys is None else keys[index]
+    try:
+        sample = samples[index]
+        key, content = sample.key, hashlib.sha256(encode_record(sample)).hexdigest()
+        if content in finished:
+            return content
+        truth = read_truth(sample, min_area=config.min_area)
+    except UNREADABLE as error:
+        return [
+            Row(
+                dataset=dataset,
+                model=name,
+                key=key,
+                masks=0,
+                masks_too_small=0,
+                left_out=str(error),
+            )
+            for name in models
+        ]
+    return [replace(row, content=content) for row in _rows(truth, dataset, models, config)]
 
 
 def measure_sample(
@@ -95,7 +160,12 @@ def measure_sample(
     Raises ValueError, naming the image and the model, for an answer that is none, such as a mask of
     another size; what a model refuses stands in its row.
     """
-    truth = read_truth(sample, min_area=config.min_area)
+    return _rows(read_truth(sample, min_area=config.min_area), dataset, models, config)
+
+
+def _rows(
+    truth: Truth, dataset: str, models: Mapping[str, Model], config: EvaluateConfig
+) -> list[Row]:
     if len(truth.masks) == 0:
         return [
             Row(
@@ -172,16 +242,6 @@ def _proposed(
     )
 
 
-def _pending(samples: Iterable[Sample], dataset: str, done: set[str]) -> Iterator[Sample]:
-    seen: set[str] = set()
-    for sample in samples:
-        if sample.key in seen:
-            raise ValueError(f"{dataset}/{sample.key}: two images have this key; make keys unique")
-        seen.add(sample.key)
-        if sample.key not in done:
-            yield sample
-
-
 def _journal(work: Path, dataset: str, models: list[str], config: EvaluateConfig) -> Path:
     """Return the file of finished rows; another question than before has another file."""
     question = json.dumps([dataset, models, asdict(config)], sort_keys=True)
@@ -189,18 +249,19 @@ def _journal(work: Path, dataset: str, models: list[str], config: EvaluateConfig
     return work / f"rows-{re.sub(r'[^A-Za-z0-9_-]+', '_', dataset)}-{digest[:12]}.jsonl"
 
 
-def _finished(journal: Path | None) -> list[Row]:
-    """Return the rows of a journal, and mend it: a kill may have cut its last line."""
+def _finished(journal: Path | None) -> dict[str, list[Row]]:
+    """Return the rows of a journal by content, and mend it: a kill may have cut its last line."""
     if journal is None:
-        return []
+        return {}
     if not journal.exists():
         journal.parent.mkdir(parents=True, exist_ok=True)
-        return []
+        return {}
     lines = journal.read_text().splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
         write_whole(journal, "".join(lines))
-    return [Row(**fields) for line in lines for fields in json.loads(line)]
+    found = [[Row(**fields) for fields in json.loads(line)] for line in lines]
+    return {rows[0].content: rows for rows in found if rows[0].content}
 
 
 def _keep(journal: Path, rows: list[Row]) -> None:

@@ -14,7 +14,7 @@ from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.summary import summarize
 from maskspace.files import write_whole
 from maskspace.partition.readings import readings
-from maskspace.types import MapUnits, Sample
+from maskspace.types import MapUnits
 
 
 @section
@@ -96,7 +96,7 @@ def decoder_trials(
 def rank_trials(
     trials: Iterable[SweepTrial],
     models: Mapping[str, Model],
-    datasets: Mapping[str, Iterable[Sample]],
+    datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
     *,
     config: SelectConfig,
     work: Path | None = None,

@@ -8,6 +8,7 @@ import numpy as np
 from maskspace.evaluation.click_summary import click_metrics
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.intervals import intervals
+from maskspace.evaluation.left_out import left_out_of, listed
 from maskspace.evaluation.regions import summarize_regions
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.zero_shot import pooled_recall
@@ -24,8 +25,8 @@ def summarize(
 
     `ranking` says of each model what its proposals are ranked by. Means are over all true masks, as
     COCO pools them. What a model cannot answer is absent and
-    stands under `not_answered` with the reason. Raises ValueError if no image has a mask to
-    measure, or if a model answers for some images and not for others.
+    stands under `not_answered` with the reason, and images that were left out with theirs under
+    `left_out`. Raises ValueError if no image has a mask to measure.
     """
     models = dict.fromkeys(row.model for row in rows)
     return {
@@ -39,13 +40,15 @@ def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) 
     if not seen:
         raise ValueError(
             f"{rows[0].dataset}: none of {len(rows)} images has a mask of at least "
-            f"{config.min_area} pixels; lower min_area or give other images"
+            f"{config.min_area} pixels; lower min_area or give other images{_unreadable(rows)}"
         )
-    not_answered = _refusals(seen)
+    left_out = left_out_of(rows)
+    not_answered = {question: why for row in seen for question, why in row.not_answered.items()}
     metrics: Metrics = {
         "protocol": config.described,
         "images": len(seen),
-        "images_without_truth": len(rows) - len(seen),
+        "images_without_truth": len(rows) - len(seen) - len(left_out),
+        "images_left_out": len(left_out),
         "masks": sum(row.masks for row in seen),
         "masks_too_small": sum(row.masks_too_small for row in rows),
         **_proposal_metrics(seen, not_answered),
@@ -57,21 +60,12 @@ def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) 
     if "propose" not in not_answered:
         metrics["ranking"] = ranking
         metrics |= _correlations(seen, config, not_answered)
-    return {**metrics, "not_answered": not_answered}
+    return {**metrics, "not_answered": not_answered, "left_out": left_out}
 
 
-def _refusals(rows: Sequence[Row]) -> dict[str, str]:
-    """Return what a model answers for no image; ValueError for what it answers for some only."""
-    refused: dict[str, str] = {}
-    for row in rows:
-        for question, reason in row.not_answered.items():
-            if any(question not in other.not_answered for other in rows):
-                raise ValueError(
-                    f"{row.dataset}/{row.key}: {row.model} does not answer {question!r} here, "
-                    f"though it does for other images: {reason}"
-                )
-            refused.setdefault(question, reason)
-    return refused
+def _unreadable(rows: Sequence[Row]) -> str:
+    left_out = left_out_of(rows)
+    return f"; {len(left_out)} cannot be measured: {listed(left_out)}" if left_out else ""
 
 
 def _proposal_metrics(rows: Sequence[Row], not_answered: Mapping[str, str]) -> Metrics:

@@ -1,0 +1,133 @@
+"""Images that cannot be measured: counted, named and left out, as long as they are few.
+
+An image that cannot be read, or that one model does not answer though it answers others, is left
+out for all models, so that all are measured on the same images. Where a model does not answer more
+images than that, it is its answer that is left out, not the images.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from maskspace.types import Sample
+
+if TYPE_CHECKING:
+    from maskspace.evaluation.rows import Row
+
+#: What reading an image or its truth may raise for reasons of the data.
+UNREADABLE = (ValueError, OSError)
+
+#: Share of a dataset's images that may be left out, unless something else is asked for.
+SHARE = 0.05
+
+#: Images that a message names.
+_NAMED = 3
+
+
+def allowed(share: float, images: int) -> int:
+    """Return how many of so many images may be left out: a share, one at least unless it is 0."""
+    return max(1, math.floor(share * images)) if share > 0 else 0
+
+
+def require_few(left_out: Mapping[str, str], *, dataset: str, images: int, share: float) -> None:
+    """Raise ValueError, naming images and reasons, if more are left out than the share allows."""
+    if len(left_out) > allowed(share, images):
+        raise ValueError(
+            f"{dataset}: {len(left_out)} of {images} images cannot be measured, more than the "
+            f"{share:.0%} that may be left out (max_left_out): {listed(left_out)}"
+        )
+
+
+def listed(left_out: Mapping[str, str]) -> str:
+    """Return the first images with their reasons, and how many more there are."""
+    named = [f"{key} ({why})" for key, why in list(left_out.items())[:_NAMED]]
+    more = len(left_out) - len(named)
+    return "; ".join(named) + (f"; and {more} more" if more > 0 else "")
+
+
+def left_out_of(rows: Sequence["Row"]) -> dict[str, str]:
+    """Return the images that are left out, by key, with the reason."""
+    return {row.key: row.left_out for row in rows if row.left_out}
+
+
+def settled(rows: Sequence["Row"], *, share: float) -> list["Row"]:
+    """Return the rows so that each model answers a question for all images or for none.
+
+    Images that are refused for some question, by any model, are left out for all models; where
+    they are more than the share allows, the answers to this question are left out instead.
+    """
+    images = len({row.key for row in rows})
+    rows, spare = list(rows), allowed(share, images) - len(left_out_of(rows))
+    for (model, question), refused in sorted(_partly_refused(rows).items(), key=_size):
+        new = refused.keys() - left_out_of(rows).keys()
+        if len(new) <= spare:
+            spare -= len(new)
+            why = {key: f"{model} does not answer {question}: {refused[key]}" for key in new}
+            rows = [_blank(row, why[row.key]) if row.key in why else row for row in rows]
+        else:
+            reason = f"not for {len(refused)} of {images} images: {listed(refused)}"
+            rows = [
+                _unanswered(row, question, reason) if row.model == model and row.masks else row
+                for row in rows
+            ]
+    return rows
+
+
+def readable(samples: Sequence, left_out: Mapping[str, str]) -> Iterator[Sample]:
+    """Yield the samples of a dataset but for those that are left out or cannot be read."""
+    for index in range(len(samples)):
+        try:
+            sample = samples[index]
+        except UNREADABLE:
+            continue
+        if sample.key not in left_out:
+            yield sample
+
+
+def _size(entry: tuple[tuple[str, str], Mapping[str, str]]) -> tuple[int, tuple[str, str]]:
+    return len(entry[1]), entry[0]
+
+
+def _partly_refused(rows: Sequence["Row"]) -> dict[tuple[str, str], dict[str, str]]:
+    """Return what a model refuses for some images and not for all: (model, question) -> reasons."""
+    refused: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    seen: defaultdict[str, int] = defaultdict(int)
+    for row in rows:
+        seen[row.model] += row.masks > 0
+        for question, reason in row.not_answered.items():
+            refused[row.model, question][row.key] = reason
+    return {asked: keys for asked, keys in refused.items() if len(keys) < seen[asked[0]]}
+
+
+def _blank(row: "Row", reason: str) -> "Row":
+    """Return the row of an image that is left out."""
+    return type(row)(
+        dataset=row.dataset,
+        model=row.model,
+        key=row.key,
+        masks=0,
+        masks_too_small=0,
+        content=row.content,
+        left_out=reason,
+    )
+
+
+def _unanswered(row: "Row", question: str, reason: str) -> "Row":
+    """Return the row without the answers to a question, which gets a reason."""
+    row = replace(row, not_answered={**row.not_answered, question: reason})
+    if question == "embed":
+        return replace(row, feature_std=None)
+    if question == "propose":
+        return replace(row, proposals=None, best_iou={}, matched={})
+    if question == "regions":
+        return replace(row, regions=None)
+    if question == "click":
+        return replace(row, click_ious={}, changes={}, best_level={})
+    run = question.removeprefix("click_")
+    return replace(
+        row,
+        click_ious={name: value for name, value in row.click_ious.items() if name != run},
+        changes={name: value for name, value in row.changes.items() if name != run},
+    )
