@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import maskspace
-from maskspace.cli.frame import MODEL_HELP, complain, count, dataset, named
+from maskspace.cli.frame import MODEL_HELP, complain, count, dataset, named, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,8 @@ def add(command: argparse.ArgumentParser) -> None:
         "models, with intervals over images), per_image.csv, per_sample.csv, curve.png, "
         "clicks.png, regions.png, scatter.png, gallery.png and cases.png. IoU and recall are in "
         "[0, 1]; masks of fewer than 256 pixels are ignored, unless the protocol says otherwise. "
-        "A run that was broken off goes on where it was."
+        "A run that was broken off goes on where it was, and a finished one says what it said, as "
+        "long as images and masks are the same bytes."
     )
     command.add_argument(
         "--data",
@@ -88,6 +89,14 @@ def add(command: argparse.ArgumentParser) -> None:
         "repeated (default: the protocol's claims or iterative)",
     )
     command.add_argument(
+        "--max-left-out",
+        type=share,
+        default=0.05,
+        metavar="SHARE",
+        help="images that cannot be read or that a model does not answer are left out, counted and "
+        "named, up to this share of a dataset, one at least; 0: none (default 0.05)",
+    )
+    command.add_argument(
         "--workers",
         type=count,
         default=1,
@@ -116,9 +125,11 @@ def run(options: argparse.Namespace) -> int:
 
     from maskspace.evaluation import Origin, evaluate_models
     from maskspace.evaluation.config import protocol_config
-    from maskspace.parallel import map_here, map_units
+    from maskspace.parallel import map_here, map_units, require_cluster
     from maskspace.segmenter.loading import load
 
+    if options.workers > 1:
+        require_cluster()
     for label, times in Counter(label for label, _ in options.models).items():
         if times > 1:
             raise ValueError(f"{times} models are called {label!r}; give --model LABEL=NAME")
@@ -131,9 +142,13 @@ def run(options: argparse.Namespace) -> int:
         clicks=options.clicks,
         clickers=options.clickers,
         modes=options.modes,
+        max_left_out=options.max_left_out,
     )
     workers = partial(map_units, workers=options.workers) if options.workers > 1 else map_here
     work = options.out / f".rows-{_question(options, models)}"
+    for other in options.out.glob(".rows-*"):
+        if other != work:
+            shutil.rmtree(other)
     try:
         evaluate_models(
             datasets,
@@ -147,7 +162,6 @@ def run(options: argparse.Namespace) -> int:
             work=work,
             map_units=partial(workers, describe="evaluate: images"),
         )
-        shutil.rmtree(work)
         print((options.out / "table.txt").read_text(), end="")
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None

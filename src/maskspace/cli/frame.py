@@ -45,6 +45,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """Return a number of at least 0 and below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share of at least 0 and below 1")
+    return value
+
+
 def dataset(text: str) -> tuple[str, str]:
     """Return the kind and the path of KIND:PATH."""
     kind, colon, path = text.partition(":")

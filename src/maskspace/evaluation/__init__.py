@@ -1,7 +1,9 @@
 """Drive models through clicks and proposals, and write what was measured."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -20,10 +22,14 @@ from maskspace.evaluation.rows import Row, measure_rows
 from maskspace.evaluation.summary import Metrics, collapse_lines, summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.evaluation.versions import truth_version, weights_version
+from maskspace.evaluation.written import is_written, record_written
 from maskspace.files import write_whole
 from maskspace.types import MapUnits
 
 __all__ = ["FILES", "EvaluateConfig", "Model", "Origin", "evaluate_models", "report"]
+
+#: In the folder of work: what the files in `out` were written from.
+WRITTEN = "written.json"
 
 #: What `evaluate_models` writes.
 FILES = (
@@ -58,23 +64,34 @@ def evaluate_models(
     """Measure every model on every dataset; return dataset -> model -> metric.
 
     Writes `FILES` in the folder `out`, each whole or not at all. `work` keeps the rows of finished
-    images (see `measure_rows`). Models whose output is constant are named on stderr. Datasets are
-    gone through again for what is shown. `ranking` says what a model's proposals are ranked by,
-    where its own `ranking` does not; `origins` what datasets are, where something was published on
-    them. Images that cannot be measured are left out and counted (`left_out`); raises ValueError
-    where they are too many, and for an answer of another size than the image's.
+    images (see `measure_rows`), and of what `FILES` were written: asked again for the same, with
+    the files as they were, nothing is written again. Models whose output is constant are named on
+    stderr. Datasets are gone through again for what is shown. `ranking` says what a model's
+    proposals are ranked by, where its own `ranking` does not; `origins` what datasets are, where
+    something was published on them. Images that cannot be measured are left out and counted
+    (`left_out`); raises ValueError where they are too many, and for an answer of another size than
+    the image's.
     """
     ranking = {name: model.ranking for name, model in models.items()} | dict(ranking or {})
-    metrics: dict[str, dict[str, Metrics]] = {}
-    rows: dict[str, list[Row]] = {}
-    for dataset, samples in datasets.items():
-        rows[dataset] = measure_rows(
+    rows = {
+        dataset: measure_rows(
             dataset, samples, models, config=config, work=work, map_units=map_units
         )
-        metrics[dataset] = summarize(rows[dataset], config=config, ranking=ranking)
+        for dataset, samples in datasets.items()
+    }
+    told = [[asdict(row) for row in found] for found in rows.values()]
+    versions = _versions(rows, models, origins or {})
+    stamp = json.dumps([told, asdict(config), ranking, versions], sort_keys=True)
+    if work is not None and is_written(out, FILES, stamp, record=work / WRITTEN):
+        return json.loads((out / "metrics.json").read_text())
+    metrics = {
+        dataset: summarize(found, config=config, ranking=ranking) for dataset, found in rows.items()
+    }
     for line in collapse_lines(metrics):
         sys.stderr.write(f"{line}\n")
     _write(out, metrics, rows, datasets, models, config, origins or {})
+    if work is not None:
+        record_written(out, FILES, stamp, record=work / WRITTEN)
     return metrics
 
 

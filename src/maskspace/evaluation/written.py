@@ -1,0 +1,30 @@
+"""Whether files are still those that were written from the same findings."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from maskspace.files import write_whole
+
+
+def is_written(folder: Path, names: Sequence[str], stamp: str, *, record: Path) -> bool:
+    """Return whether the files are as `record_written` saw them, for the same stamp."""
+    with suppress(OSError, ValueError):
+        return json.loads(record.read_text()) == _seen(folder, names, stamp)
+    return False
+
+
+def record_written(folder: Path, names: Sequence[str], stamp: str, *, record: Path) -> None:
+    """Write down of what the files in a folder were made, any text, and their hashes."""
+    write_whole(record, json.dumps(_seen(folder, names, stamp)))
+
+
+def _seen(folder: Path, names: Sequence[str], stamp: str) -> dict[str, str]:
+    files = {name: _sha256((folder / name).read_bytes()) for name in names}
+    return {"stamp": _sha256(stamp.encode()), **files}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
