@@ -15,15 +15,20 @@ class Heads(nn.ModuleDict):
 
     declared: the heads by name.
     dims: channels of the decoder's map at each stride.
+    finest: stride of the finest map (default 1). Heads of smaller strides are read off it and then
+        enlarged, which the 1x1 convolution commutes with; the cell i of stride s is then centred on
+        the pixel s i.
     """
 
-    def __init__(self, declared: Mapping[str, Head], dims: Mapping[int, int]) -> None:
+    def __init__(
+        self, declared: Mapping[str, Head], dims: Mapping[int, int], *, finest: int = 1
+    ) -> None:
         for name, head in maps_of(declared).items():
             if head.stride not in dims:
                 known = ", ".join(map(str, dims))
                 raise ValueError(f"head {name}: stride {head.stride}; the network has {known}")
         super().__init__({name: _new_head(head, dims) for name, head in declared.items()})
-        self.declared = dict(declared)
+        self.declared, self.finest = dict(declared), finest
 
     def forward(
         self, maps: Mapping[int, Float[Tensor, "_ _ _ _"]], size_hw: tuple[int, int]
@@ -39,10 +44,22 @@ class Heads(nn.ModuleDict):
                 outputs[name] = self[name](batch)
                 continue
             rows, columns = (-(-side // head.stride) for side in size_hw)
-            x = self[name](maps[head.stride][..., :rows, :columns])
+            factor = max(self.finest // head.stride, 1)
+            x = self._at(name, maps[head.stride * factor], (rows, columns), factor=factor)
             x = ACTIVATIONS[head.activation](x)
             outputs[name] = _placed(x if head.scale == 1 else x * head.scale, head)
         return outputs
+
+    def _at(
+        self, name: str, x: Float[Tensor, "b c _ _"], size_hw: tuple[int, int], *, factor: int
+    ) -> Float[Tensor, "b d h w"]:
+        """Return a head's values, enlarged by a factor, of so many rows and columns."""
+        rows, columns = (-(-(side - 1) // factor) + 1 for side in size_hw)
+        x = self[name](x[..., :rows, :columns])
+        if factor > 1:
+            whole = ((rows - 1) * factor + 1, (columns - 1) * factor + 1)
+            x = F.interpolate(x, whole, mode="bilinear", align_corners=True)
+        return x[..., : size_hw[0], : size_hw[1]]
 
 
 class LearntQueries(nn.Module):

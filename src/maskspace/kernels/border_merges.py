@@ -1,0 +1,162 @@
+"""Regions merged two at a time along their weakest border, whose strength is a mean along it.
+
+Input: pairs of adjacent regions with the length of their border and the sum of its strength, and
+the size and the mean vector of each region.
+Idea: average linkage. When A and B join, their borders with a common neighbour become one: lengths
+and sums add up. A heap holds the living borders by cost, and knows where each of them is.
+Steps: take the cheapest border; join its regions; add up the common borders; cost the borders of
+the joined region anew. A region's borders are a linked list of ends, 2 e and 2 e + 1 being those of
+border e, so that two lists become one at once.
+Cost: log n a change; the changes of a merge are the neighbours of the joined region.
+"""
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from maskspace.kernels.compiled import compiled
+
+
+@compiled
+def _cost(
+    border: int,
+    one: int,
+    other: int,
+    lengths: Float64[np.ndarray, " e"],
+    sums: Float64[np.ndarray, " e"],
+    areas: Float64[np.ndarray, " n"],
+    vectors: Float32[np.ndarray, "n c"],
+    weights: Float64[np.ndarray, " w"],
+) -> float:
+    """Return the cost of two regions: the equation at the head of partition/border_tree."""
+    distance = 0.0
+    for channel in range(vectors.shape[1]):
+        distance += abs(vectors[one, channel] - vectors[other, channel])
+    smaller = min(areas[one], areas[other])
+    mixed = weights[0] * sums[border] / lengths[border] + weights[1] * min(distance, 1.0)
+    return mixed * (smaller / (smaller + weights[2])) ** weights[3]
+
+
+@compiled
+def _sift(
+    place: int,
+    heap: Int64[np.ndarray, " e"],
+    size: int,
+    places: Int64[np.ndarray, " e"],
+    costs: Float64[np.ndarray, " e"],
+) -> None:
+    """Move a border up or down until the heap is one; of equal costs the lower number is first."""
+    border = heap[place]
+    cost = costs[border]
+    while place:
+        above = heap[(place - 1) // 2]
+        if costs[above] < cost or (costs[above] == cost and above < border):
+            break
+        heap[place], places[above] = above, place
+        place = (place - 1) // 2
+    while 2 * place + 1 < size:
+        child = 2 * place + 1
+        below = heap[child]
+        if child + 1 < size:
+            right = heap[child + 1]
+            if costs[right] < costs[below] or (costs[right] == costs[below] and right < below):
+                child, below = child + 1, right
+        if cost < costs[below] or (cost == costs[below] and border < below):
+            break
+        heap[place], places[below] = below, place
+        place = child
+    heap[place], places[border] = border, place
+
+
+@compiled
+def _drop(
+    border: int,
+    heap: Int64[np.ndarray, " e"],
+    size: int,
+    places: Int64[np.ndarray, " e"],
+    costs: Float64[np.ndarray, " e"],
+) -> None:
+    """Take a border out of a heap of `size`: the last one takes its place."""
+    place, last = places[border], heap[size - 1]
+    places[border] = -1
+    if last != border:
+        heap[place], places[last] = last, place
+        _sift(place, heap, size - 1, places, costs)
+
+
+@compiled
+def border_merges(
+    pairs: Int64[np.ndarray, "e 2"],
+    lengths: Float64[np.ndarray, " e"],
+    sums: Float64[np.ndarray, " e"],
+    areas: Float64[np.ndarray, " n"],
+    vectors: Float32[np.ndarray, "n c"],
+    weights: Float64[np.ndarray, " w"],
+    merges: Int64[np.ndarray, "m 2"],
+    heights: Float64[np.ndarray, " m"],
+) -> None:
+    """Write the merges in order and the cost of each.
+
+    `areas` and `vectors` have leaves first and room for the nodes that are made; `pairs`,
+    `lengths` and `sums` are changed. All leaves are connected.
+    """
+    leaves, size = len(merges) + 1, len(pairs)
+    ends = pairs.reshape(-1)  # the region at each end of a border
+    follower = np.full(2 * size, -1, np.int64)
+    first = np.full(len(areas), -1, np.int64)
+    last = np.full(len(areas), -1, np.int64)
+    for end in range(2 * size):
+        region = ends[end]
+        if first[region] < 0:
+            first[region] = end
+        else:
+            follower[last[region]] = end
+        last[region] = end
+    costs = np.empty(size)
+    heap, places = np.arange(size), np.arange(size)
+    for e in range(size):
+        costs[e] = _cost(e, ends[2 * e], ends[2 * e + 1], lengths, sums, areas, vectors, weights)
+    for place in range(size):
+        _sift(place, heap, place + 1, places, costs)
+    shared = np.full(len(areas), -1, np.int64)  # the border with each neighbour, during a merge
+    for made in range(leaves - 1):
+        cheapest = heap[0]
+        one, other = ends[2 * cheapest], ends[2 * cheapest + 1]
+        node = leaves + made
+        merges[made, 0], merges[made, 1] = min(one, other), max(one, other)
+        heights[made] = costs[cheapest]
+        _drop(cheapest, heap, size, places, costs)
+        size -= 1
+        areas[node] = areas[one] + areas[other]
+        for channel in range(vectors.shape[1]):
+            vectors[node, channel] = (
+                areas[one] * vectors[one, channel] + areas[other] * vectors[other, channel]
+            ) / areas[node]
+        follower[last[one]] = first[other]
+        end, before = first[one], np.int64(-1)
+        while end >= 0:
+            e, after = end // 2, follower[end]
+            neighbour = ends[end ^ 1]
+            if places[e] >= 0 and shared[neighbour] >= 0:
+                same = shared[neighbour]
+                lengths[same] += lengths[e]
+                sums[same] += sums[e]
+                _drop(e, heap, size, places, costs)
+                size -= 1
+            elif places[e] >= 0:
+                shared[neighbour], ends[end] = e, node
+                if before < 0:
+                    first[node] = end
+                else:
+                    follower[before] = end
+                before = end
+            end = after
+        last[node] = before
+        if before >= 0:
+            follower[before] = -1
+        end = first[node]
+        while end >= 0:
+            e, neighbour = end // 2, ends[end ^ 1]
+            shared[neighbour] = -1
+            costs[e] = _cost(e, node, neighbour, lengths, sums, areas, vectors, weights)
+            _sift(places[e], heap, size, places, costs)
+            end = follower[end]

@@ -1,0 +1,34 @@
+"""The gradient of a depthwise convolution's weights.
+
+Input: the padded input and the gradient of the output, channels last.
+Idea: a tap's gradient is the sum over the output of gradient times the input under the tap; the
+innermost loop goes over channels, which lie side by side.
+Steps: for every cell of the output, add its products to each of the k x k taps.
+Cost: k^2 products a value of the output, with vector instructions, at no memory beside the result.
+"""
+
+import numpy as np
+from jaxtyping import Float32
+
+from maskspace.kernels.compiled import vectorised
+
+
+@vectorised
+def depthwise_taps(
+    x: Float32[np.ndarray, "b h w c"],
+    grad: Float32[np.ndarray, "b r s c"],
+    stride: int,
+    taps: Float32[np.ndarray, "k k c"],
+) -> None:
+    """Add the weights' gradient to `taps`."""
+    kernel, channels = taps.shape[0], taps.shape[2]
+    for image in range(grad.shape[0]):
+        for row in range(grad.shape[1]):
+            for i in range(kernel):
+                for column in range(grad.shape[2]):
+                    for j in range(kernel):
+                        for channel in range(channels):
+                            taps[i, j, channel] += (
+                                grad[image, row, column, channel]
+                                * x[image, row * stride + i, column * stride + j, channel]
+                            )
