@@ -128,6 +128,12 @@ def orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Return whether an opened image has more than 8 bits a channel."""
+    deep = any(re.search(r";16|;12", _raw_mode(tile.args)) for tile in getattr(image, "tile", []))
+    return deep or image.mode.startswith(("I", "F"))
+
+
 def shrink_image(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> UInt8[np.ndarray, "r s 3"]:
     """Return the image with no side above `max_side` pixels, averaged over what a pixel covers.
 

@@ -64,7 +64,8 @@ class Sample:
     `image` holds the source's encoded bytes untouched and `extension` its format ("jpg", "png");
     masks live in the frame of the image after its EXIF rotation, whose size is `size_hw`.
     `key` is unique in its dataset and made of [A-Za-z0-9_-]. `split` is the source's own split
-    ("train", "val", "test"), or None where the source has none.
+    ("train", "val", "test"), or None where the source has none. `left_out` names what the source
+    has beside these annotations and a reader could not take, a line each.
     """
 
     key: str
@@ -76,6 +77,7 @@ class Sample:
     split: str | None = None
     licence: str = "unknown"
     source: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

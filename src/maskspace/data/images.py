@@ -1,27 +1,68 @@
 """Encoded images: their size without decoding them, and PNG bytes that never vary."""
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from maskspace.rgb import open_image, orientation
+from maskspace.files import AnyPath, bounded_bytes
+from maskspace.rgb import White, is_deep, open_image, orientation, read_rgb
+
+#: The largest image file that is read.
+MAX_FILE_BYTES = 1 << 30
 
 #: What a PNG holds if it may say how it is turned; PIL looks for it past all pixels.
 _PNG_TURNED = (b"eXIf", b"exif", b"XML:com.adobe.xmp")
 
 
-def image_size_hw(encoded: bytes, *, name: str, exif: bool = True) -> tuple[int, int]:
+@dataclass(frozen=True)
+class SourceImage:
+    """An image of a source: its bytes, their kind, its size, and whether EXIF swaps its sides."""
+
+    encoded: bytes
+    extension: str
+    size_hw: tuple[int, int]
+    is_turned: bool
+
+
+def read_image(path: AnyPath, *, exif: bool = True, white: White | None = None) -> SourceImage:
+    """Return the image in a file, its bytes untouched where its options ask for nothing else.
+
+    exif: False for an image as it is stored, which becomes PNG where EXIF turns it.
+    white: what is white in an image of more than 8 bits, see `read_rgb`; it becomes PNG of 8 bits.
+    """
+    encoded = bounded_bytes(path, limit=MAX_FILE_BYTES)
+    return source_image(encoded, path.suffix, name=str(path), exif=exif, white=white)
+
+
+def source_image(
+    encoded: bytes, suffix: str, *, name: str, exif: bool = True, white: White | None = None
+) -> SourceImage:
+    """Return an encoded image whose file has a suffix, as `read_image`."""
+    with open_image(encoded, name=name) as image:
+        width, height = image.size
+        size_hw, deep, turns = (height, width), is_deep(image), is_turned(image, encoded)
+        redrawn = not exif and orientation(image) != 1
+    if redrawn or (white is not None and deep):
+        try:
+            pixels = read_rgb(encoded, white=white, exif=exif)
+        except ValueError as error:
+            raise ValueError(f"{name}: {str(error).removeprefix('image bytes: ')}") from None
+        return SourceImage(encode_png(pixels), "png", (pixels.shape[0], pixels.shape[1]), False)
+    upright = size_hw[::-1] if turns else size_hw
+    return SourceImage(encoded, suffix[1:].lower(), upright, turns)
+
+
+def image_size_hw(encoded: bytes, *, name: str) -> tuple[int, int]:
     """Return rows and columns after the EXIF rotation, read from the header alone.
 
-    With `exif` False those as stored. Raises ValueError that starts with `name` for what is no
-    image of at most MAX_PIXELS pixels.
+    Raises ValueError that starts with `name` for what is no image of at most MAX_PIXELS pixels.
     """
     with open_image(encoded, name=name) as image:
         width, height = image.size
-        flipped = is_turned(image, encoded) if exif else _tiff_is_turned(image)
-        return (width, height) if flipped else (height, width)
+        return (width, height) if is_turned(image, encoded) else (height, width)
 
 
 def is_turned(image: Image.Image, encoded: bytes) -> bool:
@@ -31,10 +72,6 @@ def is_turned(image: Image.Image, encoded: bytes) -> bool:
     if image.format == "PNG" and not any(mark in encoded for mark in _PNG_TURNED):
         return False
     return orientation(image) in (5, 6, 7, 8)
-
-
-def _tiff_is_turned(image: Image.Image) -> bool:
-    return image.format == "TIFF" and orientation(image) in (5, 6, 7, 8)
 
 
 def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from maskspace.files import AnyPath, locate
 
@@ -49,16 +50,78 @@ def safe_key(name: str) -> str:
     cleaned = re.sub(r"[^A-Za-z0-9_-]", "-", name)
     if cleaned == name:
         return name
-    return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{cleaned}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def inside(path: AnyPath, root: AnyPath) -> str:
-    """Return the path relative to the root that it is under, with `/` between its parts."""
-    return "/".join(path.parts[len(root.parts) :]) or path.name
+    """Return the path relative to the root that it is under, with `/` between its parts.
+
+    Bytes that are no UTF-8 are written as hexadecimal numbers after a backslash.
+    """
+    text = "/".join(path.parts[len(root.parts) :]) or path.name
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+class NoSplitError(ValueError):
+    """A source has not the split that was asked for; `known` are those it has, none of a whole."""
+
+    def __init__(self, message: str, known: Iterable[str | None]) -> None:
+        super().__init__(message)
+        self.known = tuple(sorted({one for one in known if one is not None}))
+
+
+_SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_in(name: str) -> str | None:
+    """Return the split that a name says in a word of its own, None where none or several do.
+
+    Words end at whatever is no letter and at a capital: `instances_val2017` and `cityTrain` say
+    one, `latest` and `minival` do not, `train_and_val` says two.
+
+    Example:
+        >>> split_in("instances_val2017"), split_in("latest")
+        ('val', None)
+    """
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    said = {_SPLIT_WORDS[word.lower()] for word in words if word.lower() in _SPLIT_WORDS}
+    return said.pop() if len(said) == 1 else None
+
+
+def distinct_keys(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return a key for each of several things: the first of its names that no other one has.
+
+    The names of a thing go from the shortest to the one that is surely its own, such as a path.
+
+    Example:
+        >>> distinct_keys([("a", "train-a"), ("a", "val-a"), ("b", "val-b")])
+        ('train-a', 'val-a', 'b')
+    """
+    keys: list[str | None] = [None] * len(names)
+    taken: set[str] = set()
+    for level in range(max(map(len, names), default=0)):
+        left = [i for i, key in enumerate(keys) if key is None]
+        found = {i: safe_key(names[i][min(level, len(names[i]) - 1)]) for i in left}
+        times = Counter(found.values())
+        for i, key in found.items():
+            if times[key] == 1 and key not in taken:
+                keys[i] = key
+                taken.add(key)
+    return tuple(key or safe_key(own[-1]) for key, own in zip(keys, names, strict=True))
 
 
 def check_split(dataset: str, split: str | None, known: Iterable[str]) -> None:
     """Raise ValueError for a split that a dataset has not."""
     names = tuple(known)
     if split is not None and split not in names:
-        raise ValueError(f"{dataset}: split {split!r} is unknown; choose one of {', '.join(names)}")
+        raise NoSplitError(
+            f"{dataset}: split {split!r} is unknown; choose one of {', '.join(names)}", names
+        )

@@ -36,6 +36,8 @@ def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
     record = dict(vars(sample))
     image, extension = record.pop("image"), record.pop("extension")
     record["annotations"] = [vars(annotation) for annotation in sample.annotations]
+    if not sample.left_out:
+        del record["left_out"]  # as records were before there was such a field
     record["sha256"] = hashlib.sha256(image).hexdigest()
     if place is not None:
         record["image"] = {**asdict(place), "extension": extension}
@@ -49,6 +51,7 @@ def parse_record(text: bytes, *, where: str) -> Record:
         image = fields.pop("image", None)
         sha256 = fields.pop("sha256", None)
         fields["size_hw"] = tuple(fields["size_hw"])
+        fields["left_out"] = tuple(fields.get("left_out", ()))
         fields["annotations"] = tuple(_annotation(one) for one in fields["annotations"])
         extension = image.pop("extension") if image else None
         place = ImagePlace(**image) if image else None

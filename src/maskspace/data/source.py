@@ -24,7 +24,7 @@ class ImagePlace:
 
 
 class PackedNames(Sequence):  # of str; a checked parameter would make beartype read one
-    """ASCII names in one array: 11 million names of 12 letters take 132 MB, as a tuple 670 MB.
+    """Names in one array: 11 million names of 12 letters take 132 MB, as a tuple 670 MB.
 
     `names` is read once and in pieces, so that it may be a generator.
     """
@@ -32,7 +32,7 @@ class PackedNames(Sequence):  # of str; a checked parameter would make beartype 
     def __init__(self, names: Iterable[str]) -> None:
         pieces, taken = [np.zeros(0, "S1")], iter(names)
         while piece := [name for name, _ in zip(taken, range(100_000), strict=False)]:
-            pieces.append(np.array([name.encode("ascii") for name in piece]))
+            pieces.append(np.array([name.encode("utf-8", "surrogatepass") for name in piece]))
         self._names = np.concatenate(pieces)
 
     def __len__(self) -> int:
@@ -46,8 +46,8 @@ class PackedNames(Sequence):  # of str; a checked parameter would make beartype 
     def __getitem__(self, index: int | slice) -> str | list[str]:
         """Return one name, or the list of names of a slice."""
         if isinstance(index, slice):
-            return [name.decode() for name in self._names[index].tolist()]
-        return self._names[index].decode()
+            return [_text(name) for name in self._names[index].tolist()]
+        return _text(self._names[index])
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names in order."""
@@ -64,7 +64,8 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     shares with its like (its scene, its sequence), so that no group falls in two splits; None where
     every sample is a group of its own. `image_place(index)`, where a reader has it, says where the
     image lies, so that a shard may point to it. The sequences of a large source are compact ones:
-    `PackedNames` for keys and groups, `Repeated` for splits that are all the same.
+    `PackedNames` for keys and groups, `Repeated` for splits that are all the same. `notes` say in a
+    line each what the reader guessed, and how much it left out.
     """
 
     keys: Sequence[str]
@@ -72,6 +73,7 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     read: Callable[[int], Sample]
     groups: Sequence[str] | None = None
     image_place: Callable[[int], ImagePlace] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse keys that could not name a record."""
@@ -120,6 +122,10 @@ class Repeated(Sequence):  # of one value; see Source
         """Return the value, or a list of it for a slice."""
         found = range(self.number)[index]
         return self.value if isinstance(found, int) else [self.value] * len(found)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
 
 
 def _repeated(keys: Sequence[str]) -> list[tuple[str, int]]:

@@ -79,9 +79,6 @@ CASES = {
         ),
         "1.npz",
     ),
-    "folder: a text of a gigabyte in a PNG": Case(
-        "folder", pairs(*MASKS["folder"])(TEXT), "1.png"
-    ),
     **{
         f"{kind}: a mask of {words}": Case(
             kind, pairs(*MASKS[kind])(content), MASKS[kind][1].rsplit("/", 1)[-1]
@@ -99,6 +96,9 @@ CASES = {
 
 
 CONTROLS = {
+    "folder: a text of a gigabyte in a PNG": Case(
+        "folder", pairs(*MASKS["folder"])(TEXT), "read 1"
+    ),
     "folder": Case(
         "folder",
         pairs("images/1.jpg", "labels/1.npz")(npz(array=np.eye(12, 16, dtype=int))),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from maskspace.data.readers import coco_json, json_lists
-from maskspace.data.readers.coco_json import index_coco, read_annotations
+from maskspace.data.readers.coco_json import index_coco, index_json, read_annotations
 
 IMAGE = {"id": 1, "file_name": "a.png", "height": 8, "width": 10}
 
@@ -28,7 +28,7 @@ def test_every_annotation_is_found_at_its_bytes_whatever_the_order_and_spaces(
 
 def test_licences_are_looked_up(tmp_path: Path) -> None:
     licences = [{"id": 3, "name": "Attribution"}]
-    images = [IMAGE | {"license": 3}, IMAGE | {"id": 2}]
+    images = [IMAGE | {"license": 3}, IMAGE | {"id": 2, "file_name": "b.png"}]
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"images": images, "annotations": [], "licenses": licences}))
     assert [image.licence for image in index_coco(path)] == ["Attribution", "not stated"]
@@ -46,16 +46,11 @@ def test_licences_are_looked_up(tmp_path: Path) -> None:
         '{"images" []}',
         '{"images": []}',
         '{"images": {}, "annotations": []}',
-        '{"images": [3], "annotations": []}',
-        '{"images": [{}], "annotations": []}',
-        '{"images": [], "annotations": [{"id": 1}]}',
-        '{"images": [], "annotations": [{"id": 1, "image_id": 5}]}',
-        '{"images": [], "annotations": [{"id": 1, "image_id": [5]}]}',
-        '{"images": [{"id": 1, "height": 3, "width": 3}], "annotations": []}',
-        '{"images": [{"id": 1, "file_name": "a", "height": 3, "width": 0}], "annotations": []}',
+        '{"images": [{"id": 1, "file_name": "a", "height": 3, "width": "x"}], "annotations": []}',
         '{"images": [{"id": 1, "file_name": "../a", "height": 3, "width": 3}], "annotations": []}',
         '{"images": [{"id": 1, "file_name": "/a", "height": 3, "width": 3}], "annotations": []}',
-        json.dumps({"images": [IMAGE, IMAGE], "annotations": []}),
+        '{"images": [{"id": 1, "file_name": "C:\\\\a", "height": 3}], "annotations": []}',
+        json.dumps({"images": [IMAGE, IMAGE | {"file_name": "b.png"}], "annotations": []}),
         "[" * 100_000,
         '{"images": ' + "[" * 100_000,
         '{"images": [' + "9" * 10_000 + "]}",
@@ -68,6 +63,28 @@ def test_what_is_not_cocos_json_is_one_line_with_its_name(tmp_path: Path, text: 
     with pytest.raises(ValueError, match=r"a\.json: ") as error:
         index_coco(path)
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+LEFT_OUT = {
+    '{"images": [3], "annotations": []}': "images that are no objects",
+    '{"images": [{}], "annotations": []}': "images with no `id` (whole number or text)",
+    '{"images": [], "annotations": [{"id": 1}]}': "annotations with no `image_id` (whole",
+    '{"images": [], "annotations": [null]}': "annotations that are no objects",
+    '{"images": [], "annotations": [{"image_id": 5}]}': "annotations of images that are not listed",
+    '{"images": [], "annotations": [{"id": 1, "image_id": [5]}]}': "annotations with no `image_id`",
+    '{"images": [], "annotations": [{"image_id": 1.5}]}': "`image_id` is 1.5, no whole number",
+    '{"images": [{"id": 1, "height": 3}], "annotations": []}': "images without file_name",
+}
+
+
+@pytest.mark.parametrize("text", LEFT_OUT)
+def test_entries_that_cannot_be_meant_are_left_out_and_counted(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    index = index_json(path)
+    ((reason, number),) = index.left_out.items()
+    assert LEFT_OUT[text] in reason and number == 1 and not index.images
+    assert index.notes("a.json") == (f"a.json: 1 left out: {reason}",)
 
 
 @pytest.mark.parametrize("head", [b"", b'{"images": [', b'{"info": {"x": "', b'{"annotations": ['])
@@ -114,7 +131,7 @@ def test_more_annotations_or_images_than_memory_holds_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"
-    images = [IMAGE | {"id": number} for number in range(4)]
+    images = [IMAGE | {"id": number, "file_name": f"{number}.png"} for number in range(4)]
     annotations = [{"id": number, "image_id": 0} for number in range(7)]
     path.write_text(json.dumps({"images": images, "annotations": annotations}))
     for name, most in (("MAX_IMAGES", 4), ("MAX_ANNOTATIONS", 7)):

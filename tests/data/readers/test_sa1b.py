@@ -20,7 +20,8 @@ from maskspace.masks import areas, boxes_xywh, decode
 def test_a_real_record_decodes_to_its_areas_and_boxes(assets: Path) -> None:
     path = assets / "sa1b_format" / "sa_000020" / "sa_226381.json"
     annotations = json.loads(path.read_text())["annotations"]
-    coded = parse_sa1b(path.read_bytes(), (1500, 2000), place=path.name)
+    coded, left_out = parse_sa1b(path.read_bytes(), (1500, 2000), place=path.name)
+    assert left_out == ()
     assert len(coded) == 10
     masks = decode([one.counts for one in coded], (1500, 2000))
     assert [a["area"] for a in annotations] == list(areas(masks))
@@ -160,9 +161,11 @@ BROKEN = {
     "not JSON": lambda record: b"{",
     "no object `image`": lambda record: {"images": []},
     "no list `annotations`": set_in("annotations", value=3),
-    "no number `width`": set_in("image", "width", value="4"),
+    "`width` is 'x', no number": set_in("image", "width", value="x"),
     r"6 x 5 \(h x w\), its image is 6 x 4": set_in("image", "width", value=5),
-    "annotation 1: has no run-length": set_in("annotations", 0, "segmentation", value=[[0, 0]]),
+    "annotation 1: a polygon without three points": set_in(
+        "annotations", 0, "segmentation", value=[[0, 0]]
+    ),
     r"its mask is \[4, 6\]": set_in("annotations", 0, "segmentation", "size", value=[4, 6]),
     "annotation 1: its run lengths cover 13 pixels": set_in(
         "annotations", 0, "segmentation", "counts", value="0<1"
@@ -194,8 +197,8 @@ BROKEN = {
     ),
     "`bbox` is not x, y, w, h": set_in("annotations", 0, "bbox", value=[0, 0, 1]),
     "area says 11, its mask has 12": set_in("annotations", 0, "area", value=11),
-    "no number `predicted_iou`": set_in("annotations", 0, "predicted_iou", value=None),
-    "mask 1 is empty": lambda record: set_in("annotations", 0, "area", value=0)(
+    "`predicted_iou` is 'x', no number": set_in("annotations", 0, "predicted_iou", value="x"),
+    "annotation 1: covers no pixel": lambda record: set_in("annotations", 0, "area", value=0)(
         set_in("annotations", 0, "segmentation", "counts", value="h0")(record)
     ),
 }

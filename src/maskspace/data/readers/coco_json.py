@@ -8,12 +8,15 @@ nor what travels to other processes grows with the polygons.
 import json
 import re
 from array import array
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from maskspace.data.listings import NoSplitError, inside, split_in
 from maskspace.data.readers.json_lists import NotJsonError, list_elements
-from maskspace.files import AnyPath, bounded_size, open_ranged
+from maskspace.data.readers.json_values import identity_of, whole_of
+from maskspace.files import AnyPath, RangedFile, bounded_size, open_ranged
 
 #: The largest JSON that is read by default; LVIS's train has about 1.1 GB, COCO's largest 470 MB.
 MAX_JSON_BYTES = 2_000_000_000
@@ -29,13 +32,15 @@ UNSTATED = "not stated"
 class CocoImage:
     """An image in the JSON: its names, best first, its size, and its annotations' bytes there.
 
-    `places` holds the first byte and the end of one annotation after the other.
+    `size_hw` is None where the JSON does not say it. `places` holds the first byte and the end of
+    one annotation after the other.
     """
 
     names: tuple[str, ...]
-    size_hw: tuple[int, int]
+    size_hw: tuple[int, int] | None
     licence: str
     places: array
+    identity: int | str = ""
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
@@ -43,10 +48,35 @@ class CocoImage:
         return tuple(zip(self.places[::2], self.places[1::2], strict=True))
 
 
-def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoImage]:
-    """Return the images of a COCO JSON in its order.
+@dataclass(frozen=True, kw_only=True)
+class CocoIndex:
+    """What a COCO JSON holds: its images in order, and what is left out, counted by reason."""
 
-    Raises ValueError in one line that names the file: above `max_bytes`, not JSON, not COCO's.
+    images: tuple[CocoImage, ...]
+    left_out: Counter[str]
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """Return a line for each reason."""
+        return tuple(f"{name}: {n} left out: {reason}" for reason, n in self.left_out.items())
+
+
+#: Why an annotation has no mask whatever its image is, or None.
+Fault = Callable[[Mapping], str | None]
+
+
+def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoImage]:
+    """Return the images of a COCO JSON in its order, with all their annotations."""
+    return list(index_json(path, max_bytes=max_bytes).images)
+
+
+def index_json(
+    path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES, fault: Fault = lambda _: None
+) -> CocoIndex:
+    """Return the images of a COCO JSON in its order; a file listed twice is one image.
+
+    Annotations with a `fault`, of no image, or of one that is not listed are left out and counted,
+    and so are images without a name. Raises ValueError in one line that names the file: above
+    `max_bytes`, not JSON, not COCO's.
     """
     try:
         size = bounded_size(path, limit=max_bytes)
@@ -54,7 +84,7 @@ def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoIm
         mend = "; set max_json_bytes if time allows" if "the limit" in str(error) else ""
         raise ValueError(f"{error}{mend}") from None
     try:
-        return _indexed(path, size)
+        return _Reading(str(path), fault).read(open_ranged(path), size)
     except NotJsonError as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
     except RecursionError:
@@ -73,16 +103,28 @@ def read_annotations(path: AnyPath, image: CocoImage) -> list[Mapping]:
 
 
 def find_image(image: CocoImage, root: AnyPath, folders: tuple[str, ...]) -> AnyPath:
-    """Return the first file that is there: each name in each folder, folders relative to `root`."""
+    """Return the file of an image: its first name that is in any folder, relative to `root`.
+
+    Raises ValueError where there is none, and where two folders have a file of that name.
+    """
     for name in image.names:
-        for folder in folders:
-            path = root / folder / name if folder else root / name
-            if path.is_file():
-                return path
+        paths = [root / folder / name if folder else root / name for folder in folders]
+        found = {str(_real(path)): path for path in paths if path.is_file()}
+        if len(found) > 1:
+            raise ValueError(
+                f"{' and '.join(str(path) for path in found.values())}: both may be the image "
+                f"{name}; name its folder with the option `images`"
+            )
+        if found:
+            return next(iter(found.values()))
     places = ", ".join(folder or "the root" for folder in folders)
     raise ValueError(
         f"{root}: no image {image.names[0]} in {places}; name its folder with the option `images`"
     )
+
+
+def _real(path: AnyPath) -> AnyPath:
+    return path.resolve() if isinstance(path, Path) else path
 
 
 def annotation_files(
@@ -91,71 +133,143 @@ def annotation_files(
     """Return the JSON files of a dataset, each with the split that its name says, sorted by name.
 
     `root` is the dataset's folder. The first pattern that finds any file counts; `given` names one
-    file instead. Raises ValueError where there is none, or none of `split`.
+    file instead, whose split is then `split` whatever its name says. A file in a folder of its own
+    has the split that the folder's name says. Raises ValueError where there is none, or none of
+    `split`.
     """
     if given is not None:
-        found = [root / given]
-    else:
-        found = next((f for p in patterns if (f := sorted(root.glob(p), key=str))), [])
-    named = [(path, _split_in(path.stem)) for path in found]
+        path = root / given
+        return [(path, split or split_in(path.stem))]
+    found = next((f for p in patterns if (f := sorted(root.glob(p), key=str))), [])
+    named = [(path, _split_of(path, root)) for path in found]
     kept = [(path, own) for path, own in named if split in (None, own)]
     if not kept:
-        there = ", ".join(path.name for path in found) or f"no {' or '.join(patterns)}"
-        raise ValueError(
+        there = ", ".join(inside(path, root) for path in found) or f"no {' or '.join(patterns)}"
+        raise NoSplitError(
             f"{root}: no annotations{f' of the split {split}' if split else ''} ({there}); "
-            "correct the root, or name the file with the option `annotations`"
+            "correct the root, or name the file with the option `annotations`",
+            [own for _, own in named],
         )
     return kept
 
 
-def _split_in(stem: str) -> str | None:
-    found = re.search(r"train|val|test", stem)
-    return found[0] if found else None
+def _split_of(path: AnyPath, root: AnyPath) -> str | None:
+    folder = "" if path.parent == root else path.parent.name
+    return split_in(path.stem) or split_in(folder)
 
 
-def _indexed(path: AnyPath, size: int) -> list[CocoImage]:
-    place, file = str(path), open_ranged(path)
-    places: dict[object, array] = {}
-    images: dict[object, Mapping] = {}
-    licences: dict[str, str] = {}
-    keys, number = set(), 0
-    for key, begin, text, value in list_elements(file, size, name=place):
-        keys.add(key)
-        if not text or key not in ("images", "annotations", "licenses"):
-            continue
+def split_notes(files: Sequence[tuple[AnyPath, str | None]]) -> tuple[str, ...]:
+    """Return a line that says which split each file has by its name."""
+    said = ", ".join(f"{path.name}: {own or 'no split'}" for path, own in files)
+    return (f"splits by the files' names: {said}",)
+
+
+class _Reading:
+    """One pass over a JSON file."""
+
+    def __init__(self, place: str, fault: Fault) -> None:
+        self._place, self._fault = place, fault
+        self._places: dict[int | str, array] = {}
+        self._images: dict[int | str, Mapping] = {}
+        self._licences: dict[str, str] = {}
+        self._left_out: Counter[str] = Counter()
+        self._number = 0
+
+    def read(self, file: RangedFile, size: int) -> CocoIndex:
+        """Return what the file holds."""
+        take = {"annotations": self._annotation, "images": self._image, "licenses": self._licence}
+        keys = set()
+        for key, begin, text, value in list_elements(file, size, name=self._place):
+            keys.add(key)
+            if text and key in take:
+                take[key](begin, text, value)
+                self._check_number()
+        for key in ("images", "annotations"):
+            if key not in keys:
+                raise ValueError(
+                    f"{self._place}: not COCO's JSON: no list `{key}`; check the dataset's kind"
+                )
+        return CocoIndex(images=tuple(self._listed()), left_out=self._left_out)
+
+    def _annotation(self, begin: int, text: str, value: object) -> None:
+        self._number += 1
         if not isinstance(value, Mapping):
-            raise ValueError(f"{place}: `{key}` holds {str(value)[:40]!r}, not an object")
-        if key == "annotations":
-            spans = places.setdefault(_identity(value, "image_id", place), array("q"))
-            spans.extend((begin, begin + len(text)))
-            number += 1
-        elif key == "images":
-            identity = _identity(value, "id", place)
-            if identity in images:
-                raise ValueError(f"{place}: two images share an id; give each its own")
-            images[identity] = _utf8(text, place)
-        else:
-            licence = _utf8(text, place)
-            licences[str(licence.get("id"))] = str(licence.get("name") or UNSTATED)
-        if number > MAX_ANNOTATIONS or len(images) > MAX_IMAGES:
+            self._left_out["annotations that are no objects"] += 1
+            return
+        try:
+            identity = identity_of(value.get("image_id"), what="image_id")
+        except ValueError as error:
+            self._left_out[f"annotations with {error}"] += 1
+            return
+        reason = self._fault(value)
+        if reason is not None:
+            self._left_out[f"annotations with {reason}"] += 1
+            return
+        spans = self._places.setdefault(_utf8_text(identity), array("q"))
+        spans.extend((begin, begin + len(text)))
+
+    def _image(self, begin: int, text: str, value: object) -> None:
+        del begin
+        if not isinstance(value, Mapping):
+            self._left_out["images that are no objects"] += 1
+            return
+        image = _utf8(text, self._place)
+        try:
+            identity = identity_of(image.get("id"), what="id")
+        except ValueError as error:
+            self._left_out[f"images with {error}"] += 1
+            return
+        before = self._images.setdefault(identity, image)
+        if before is not image and before.get("file_name") != image.get("file_name"):
             raise ValueError(
-                f"{place}: more than {MAX_IMAGES} images or {MAX_ANNOTATIONS} annotations; divide "
-                "it into several files"
+                f"{self._place}: two images share the id {identity!r:.40}: "
+                f"{before.get('file_name')!s:.80} and {image.get('file_name')!s:.60}; number them "
+                "anew"
             )
-    for key in ("images", "annotations"):
-        if key not in keys:
-            raise ValueError(f"{place}: not COCO's JSON: no list `{key}`; check the dataset's kind")
-    for lone in places.keys() - images.keys():
-        raise ValueError(f"{place}: an annotation is of image {lone!r}, which is not listed")
-    return [
-        CocoImage(
-            names=_names(one, place),
-            size_hw=(_side(one, "height", place), _side(one, "width", place)),
-            licence=licences.get(str(one.get("license")), UNSTATED),
-            places=places.get(identity, array("q")),
-        )
-        for identity, one in images.items()
-    ]
+
+    def _licence(self, begin: int, text: str, value: object) -> None:
+        del begin, value
+        licence = _utf8(text, self._place)
+        self._licences[str(licence.get("id"))] = str(licence.get("name") or UNSTATED)
+
+    def _check_number(self) -> None:
+        if self._number > MAX_ANNOTATIONS or len(self._images) > MAX_IMAGES:
+            raise ValueError(
+                f"{self._place}: more than {MAX_IMAGES} images or {MAX_ANNOTATIONS} annotations; "
+                "divide it into several files"
+            )
+
+    def _listed(self) -> Iterator[CocoImage]:
+        for lone in self._places.keys() - self._images.keys():
+            number = len(self._places[lone]) // 2
+            self._left_out["annotations of images that are not listed"] += number
+        merged: dict[tuple[object, ...], CocoImage] = {}
+        for identity, one in self._images.items():
+            names = _names(one, self._place)
+            if not names:
+                self._left_out["images without file_name and coco_url"] += 1
+                continue
+            image = CocoImage(
+                names=names,
+                size_hw=self._size(one),
+                licence=self._licences.get(str(one.get("license")), UNSTATED),
+                places=self._places.get(identity, array("q")),
+                identity=identity,
+            )
+            same = merged.setdefault((names, image.size_hw), image)
+            if same is not image:
+                same.places.extend(image.places)
+        yield from merged.values()
+
+    def _size(self, image: Mapping) -> tuple[int, int] | None:
+        try:
+            sides = [whole_of(image.get(side), what=side) for side in ("height", "width")]
+        except ValueError as error:
+            raise ValueError(
+                f"{self._place}: image {image.get('id')!s:.40}: {error}; correct it"
+            ) from None
+        height, width = sides
+        return (height, width) if height and width and min(height, width) > 0 else None
 
 
 def _utf8(text: str, place: str) -> Mapping:
@@ -165,36 +279,34 @@ def _utf8(text: str, place: str) -> Mapping:
     except UnicodeDecodeError as error:
         raise ValueError(f"{place}: {text[:40]!r} is not UTF-8 ({error.reason})") from None
     used = ("id", "name", "file_name", "coco_url", "height", "width", "license")
-    return {key: value[key] for key in used if key in value}
+    return {key: value[key] for key in used if key in value} if isinstance(value, dict) else {}
 
 
-def _identity(record: Mapping, key: str, place: str) -> int | str:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"{place}: an entry has no `{key}` (whole number or text); add it")
-    return value
-
-
-def _side(image: Mapping, key: str, place: str) -> int:
-    value = image.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{place}: image {image.get('id')}: `{key}` is {value!r}, not pixels")
-    return value
+def _utf8_text(identity: int | str) -> int | str:
+    """Return an id that was read byte by byte as it is meant."""
+    if isinstance(identity, int) or identity.isascii():
+        return identity
+    try:
+        return identity.encode("latin-1").decode("utf-8")
+    except UnicodeError:  # written with escapes, so that it is as it is meant
+        return identity
 
 
 def _names(image: Mapping, place: str) -> tuple[str, ...]:
     """Return where the image may be: its file_name, and what its URL ends with (LVIS has no more).
 
-    Names that leave their folder are refused.
+    Backslashes, which Windows writes, are slashes. Names that leave their folder are refused.
     """
     said = image.get("file_name")
     url = image.get("coco_url")
-    names = [said] if isinstance(said, str) and said else []
+    names = [said.replace("\\", "/")] if isinstance(said, str) and said else []
     if isinstance(url, str) and url:
         names += ["/".join(url.split("/")[-2:]), url.split("/")[-1]]
     for name in names:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ValueError(f"{place}: the image name {name!r} leaves the dataset's folder")
-    if not names:
-        raise ValueError(f"{place}: image {image.get('id')} has no file_name and no coco_url")
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
+            raise ValueError(
+                f"{place}: the image name {name!r:.80} leaves the dataset's folder; make it "
+                "relative to the folder of the images"
+            )
     return tuple(dict.fromkeys(names))

@@ -18,7 +18,6 @@ from pathlib import PurePosixPath
 from maskspace.data.annotations import Coded, annotate_coded
 from maskspace.data.images import image_size_hw
 from maskspace.data.listings import inside, safe_key
-from maskspace.data.readers.coco import parse_annotations
 from maskspace.data.readers.coco_json import (
     CocoImage,
     annotation_files,
@@ -28,7 +27,9 @@ from maskspace.data.readers.coco_json import (
 )
 from maskspace.data.readers.coco_lvis_rule import parents_by_overlap, unite, without
 from maskspace.data.readers.coded_masks import annotate_tree
+from maskspace.data.readers.json_values import flag_of, whole_of
 from maskspace.data.readers.label_maps import read_file, read_label_map
+from maskspace.data.readers.segmentations import coded_annotations, require_some
 from maskspace.data.source import Source
 from maskspace.files import AnyPath
 from maskspace.masks.coded import encode_runs
@@ -135,19 +136,17 @@ def _sample(
     containment: float | None,
 ) -> Sample:
     entry = entries[index]
-    path = find_image(entry.lvis, root, ("", "images", "train2017", "val2017"))
+    path = find_image(entry.lvis, root, _image_folders(entry.split))
     encoded = read_file(path)
     size_hw = image_size_hw(encoded, name=str(path))
-    if size_hw != entry.lvis.size_hw:
+    if entry.lvis.size_hw not in (None, size_hw):
         raise ValueError(
             f"{entry.lvis_path}: says {entry.stem} is {entry.lvis.size_hw}, it is {size_hw} "
             "(h, w); pair the files again"
         )
-    segments = _panoptic(entry, size_hw)
-    try:
-        coded = parse_annotations(read_annotations(entry.lvis_path, entry.lvis), size_hw)
-    except ValueError as error:
-        raise ValueError(f"{entry.lvis_path}: {entry.stem}: {error}") from None
+    segments, lost = _panoptic(entry, size_hw)
+    coded, left_out = coded_annotations(read_annotations(entry.lvis_path, entry.lvis), size_hw)
+    require_some(coded, left_out, place=f"{entry.lvis_path}: {entry.stem}")
     return Sample(
         key=safe_key(entry.stem),
         dataset="coco_lvis",
@@ -160,26 +159,49 @@ def _sample(
         split=entry.split,
         licence=LICENCE,
         source=inside(path, root),
+        left_out=lost + left_out,
     )
 
 
-def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> Panoptic:
-    """Return the segments of an image's panoptic PNG; what its JSON does not list is void."""
+def _image_folders(split: str | None) -> tuple[str, ...]:
+    """Return where images may be: LVIS's val has some of COCO's train, which their URLs name."""
+    return ("", "images", *((f"{split}2017",) if split else ("train2017", "val2017")))
+
+
+def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> tuple[Panoptic, tuple[str, ...]]:
+    """Return the segments of an image's panoptic PNG, and what its JSON lists and cannot be taken.
+
+    What the JSON does not list is void.
+    """
     record = read_annotations(entry.panoptic_path, entry.panoptic)[0]
     png = entry.panoptic_path.with_suffix("") / f"{entry.stem}.png"
     ids, runs = label_map_runs(read_label_map(png, size_hw, coding="colour"))
     strings = dict(zip(ids.tolist(), encode_runs(runs, size_hw), strict=True))
     found = Panoptic(things=[], crowds=[], stuff=[])
     segments = record.get("segments_info")
-    if not isinstance(segments, list) or not all(isinstance(one, Mapping) for one in segments):
+    if not isinstance(segments, list):
         raise ValueError(f"{entry.panoptic_path}: {entry.stem} has no list `segments_info`")
-    for segment in segments:
-        identity, category = segment.get("id"), segment.get("category_id")
-        if not isinstance(category, int) or identity not in strings:
-            raise ValueError(f"{png}: has no segment {identity!r:.40}; pair it with its JSON again")
-        kind = found.stuff if category > LAST_THING else found.things
-        (found.crowds if segment.get("iscrowd") else kind).append(strings[identity])
-    return found
+    left_out = [
+        f"{png.name}: {fault}" for one in segments if (fault := _add_segment(one, strings, found))
+    ]
+    return found, tuple(left_out)
+
+
+def _add_segment(segment: object, strings: Mapping[int, str], found: Panoptic) -> str | None:
+    """Put a listed segment to its kind, or return why it has none."""
+    try:
+        if not isinstance(segment, Mapping):
+            return "a segment is no object"
+        identity = whole_of(segment.get("id"), what="id")
+        category = whole_of(segment.get("category_id"), what="category_id")
+        is_crowd = flag_of(segment.get("iscrowd"), what="iscrowd")
+    except ValueError as error:
+        return f"a segment's {error}"
+    if identity is None or category is None or identity not in strings:
+        return f"segment {identity} has no category or no pixel"
+    kind = found.stuff if category > LAST_THING else found.things
+    (found.crowds if is_crowd else kind).append(strings[identity])
+    return None
 
 
 def _annotations(

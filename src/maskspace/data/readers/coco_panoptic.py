@@ -5,25 +5,30 @@ segment of a pixel is R + 256 G + 65536 B and 0 is void; the images are where CO
 """
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, Coded
 from maskspace.data.listings import check_split, dataset_root
-from maskspace.data.readers.coco import SPLITS, coco_source
+from maskspace.data.readers.coco import SPLITS, Layout, coco_source
 from maskspace.data.readers.coco_json import (
     MAX_JSON_BYTES,
     CocoImage,
     annotation_files,
-    index_coco,
+    index_json,
     read_annotations,
+    split_notes,
 )
+from maskspace.data.readers.json_values import flag_of, number_of, whole_of
 from maskspace.data.readers.label_maps import read_label_map
+from maskspace.data.readers.segmentations import require_some
 from maskspace.data.source import Source
 from maskspace.files import AnyPath
 from maskspace.masks.coded import encode_runs
 from maskspace.masks.runs import label_map_runs
+from maskspace.rgb import White
 
 JSON_FILES = ("annotations/panoptic*.json", "panoptic*.json")
 
@@ -36,78 +41,102 @@ def read_coco_panoptic(
     split: str | None = None,
     annotations: str | None = None,
     images: str | None = None,
+    exif: bool = True,
+    white: White | None = None,
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
     """Return the images of one or more panoptic JSON files in their order, of `split` if given.
 
     `annotations` names the JSON and `images` the folder of the images, both relative to `root`.
-    Void is in no mask and crowds are masks to ignore. The segments of a PNG have to be those that
-    the JSON lists, with their areas; disjoint masks do not nest.
+    Void is in no mask and crowds are masks to ignore. Segments that only the PNG or only the JSON
+    has, or with another area, are left out and counted; disjoint masks do not nest. `exif` and
+    `white` are as in `read_coco`.
     """
     check_split("coco_panoptic", split, SPLITS)
     folder = dataset_root(root)
+    files = annotation_files(folder, JSON_FILES, given=annotations, split=split)
+    indexed = [(path, own, index_json(path, max_bytes=max_json_bytes)) for path, own in files]
     listed = [
-        (path, own, image)
-        for path, own in annotation_files(folder, JSON_FILES, given=annotations, split=split)
-        for image in index_coco(path, max_bytes=max_json_bytes)
-        if image.spans
-    ][:limit]
+        (path, own, image) for path, own, index in indexed for image in index.images if image.spans
+    ]
     if not listed:
         raise ValueError(f"{root}: its panoptic JSON annotates no image; correct the root")
-    return coco_source(
-        _masks,
-        folder,
-        listed,
-        images,
+    layout = Layout(
+        images=images,
         dataset="coco_panoptic",
         containment=containment,
+        exif=exif,
+        white=white,
         licence="annotations CC BY 4.0; image {}",
+    )
+    notes = tuple(note for path, _, index in indexed for note in index.notes(path.name))
+    return coco_source(
+        _masks, folder, listed, layout, limit=limit, notes=split_notes(files) + notes
     )
 
 
-def _masks(label_path: AnyPath, entry: CocoImage) -> list[Coded]:
-    if len(entry.spans) > 1:
+def _masks(
+    label_path: AnyPath, entry: CocoImage, size_hw: tuple[int, int]
+) -> tuple[list[Coded], tuple[str, ...]]:
+    record, *others = read_annotations(label_path, entry)
+    if others:
         raise ValueError(f"{label_path}: {entry.names[0]} has several annotations; keep one")
-    (record,) = read_annotations(label_path, entry)
-    png = label_path.with_suffix("") / _png_name(record, label_path)
-    return _segments(read_label_map(png, entry.size_hw, coding="colour"), record, place=str(png))
+    png = label_path.with_suffix("") / _png_name(record, entry, label_path)
+    return _segments(read_label_map(png, size_hw, coding="colour"), record, place=str(png))
 
 
-def _png_name(record: Mapping, label_path: AnyPath) -> str:
-    name = record.get("file_name")
-    if not isinstance(name, str) or not name or "/" in name or "\\" in name:
-        raise ValueError(f"{label_path}: {name!r} is not the name of a PNG in its folder")
+def _png_name(record: Mapping, entry: CocoImage, label_path: AnyPath) -> str:
+    name = record.get("file_name") or f"{PurePosixPath(entry.names[0]).stem}.png"
+    if not isinstance(name, str) or "/" in name or "\\" in name:
+        raise ValueError(f"{label_path}: {name!r:.80} is not the name of a PNG in its folder")
     return name
 
 
-def _segments(labels: Int64[np.ndarray, "h w"], record: Mapping, *, place: str) -> list[Coded]:
-    """Return the masks in the order of `segments_info`, checked against it."""
+def _segments(
+    labels: Int64[np.ndarray, "h w"], record: Mapping, *, place: str
+) -> tuple[list[Coded], tuple[str, ...]]:
+    """Return the masks in the order of `segments_info`, and what does not fit it or the PNG."""
     size_hw = (labels.shape[0], labels.shape[1])
     ids, runs = label_map_runs(labels)
-    masks = zip(encode_runs(runs, size_hw), runs.areas(), strict=True)
+    masks = zip(encode_runs(runs, size_hw), runs.areas().tolist(), strict=True)
     found = dict(zip(ids.tolist(), masks, strict=True))
-    said = _listed(record, place)
-    for lone in sorted(found.keys() ^ {identity for identity, _, _ in said}):
-        side = "is not in its segments_info" if lone in found else "has no pixel"
-        raise ValueError(f"{place}: segment {lone} {side}; pair the PNG and the JSON again")
-    for identity, area, _ in said:
-        if found[identity][1] != area:
-            raise ValueError(
-                f"{place}: segment {identity} has {found[identity][1]} pixels, its area says "
-                f"{area}; pair the PNG and the JSON again"
-            )
-    return [Coded(counts=found[identity][0], ignore=crowd) for identity, _, crowd in said]
-
-
-def _listed(record: Mapping, place: str) -> list[tuple[int, int, bool]]:
-    """Return id, area and crowd flag of each segment that the JSON lists."""
     segments = record.get("segments_info")
-    if not isinstance(segments, list) or not all(isinstance(one, Mapping) for one in segments):
+    if not isinstance(segments, list):
         raise ValueError(f"{place}: its annotation has no list `segments_info`; not panoptic JSON")
-    said = [(one.get("id"), one.get("area"), bool(one.get("iscrowd"))) for one in segments]
-    if not all(isinstance(i, int) and isinstance(area, int) for i, area, _ in said):
-        raise ValueError(f"{place}: a segment without whole numbers `id` and `area`; add them")
-    if len({i for i, _, _ in said}) < len(said):
-        raise ValueError(f"{place}: a segment is listed twice; keep one")
-    return said
+    coded: list[Coded] = []
+    left_out: list[str] = []
+    seen: set[int] = set()
+    for segment in segments:
+        try:
+            identity, ignore = _segment(segment, found, seen)
+            coded.append(Coded(counts=found[identity][0], ignore=ignore))
+        except ValueError as error:
+            left_out.append(str(error))
+    left_out += [
+        f"segment {lone} is not in its segments_info" for lone in sorted(found.keys() - seen)
+    ]
+    require_some(coded, left_out, place=place)
+    return coded, tuple(left_out)
+
+
+def _segment(
+    segment: object, found: Mapping[int, tuple[str, int]], seen: set[int]
+) -> tuple[int, bool]:
+    """Return id and crowd flag of a listed segment that the PNG has with its area; note it."""
+    if not isinstance(segment, Mapping):
+        raise ValueError("a segment is no object")
+    identity = whole_of(segment.get("id"), what="id")
+    if identity is None:
+        raise ValueError("a segment without `id`")
+    if identity in seen:
+        raise ValueError(f"segment {identity} is listed twice")
+    seen.add(identity)
+    if identity not in found:
+        raise ValueError(f"segment {identity} has no pixel")
+    area = number_of(segment.get("area"), what="area")
+    if area is not None and area != found[identity][1]:
+        raise ValueError(
+            f"segment {identity} has {found[identity][1]} pixels, its area says {area:g}"
+        )
+    return identity, flag_of(segment.get("iscrowd"), what="iscrowd")

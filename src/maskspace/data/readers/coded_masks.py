@@ -9,6 +9,7 @@ from jaxtyping import Int
 from pycocotools import mask as coco
 
 from maskspace.data.annotations import Coded
+from maskspace.data.readers.json_values import whole_of
 from maskspace.masks.coded import decode_runs, encode_runs
 from maskspace.masks.runs import Runs, boxes_of_runs, label_map_runs
 from maskspace.types import Annotation
@@ -110,7 +111,7 @@ def run_length_string(coded: object, size_hw: tuple[int, int]) -> str:
     counts = coded.get("counts") if isinstance(coded, Mapping) else None
     if not isinstance(coded, Mapping) or not isinstance(counts, str | list):
         raise ValueError("has no run-length `segmentation` {size, counts}; convert it")
-    if coded.get("size") != list(size_hw):
+    if coded.get("size") != list(size_hw) and _size(coded.get("size")) != list(size_hw):
         raise ValueError(
             f"its mask is {coded.get('size')!r:.40}, the image is {list(size_hw)} (h, w); "
             "pair the files again"
@@ -118,15 +119,18 @@ def run_length_string(coded: object, size_hw: tuple[int, int]) -> str:
     return counts if isinstance(counts, str) else _compressed(counts, size_hw)
 
 
-def _compressed(runs: list[object], size_hw: tuple[int, int]) -> str:
+def _size(said: object) -> list[int | None] | None:
+    """Return a size as whole numbers, where it is written as text or with a point."""
+    try:
+        return [whole_of(one, what="size") for one in said] if isinstance(said, list) else None
+    except ValueError:
+        return None
+
+
+def _compressed(said: list[object], size_hw: tuple[int, int]) -> str:
     pixels = size_hw[0] * size_hw[1]
-    for run in runs:
-        if not isinstance(run, int) or isinstance(run, bool) or not 0 <= run <= pixels:
-            raise ValueError(
-                f"its run length {run!r:.40} is no whole number from 0 to {pixels}; "
-                "fetch the file again"
-            )
-    total = sum(cast("list[int]", runs))
+    runs = [_run(one, pixels) for one in said]
+    total = sum(runs)
     if total != pixels:
         raise ValueError(
             f"its run lengths cover {total} pixels, the image has {size_hw[0]} x {size_hw[1]} = "
@@ -135,6 +139,21 @@ def _compressed(runs: list[object], size_hw: tuple[int, int]) -> str:
     coded = {"size": list(size_hw), "counts": runs}
     filled = coco.frPyObjects(coded, *size_hw)  # pyright: ignore[reportArgumentType, reportCallIssue]
     return _string(filled)
+
+
+def _run(said: object, pixels: int) -> int:
+    if type(said) is int and 0 <= said <= pixels:
+        return said
+    try:
+        run = whole_of(said, what="counts")
+    except ValueError:
+        run = None
+    if run is None or not 0 <= run <= pixels:
+        raise ValueError(
+            f"its run length {said!r:.40} is no whole number from 0 to {pixels}; "
+            "fetch the file again"
+        )
+    return run
 
 
 def _string(coded: object) -> str:

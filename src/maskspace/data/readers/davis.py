@@ -160,7 +160,7 @@ def object_ids(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[
     that is white anywhere is a mask of one object, 255, cut at half of white; a darker one codes
     ids.
     """
-    if is_coloured(encoded, name=name):
+    if is_coloured(encoded, name=name, size_hw=size_hw):
         labels = label_map(encoded, name=name, size_hw=size_hw, coding="index", special=(0, WHITE))
         return np.where(labels == WHITE, -1, labels)
     values = grey_values(encoded, name=name, size_hw=size_hw)

@@ -4,6 +4,7 @@ COCO's and LVIS's annotations are one object with a few lists of up to a million
 gigabyte in all. No more of the file is held than the element at hand and what was read with it.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ PIECE = 4 * 2**20
 LONGEST = 8 * 2**20
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_WIDE = (b"{\0", b"\0{", b"[\0", b"\0[")  # without a byte order mark
 _DECODER = json.JSONDecoder()
 #: So near to the end of what was read, something wrong may only be cut.
 _NEAR = 32
@@ -36,6 +38,12 @@ def list_elements(
     ValueError that starts with `name` for what cannot be read.
     """
     scan = _Scan(file, size, name)
+    scan.skip_mark()
+    if scan.ahead() == "[":
+        raise ValueError(
+            f"{name}: is JSON, but a list, of results or of annotations, not a dataset with "
+            "`images` and `annotations`; name the dataset's file"
+        )
     scan.expect("{")
     while scan.ahead() != "}":
         key = scan.value()[2]
@@ -81,6 +89,15 @@ class _Scan:
                 return self._text[self._at]
             if not self._read_on():
                 return ""
+
+    def skip_mark(self) -> None:
+        """Go past a byte order mark of UTF-8; ValueError for UTF-16 and UTF-32."""
+        self.ahead()
+        head = self._text[:4].encode("latin-1")
+        if head.startswith(codecs.BOM_UTF8):
+            self._at = len(codecs.BOM_UTF8)
+        elif head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or head[:2] in _WIDE:
+            raise ValueError(f"{self._name}: is UTF-16 or UTF-32 text; save it as UTF-8")
 
     def expect(self, character: str) -> None:
         """Go past a character."""

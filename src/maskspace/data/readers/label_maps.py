@@ -12,11 +12,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
+from maskspace.data.images import MAX_FILE_BYTES
 from maskspace.data.readers.mask_pixels import Stored, flat_between, stored_pixels
 from maskspace.files import AnyPath, bounded_bytes
-
-#: The largest image file that is read.
-MAX_FILE_BYTES = 1 << 30
 
 #: What the label of a pixel is: its grey, the index of its palette, or the code of its colour.
 Coding = Literal["grey", "index", "colour"]
@@ -116,9 +114,9 @@ def grey_values(
     return values.astype(np.int64)
 
 
-def is_coloured(encoded: bytes, *, name: str) -> bool:
+def is_coloured(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None) -> bool:
     """Return whether a mask file has colours, in three channels or in its palette, not greys."""
-    return _is_colour(stored_pixels(encoded, name=name))
+    return _is_colour(stored_pixels(encoded, name=name, size_hw=size_hw))
 
 
 def read_file(path: AnyPath) -> bytes:

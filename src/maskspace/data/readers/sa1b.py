@@ -12,16 +12,15 @@ from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
-from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
-from maskspace.data.images import image_size_hw
+from maskspace.data.images import source_image
 from maskspace.data.listings import dataset_root
-from maskspace.data.readers.coded_masks import runs_of_objects
+from maskspace.data.readers.coded_masks import MAX_MASKS
+from maskspace.data.readers.json_values import number_of, whole_of
 from maskspace.data.readers.sa1b_files import PairedFiles, paired_files
+from maskspace.data.readers.segmentations import coded_annotations, require_some
 from maskspace.data.source import Repeated, Source
-from maskspace.masks.coded import encode_runs
-from maskspace.masks.runs import boxes_of_runs
 from maskspace.types import Sample
 
 LICENCE = "SA-1B Dataset Research License"
@@ -37,69 +36,74 @@ def read_sa1b(
     *,
     seed: int,
     limit: int | None,
+    exif: bool = True,
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
     """Return the images of the tars in `root`, or of the folder and its folders if it has no tars.
 
     `root` may also be a single tar. They come tar by tar, by name and by number in each; only the
-    headers of the tars are read. A mask's score is its `predicted_iou`, cut to [0, 1]. Raises
-    ValueError that names the tar and its member for whatever is not as SA-1B publishes it: an image
-    without its JSON, a JSON above `max_json_bytes`, run lengths that do not fit, and areas or boxes
-    that are not those of the mask.
+    headers of the tars are read. A mask's score is its `predicted_iou`, cut to [0, 1]. Annotations
+    without a mask that fits the image, and those whose area or box is not the mask's, are left out
+    and counted. `exif: false` is for JSON of the stored pixels: photos are not turned. Raises
+    ValueError that names the tar and its member for an image without its JSON, a JSON above
+    `max_json_bytes` or of another image, and one of which no annotation is left.
     """
     files = paired_files(dataset_root(root), limit=limit)
     return Source(
         keys=files.keys(),
         splits=Repeated(None, len(files)),
-        read=partial(_sample, files=files, max_bytes=max_json_bytes, containment=containment),
-        image_place=files.image_place,
+        read=partial(
+            _sample,
+            files=files,
+            max_bytes=max_json_bytes,
+            containment=containment,
+            exif=exif,
+        ),
+        image_place=files.image_place if exif else None,
     )
 
 
-def _sample(index: int, *, files: PairedFiles, max_bytes: int, containment: float) -> Sample:
+def _sample(
+    index: int, *, files: PairedFiles, max_bytes: int, containment: float, exif: bool
+) -> Sample:
     pair = files[index]
-    image = pair.image.read()
-    size_hw = image_size_hw(image, name=pair.image.place)
-    coded = parse_sa1b(pair.label.read(limit=max_bytes), size_hw, place=pair.label.place)
+    suffix = PurePosixPath(pair.image.name).suffix
+    image = source_image(pair.image.read(), suffix, name=pair.image.place, exif=exif)
+    text = pair.label.read(limit=max_bytes)
+    coded, left_out = parse_sa1b(text, image.size_hw, place=pair.label.place)
+    require_some(coded, left_out, place=pair.label.place)
     try:
-        annotations = annotate_coded(coded, size_hw, containment=containment)
+        annotations = annotate_coded(coded, image.size_hw, containment=containment)
     except ValueError as error:
         raise ValueError(f"{pair.label.place}: {error}") from None
     return Sample(
         key=pair.key,
         dataset="sa1b",
-        image=image,
-        extension=PurePosixPath(pair.image.name).suffix[1:],
-        size_hw=size_hw,
+        image=image.encoded,
+        extension=image.extension,
+        size_hw=image.size_hw,
         annotations=annotations,
         licence=LICENCE,
         source=pair.source,
+        left_out=left_out,
     )
 
 
-def parse_sa1b(text: bytes, size_hw: tuple[int, int], *, place: str) -> list[Coded]:
-    """Return the masks and scores of one SA-1B JSON; `place` names it in errors."""
+def parse_sa1b(
+    text: bytes, size_hw: tuple[int, int], *, place: str
+) -> tuple[list[Coded], tuple[str, ...]]:
+    """Return the masks and scores of one SA-1B JSON, and the annotations that are left out.
+
+    `place` names it in errors. Left out, each with its reason, is an annotation without a mask that
+    fits the image, and one whose area or box is not the mask's.
+    """
     record = _record(text, place)
-    width, height = (_number(record["image"], key, place, "image") for key in ("width", "height"))
-    if (height, width) != size_hw:
-        raise ValueError(
-            f"{place}: says {height:g} x {width:g} (h x w), its image is {size_hw[0]} x "
-            f"{size_hw[1]}; pair the files again"
-        )
-    said = record["annotations"]
-    objects = [one.get("segmentation") if isinstance(one, Mapping) else None for one in said]
-    try:
-        runs = runs_of_objects(objects, size_hw, label="annotation", first=1)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-    _check_areas(said, runs.areas().tolist(), place)
-    _check_boxes(said, boxes_of_runs(runs, size_hw), place)
-    scores = _numbers(said, "predicted_iou", place)
-    return [
-        Coded(counts=counts, score=min(max(score, 0.0), 1.0))
-        for counts, score in zip(encode_runs(runs, size_hw), scores, strict=True)
-    ]
+    _check_size(record["image"], size_hw, place)
+    said = record["annotations"] or ()
+    if len(said) > MAX_MASKS:
+        raise ValueError(f"{place}: {len(said)} masks of one image; the limit is {MAX_MASKS}")
+    return coded_annotations(said, size_hw, first=1, score=_predicted_iou, check=_check_measures)
 
 
 def _record(text: bytes, place: str) -> dict:
@@ -111,53 +115,62 @@ def _record(text: bytes, place: str) -> dict:
         raise ValueError(f"{place}: {_NOT_SA1B}: it nests too deep; fetch the file again") from None
     if not isinstance(record, dict) or not isinstance(record.get("image"), dict):
         raise ValueError(f"{place}: {_NOT_SA1B}: no object `image`; check the dataset's kind")
-    if not isinstance(record.get("annotations"), list):
+    if not isinstance(record.get("annotations", 0), list | None):
         raise ValueError(f"{place}: {_NOT_SA1B}: no list `annotations`; check the dataset's kind")
     return record
 
 
-def _number(record: object, key: str, place: str, inside: str) -> float:
-    value = record.get(key) if isinstance(record, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
-        raise ValueError(f"{place}: {_NOT_SA1B}: {inside} has no number `{key}`; add it")
-    return float(value)
+def _check_size(image: Mapping, size_hw: tuple[int, int], place: str) -> None:
+    """Raise ValueError where the JSON says another size than the image has; it may say none."""
+    try:
+        said = tuple(whole_of(image.get(side), what=side) for side in ("height", "width"))
+    except ValueError as error:
+        raise ValueError(f"{place}: {_NOT_SA1B}: image: {error}; correct it") from None
+    height, width = (one or own for one, own in zip(said, size_hw, strict=True))
+    if (height, width) == size_hw:
+        return
+    mend = "pair the files again"
+    if (width, height) == size_hw:
+        mend += ", or set the option exif to false if EXIF turns it"
+    raise ValueError(
+        f"{place}: says {height} x {width} (h x w), its image is {size_hw[0]} x {size_hw[1]}; "
+        f"{mend}"
+    )
 
 
-def _numbers(said: Sequence[object], key: str, place: str) -> list[float]:
-    return [_number(one, key, place, f"annotation {i}") for i, one in enumerate(said, start=1)]
+def _predicted_iou(annotation: Mapping) -> float:
+    """Return the score of an annotation, cut to [0, 1]; 1 where none is said."""
+    said = number_of(annotation.get("predicted_iou"), what="predicted_iou")
+    return 1.0 if said is None else min(max(said, 0.0), 1.0)
 
 
-def _check_areas(said: Sequence[object], areas: Sequence[int], place: str) -> None:
-    areas_said = _numbers(said, "area", place)
-    for number, (area, own) in enumerate(zip(areas, areas_said, strict=True), start=1):
-        if own != area:
-            raise ValueError(
-                f"{place}: annotation {number}: area says {own:g}, its mask has {area} pixels; "
-                "fetch the file again"
-            )
+def _check_measures(annotation: Mapping, area: int, box_xywh: list[int]) -> None:
+    """Raise ValueError for another area than the mask's, or another box by more than a pixel.
+
+    By a pixel conventions differ. What is not said is not compared.
+    """
+    said = number_of(annotation.get("area"), what="area")
+    if said is not None and said != area:
+        raise ValueError(f"area says {said:g}, its mask has {area} pixels")
+    stated = _box(annotation.get("bbox"))
+    if stated is None or not area:
+        return
+    ours = np.array(box_from_sa1b(stated), np.int64)
+    if (np.abs(ours - np.array(box_xywh)) > 1).any():
+        box = ", ".join(f"{one:g}" for one in stated)
+        raise ValueError(f"bbox says [{box}], its mask covers {box_xywh} (x, y, columns, rows)")
 
 
-def _check_boxes(said: Sequence[object], boxes: Int64[np.ndarray, "n 4"], place: str) -> None:
-    """Require the masks' own boxes, up to the pixel by which conventions differ."""
-    stated = [_box(one, place, number) for number, one in enumerate(said, start=1)]
-    ours = np.array([box_from_sa1b(box) for box in stated], np.int64).reshape(-1, 4)
-    wrong = (np.abs(ours - boxes) > 1).any(axis=1) & (boxes[:, 2] > 0)
-    for index in np.flatnonzero(wrong).tolist():
-        raise ValueError(
-            f"{place}: annotation {index + 1}: bbox says {stated[index]}, its mask covers "
-            f"{boxes[index].tolist()} (x, y, columns, rows); fetch the file again"
-        )
-
-
-def _box(annotation: object, place: str, number: int) -> list[float | int]:
-    box = annotation.get("bbox") if isinstance(annotation, Mapping) else None
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        raise ValueError(f"{place}: annotation {number}: `bbox` is not x, y, w, h; correct it")
-    return box
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**31
+def _box(said: object) -> list[float] | None:
+    if said is None or said == []:
+        return None
+    try:
+        box = [number_of(one, what="bbox") for one in said] if isinstance(said, list) else []
+    except ValueError:
+        box = []
+    if len(box) != 4 or not all(one is not None and abs(one) < 2**31 for one in box):
+        raise ValueError("`bbox` is not x, y, w, h")
+    return [one for one in box if one is not None]
 
 
 def box_from_sa1b(bbox: Sequence[float | int]) -> tuple[int, int, int, int]:

@@ -1,0 +1,64 @@
+"""Numbers, flags and ids in JSON as tools write them: also as text, and whole ones with a point.
+
+What is None or "" is missing. Each function raises ValueError, without a file's name, for what
+cannot be meant.
+"""
+
+import math
+import re
+
+_MOST_DIGITS = 40
+_NO, _YES = ("0", "0.0", "false", "no", "none", "null", "nan", ""), ("1", "1.0", "true", "yes")
+
+
+def number_of(value: object, *, what: str) -> float | None:
+    """Return a finite number, also one written as text; None where it is missing."""
+    if isinstance(value, str):
+        value = _parsed(value.strip())
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
+        raise ValueError(f"`{what}` is {value!r:.40}, no number")
+    return float(value)
+
+
+def _parsed(text: str) -> object:
+    if not text:
+        return None
+    try:
+        return float(text) if len(text) <= _MOST_DIGITS else text
+    except ValueError:
+        return text
+
+
+def whole_of(value: object, *, what: str) -> int | None:
+    """Return a whole number, also 40.0 or "40"; None where it is missing."""
+    found = number_of(value, what=what)
+    if found is None:
+        return None
+    if found != math.floor(found):
+        raise ValueError(f"`{what}` is {value!r:.40}, no whole number")
+    return int(found)
+
+
+def flag_of(value: object, *, what: str) -> bool:
+    """Return a flag: 0 or 1, false or true, also as text; a missing one is false."""
+    if value is None:
+        return False
+    text = str(value).strip().lower()
+    if text not in _NO and text not in _YES:
+        raise ValueError(f"`{what}` is {value!r:.40}, neither 0 nor 1")
+    return text in _YES
+
+
+def identity_of(value: object, *, what: str) -> int | str:
+    """Return an id: a whole number, also 1.0 or "1", or a text as it is."""
+    if isinstance(value, str) and value.strip():
+        text = value.strip()
+        is_number = len(text) <= _MOST_DIGITS and re.fullmatch(r"(0|-?[1-9]\d*)(\.0+)?", text)
+        return int(text.partition(".")[0]) if is_number else text
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"no `{what}` (whole number or text)")
+    if isinstance(value, float) and not (math.isfinite(value) and value == math.floor(value)):
+        raise ValueError(f"`{what}` is {value!r:.40}, no whole number")
+    return int(value)

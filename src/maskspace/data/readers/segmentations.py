@@ -1,0 +1,184 @@
+"""COCO's segmentations as tools write them: polygons and run lengths to masks, or a reason why not.
+
+What is understood: polygons as a list of rings, or a single ring not nested; run lengths plain or
+compressed, alone or in a list; numbers as text. What is left out, each counted with its reason: a
+box alone, rings without three points, what leaves the image far behind, run lengths of another
+size. Polygons are filled as pycocotools fills them.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from pycocotools import mask as coco
+
+from maskspace.data.annotations import Coded
+from maskspace.data.readers.coded_masks import run_length_string
+from maskspace.data.readers.json_values import flag_of, number_of
+from maskspace.masks.coded import decode_runs, encode_runs
+from maskspace.masks.runs import Runs, boxes_of_runs
+
+NO_SEGMENTATION = "no segmentation (a box alone is no mask)"
+NO_RING = "a polygon without three points"
+
+#: What is also asked of a mask: its annotation, its pixels and its box -> ValueError, or nothing.
+Check = Callable[[Mapping, int, list[int]], None]
+
+
+def structural_fault(record: Mapping) -> str | None:
+    """Return why an annotation has no mask, whatever the image's size; None where it may have."""
+    coded = record.get("segmentation")
+    if isinstance(coded, str | Mapping) and coded:
+        return None
+    if not isinstance(coded, list) or not coded or coded == [[]]:
+        return NO_SEGMENTATION
+    if any(isinstance(one, Mapping) for one in coded) or _rings(coded):
+        return None
+    return NO_RING if all(isinstance(one, list) or _is_number(one) for one in coded) else None
+
+
+def coded_annotations(
+    records: Sequence[object],
+    size_hw: tuple[int, int],
+    *,
+    first: int | None = None,
+    score: Callable[[Mapping], float] | None = None,
+    check: Check | None = None,
+) -> tuple[list[Coded], tuple[str, ...]]:
+    """Return the masks of annotations, and of each that is left out its name and the reason.
+
+    A crowd, or one with `ignore`, is a mask to ignore. Annotations are named by their ids, or by
+    their number from `first`. `score` and `check` may raise ValueError to leave one out.
+    """
+    score = score or annotation_score
+    strings: list[str] = []
+    kept: list[tuple[str, Mapping, float, bool]] = []
+    left_out: list[str] = []
+    for number, record in enumerate(records, start=first or 0):
+        name = _name(record, None if first is None else number)
+        try:
+            if not isinstance(record, Mapping):
+                raise ValueError("is no object")
+            string = segmentation_string(record.get("segmentation"), size_hw)
+            kept.append((name, record, score(record), _is_ignored(record)))
+            strings.append(string)
+        except ValueError as error:
+            left_out.append(f"{name}: {error}")
+    runs, fits = _fitting(strings, size_hw)
+    coded: list[Coded] = []
+    measured = (runs.areas().tolist(), boxes_of_runs(runs, size_hw).tolist())
+    found = iter(zip(encode_runs(runs, size_hw), *measured, strict=True))
+    for (name, record, value, ignore), fault in zip(kept, fits, strict=True):
+        if fault is None:
+            string, area, box_xywh = next(found)
+            fault = _fault(record, area, box_xywh, check)
+            coded += [] if fault else [Coded(counts=string, score=value, ignore=ignore)]
+        left_out += [f"{name}: {fault}"] if fault else []
+    return coded, tuple(left_out)
+
+
+def require_some(coded: Sequence[Coded], left_out: Sequence[str], *, place: str) -> None:
+    """Raise ValueError, naming `place`, where annotations are given and none has a mask."""
+    if left_out and not coded:
+        more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+        raise ValueError(f"{place}: {left_out[0]}{more}; no annotation is left, correct the file")
+
+
+def segmentation_string(segmentation: object, size_hw: tuple[int, int]) -> str:
+    """Return the compressed run lengths of a segmentation; ValueError for what is no mask."""
+    if segmentation is None or segmentation == [] or segmentation == [[]]:
+        raise ValueError(NO_SEGMENTATION)
+    if not isinstance(segmentation, list):
+        return run_length_string(segmentation, size_hw)
+    if all(isinstance(one, Mapping) for one in segmentation):
+        return _union([run_length_string(one, size_hw) for one in segmentation], size_hw)
+    rings = [_ring(one, size_hw) for one in _rings(segmentation)]
+    if not rings:
+        raise ValueError(NO_RING)
+    rles = coco.frPyObjects(rings, *size_hw)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return cast("dict[str, bytes]", coco.merge(rles))["counts"].decode("ascii")
+
+
+def annotation_score(record: Mapping) -> float:
+    """Return the `score` of an annotation, 1 where there is none."""
+    found = number_of(record.get("score"), what="score")
+    if found is not None and not 0 <= found <= 1:
+        raise ValueError(f"score {found:g} is not in [0, 1]")
+    return 1.0 if found is None else found
+
+
+def _name(record: object, number: int | None) -> str:
+    identity = record.get("id") if isinstance(record, Mapping) else None
+    return f"annotation {number if number is not None else identity!s:.40}"
+
+
+def _is_ignored(record: Mapping) -> bool:
+    return flag_of(record.get("iscrowd"), what="iscrowd") or flag_of(
+        record.get("ignore"), what="ignore"
+    )
+
+
+def _fault(record: Mapping, area: int, box_xywh: list[int], check: Check | None) -> str | None:
+    try:
+        if check is not None:
+            check(record, area, box_xywh)
+    except ValueError as error:
+        return str(error)
+    return None if area else "covers no pixel"
+
+
+def _fitting(strings: list[str], size_hw: tuple[int, int]) -> tuple[Runs, list[str | None]]:
+    """Return the runs of the masks that fit the image, and of each mask why it does not."""
+    try:
+        return decode_runs(strings, size_hw), [None] * len(strings)
+    except ValueError:
+        faults = [_misfit(one, size_hw) for one in strings]
+    good = [one for one, fault in zip(strings, faults, strict=True) if fault is None]
+    return decode_runs(good, size_hw), faults
+
+
+def _misfit(string: str, size_hw: tuple[int, int]) -> str | None:
+    try:
+        decode_runs([string], size_hw)
+    except ValueError as error:
+        return str(error).removeprefix("mask 0: ")
+    return None
+
+
+def _union(strings: list[str], size_hw: tuple[int, int]) -> str:
+    if len(strings) == 1:
+        return strings[0]
+    for one in strings:
+        decode_runs([one], size_hw)  # pycocotools takes whatever it is given
+    coded = [{"size": list(size_hw), "counts": one.encode("ascii")} for one in strings]
+    return cast("dict[str, bytes]", coco.merge(coded))["counts"].decode("ascii")  # pyright: ignore[reportArgumentType]
+
+
+def _rings(polygons: list[Any]) -> list[list[Any]]:
+    """Return the rings of three points and more, of a list of rings or of one that is not nested.
+
+    Rings of four numbers are a box for pycocotools and a line for others: they are not taken.
+    """
+    nested = [polygons] if all(_is_number(one) for one in polygons) else polygons
+    return [one for one in nested if isinstance(one, list) and len(one) >= 6 and len(one) % 2 == 0]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _ring(points: list[object], size_hw: tuple[int, int]) -> list[float]:
+    """Return x0, y0, x1, y1, … that stay within one image side of the image.
+
+    pycocotools takes memory by the length of the outline, whatever the image's size.
+    """
+    far, ring = max(size_hw), []
+    for point in points:
+        value = point if isinstance(point, float) and math.isfinite(point) else None
+        value = number_of(point, what="polygon") if value is None else value
+        if value is None:
+            raise ValueError("a polygon holds a point without a number")
+        if not -far <= value <= 2 * far:
+            raise ValueError(f"a polygon reaches {value:g}, far outside of the image")
+        ring.append(value)
+    return ring
