@@ -49,7 +49,7 @@ class StoredTask(ClickTask):
         whole = self.stored[step % len(self.stored)]
         return ClickBatch(*(part[rows.start : rows.stop] for part in whole))
 
-    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
+    def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         """Return nothing worth the time but the CPU seconds of this process so far."""
         return {"val_cpu": time.process_time()}
 

@@ -14,7 +14,7 @@ from workflows.frame import publish, stage_main, work_folder
 
 
 def main() -> None:
-    """Write `build/clicker`: weights, history, pictures of the last validation."""
+    """Write `build/clicker`: weights, history, what the last validation looked at."""
     config = load_section(ClickerConfig, "clicker")
     work = work_folder("clicker")
     make_task = partial(make_click_task, config, Path("build/validate").resolve())
@@ -23,7 +23,7 @@ def main() -> None:
     provenance = {"stage": "clicker", "data": config.data}
     out = work / "out"
     history = export_training(make_task(), work / "run", out, provenance=provenance)
-    record_training("clicker", "clicker", out, history, params=asdict(config))
+    record_training("clicker", "clicker", work / "run", history, params=asdict(config))
     publish(out, Path("build/clicker"))
 
 

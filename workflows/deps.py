@@ -33,8 +33,14 @@ TABLES = (
     "maskspace.peers.PEERS",
 )
 OBJECTIVES, DECODERS = "maskspace.objectives.OBJECTIVES", "maskspace.partition.DECODERS"
-#: What no result follows from: how work is spread, recorded, and finds its place.
-FREE = ("maskspace.parallel", "maskspace.tracking", "workflows.frame")
+#: What no result follows from: how work is spread, recorded, watched, and finds its place.
+FREE = (
+    "maskspace.parallel",
+    "maskspace.tracking",
+    "maskspace.training.drawing",
+    "maskspace.training.sweep_record",
+    "workflows.frame",
+)
 
 
 #: Where dvc.yaml has its vars, where its stages begin, and where a stage has its deps.
@@ -49,7 +55,8 @@ class Reads:
 
     `made` are outputs of other stages; `data` and `evaluated` keys of params.yaml that name
     datasets, whose validated shards or whose evaluation is read; `options` the sections that choose
-    of tables; `code` modules that it starts by their path.
+    of tables; `code` modules that it starts by their path. A stage that `draws` depends on what
+    draws a training, which a training itself does not.
     """
 
     made: tuple[str, ...] = ()
@@ -57,8 +64,11 @@ class Reads:
     evaluated: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
+    draws: bool = False
 
 
+#: Of those, what a training is drawn by.
+DRAWING = ("maskspace.training.drawing", "maskspace.training.sweep_record")
 _STUDENT = ("distill.model", "sweep.objectives")
 STAGES: Mapping[str, Reads] = {
     "shards": Reads(made=("${item.root}",)),
@@ -71,11 +81,13 @@ STAGES: Mapping[str, Reads] = {
     "proposals": Reads(made=("build/clicker",), data=("distill.data",), options=("clicker.model",)),
     "overfit": Reads(data=("overfit.dataset",), options=("overfit",)),
     "sweep": Reads(data=("distill.data",), options=("sweep", "distill")),
+    "pictures": Reads(made=("build/${item}",), options=("sweep.objectives", "overfit"), draws=True),
     "objectives": Reads(data=("objectives.datasets",), options=("objectives", "distill.model")),
     "standings": Reads(
         made=("build/objectives",),
         data=("objectives.datasets",),
         options=("objectives", "distill.model"),
+        draws=True,
     ),
     "select": Reads(made=("build/sweep",), data=("distill.data",), options=_STUDENT),
     "distill": Reads(
@@ -135,7 +147,7 @@ def is_behind() -> bool:
 
 def written(params: Mapping[str, Any]) -> str:
     """Return dvc.yaml with the deps that code and parameters ask for, all else as it is."""
-    code = Code(TABLES, FREE)
+    code = Code(TABLES)
     text = _VARS.sub(lambda _: _vars(code, params), DVC.read_text())
     head, *stages = _STAGE.split(text)
     return head + "".join(_with_deps(stage, code, params) for stage in stages)
@@ -190,9 +202,10 @@ def _needed(stage: str, code: Code, params: Mapping[str, Any], *, reader: str = 
     named = {name for key in reads.options for name in _strings(_value(params, key))}
     named |= code.modules[f"workflows.{stage}"].strings | {reader}
     chosen = {table: named & code.options(table) for table in TABLES}
-    for objective in code.needs(code.entries(OBJECTIVES, chosen[OBJECTIVES]), {}):
+    for objective in code.needs(code.entries(OBJECTIVES, chosen[OBJECTIVES]), {}, free=FREE):
         chosen[DECODERS] |= code.modules[objective].strings & code.options(DECODERS)
-    return set(code.needs([f"workflows.{stage}", *reads.code], chosen))
+    free = FREE if not reads.draws else tuple(name for name in FREE if name not in DRAWING)
+    return set(code.needs([f"workflows.{stage}", *reads.code], chosen, free=free))
 
 
 def _readers(code: Code, params: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -17,7 +17,7 @@ WINNER = Path("build/select/winner.json")
 
 
 def main() -> None:
-    """Write `build/student`: weights, history, pictures of the last validation."""
+    """Write `build/student`: weights, history, what the last validation looked at."""
     config = load_section(DistillConfig, "distill")
     winner = read_winner(WINNER)
     config = winner.recipe(config)
@@ -36,7 +36,8 @@ def main() -> None:
     provenance = {"stage": "distill", "data": config.data, **chosen}
     out = work / "out"
     history = export_training(make_task(), work / "run", out, provenance=provenance)
-    record_training("student", "distill", out, history, params=asdict(config) | chosen)
+    params = asdict(config) | chosen
+    record_training("student", "distill", work / "run", history, params=params)
     publish(out, Path("build/student"))
 
 

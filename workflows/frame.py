@@ -202,6 +202,8 @@ def _described(
     graph = read_params(Path("dvc.yaml"))
     described = graph["stages"][stage]
     values = {"key": item}
+    if isinstance(described.get("foreach"), list):
+        return described["do"], {"item": item}
     if "foreach" in described:
         name = described["foreach"].removeprefix("${").removesuffix("}")
         table = params[name]

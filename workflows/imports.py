@@ -129,24 +129,28 @@ def _imports(node: ast.AST) -> Iterator[Import]:
 class Code:
     """The source of a working tree, as a graph of its modules.
 
-    `tables` are the tables of options, `maskspace.data.READERS`; `free` the modules that no result
-    follows from.
+    `tables` are the tables of options, such as `maskspace.data.READERS`.
     """
 
-    def __init__(self, tables: Collection[str] = (), free: Collection[str] = ()) -> None:
+    def __init__(self, tables: Collection[str] = ()) -> None:
         """Find the modules under the folder that the process is in."""
-        self._tables, self._free = frozenset(tables), frozenset(free)
+        self._tables = frozenset(tables)
         files = [file for package in PACKAGES for file in sorted(package.rglob("*.py"))]
         found = [Module(name=_name(file), path=file) for file in files]
         self.modules = {module.name: module for module in found}
 
-    def needs(self, starts: Iterable[str], chosen: Chosen) -> list[str]:
-        """Return the modules that `starts` need, themselves among them, in order."""
+    def needs(
+        self, starts: Iterable[str], chosen: Chosen, *, free: Collection[str] = ()
+    ) -> list[str]:
+        """Return the modules that `starts` need, themselves among them, in order.
+
+        Modules that are `free` are left out, with what only they need.
+        """
         found: set[str] = set()
         waiting = list(starts)
         while waiting:
             name = waiting.pop()
-            if name in found or name in self._free or name not in self.modules:
+            if name in found or name in free or name not in self.modules:
                 continue
             found.add(name)
             waiting += self._next(self.modules[name], chosen)

@@ -11,7 +11,7 @@ from workflows.frame import publish, stage_main, work_folder
 
 
 def main() -> None:
-    """Write `build/overfit`: the score of each variant and its pictures; fail below the floor."""
+    """Write `build/overfit`: the score of each variant and its partitions; fail below the floor."""
     config = load_section(OverfitConfig, "overfit")
     work = work_folder("overfit")
     # a task of Ray has no GPU of its own accord
@@ -24,7 +24,7 @@ def main() -> None:
     if failed:
         raise ValueError(
             f"{', '.join(failed)}: the student cannot learn {config.images} images by heart "
-            f"(mean best IoU below {config.floor}); look at {work / 'out'}"
+            f"(mean best IoU below {config.floor}); look at {work / 'run'}"
         )
     write_json(work / "out" / "scores.json", scores)
     publish(work / "out", Path("build/overfit"))

@@ -207,7 +207,9 @@ def describe(stages: list[str]) -> str:
 def _instances(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for stage, described in read_params(Path("dvc.yaml"))["stages"].items():
         if "foreach" in described:
-            yield from ((stage, str(item)) for item in params["shards"])
+            listed = described["foreach"]
+            items = listed if isinstance(listed, list) else params["shards"]
+            yield from ((stage, str(item)) for item in items)
         else:
             yield stage, ""
 

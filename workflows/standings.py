@@ -12,6 +12,7 @@ from maskspace.objectives.about import about
 from maskspace.segmenter import redecoded
 from maskspace.segmenter.loading import load
 from maskspace.training.config import ObjectivesConfig
+from maskspace.training.drawing import draw_trainings
 from workflows.frame import publish, stage_main, work_folder
 
 MODELS = Path("build/objectives")
@@ -31,7 +32,7 @@ Written by the stage `standings`: {steps} steps, up to {limit} images of `val` a
 
 
 def main() -> None:
-    """Write `build/standings`: objectives.md, standings.csv and .json, a picture a dataset."""
+    """Write `build/standings`: objectives.md, standings.csv and .json, and all pictures."""
     config = load_section(ObjectivesConfig, "objectives")
     work = work_folder("standings")
     datasets, tuning = (
@@ -79,6 +80,7 @@ def main() -> None:
             if contestant.dataset == name and contestant.seed in (None, config.seeds[0])
         ]
         draw_standings(shown, samples[: config.shown], work / "out" / PICTURES.format(name))
+    draw_trainings(MODELS, work / "out" / "trainings")
     publish(work / "out", Path("build/standings"))
 
 

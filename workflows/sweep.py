@@ -9,12 +9,13 @@ from maskspace.config import load_section
 from maskspace.training.config import DistillConfig, SweepConfig
 from maskspace.training.embedding_task import make_sweep_task
 from maskspace.training.sweep import sweep
-from maskspace.training.sweep_tables import record_sweep, write_sweep
+from maskspace.training.sweep_record import record_sweep
+from maskspace.training.sweep_tables import write_sweep
 from workflows.frame import publish, stage_main, work_folder
 
 
 def main() -> None:
-    """Write `build/sweep`: a model a trial, tables and plots of the trials."""
+    """Write `build/sweep`: a model a trial, tables of the trials."""
     config = load_section(SweepConfig, "sweep")
     recipe = load_section(DistillConfig, "distill")
     work = work_folder("sweep")
@@ -22,7 +23,7 @@ def main() -> None:
     with parallel.connect():
         rows = sweep(make_task, recipe, config, work / "run")
     write_sweep(rows, work / "run", work / "out")
-    record_sweep(rows, work / "out", params=asdict(config))
+    record_sweep(rows, work / "run", work / "out", params=asdict(config))
     publish(work / "out", Path("build/sweep"))
 
 

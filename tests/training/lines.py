@@ -44,14 +44,12 @@ class LineTask:
         error = model(batch.x) - batch.y
         return {"square": error.square().mean(), "absolute": 0.1 * error.abs().mean()}
 
-    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        picture.touch()
+    def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         batch = self.batch(0, range(self.batch_size))
         with torch.no_grad():
             row = {"val_loss": float(torch.stack(list(self.terms(model, batch).values())).sum())}
         if self.scores:
-            number = int(picture.stem.removeprefix("step-")) // self.every - 1
+            number = int(shown.stem.removeprefix("step-")) // self.every - 1
             row["val_score"] = self.scores[number]
         return row
 
@@ -83,8 +81,8 @@ class SweptTask(LineTask):
             time.sleep(0.05)
         return super().batch(step, rows)
 
-    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
-        seen = LineTask(self.batch_size, slope=self.slope).validate(model, picture)  # logs no step
+    def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
+        seen = LineTask(self.batch_size, slope=self.slope).validate(model, shown)  # logs no step
         return seen | {"val_collapsed": 0.0}
 
 

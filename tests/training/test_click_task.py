@@ -9,6 +9,7 @@ from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import DrawnClicks
 from maskspace.models import save_model
 from maskspace.training.click_task import ClickBatch, ClickTask, Simulation, level_iou, nest
+from maskspace.training.drawing import draw_shown
 from maskspace.training.learner import Learner
 
 SIDE = 12
@@ -163,8 +164,9 @@ def test_validation_is_never_augmented_and_perfect_maps_score_one(click_task, tm
             return (batch.nests[:, :, 0] * 2 - 1) * 20 + self.bias
 
     with torch.inference_mode():
-        row = click_task.validate(Oracle(), tmp_path / "picture.png")
+        row = click_task.validate(Oracle(), tmp_path / "shown.npz")
     assert row["val_iou"] == 1
+    draw_shown(tmp_path / "shown.npz", tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 0
 
 

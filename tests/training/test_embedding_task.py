@@ -30,7 +30,7 @@ def test_a_constant_student_is_reported_as_collapsed(embedding_task, optimisatio
     with torch.inference_mode():
         for head in model.heads.values():
             head.weight.zero_()
-        row = embedding_task.validate(model, tmp_path / "picture.png")
+        row = embedding_task.validate(model, tmp_path / "shown.npz")
     assert row["val_collapsed"] == 1
     pace = {"step": 1.0, "images_per_second": 1.0, "wait_share": 0.0}
     assert "constant output" in line(row | pace, optimisation)
@@ -40,7 +40,7 @@ def test_a_constant_student_is_reported_as_collapsed(embedding_task, optimisatio
 def validated(embedding_task, tmp_path):
     model = embedding_task.build().eval()
     with torch.inference_mode():
-        return embedding_task.validate(model, tmp_path / "picture.png")
+        return embedding_task.validate(model, tmp_path / "shown.npz")
 
 
 def test_a_validation_tells_every_term_its_gradient_and_the_spread(validated):
@@ -163,7 +163,7 @@ def test_an_output_that_is_no_number_names_its_head_and_sample(embedding_task, t
         model.heads["4"].bias[0] = torch.inf
         model.heads["4"].weight[0] = torch.nan
         with pytest.raises(ValueError, match="validation: head 4 is NaN or infinite for rectangl"):
-            embedding_task.validate(model, tmp_path / "picture.png")
+            embedding_task.validate(model, tmp_path / "shown.npz")
 
 
 def test_labels_of_another_size_are_refused_in_one_line(embedding_task):

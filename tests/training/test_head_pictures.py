@@ -55,6 +55,7 @@ def test_a_row_has_a_picture_a_title():
         for name, head in objective.heads.items()
     }
     truth = np.repeat([[1, 2]], 32, axis=0).repeat(16, axis=1)
-    row = picture_row(objective, outputs, np.zeros((32, 32, 3), np.uint8), truth)
-    assert picture_titles(objective) == ["input", "truth", "1", "2", "4", "partition", "wrong"]
+    row = picture_row(objective.heads, None, outputs, np.zeros((32, 32, 3), np.uint8), truth)
+    titles = ["input", "truth", "1", "2", "4", "partition", "wrong"]
+    assert picture_titles(objective.heads) == titles
     assert len(row) == 7

@@ -44,8 +44,8 @@ class Mortal:
     def terms(self, model, batch):
         return self.task.terms(model, batch)
 
-    def validate(self, model, picture):
-        return self.task.validate(model, picture)
+    def validate(self, model, shown):
+        return self.task.validate(model, shown)
 
 
 def assert_same_weights(one, other):

@@ -32,4 +32,6 @@ def test_both_variants_are_scored_and_drawn(made, optimisation, tmp_path):
     scores = overfit(config, made / "shards", tmp_path / "run", tmp_path / "out")
     assert set(scores) == {"brightness", "colours"}
     assert all(0 <= score <= 1 for score in scores.values())
-    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == set(scores)
+    assert {path.stem for path in (tmp_path / "out").glob("*.npz")} == set(scores)
+    for name in scores:
+        assert (tmp_path / "run" / name / "pictures" / "partition.png").stat().st_size > 0

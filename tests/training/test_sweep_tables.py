@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from maskspace.training.checkpoint import Progress
+from maskspace.training.sweep_record import PLOTS, draw_sweep
 from maskspace.training.sweep_tables import (
     loss_ratio,
     mean_interval,
@@ -69,13 +70,11 @@ def test_tables_and_plots_are_written(tmp_path):
         run.keep_history([{"step": 2.0, "val_loss": 1.0}, {"step": 4.0, "val_loss": 0.5}])
         for name in ("model.json", "model.safetensors"):
             (run.folder / name).touch()
-        (run.folder / "pictures").mkdir()
-        for step in (2, 4):
-            (run.folder / "pictures" / f"step-{step:07d}.png").touch()
     out = tmp_path / "out"
     write_sweep(rows, tmp_path / "run", out)
     read = pd.read_parquet(out / "sweep.parquet")
     assert read["ratio"].tolist() == [0.5, 0.2, 0.3]
     assert (out / "ranking.csv").read_text().splitlines()[1].startswith("1,b,0.2,,,1,1,0")
-    for name in ("losses", "parallel", "bandwidths"):
-        assert np.array(Image.open(out / f"{name}.png")).std() > 0
+    draw_sweep(out, tmp_path / "drawn")
+    for name in PLOTS:
+        assert np.array(Image.open(tmp_path / "drawn" / name)).std() > 0

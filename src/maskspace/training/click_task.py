@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
-from maskspace import pictures
 from maskspace.config import Choice, choose
 from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import CLICK_SAMPLERS, DrawnClicks, next_training_clicks
@@ -29,6 +28,7 @@ from maskspace.training.colour import recolour
 from maskspace.training.config import ClickerConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.monitors import feature_std
+from maskspace.training.shown import NUMBER, keep_shown
 
 _ATTEMPTS = 20  # crops without a mask to click, in a row
 
@@ -132,7 +132,7 @@ class ClickTask:
         held = replace(self, config=replace(self.config, crops=crops), train=self.held_out)
         return self._stacked(held._example(row) for row in range(self.config.validation_images))
 
-    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
+    def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         """Return each loss and the mean IoU on held-out images, every level cut at its own t."""
         device = next(model.parameters()).device
         batch = self.validation
@@ -142,35 +142,23 @@ class ClickTask:
         ]
         logits = torch.cat(pieces)
         losses = {f"val_{name}": float(v) for name, v in self._losses(logits, batch.nests).items()}
-        self._draw(batch, logits, picture)
+        _keep(batch, logits, shown)
         return losses | {
             "val_loss": sum(losses.values()),
             "val_iou": float(level_iou(logits.flatten(0, 1), batch.nests.flatten(0, 1)).mean()),
             "val_std": float(feature_std(logits.sigmoid())),
         }
 
-    def _draw(self, batch: ClickBatch, logits: Tensor, picture: Path) -> None:
-        rows = []
-        shown = (batch.images, batch.clicks, batch.nests, logits)
-        for image, clicks, nests, maps in zip(*(part[:6] for part in shown), strict=True):
-            shown = to_uint8(image)
-            clicked = shown.copy()
-            for row, column, sign in clicks[0].long().tolist():
-                if sign:
-                    colour = (255, 255, 0) if sign > 0 else (0, 255, 255)
-                    clicked[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = colour
-            real = (nests[0] >= 0).any(-1).any(-1)
-            finest = nests[0][real][:1].numpy() > 0.5
-            rows.append(
-                [
-                    clicked,
-                    pictures.paint_masks(shown, finest),
-                    pictures.feature_colors(maps[:1].sigmoid().numpy()),
-                    pictures.paint_masks(shown, maps[:1].numpy() > 0),
-                ]
-            )
-        titles = ["clicks", "finest truth", "probability", "prediction"]
-        pictures.save_image(picture, pictures.contact_sheet(rows, titles=titles, side=128))
+
+def _keep(batch: ClickBatch, logits: Float[Tensor, "b p s s"], shown: Path) -> None:
+    """Write the first images with the clicks, the nest and the map of their first prompt."""
+    arrays = {
+        "images": np.stack([to_uint8(image) for image in batch.images[:NUMBER]]),
+        "clicks": batch.clicks[:NUMBER, 0].numpy(),
+        "nests": batch.nests[:NUMBER, 0].numpy(),
+        "logits": logits[:NUMBER, 0].numpy(),
+    }
+    keep_shown(shown, arrays, about={"kind": "clicks"})
 
 
 class Simulation:

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
 
-from maskspace import pictures
 from maskspace.config import Choice, choose
 from maskspace.data.augment import Crop, label_map_at_depth, random_label_map
 from maskspace.data.loader import Mixture, open_mixture
@@ -24,8 +23,8 @@ from maskspace.training.colour import recolour
 from maskspace.training.config import DistillConfig, Optimisation
 from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.diagnosis import output_figures, term_figures
-from maskspace.training.head_pictures import picture_row, picture_titles
 from maskspace.training.monitors import collapse_verdict
+from maskspace.training.shown import NUMBER, keep_shown
 
 _TEACHER = 41  # what a generator is for
 _WEIGHT_STEPS = 20  # of weights in 1
@@ -193,7 +192,7 @@ class EmbeddingTask:
             examples.append(self._labelled(crop, labels, row, is_complete=is_complete))
         return _stack(examples)
 
-    def validate(self, model: nn.Module, picture: Path) -> dict[str, float]:
+    def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         """Return the loss terms, the figures of `diagnosis` and whether all has collapsed.
 
         On held-out crops; the gradients of the terms are those of the first 16 of them.
@@ -206,7 +205,7 @@ class EmbeddingTask:
             moved = term_figures(self._objective, first, targets.rows(slice(_AT_ONCE)))
         terms = {name: float(value) for name, value in found.items()}
         spread = output_figures(outputs, targets.labels(), heads=self._objective.heads)
-        self._draw(outputs, picture)
+        self._keep(outputs, shown)
         left_out = float(self._validation.left_out.float().mean())
         figures = {
             **terms,
@@ -246,15 +245,17 @@ class EmbeddingTask:
                 )
         return outputs, self._validation.targets.rows(slice(number)).to(device)
 
-    def _draw(self, outputs: Mapping[str, Tensor], picture: Path) -> None:
-        rows, truths = [], self._validation.targets.labels()
-        for index in range(min(6, len(self._validation.images))):
-            one = {name: output[index].float().cpu() for name, output in outputs.items()}
-            image = to_uint8(self._validation.images[index])
-            truth = truths[index].numpy()
-            rows.append(picture_row(self._objective, one, image, truth))
-        sheet = pictures.contact_sheet(rows, titles=picture_titles(self._objective), side=128)
-        pictures.save_image(picture, sheet)
+    def _keep(self, outputs: Mapping[str, Tensor], shown: Path) -> None:
+        """Write the first held-out crops with their labels and the outputs for them."""
+        options = self.model.options
+        about = {"kind": "embedding", "heads": options["heads"], "decoder": options["decoder"]}
+        images, labels = self._validation.images[:NUMBER], self._validation.targets.labels()
+        arrays = {f"head {name}": x[:NUMBER].float().cpu().numpy() for name, x in outputs.items()}
+        arrays |= {
+            "images": np.stack([to_uint8(image) for image in images]),
+            "labels": labels[:NUMBER].numpy(),
+        }
+        keep_shown(shown, arrays, about=about)
 
 
 def make_embedding_task(

@@ -7,10 +7,9 @@ from jaxtyping import Bool, Float, Int, Int32, UInt8
 from torch import Tensor
 
 from maskspace import pictures
-from maskspace.config import choose
-from maskspace.heads import DenseMap, Level, maps_of
+from maskspace.config import Choice, choose
+from maskspace.heads import DenseMap, Head, Level, maps_of
 from maskspace.masks import enlarge
-from maskspace.objectives import Objective
 from maskspace.partition import DECODERS, PARTITIONERS
 from maskspace.partition.decoded import finest_level
 from maskspace.training.diagnosis import without_position
@@ -22,18 +21,20 @@ _BINS = ("energy", "depth")
 
 
 def picture_row(
-    objective: Objective,
+    heads: Mapping[str, Head],
+    decoder: Choice | None,
     outputs: Mapping[str, Float[Tensor, "..."]],
     image: UInt8[np.ndarray, "h w 3"],
     truth: Int[np.ndarray, "h w"],
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Return the pictures of one image, in the order of `picture_titles`.
 
-    Wrong are pixels whose region has its best IoU with another instance, or with the background.
+    What is found is what `decoder` reads, or without one the merge tree of the features. Wrong are
+    pixels whose region has its best IoU with another instance, or with the background.
     """
     known = truth.clip(min=0)
-    maps = maps_of(objective.heads)
-    regions = _regions(objective, outputs, number=len(np.unique(known)))
+    maps = maps_of(heads)
+    regions = _regions(decoder, outputs, number=len(np.unique(known)))
     regions = enlarge(regions, (truth.shape[0], truth.shape[1]))
     return [
         image,
@@ -44,9 +45,9 @@ def picture_row(
     ]
 
 
-def picture_titles(objective: Objective) -> list[str]:
+def picture_titles(heads: Mapping[str, Head]) -> list[str]:
     """Return the title of each picture of a row."""
-    return ["input", "truth", *maps_of(objective.heads), "partition", "wrong"]
+    return ["input", "truth", *maps_of(heads), "partition", "wrong"]
 
 
 def head_colors(
@@ -79,12 +80,12 @@ def _unit_range(values: Float[np.ndarray, "*size"]) -> Float[np.ndarray, "*size"
 
 
 def _regions(
-    objective: Objective, outputs: Mapping[str, Float[Tensor, "..."]], *, number: int
+    decoder: Choice | None, outputs: Mapping[str, Float[Tensor, "..."]], *, number: int
 ) -> Int32[np.ndarray, "h w"]:
     """Return what the model finds: as many regions as there are true ones, or its decoder's."""
-    if objective.is_colours:
+    if decoder is None:
         return PARTITIONERS["merge_tree"](finest_level(outputs).numpy(), regions=number)
-    return choose(DECODERS, objective.decoder, kind="decoder")(outputs).labels
+    return choose(DECODERS, decoder, kind="decoder")(outputs).labels
 
 
 def wrong_pixels(

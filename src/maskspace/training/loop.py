@@ -57,8 +57,8 @@ class Task(Protocol[Batch]):
         """Return the loss terms, weighted; their sum is minimised."""
         ...
 
-    def validate(self, model: nn.Module, picture: Path) -> LossRow:
-        """Return figures on held-out images and draw some of them in `picture`, a PNG."""
+    def validate(self, model: nn.Module, shown: Path) -> LossRow:
+        """Return figures on held-out images; some of them are kept in `shown`, see `keep_shown`."""
         ...
 
 

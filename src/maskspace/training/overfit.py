@@ -14,18 +14,20 @@ from jaxtyping import Int64
 from scipy import ndimage
 from torch import nn
 
-from maskspace import pictures
 from maskspace.data.augment import Crop, label_map_at_depth, random_crop
 from maskspace.data.loader import Mixture, dense
 from maskspace.data.shards import open_shards
 from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
 from maskspace.partition.decoded import finest_level
+from maskspace.training.checkpoint import PICTURES
 from maskspace.training.config import DistillConfig, OverfitConfig
 from maskspace.training.crops import to_float
+from maskspace.training.drawing import draw_shown
 from maskspace.training.embedding_task import EmbeddingBatch, EmbeddingTask
 from maskspace.training.loop import Worker, fit
 from maskspace.training.progress import followed
+from maskspace.training.shown import keep_shown
 from maskspace.types import MapUnits, Sample
 
 #: What is trained: the feature of one channel, and the full one of three.
@@ -65,7 +67,7 @@ class OverfitTask(EmbeddingTask):
 def overfit(
     config: OverfitConfig, shards: Path, run: Path, out: Path, *, map_units: MapUnits = map
 ) -> dict[str, float]:
-    """Return the mean best IoU of each variant, 0 to 1; `out/VARIANT.png` shows its partitions.
+    """Return the mean best IoU of each variant, 0 to 1; its partitions are in `out/VARIANT.npz`.
 
     Progress is kept in `run/VARIANT`. The variants are the units of work.
     """
@@ -80,7 +82,9 @@ def _variant(
     name: str, *, config: OverfitConfig, samples: list[Sample], run: Path, out: Path
 ) -> float:
     model = _trained(config, samples, name, run / name)
-    return _score(_pieces(config, samples), model, out / f"{name}.png")
+    score = _score(_pieces(config, samples), model, out / f"{name}.npz")
+    draw_shown(out / f"{name}.npz", run / name / PICTURES / "partition.png")
+    return score
 
 
 def _pieces(config: OverfitConfig, samples: list[Sample]) -> tuple[Crop, ...]:
@@ -135,8 +139,9 @@ def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder:
 
 
 @torch.inference_mode()
-def _score(pieces: tuple[Crop, ...], model: nn.Module, picture: Path) -> float:
-    rows, scores = [], []
+def _score(pieces: tuple[Crop, ...], model: nn.Module, shown: Path) -> float:
+    scores = []
+    kept = {"images": [], "truths": [], "features": [], "regions": []}
     for piece in pieces:
         image = torch.from_numpy(to_float(piece.image))[None]
         finest = finest_level({head: x[0] for head, x in model(image).items()}).numpy()
@@ -147,15 +152,8 @@ def _score(pieces: tuple[Crop, ...], model: nn.Module, picture: Path) -> float:
         _, predicted = from_label_map(regions)
         # not the metrics package: a changed metric trains nothing again
         scores.append(pairwise_iou(predicted, true).max(axis=0).mean())
-        rows.append(
-            [
-                piece.image,
-                pictures.paint_labels(piece.image, truth),
-                pictures.feature_colors(finest),
-                pictures.paint_labels(piece.image, regions),
-            ]
-        )
-    titles = ["input", "truth", "features", "partition"]
-    sheet = pictures.contact_sheet(rows, titles=titles, side=128)
-    pictures.save_image(picture, sheet)
+        for name, array in zip(kept, (piece.image, truth, finest, regions), strict=True):
+            kept[name].append(array)
+    arrays = {name: np.stack(some) for name, some in kept.items()}
+    keep_shown(shown, arrays, about={"kind": "pieces"})
     return float(np.mean(scores))

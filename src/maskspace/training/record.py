@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from maskspace.training.checkpoint import PICTURES, Progress
 from maskspace.training.config import Optimisation
+from maskspace.training.drawing import draw_shown
 from maskspace.training.feed import Feed
 from maskspace.training.learner import Learner
 from maskspace.training.monitors import (
@@ -20,6 +21,7 @@ from maskspace.training.monitors import (
     refuse_broken,
     validations_since_best,
 )
+from maskspace.training.shown import SHOWN
 
 LossRow = dict[str, float]
 
@@ -78,10 +80,14 @@ class TrainingRecord:
         self._refuse_broken()
         row = {f"train_{name}": value for name, value in mean_terms(self._seen).items()}
         trained = time.monotonic() - self._begun
-        picture = self._progress.folder / PICTURES / f"step-{self._done:07d}.png"
+        folder, name = self._progress.folder, f"step-{self._done:07d}"
+        shown = folder / f"{name}.npz"
         model = learner.model.eval()
         with torch.inference_mode():
-            row |= figures(model, picture)
+            row |= figures(model, shown)
+        if shown.is_file():
+            draw_shown(shown, folder / PICTURES / f"{name}.png")
+            shown.replace(folder / SHOWN)
         row |= self._pace(trained)
         self._begin_window()
         self._rows.append(row)

@@ -1,4 +1,4 @@
-"""What a sweep leaves: a table of trials, a ranking of points over seeds, plots, MLflow's runs."""
+"""What a sweep leaves: a table of trials, and a ranking of points over seeds."""
 
 import csv
 import io
@@ -14,11 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from maskspace import pictures, tracking
 from maskspace.files import appearing, write_whole
 from maskspace.models.weights import DESCRIPTION, WEIGHTS
-from maskspace.training.checkpoint import Progress
-from maskspace.training.export import copy_record, record_training
+from maskspace.training.export import copy_record
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -96,76 +94,20 @@ def _plain(value: object) -> object:
 
 
 def write_sweep(rows: list[dict[str, object]], run: Path, out: Path) -> None:
-    """Write each trial's model, history and pictures to `out/NAME`, tables and plots beside.
+    """Write each trial's model and history to `out/NAME`, tables of all trials beside.
 
-    `trials.json` and `sweep.parquet` hold the trials, `ranking.csv` the points over seeds;
-    `losses.png` the losses over their own first value, `parallel.png` the options of every trial
-    and `bandwidths.png` the loss by each numeric option.
+    `trials.json` and `sweep.parquet` hold the trials, `ranking.csv` the points over seeds.
     """
     for row in rows:
         name = str(row["trial"])
         copy_record(run / name, out / name)
         for file in (WEIGHTS, DESCRIPTION):
             shutil.copyfile(run / name / file, out / name / file)
-    _plot_losses(rows, run, out / "losses.png")
     table = sweep_table(rows)
-    _plot_parallel(table, out / "parallel.png")
-    _plot_by_option(table, out / "bandwidths.png")
     with appearing(out / "sweep.parquet") as partial:
         table.to_parquet(partial, index=False)
     write_whole(out / "ranking.csv", _ranking(ranked_points(rows)))
     write_whole(out / "trials.json", json.dumps(rows, indent=2) + "\n")
-
-
-def _plot_losses(rows: Rows, run: Path, path: Path) -> None:
-    lines = []
-    for row in rows:
-        name = str(row["trial"])
-        history = Progress(run / name).history()
-        losses = [point["val_loss"] / max(abs(history[0]["val_loss"]), 1e-12) for point in history]
-        lines.append(pictures.Line(label=name, x=[point["step"] for point in history], y=losses))
-    panels = {"validation loss over its own first value": lines}
-    pictures.plot_histories(path, panels, x_label="step", y_label="ratio")
-
-
-def _plot_parallel(table: pd.DataFrame, path: Path) -> None:
-    options = [name for name in table.columns if name.startswith("option_")]
-    swept = [n for n in ("learning_rate", "seed") if len(set(table[n].tolist())) > 1]
-    names = ["objective", *options, *swept, "ratio"]
-    axes = {name.removeprefix("option_"): table[name].tolist() for name in names}
-    pictures.plot_parallel(path, axes, values=table["ratio"].tolist(), label="loss ratio")
-
-
-def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
-    panels: dict[str, list[pictures.Line]] = {}
-    columns = ["learning_rate", *(n for n in table.columns if n.startswith("option_"))]
-    for option in (name for name in columns if _is_number(table[name].tolist())):
-        for objective in sorted(set(table["objective"])):
-            rows = table[(table["objective"] == objective) & table[option].notna()]
-            ratios: dict[float, list[float]] = {}
-            for value, ratio in zip(rows[option].tolist(), rows["ratio"].tolist(), strict=True):
-                ratios.setdefault(float(value), []).append(ratio)
-            if not ratios:
-                continue
-            by_value = sorted(ratios.items())
-            found = [mean_interval(some) for _, some in by_value]
-            panels.setdefault(option.removeprefix("option_"), []).append(
-                pictures.Line(
-                    label=str(objective),
-                    x=[value for value, _ in by_value],
-                    y=[mean for mean, _, _ in found],
-                    band=[
-                        (m if math.isnan(a) else a, m if math.isnan(b) else b) for m, a, b in found
-                    ],
-                )
-            )
-    pictures.plot_histories(path, panels, x_label="value", y_label="loss ratio", logarithmic=True)
-
-
-def _is_number(column: Sequence[object]) -> bool:
-    """Return whether a column holds a number, and none but numbers above 0."""
-    known = [value for value in column if value is not None and value == value]
-    return bool(known) and all(isinstance(value, int | float) and value > 0 for value in known)
 
 
 def _ranking(points: Sequence[Point]) -> str:
@@ -178,21 +120,3 @@ def _ranking(points: Sequence[Point]) -> str:
         ends = ["" if math.isnan(end) else end for end in (p.low, p.high)]
         writer.writerow([rank, p.name, p.ratio, *ends, p.seeds, p.finished, p.collapsed])
     return text.getvalue()
-
-
-def record_sweep(rows: list[dict[str, object]], out: Path, *, params: Mapping[str, object]) -> None:
-    """Log the sweep as an MLflow run and each trial as a run nested in it."""
-    with tracking.run("sweep", "sweep") as record:
-        record.log_params(params)
-        for picture in ("losses.png", "parallel.png", "bandwidths.png"):
-            record.log_figure(out / picture)
-        for row in rows:
-            name = str(row["trial"])
-            record_training(
-                "sweep",
-                name,
-                out / name,
-                Progress(out / name).history(),
-                params=row,
-                parent=record.id,
-            )

@@ -1,0 +1,100 @@
+"""Plots of a sweep, and its MLflow runs; no result follows from either."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from maskspace import pictures, tracking
+from maskspace.training.checkpoint import PICTURES, Progress
+from maskspace.training.export import record_training
+from maskspace.training.sweep_tables import Rows, mean_interval, sweep_table
+
+PLOTS = ("losses.png", "parallel.png", "bandwidths.png")
+
+
+def draw_sweep(folder: Path, out: Path) -> None:
+    """Draw what `write_sweep` wrote to `folder`, in `PLOTS` under `out`.
+
+    Losses over their own first value; the options of every trial; the loss by numeric option.
+    """
+    rows = json.loads((folder / "trials.json").read_text())
+    table = sweep_table(rows)
+    losses, parallel, bandwidths = (out / name for name in PLOTS)
+    _plot_losses(rows, folder, losses)
+    _plot_parallel(table, parallel)
+    _plot_by_option(table, bandwidths)
+
+
+def _plot_losses(rows: Rows, folder: Path, path: Path) -> None:
+    lines = []
+    for row in rows:
+        name = str(row["trial"])
+        history = Progress(folder / name).history()
+        losses = [point["val_loss"] / max(abs(history[0]["val_loss"]), 1e-12) for point in history]
+        lines.append(pictures.Line(label=name, x=[point["step"] for point in history], y=losses))
+    panels = {"validation loss over its own first value": lines}
+    pictures.plot_histories(path, panels, x_label="step", y_label="ratio")
+
+
+def _plot_parallel(table: pd.DataFrame, path: Path) -> None:
+    options = [name for name in table.columns if name.startswith("option_")]
+    swept = [n for n in ("learning_rate", "seed") if len(set(table[n].tolist())) > 1]
+    names = ["objective", *options, *swept, "ratio"]
+    axes = {name.removeprefix("option_"): table[name].tolist() for name in names}
+    pictures.plot_parallel(path, axes, values=table["ratio"].tolist(), label="loss ratio")
+
+
+def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
+    panels: dict[str, list[pictures.Line]] = {}
+    columns = ["learning_rate", *(n for n in table.columns if n.startswith("option_"))]
+    for option in (name for name in columns if _is_number(table[name].tolist())):
+        for objective in sorted(set(table["objective"])):
+            rows = table[(table["objective"] == objective) & table[option].notna()]
+            ratios: dict[float, list[float]] = {}
+            for value, ratio in zip(rows[option].tolist(), rows["ratio"].tolist(), strict=True):
+                ratios.setdefault(float(value), []).append(ratio)
+            if not ratios:
+                continue
+            by_value = sorted(ratios.items())
+            found = [mean_interval(some) for _, some in by_value]
+            panels.setdefault(option.removeprefix("option_"), []).append(
+                pictures.Line(
+                    label=str(objective),
+                    x=[value for value, _ in by_value],
+                    y=[mean for mean, _, _ in found],
+                    band=[
+                        (m if math.isnan(a) else a, m if math.isnan(b) else b) for m, a, b in found
+                    ],
+                )
+            )
+    pictures.plot_histories(path, panels, x_label="value", y_label="loss ratio", logarithmic=True)
+
+
+def _is_number(column: Sequence[object]) -> bool:
+    """Return whether a column holds a number, and none but numbers above 0."""
+    known = [value for value in column if value is not None and value == value]
+    return bool(known) and all(isinstance(value, int | float) and value > 0 for value in known)
+
+
+def record_sweep(
+    rows: list[dict[str, object]], run: Path, out: Path, *, params: Mapping[str, object]
+) -> None:
+    """Log the sweep in `run`, exported to `out`, as an MLflow run, its trials nested in it."""
+    draw_sweep(out, run / PICTURES)
+    with tracking.run("sweep", "sweep") as record:
+        record.log_params(params)
+        for picture in PLOTS:
+            record.log_figure(run / PICTURES / picture)
+        for row in rows:
+            name = str(row["trial"])
+            record_training(
+                "sweep",
+                name,
+                run / name,
+                Progress(out / name).history(),
+                params=row,
+                parent=record.id,
+            )
