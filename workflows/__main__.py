@@ -188,7 +188,7 @@ def _summary(workspace: Path, seconds: float) -> str:
     if rows:
         titles = ("dataset", "model", *plan.SUMMARY_METRICS.values())
         lines += ["", *_table([titles, *rows])]
-        lines.append(f"reports: {workspace / 'build/evaluate'}/*/report.html, pictures beside them")
+        lines.append(f"reports: {workspace / 'build/report'}/*/report.html, pictures beside them")
     receipt = _receipt()
     if receipt is not None:
         standing = "champion" if receipt.champion else "not better than the champion"

@@ -6,19 +6,19 @@ from pathlib import Path
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data.shards import open_shards
-from maskspace.evaluation import evaluate_models, report
 from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.measuring import measure_models
 from maskspace.segmenter.loading import load
 from workflows.frame import publish, stage_main, work_folder
 
 
 def main() -> None:
-    """Write `build/compare/DATASET`: metrics.json, tables and plots, a row a regime."""
+    """Write `build/compare/DATASET`: the numbers of what was measured, a row a regime."""
     config = load_section(EvaluateConfig, "compare")
     work = work_folder("compare")
     for folder in sorted(path for path in Path("build/regimes").iterdir() if path.is_dir()):
         models = {path.name: load(str(path)) for path in sorted(folder.iterdir())}
-        metrics = evaluate_models(
+        measure_models(
             {folder.name: open_shards(Path("build/validate") / folder.name, "test")},
             models,
             work / "out" / folder.name,
@@ -26,7 +26,6 @@ def main() -> None:
             work=work / "rows",
             map_units=partial(parallel.map_units, describe=f"compare {folder.name}: images"),
         )
-        print(report(metrics), end="")
     publish(work / "out", Path("build/compare"))
 
 

@@ -12,7 +12,7 @@ templates. With --check nothing is written, and the exit status is 1 where dvc.y
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ STAGES: Mapping[str, Reads] = {
     "compare": Reads(
         made=("build/regimes",), data=("regimes.datasets",), options=("clicker.model",)
     ),
+    "regime_report": Reads(made=("build/compare",)),
     "proposals": Reads(made=("build/clicker",), data=("distill.data",), options=("clicker.model",)),
     "overfit": Reads(data=("overfit.dataset",), options=("overfit",)),
     "sweep": Reads(data=("distill.data",), options=("sweep", "distill")),
@@ -103,6 +104,13 @@ STAGES: Mapping[str, Reads] = {
             "build/validate/${key}/manifest.json",
         ),
         options=("clicker.model", *_STUDENT),
+    ),
+    "report": Reads(
+        made=(
+            "build/evaluate/${key}/findings.json",
+            "build/evaluate/${key}/metrics.json",
+            "build/evaluate/${key}/shown.npz",
+        )
     ),
     "register": Reads(
         made=("build/student",),
@@ -148,24 +156,29 @@ def is_behind() -> bool:
 def written(params: Mapping[str, Any]) -> str:
     """Return dvc.yaml with the deps that code and parameters ask for, all else as it is."""
     code = Code(TABLES)
-    text = _VARS.sub(lambda _: _vars(code, params), DVC.read_text())
+    readers = reader_files(code, params)
+    text = _VARS.sub(lambda _: _vars(readers), DVC.read_text())
     head, *stages = _STAGE.split(text)
-    return head + "".join(_with_deps(stage, code, params) for stage in stages)
+    number = len(next(iter(readers.values())))
+    return head + "".join(_with_deps(stage, code, params, number) for stage in stages)
 
 
-def _vars(code: Code, params: Mapping[str, Any]) -> str:
+def _vars(readers: Mapping[str, Sequence[str]]) -> str:
     lines = ["vars:", "  - shards:"]
-    for dataset, files in _readers(code, params):
+    for dataset, files in readers.items():
         lines += [f"      {dataset}:", "        code:", *(f"          - {file}" for file in files)]
     return "\n".join(lines) + "\n"
 
 
-def _with_deps(text: str, code: Code, params: Mapping[str, Any]) -> str:
-    """Return the lines of a stage with its deps."""
+def _with_deps(text: str, code: Code, params: Mapping[str, Any], number: int) -> str:
+    """Return the lines of a stage with its deps; `number` are the files of a reader."""
     stage = text.partition(":")[0].strip()
-    listed = [f"  - {path}\n" for path in stage_deps(stage, code, params)]
-    found, number = _DEPS.subn(lambda m: m[1] + "deps:\n" + "".join(m[1] + d for d in listed), text)
-    if number != 1:
+    deps = stage_deps(stage, code, params)
+    if stage == "shards":
+        deps += [f"${{item.code[{index}]}}" for index in range(number)]
+    listed = [f"  - {path}\n" for path in deps]
+    found, blocks = _DEPS.subn(lambda m: m[1] + "deps:\n" + "".join(m[1] + d for d in listed), text)
+    if blocks != 1:
         raise ValueError(f"{DVC}: stage {stage!r}: give it one block of deps, which may be empty")
     return found
 
@@ -185,8 +198,7 @@ def stage_deps(stage: str, code: Code, params: Mapping[str, Any]) -> list[str]:
         *(f"build/evaluate/{name}" for name in _datasets(reads.evaluated, params)),
     }
     needed = sorted(code.modules[name].path.as_posix() for name in _needed(stage, code, params))
-    readers = [f"${{item.code[{i}]}}" for i in range(_most(code, params))]
-    return [*sorted(made), *needed, *(readers if stage == "shards" else [])]
+    return [*sorted(made), *needed]
 
 
 def _datasets(keys: Iterable[str], params: Mapping[str, Any]) -> Iterator[str]:
@@ -208,23 +220,18 @@ def _needed(stage: str, code: Code, params: Mapping[str, Any], *, reader: str = 
     return set(code.needs([f"workflows.{stage}", *reads.code], chosen, free=free))
 
 
-def _readers(code: Code, params: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each dataset with the files of its reader, the last one repeated to equal numbers."""
-    most = _most(code, params)
-    for dataset in params["shards"]:
-        files = _reader_files(dataset, code, params)
-        yield dataset, files + files[-1:] * (most - len(files))
+def reader_files(code: Code, params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the files that each dataset's shards need beside those of all datasets.
 
-
-def _most(code: Code, params: Mapping[str, Any]) -> int:
-    return max(len(_reader_files(dataset, code, params)) for dataset in params["shards"])
-
-
-def _reader_files(dataset: str, code: Code, params: Mapping[str, Any]) -> list[str]:
-    """Return the files that a dataset's shards need beside those of all datasets."""
-    reader = params["shards"][dataset]["reader"]["name"]
-    own = _needed("shards", code, params, reader=reader) - _needed("shards", code, params)
-    return sorted(code.modules[name].path.as_posix() for name in own)
+    Templates are as many for all: the last file of a shorter list is repeated.
+    """
+    common = _needed("shards", code, params)
+    files = {}
+    for dataset, section in params["shards"].items():
+        own = _needed("shards", code, params, reader=section["reader"]["name"]) - common
+        files[dataset] = sorted(code.modules[name].path.as_posix() for name in own)
+    most = max(map(len, files.values()))
+    return {dataset: own + own[-1:] * (most - len(own)) for dataset, own in files.items()}
 
 
 def _value(params: Mapping[str, Any], key: str) -> Any:

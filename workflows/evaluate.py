@@ -7,8 +7,8 @@ from typing import cast
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data.shards import open_shards
-from maskspace.evaluation import evaluate_models, report
 from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.measuring import measure_models
 from maskspace.models import load_model
 from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.segmenter import ClickSegmenter
@@ -18,7 +18,7 @@ from workflows.frame import publish, stage_main, work_folder
 
 
 def main(dataset: str) -> None:
-    """Write `build/evaluate/DATASET`: metrics.json, tables and plots."""
+    """Write `build/evaluate/DATASET`: the numbers of what was measured."""
     config = load_section(EvaluateConfig, "evaluate")
     grid = load_section(ClickGrid, "proposals", "grid")
     work = work_folder("evaluate", dataset)
@@ -28,7 +28,7 @@ def main(dataset: str) -> None:
         "student": load("build/student"),
         "felzenszwalb": load("felzenszwalb"),
     }
-    metrics = evaluate_models(
+    measure_models(
         {dataset: open_shards(Path("build/validate") / dataset, "test")},
         models,
         work / "out",
@@ -36,7 +36,6 @@ def main(dataset: str) -> None:
         work=work / "rows",
         map_units=partial(parallel.map_units, describe=f"evaluate {dataset}: images"),
     )
-    print(report(metrics), end="")
     publish(work / "out", Path("build/evaluate") / dataset)
 
 

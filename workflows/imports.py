@@ -8,6 +8,7 @@ Cost: each file is parsed once, a second for all of them.
 """
 
 import ast
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,27 +63,27 @@ class Module:
         constants = (node for node in ast.walk(self.tree) if isinstance(node, ast.Constant))
         return {node.value for node in constants if isinstance(node.value, str)}
 
-    def subscripts(self, alias: str) -> set[str]:
-        """Return the literal keys that the file reads of a name, as in `DECODERS["components"]`."""
-        return {
-            node.slice.value
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Subscript)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == alias
-            and isinstance(node.slice, ast.Constant)
-            and isinstance(node.slice.value, str)
-        }
+    @cached_property
+    def _reads(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+        """Attributes and literal keys that are read of each name."""
+        attributes: dict[str, set[str]] = defaultdict(set)
+        keys: dict[str, set[str]] = defaultdict(set)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                attributes[node.value.id].add(node.attr)
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+                key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+                if isinstance(key, str):
+                    keys[node.value.id].add(key)
+        return attributes, keys
 
     def attributes(self, alias: str) -> set[str]:
         """Return the attributes that the file reads of a name, as in `pictures.save_image`."""
-        return {
-            node.attr
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == alias
-        }
+        return self._reads[0].get(alias, set())
+
+    def subscripts(self, alias: str) -> set[str]:
+        """Return the literal keys that the file reads of a name, as in `DECODERS["components"]`."""
+        return self._reads[1].get(alias, set())
 
     def table(self, name: str) -> dict[str, str]:
         """Return a table's keys with the names of their entries.
@@ -135,6 +136,7 @@ class Code:
     def __init__(self, tables: Collection[str] = ()) -> None:
         """Find the modules under the folder that the process is in."""
         self._tables = frozenset(tables)
+        self._options: dict[str, frozenset[str]] = {}
         files = [file for package in PACKAGES for file in sorted(package.rglob("*.py"))]
         found = [Module(name=_name(file), path=file) for file in files]
         self.modules = {module.name: module for module in found}
@@ -191,8 +193,10 @@ class Code:
 
     def options(self, table: str) -> frozenset[str]:
         """Return the names that a table offers."""
-        home, name = self._table(table)
-        return frozenset(home.table(name))
+        if table not in self._options:
+            home, name = self._table(table)
+            self._options[table] = frozenset(home.table(name))
+        return self._options[table]
 
     def _table(self, table: str) -> tuple[Module, str]:
         source, _, name = table.rpartition(".")

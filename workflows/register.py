@@ -58,7 +58,8 @@ def register(config: RegisterConfig, value: float, content: str) -> tracking.Ver
         run.log_params(json.loads((STUDENT / "model.json").read_text()))
         run.log_params({"register": read_params(Path("params.yaml"))["register"]})
         run.log_metrics({config.metric.name: value})
-        run.log_artifacts(Path("build/evaluate"), "evaluate")
+        for dataset in config.metric.datasets:
+            run.log_artifacts(Path("build/evaluate") / dataset, f"evaluate/{dataset}")
         uri = log_student(run.id, STUDENT, example=(images, params), answer=answer)
         told = predict_alone(uri, images, params)
         if not np.array_equal(told, answer):

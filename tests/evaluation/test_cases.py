@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from maskspace.evaluation.cases import choose_cases, write_cases
+from maskspace.evaluation.cases import choose_cases, shown_cases
 from maskspace.evaluation.rows import Row, measure_rows
+from maskspace.evaluation.sheets import draw_cases
 
 
 def row(key, ious):
@@ -44,9 +45,10 @@ def test_the_sheet_has_a_row_a_case_and_reads_no_more_than_it_needs(
             assert index < 3, "read beyond the last case"
             return super().__getitem__(index)
 
-    for name in ("one.png", "two.png"):
-        datasets = {"r": FirstThree(samples)} if name == "one.png" else {"r": samples}
-        write_cases(tmp_path / name, rows, datasets, chosen_models, config=config)
+    for name, datasets in (("one.png", {"r": FirstThree(samples)}), ("two.png", {"r": samples})):
+        cases = shown_cases(rows, datasets, chosen_models, config=config)
+        arrays, clicks, names = zip(*((c.arrays, c.click, c.name) for c in cases), strict=True)
+        draw_cases(tmp_path / name, arrays, clicks, names)
     one, two = (np.array(Image.open(tmp_path / name)) for name in ("one.png", "two.png"))
     np.testing.assert_array_equal(one, two)
     assert one.shape[0] > 6 * 192 and one.shape[1] > 5 * 192

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from maskspace.evaluation import evaluate_models
-from maskspace.evaluation.click_report import click_table
+from maskspace.evaluation.click_table import click_table
 
 
 def read_csv(path):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from maskspace.evaluation import Origin, evaluate_models
-from maskspace.evaluation.curves import COLUMNS
 from maskspace.evaluation.html_report import EXPLAINED, PICTURES
+from maskspace.evaluation.tables import COLUMNS
 
 VOID = {"img", "meta", "br"}
 ODD = "<b>&\"'$x$"

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from maskspace.evaluation.click_report import plot_click_curves
 from maskspace.evaluation.config import PROTOCOLS
+from maskspace.evaluation.findings import Origin
+from maskspace.evaluation.plots import plot_click_curves
 from maskspace.evaluation.published import BSDS, DAVIS, PUBLISHED
-from maskspace.evaluation.reference import Origin, place_published
+from maskspace.evaluation.reference import place_published
 from maskspace.evaluation.region_report import plot_regions
 
 SEGNEXT = PROTOCOLS["segnext"]
@@ -20,7 +21,7 @@ class Square:
 
 
 def placed(method, *, origin=ORIGIN, images=DAVIS.images, side=1024, config=SEGNEXT):
-    found = place_published(origin, images, [Square(side), object()], config)
+    found = place_published(origin, images, [side] if side else [], config)
     (one,) = [one for one in found if one.published.method.startswith(method)]
     return one
 
@@ -61,8 +62,8 @@ def test_one_difference_is_enough_and_is_told(changed, told):
 
 def test_another_kind_and_an_unknown_origin_have_nothing_to_compare():
     kinds = {one.split.kind for one in PUBLISHED if one.split}
-    assert place_published(None, 345, [Square(1024)], SEGNEXT) == []
-    other = place_published(Origin(kind="camvid", split="test"), 345, [Square(1024)], SEGNEXT)
+    assert place_published(None, 345, [1024], SEGNEXT) == []
+    other = place_published(Origin(kind="camvid", split="test"), 345, [1024], SEGNEXT)
     assert "camvid" not in kinds
     assert all(one.published.split is None and one.reasons for one in other)
 
@@ -108,7 +109,7 @@ def test_values_of_an_unknown_dataset_are_never_comparable():
     unknown = [one for one in PUBLISHED if one.split is None]
     assert {one.method for one in unknown} == {"SAM 2.1"}
     config = clicking(clickers=("random",), thresholds=(0.5,))
-    found = place_published(ORIGIN, DAVIS.images, [Square(1024)], config)
+    found = place_published(ORIGIN, DAVIS.images, [1024], config)
     assert all(one.values == {} for one in found if one.published.split is None)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from maskspace.evaluation import FILES
+from maskspace.evaluation.measuring import NUMBERS
+from maskspace.evaluation.reporting import DRAWN
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("src", "workflows", "profiles", "samples", "data.dvc", "dvc.yaml", "params.yaml")
@@ -78,7 +79,9 @@ def test_metrics_and_pictures_are_complete(finished):
     folder = finished[0] / "build" / "evaluate" / "rectangles"
     metrics = json.loads((folder / "metrics.json").read_text())["rectangles"]
     assert 0 < metrics["student"]["mean_best_iou_50"] <= 1
-    assert {path.name for path in folder.iterdir()} == set(FILES)
+    assert {path.name for path in folder.iterdir()} == set(NUMBERS)
+    drawn = finished[0] / "build" / "report" / "rectangles"
+    assert {path.name for path in drawn.iterdir()} == set(DRAWN)
 
 
 def test_run_again_it_does_nothing(finished, clone):

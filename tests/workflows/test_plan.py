@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from maskspace.config import read_params
-from maskspace.evaluation import FILES
+from maskspace.evaluation.measuring import NUMBERS
+from maskspace.evaluation.reporting import DRAWN
 from workflows import plan, profiles
 from workflows.frame import outputs
 
@@ -18,11 +19,12 @@ def at_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-def test_what_the_evaluation_writes_is_what_its_stage_makes():
+def test_what_is_measured_and_drawn_is_what_the_stages_make():
     params = read_params(Path("params.yaml"))
     item = next(iter(params["shards"]))
-    made = outputs("evaluate", item, params)
-    assert sorted(made) == sorted(Path("build/evaluate", item, name) for name in FILES)
+    for stage, names in (("evaluate", NUMBERS), ("report", DRAWN)):
+        made = outputs(stage, item, params)
+        assert sorted(made) == sorted(Path("build", stage, item, name) for name in names)
 
 
 def test_params_and_every_profile_can_run(tmp_path):

@@ -1,16 +1,14 @@
-"""A sheet of the worst, median and best cases of every model after one click, with its map.
+"""The worst, median and best cases of every model after one click, with its map.
 
 Cases are chosen from the rows of the whole dataset, and answered again: no map is kept until then.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
 
-from maskspace import pictures
 from maskspace.evaluation.answers import answers
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import ClickRun, EvaluateConfig
@@ -19,15 +17,12 @@ from maskspace.evaluation.left_out import readable
 from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.truth import Truth, read_truth
-from maskspace.types import Click
+from maskspace.shown import shrunk
+from maskspace.types import shrink_image
 
-SIDE = 192
-TITLES = ("image and click", "truth", "prediction", "certainty", "level lines")
-#: Where a map is cut for the picture of its level lines, dark to light.
-LINES = (0.1, 0.3, 0.5, 0.7, 0.9)
-#: |logit| that is shown as quite certain: a probability of 0.9975.
-SURE_LOGIT = 6.0
-#: Rows of a case's name: of a long key or model's name the end tells most.
+#: Longest side in pixels of what is kept of an image.
+SIDE = 768
+#: Characters of a case's name that are shown: of a long key or model's name the end tells most.
 LONGEST_NAME = 22
 
 
@@ -72,23 +67,38 @@ def choose_cases(rows: Iterable[Row], run: str, *, number: int) -> list[Case]:
     ]
 
 
-def write_cases(
-    path: Path,
+@dataclass(frozen=True, kw_only=True)
+class ShownCase:
+    """What is shown of a case.
+
+    name: lines that say which it is.
+    click: x and y in [0, 1] of the image, and 1 for a positive click, 0 for a negative one.
+    arrays: `image`, `truth`, `mask`, and `probability` of a model that has one.
+    """
+
+    name: str
+    click: tuple[float, float, int]
+    arrays: Mapping[str, np.ndarray]
+
+
+def shown_cases(
     rows: Sequence[Row],
     datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
     models: Mapping[str, Model],
     *,
     config: EvaluateConfig,
-) -> None:
-    """Write a PNG with one row a case; a model of masks has no certainty and no level lines."""
+) -> list[ShownCase]:
+    """Return the cases of every dataset and model, the models asked again."""
     run = config.interactive.headline
+    if run is None:
+        return []
     cases = [
         case
         for dataset in datasets
         for model in models
         for case in choose_cases(
             (row for row in rows if (row.dataset, row.model) == (dataset, model)),
-            run.name if run else "",
+            run.name,
             number=config.interactive.cases,
         )
     ]
@@ -97,15 +107,13 @@ def write_cases(
         for dataset, samples in datasets.items()
         for truth in _truths(samples, {c.key for c in cases if c.dataset == dataset}, config)
     }
-    shown = [
-        _pictures(models[case.model], truths[case.dataset, case.key], case, run, config)
+    return [
+        ShownCase(
+            name=_name(case, len(datasets)),
+            **_answered(models[case.model], truths[case.dataset, case.key], case, run, config),
+        )
         for case in cases
-        if run
     ]
-    sheet = pictures.contact_sheet(
-        shown, titles=TITLES, names=[_name(case, len(datasets)) for case in cases], side=SIDE
-    )
-    pictures.save_image(path, sheet)
 
 
 def _truths(samples: Sequence, keys: set[str], config: EvaluateConfig) -> Iterable[Truth]:
@@ -128,44 +136,22 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
 
 
-def _pictures(
+def _answered(
     model: Model, truth: Truth, case: Case, run: ClickRun, config: EvaluateConfig
-) -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """Return the pictures of a case, the model asked again."""
+) -> dict[str, Any]:
+    """Return the click of a case and its arrays, the model asked again."""
     index = truth.ids.index(case.mask_id)
     click = first_click(truth, index, run.clicker, seed=config.interactive.seed)
     answering = answers(model, truth.image, run, Asked(), {})
     ((_, mask),) = answering.masks({0: [click]})
-    image = pictures.fit_image(truth.image, SIDE)
-    shown = [
-        _clicked(image, click, truth),
-        _painted(image, truth.masks[index]),
-        _painted(image, mask),
-    ]
+    arrays: dict[str, np.ndarray] = {
+        "image": shrink_image(truth.image, max_side=SIDE),
+        "truth": shrunk(truth.masks[index], SIDE),
+        "mask": shrunk(mask, SIDE),
+    }
     probability = answering.probability(0)
-    if probability is None:
-        return shown
-    fitted = pictures.fit_map(probability, SIDE)
-    return [*shown, _certainty(fitted), pictures.paint_level_lines(image, fitted, levels=LINES)]
-
-
-def _clicked(
-    image: UInt8[np.ndarray, "r s 3"], click: Click, truth: Truth
-) -> UInt8[np.ndarray, "r s 3"]:
+    if probability is not None:
+        arrays["probability"] = shrunk(probability, SIDE)
     height, width = truth.ignore.shape
-    x = (2 * click.x + 1) * image.shape[1] // (2 * width)
-    y = (2 * click.y + 1) * image.shape[0] // (2 * height)
-    return pictures.paint_click(image, (x, y), radius=SIDE // 48, positive=click.positive)
-
-
-def _painted(
-    image: UInt8[np.ndarray, "r s 3"], mask: Bool[np.ndarray, "h w"]
-) -> UInt8[np.ndarray, "r s 3"]:
-    return pictures.paint_labels(image, pictures.fit_labels(mask.astype(np.int64), SIDE))
-
-
-def _certainty(probability: Float32[np.ndarray, "r s"]) -> UInt8[np.ndarray, "r s 3"]:
-    """Return |logit|, black where the model does not know."""
-    sure = 1 / (1 + np.exp(-SURE_LOGIT))
-    inside = np.clip(probability.astype(np.float64), 1 - sure, sure)
-    return pictures.ramp_colors(np.abs(np.log(inside / (1 - inside))) / SURE_LOGIT)
+    place = ((2 * click.x + 1) / (2 * width), (2 * click.y + 1) / (2 * height))
+    return {"click": (*place, int(click.positive)), "arrays": arrays}

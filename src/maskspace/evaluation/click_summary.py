@@ -1,19 +1,23 @@
 """The clicks of a dataset's rows -> mIoU@k, NoC, NoF and how local the corrections were."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float64
 
+from maskspace.evaluation.click_names import (
+    BEST_LEVEL,
+    MIOU,
+    NEVER,
+    NOC,
+    NOF,
+    OUTSIDE,
+    OUTSIDE_OF_IMAGE,
+)
 from maskspace.evaluation.config import ClickRun, InteractiveConfig
 from maskspace.evaluation.rows import Row
 from maskspace.metrics.clicks_to_iou import clicks_to_iou, failures, never_reached
-
-#: Heads of the names of metrics; the tail is that of a run.
-MIOU, NOC, NOF, NEVER = "miou_at_", "noc_", "nof_", "never_"
-OUTSIDE, OUTSIDE_OF_IMAGE = "changed_outside_", "changed_outside_of_image_"
-BEST_LEVEL = "_best_level"
 
 
 def click_metrics(
@@ -100,24 +104,6 @@ def _changes(rows: Sequence[Row], run: ClickRun) -> Iterator[tuple[int, int, int
     for row in rows:
         for made in row.changes[run.name]:
             yield from ((changed, outside, row.pixels) for changed, outside in made)
-
-
-def answered_runs(metrics: Mapping[str, object]) -> list[str]:
-    """Return the names of the runs that a model answered."""
-    head = f"{MIOU}1_"
-    names = [name.removeprefix(head) for name in metrics if name.startswith(head)]
-    return [name for name in names if not name.endswith(BEST_LEVEL)]
-
-
-def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]]:
-    """Return mIoU@k of a run by k."""
-    found = []
-    for k in range(1, len(metrics) + 1):
-        value = metrics.get(f"{MIOU}{k}_{run}")
-        if not isinstance(value, float):
-            break
-        found.append((k, value))
-    return found
 
 
 def _mean(values: Iterable[float]) -> float:

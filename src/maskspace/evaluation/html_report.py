@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from maskspace.evaluation.click_report import click_cells
+from maskspace.evaluation.click_table import click_cells
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.curves import COLUMNS, bounds, correlations, number
-from maskspace.evaluation.intervals import Comparison
+from maskspace.evaluation.findings import Comparison, Metrics
 from maskspace.evaluation.page import definitions, figure, html_page, html_table
 from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.region_report import COVERING, partitions
-from maskspace.evaluation.summary import Metrics
+from maskspace.evaluation.tables import COLUMNS, bounds, correlations, number
 from maskspace.files import write_whole
 
 #: How to read each column of the main table, metric -> one line.
@@ -63,7 +62,7 @@ PICTURES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class PageContent:
     """What a page is made of, by dataset; `versions` is lines of a name and what it stands for."""
 
     metrics: Mapping[str, Mapping[str, Metrics]]
@@ -73,31 +72,31 @@ class Findings:
     config: EvaluateConfig
 
 
-def write_html(path: Path, findings: Findings) -> None:
+def write_html(path: Path, content: PageContent) -> None:
     """Write the page; the pictures named in `PICTURES` lie beside it already."""
-    metrics = findings.metrics
+    metrics = content.metrics
     models = dict.fromkeys(model for found in metrics.values() for model in found)
     sections = {
-        "Protocol": _protocol(findings),
+        "Protocol": _protocol(content),
         "Results": "".join(
-            _main_table(name, found, findings.config) for name, found in metrics.items()
+            _main_table(name, found, content.config) for name, found in metrics.items()
         )
         + _not_answered(metrics),
-        "Pairs of models": _pairs(findings.compared),
+        "Pairs of models": _pairs(content.compared),
         "Proposals": _figure(path, "curve.png") + _figure(path, "scatter.png", _together(metrics)),
         "Clicks": _click_section(path, metrics),
         "Regions": _region_section(path, metrics),
-        "Published values": _published(findings.placed),
+        "Published values": _published(content.placed),
         "Pictures": _figure(path, "gallery.png") + _figure(path, "cases.png"),
         "How to read": _explained(metrics),
-        "Versions": definitions(findings.versions),
+        "Versions": definitions(content.versions),
     }
     title = f"Evaluation of {_listed(models)} on {_listed(metrics)}"
     write_whole(path, html_page(title, {name: text for name, text in sections.items() if text}))
 
 
-def _protocol(findings: Findings) -> str:
-    metrics, config = findings.metrics, findings.config
+def _protocol(content: PageContent) -> str:
+    metrics, config = content.metrics, content.config
     rankings = {
         model: str(values["ranking"])
         for found in metrics.values()

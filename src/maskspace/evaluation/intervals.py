@@ -1,30 +1,17 @@
 """How sure the numbers are: intervals over images, and two models on the same images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from maskspace.evaluation.findings import Comparison
 from maskspace.evaluation.rows import Row
 from maskspace.metrics.bootstrap import confidence_interval, paired_difference
 from maskspace.metrics.recall import THRESHOLDS
 
 Limits = dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """How much a mean over masks of one model exceeds another's, with its 95 % interval."""
-
-    measure: str
-    model: str
-    other: str
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 def intervals(rows: Sequence[Row], *, seed: int) -> dict[str, Limits]:

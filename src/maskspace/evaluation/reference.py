@@ -9,16 +9,8 @@ from dataclasses import dataclass
 
 from maskspace import pictures
 from maskspace.evaluation.config import ClickRun, EvaluateConfig
-from maskspace.evaluation.model import SquareModel
+from maskspace.evaluation.findings import Origin
 from maskspace.evaluation.published import MIOU, PUBLISHED, Clicking, Published, Split
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """What a dataset is: the kind of its reader, and which of its own splits, None if of none."""
-
-    kind: str
-    split: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +40,17 @@ class Placed:
 
 
 def place_published(
-    origin: Origin | None, images: int, models: Iterable[object], config: EvaluateConfig
+    origin: Origin | None, images: int, sides: Iterable[int], config: EvaluateConfig
 ) -> list[Placed]:
     """Return what is published on a dataset's kind, beside a run on so many of its images.
 
-    Nothing for a dataset whose origin is not known.
+    `sides` are those of the squares that models bring images to. Nothing for a dataset whose origin
+    is not known.
     """
     if origin is None:
         return []
-    sides = {model.working_side for model in models if isinstance(model, SquareModel)} - {None}
     return [
-        _place(one, origin, images, {side for side in sides if side}, config)
+        _place(one, origin, images, set(sides), config)
         for one in PUBLISHED
         if (one.split.kind == origin.kind if one.split else config.interactive.runs)
     ]

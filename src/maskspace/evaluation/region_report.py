@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from maskspace import pictures
+from maskspace.evaluation.findings import Metrics
 from maskspace.evaluation.reference import Placed
-from maskspace.evaluation.summary import Metrics
 
 #: What is shown: metric -> name.
 COVERING = {"covering_ods": "ODS", "covering_ois": "OIS", "covering_best": "best"}

@@ -7,6 +7,7 @@ import numpy as np
 
 from maskspace.evaluation.click_summary import click_metrics
 from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.findings import Metrics
 from maskspace.evaluation.intervals import intervals
 from maskspace.evaluation.left_out import left_out_of, listed
 from maskspace.evaluation.regions import summarize_regions
@@ -14,8 +15,6 @@ from maskspace.evaluation.rows import Row
 from maskspace.evaluation.zero_shot import pooled_recall
 from maskspace.metrics.correlation import pearson, spearman
 from maskspace.metrics.sizes import SIZES, in_size
-
-Metrics = dict[str, object]
 
 
 def summarize(

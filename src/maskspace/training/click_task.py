@@ -24,11 +24,11 @@ from maskspace.mask_losses import MASK_LOSSES, level_line, levels_of
 from maskspace.masks import nested_chain
 from maskspace.models import MODELS, load_mae, load_model, load_published
 from maskspace.models.click_vit import ClickVit, Decode
+from maskspace.shown import NUMBER, keep_shown
 from maskspace.training.colour import recolour
 from maskspace.training.config import ClickerConfig
 from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.monitors import feature_std
-from maskspace.training.shown import NUMBER, keep_shown
 
 _ATTEMPTS = 20  # crops without a mask to click, in a row
 

@@ -6,6 +6,7 @@ draw them on their way too, for whoever watches and for MLflow; no result follow
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,9 @@ import torch
 from maskspace import pictures
 from maskspace.config import Choice
 from maskspace.heads import heads_of_options
+from maskspace.shown import SHOWN, read_shown
 from maskspace.training.checkpoint import HISTORY, Progress
 from maskspace.training.head_pictures import picture_row, picture_titles
-from maskspace.training.shown import SHOWN, read_shown
 
 #: Columns of the history that are no losses, variances or scores.
 PACE = ("step", "seconds", "images_per_second", "learning_rate", "wait_share", "since_best")
@@ -64,7 +65,7 @@ def _clicks(arrays: Mapping[str, np.ndarray], about: Mapping[str, object]) -> Sh
     return rows, ["clicks", "finest truth", "probability", "prediction"]
 
 
-def _embedding(arrays: Mapping[str, np.ndarray], about: Mapping[str, dict]) -> Sheet:
+def _embedding(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Sheet:
     heads = heads_of_options(about["heads"])
     decoder = Choice(**about["decoder"]) if about["decoder"] else None
     rows = [

@@ -18,13 +18,13 @@ from maskspace.heads import heads_as_options
 from maskspace.models import MODELS
 from maskspace.models.imagenet import load_imagenet
 from maskspace.objectives import OBJECTIVES, Objective
+from maskspace.shown import NUMBER, keep_shown
 from maskspace.targets import UNLABELLED, Targets
 from maskspace.training.colour import recolour
 from maskspace.training.config import DistillConfig, Optimisation
 from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.diagnosis import output_figures, term_figures
 from maskspace.training.monitors import collapse_verdict
-from maskspace.training.shown import NUMBER, keep_shown
 
 _TEACHER = 41  # what a generator is for
 _WEIGHT_STEPS = 20  # of weights in 1

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from maskspace import tracking
 from maskspace.models import save_model
+from maskspace.shown import SHOWN
 from maskspace.training.checkpoint import HISTORY, PICTURES, VERDICTS, Progress
 from maskspace.training.drawing import draw_history
 from maskspace.training.loop import LossRow, NamedTask
-from maskspace.training.shown import SHOWN
 
 
 def export_training(

@@ -20,6 +20,7 @@ from maskspace.data.shards import open_shards
 from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
 from maskspace.partition.decoded import finest_level
+from maskspace.shown import keep_shown
 from maskspace.training.checkpoint import PICTURES
 from maskspace.training.config import DistillConfig, OverfitConfig
 from maskspace.training.crops import to_float
@@ -27,7 +28,6 @@ from maskspace.training.drawing import draw_shown
 from maskspace.training.embedding_task import EmbeddingBatch, EmbeddingTask
 from maskspace.training.loop import Worker, fit
 from maskspace.training.progress import followed
-from maskspace.training.shown import keep_shown
 from maskspace.types import MapUnits, Sample
 
 #: What is trained: the feature of one channel, and the full one of three.

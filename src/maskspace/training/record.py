@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from maskspace.shown import SHOWN
 from maskspace.training.checkpoint import PICTURES, Progress
 from maskspace.training.config import Optimisation
 from maskspace.training.drawing import draw_shown
@@ -21,7 +22,6 @@ from maskspace.training.monitors import (
     refuse_broken,
     validations_since_best,
 )
-from maskspace.training.shown import SHOWN
 
 LossRow = dict[str, float]
 

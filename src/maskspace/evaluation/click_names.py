@@ -1,0 +1,26 @@
+"""Names of the numbers of clicks in metrics, and how they are read."""
+
+from collections.abc import Mapping
+
+#: Heads of the names of metrics; the tail is that of a run.
+MIOU, NOC, NOF, NEVER = "miou_at_", "noc_", "nof_", "never_"
+OUTSIDE, OUTSIDE_OF_IMAGE = "changed_outside_", "changed_outside_of_image_"
+BEST_LEVEL = "_best_level"
+
+
+def answered_runs(metrics: Mapping[str, object]) -> list[str]:
+    """Return the names of the runs that a model answered."""
+    head = f"{MIOU}1_"
+    names = [name.removeprefix(head) for name in metrics if name.startswith(head)]
+    return [name for name in names if not name.endswith(BEST_LEVEL)]
+
+
+def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]]:
+    """Return mIoU@k of a run by k."""
+    found = []
+    for k in range(1, len(metrics) + 1):
+        value = metrics.get(f"{MIOU}{k}_{run}")
+        if not isinstance(value, float):
+            break
+        found.append((k, value))
+    return found

@@ -1,0 +1,215 @@
+"""Drive models through clicks and proposals, and write the numbers of what was measured."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from maskspace.evaluation import click_report, curves
+from maskspace.evaluation.cases import ShownCase, shown_cases
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.findings import (
+    FINDINGS,
+    Findings,
+    Metrics,
+    Origin,
+    write_findings,
+)
+from maskspace.evaluation.gallery import Column, gallery_columns
+from maskspace.evaluation.intervals import comparisons
+from maskspace.evaluation.left_out import left_out_of, readable
+from maskspace.evaluation.model import Model, SquareModel
+from maskspace.evaluation.rows import Row, measure_rows
+from maskspace.evaluation.summary import (
+    collapse_lines,
+    summarize,
+    zero_shot_against_click,
+)
+from maskspace.evaluation.truth import read_truth
+from maskspace.evaluation.versions import truth_version, weights_version
+from maskspace.evaluation.written import is_written, record_written
+from maskspace.shown import SHOWN, keep_shown
+from maskspace.types import MapUnits
+
+#: In the folder of work: what the files in `out` were written from.
+WRITTEN = "written.json"
+
+#: What `measure_models` writes.
+NUMBERS = (
+    "metrics.json",
+    FINDINGS,
+    SHOWN,
+    "curves.csv",
+    "clicks.csv",
+    "comparisons.csv",
+    "per_image.csv",
+    "per_sample.csv",
+)
+
+
+def measure_models(
+    datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
+    models: Mapping[str, Model],
+    out: Path,
+    *,
+    config: EvaluateConfig,
+    ranking: Mapping[str, str] | None = None,
+    origins: Mapping[str, Origin] | None = None,
+    work: Path | None = None,
+    map_units: MapUnits = map,
+) -> dict[str, dict[str, Metrics]]:
+    """Measure every model on every dataset; return dataset -> model -> metric.
+
+    Writes `NUMBERS` in the folder `out`, each whole or not at all. `work` keeps the rows of
+    finished images (see `measure_rows`), and of what `NUMBERS` were written: asked again for the
+    same, with the files as they were, nothing is written again. Models whose output is constant are
+    named on stderr. Datasets are gone through again for what is shown. `ranking` says what a
+    model's proposals are ranked by, where its own `ranking` does not; `origins` what datasets are,
+    where something was published on them. Images that cannot be measured are left out and counted
+    (`left_out`); raises ValueError where they are too many, and for an answer of another size than
+    the image's.
+    """
+    ranking = {name: model.ranking for name, model in models.items()} | dict(ranking or {})
+    rows = {
+        dataset: measure_rows(
+            dataset, samples, models, config=config, work=work, map_units=map_units
+        )
+        for dataset, samples in datasets.items()
+    }
+    told = [[asdict(row) for row in found] for found in rows.values()]
+    versions = _versions(rows, models, origins or {})
+    stamp = json.dumps([told, asdict(config), ranking, versions], sort_keys=True)
+    if work is not None and is_written(out, NUMBERS, stamp, record=work / WRITTEN):
+        return json.loads((out / "metrics.json").read_text())
+    metrics = {
+        dataset: summarize(found, config=config, ranking=ranking) for dataset, found in rows.items()
+    }
+    for line in collapse_lines(metrics):
+        sys.stderr.write(f"{line}\n")
+    findings = _findings(rows, models, config, origins or {})
+    _write_tables(out, metrics, rows, findings, config)
+    _keep_shown(out / SHOWN, rows, datasets, models, config)
+    write_findings(out / FINDINGS, findings)
+    curves.write_metrics(out / "metrics.json", metrics)
+    if work is not None:
+        record_written(out, NUMBERS, stamp, record=work / WRITTEN)
+    return metrics
+
+
+def _findings(
+    measured: Mapping[str, Sequence[Row]],
+    models: Mapping[str, Model],
+    config: EvaluateConfig,
+    origins: Mapping[str, Origin],
+) -> Findings:
+    sides = {model.working_side for model in models.values() if isinstance(model, SquareModel)}
+    return Findings(
+        images={dataset: _images(found) for dataset, found in measured.items()},
+        compared={
+            dataset: list(comparisons(found, seed=config.interactive.seed))
+            for dataset, found in measured.items()
+        },
+        pairs={dataset: _pairs(found, models, config) for dataset, found in measured.items()},
+        origins=origins,
+        sides=sorted(side for side in sides if side),
+        versions=_versions(measured, models, origins),
+    )
+
+
+def _pairs(
+    rows: Sequence[Row], models: Mapping[str, Model], config: EvaluateConfig
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Return each image's IoU after one click and of its proposals, of models that answer both."""
+    run = config.interactive.headline
+    found = {}
+    for model in models:
+        own = [row for row in rows if row.model == model]
+        pairs = zero_shot_against_click(own, config.headline_count, run.name if run else "")
+        if pairs is not None:
+            found[model] = pairs
+    return found
+
+
+def _write_tables(
+    out: Path,
+    metrics: Mapping[str, Mapping[str, Metrics]],
+    measured: Mapping[str, Sequence[Row]],
+    findings: Findings,
+    config: EvaluateConfig,
+) -> None:
+    headline = config.interactive.headline
+    run, count = headline.name if headline else "", config.headline_count
+    rows = [row for found in measured.values() for row in found]
+    curves.write_curves(out / "curves.csv", metrics)
+    curves.write_per_image(out / "per_image.csv", rows, count=count, run=run)
+    curves.write_comparisons(out / "comparisons.csv", findings.compared)
+    click_report.write_per_sample(out / "per_sample.csv", rows, config=config.interactive)
+    click_report.write_click_curves(out / "clicks.csv", metrics)
+
+
+def _keep_shown(
+    path: Path,
+    measured: Mapping[str, Sequence[Row]],
+    datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
+    models: Mapping[str, Model],
+    config: EvaluateConfig,
+) -> None:
+    """Write the arrays of the gallery and of the cases, in the order in which they are drawn."""
+    truths = [
+        read_truth(sample, min_area=config.min_area)
+        for dataset, samples in datasets.items()
+        for sample in islice(
+            readable(samples, left_out_of(measured[dataset])), config.gallery_images
+        )
+    ]
+    columns = gallery_columns(truths, models, count=config.headline_count)
+    rows = [row for found in measured.values() for row in found]
+    cases = shown_cases(rows, datasets, models, config=config)
+    about = {
+        "columns": [{"title": title, "kind": kind} for title, kind in columns],
+        "images": [truth.key for truth in truths],
+        "cases": [{"name": case.name, "click": case.click} for case in cases],
+    }
+    keep_shown(path, {**_gallery_arrays(columns), **_case_arrays(cases)}, about=about)
+
+
+def _gallery_arrays(columns: Mapping[tuple[str, str], Column]) -> dict[str, np.ndarray]:
+    return {
+        f"column {index} image {row}": array
+        for index, arrays in enumerate(columns.values())
+        for row, array in enumerate(arrays)
+    }
+
+
+def _case_arrays(cases: Sequence[ShownCase]) -> dict[str, np.ndarray]:
+    return {
+        f"case {index} {name}": array
+        for index, case in enumerate(cases)
+        for name, array in case.arrays.items()
+    }
+
+
+def _images(rows: Sequence[Row]) -> int:
+    return len({row.key for row in rows})
+
+
+def _versions(
+    measured: Mapping[str, Sequence[Row]],
+    models: Mapping[str, Model],
+    origins: Mapping[str, Origin],
+) -> list[tuple[str, str]]:
+    """Return what was measured with what, a name and its version a line."""
+    lines = [("maskspace", version("maskspace"))]
+    for dataset, rows in measured.items():
+        origin = origins.get(dataset)
+        own = f"{origin.kind}, {origin.split or 'no split of its own'}; " if origin else ""
+        lines.append((dataset, f"{own}{_images(rows)} images, truth {truth_version(rows)}"))
+    for name, model in models.items():
+        weights = weights_version(model)
+        lines.append((name, f"weights {weights}" if weights else "a method without weights"))
+    return lines

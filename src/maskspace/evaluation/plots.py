@@ -1,0 +1,101 @@
+"""Plots of what was measured."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from maskspace import pictures
+from maskspace.evaluation.click_names import answered_runs, iou_curve
+from maskspace.evaluation.findings import Metrics
+from maskspace.evaluation.reference import Placed
+from maskspace.evaluation.tables import CURVE, bounds, correlations, curve
+
+
+def plot_iou_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
+    """Write a PNG: mean best IoU against the number of proposals, one panel a dataset.
+
+    Bands are 95 % intervals over images.
+    """
+    panels = {
+        dataset: [
+            pictures.Line(
+                label=f"{model} (by {values['ranking']})",
+                x=[count for count, _ in curve(values)],
+                y=[value for _, value in curve(values)],
+                band=_band(values),
+            )
+            for model, values in models.items()
+            if "ranking" in values
+        ]
+        for dataset, models in metrics.items()
+    }
+    pictures.plot_curves(path, panels, x_label="number of proposals", y_label="mean best IoU")
+
+
+def plot_click_scatter(
+    path: Path,
+    pairs: Mapping[str, Mapping[str, Sequence[Sequence[float]]]],
+    metrics: Mapping[str, Mapping[str, Metrics]],
+    *,
+    count: int,
+    run: str,
+) -> None:
+    """Write a PNG of zero-shot against one-click IoU, a point an image, a panel a dataset.
+
+    `pairs` are the two IoUs of the images of each dataset and model that answers both.
+    """
+    panels: dict[str, list[pictures.Line]] = {}
+    for dataset, models in metrics.items():
+        for model, values in models.items():
+            if model not in pairs[dataset]:
+                continue
+            x, y = pairs[dataset][model]
+            label = f"{model}\n{correlations(values)}"
+            panels.setdefault(dataset, []).append(pictures.Line(label=label, x=x, y=y))
+    pictures.plot_scatter(
+        path,
+        panels,
+        x_label=f"IoU after one click ({run})",
+        y_label=f"mean best IoU of {count} proposals",
+    )
+
+
+def plot_click_curves(
+    path: Path,
+    metrics: Mapping[str, Mapping[str, Metrics]],
+    placed: Mapping[str, Iterable[Placed]],
+) -> None:
+    """Write a PNG: mIoU against the number of clicks, one panel a dataset, runs of several.
+
+    Beside the runs that were clicked alike stands what was published.
+    """
+    panels: dict[str, Sequence[pictures.Line]] = {}
+    for dataset, models in metrics.items():
+        curves = {
+            (model, run): iou_curve(values, run)
+            for model, values in models.items()
+            for run in answered_runs(values)
+        }
+        longest = max(map(len, curves.values()), default=0)
+        shown = {way: c for way, c in curves.items() if len(c) > 1 or longest == 1}
+        runs = {run for _, run in shown}
+        panels[dataset] = [
+            *(
+                pictures.Line(
+                    label=f"{model}, {run}",
+                    x=[k for k, _ in curve],
+                    y=[value for _, value in curve],
+                )
+                for (model, run), curve in shown.items()
+            ),
+            *(
+                one.click_line()
+                for one in placed.get(dataset, ())
+                if one.values and one.run in runs
+            ),
+        ]
+    pictures.plot_curves(path, panels, x_label="clicks", y_label="mIoU", logarithmic=False)
+
+
+def _band(values: Metrics) -> list[tuple[float, float]] | None:
+    found = [bounds(values, f"{CURVE}{count}") for count, _ in curve(values)]
+    return None if None in found else [pair for pair in found if pair is not None]

@@ -1,0 +1,88 @@
+"""Draw what was measured: a page, plots, sheets of pictures and a table, from numbers alone."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from maskspace.evaluation import plots
+from maskspace.evaluation.click_table import click_table
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.findings import FINDINGS, Metrics, read_findings
+from maskspace.evaluation.html_report import PageContent, write_html
+from maskspace.evaluation.reference import place_published
+from maskspace.evaluation.region_report import plot_regions
+from maskspace.evaluation.sheets import draw_cases, draw_gallery
+from maskspace.evaluation.tables import metrics_table
+from maskspace.files import write_whole
+from maskspace.shown import SHOWN, read_shown
+
+#: What `draw_report` writes.
+DRAWN = (
+    "table.txt",
+    "report.html",
+    "curve.png",
+    "clicks.png",
+    "regions.png",
+    "scatter.png",
+    "gallery.png",
+    "cases.png",
+)
+
+
+def report(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+    """Return the main numbers in plain text, those of the clicks below the others."""
+    tables = (metrics_table(metrics), click_table(metrics))
+    return "\n".join(table for table in tables if table)
+
+
+def draw_report(measured: Path, out: Path, *, config: EvaluateConfig) -> str:
+    """Write `DRAWN` in the folder `out`, from the files of `measure_models`; return the table."""
+    metrics = json.loads((measured / "metrics.json").read_text())
+    findings = read_findings(measured / FINDINGS)
+    placed = {
+        dataset: place_published(findings.origins.get(dataset), images, findings.sides, config)
+        for dataset, images in findings.images.items()
+    }
+    headline = config.interactive.headline
+    run, count = headline.name if headline else "", config.headline_count
+    table = report(metrics)
+    write_whole(out / "table.txt", table)
+    plots.plot_iou_curves(out / "curve.png", metrics)
+    plots.plot_click_scatter(out / "scatter.png", findings.pairs, metrics, count=count, run=run)
+    plots.plot_click_curves(out / "clicks.png", metrics, placed)
+    plot_regions(out / "regions.png", metrics, placed)
+    _draw_sheets(measured / SHOWN, out)
+    content = PageContent(
+        metrics=metrics,
+        compared=findings.compared,
+        placed=placed,
+        versions=findings.versions,
+        config=config,
+    )
+    write_html(out / "report.html", content)
+    return table
+
+
+def _draw_sheets(shown: Path, out: Path) -> None:
+    arrays, about = read_shown(shown)
+    columns = {
+        (column["title"], column["kind"]): [
+            arrays[f"column {index} image {row}"] for row in range(len(about["images"]))
+        ]
+        for index, column in enumerate(about["columns"])
+    }
+    draw_gallery(out / "gallery.png", columns, about["images"])
+    cases = about["cases"]
+    draw_cases(
+        out / "cases.png",
+        [_of_case(arrays, index) for index in range(len(cases))],
+        [case["click"] for case in cases],
+        [case["name"] for case in cases],
+    )
+
+
+def _of_case(arrays: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
+    start = f"case {index} "
+    return {name.removeprefix(start): x for name, x in arrays.items() if name.startswith(start)}

@@ -1,0 +1,44 @@
+"""The arrays that a picture is made of, kept by what measures, so that it is drawn at any time."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from maskspace.files import appearing
+
+#: The file's name beside what was measured.
+SHOWN = "shown.npz"
+#: Images that a training shows of its validation.
+NUMBER = 6
+_ABOUT = "about"
+
+
+def keep_shown(path: Path, arrays: Mapping[str, np.ndarray], *, about: object) -> None:
+    """Write arrays by name in an NPZ file; `about` is JSON that tells how they are to be drawn."""
+    told = np.array(json.dumps(about))
+    with appearing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays, **{_ABOUT: told})
+
+
+def read_shown(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Return the arrays of a file of `keep_shown`, and what it tells of them."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    return arrays, json.loads(str(arrays.pop(_ABOUT)))
+
+
+def shrunk(array: Shaped[np.ndarray, "*c h w"], side: int) -> Shaped[np.ndarray, "*c r s"]:
+    """Return evenly spaced rows and columns, so many that the longer side is at most `side`.
+
+    What is as small already is returned as it is; otherwise pixels are those at the centres.
+    """
+    longest = max(array.shape[-2:])
+    if longest <= side:
+        return array
+    height, width = (max(1, round(length * side / longest)) for length in array.shape[-2:])
+    rows = (2 * np.arange(height) + 1) * array.shape[-2] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * array.shape[-1] // (2 * width)
+    return array[..., rows[:, None], columns]
