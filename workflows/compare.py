@@ -8,7 +8,7 @@ from maskspace.config import load_section
 from maskspace.data.shards import open_shards
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measuring import measure_models
-from maskspace.segmenter.loading import load
+from maskspace.segmenter.wrapping import load_folder
 from workflows.frame import publish, stage_main, work_folder
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     config = load_section(EvaluateConfig, "compare")
     work = work_folder("compare")
     for folder in sorted(path for path in Path("build/regimes").iterdir() if path.is_dir()):
-        models = {path.name: load(str(path)) for path in sorted(folder.iterdir())}
+        models = {path.name: load_folder(path) for path in sorted(folder.iterdir())}
         measure_models(
             {folder.name: open_shards(Path("build/validate") / folder.name, "test")},
             models,

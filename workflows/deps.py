@@ -214,8 +214,9 @@ def _needed(stage: str, code: Code, params: Mapping[str, Any], *, reader: str = 
     named = {name for key in reads.options for name in _strings(_value(params, key))}
     named |= code.modules[f"workflows.{stage}"].strings | {reader}
     chosen = {table: named & code.options(table) for table in TABLES}
-    for objective in code.needs(code.entries(OBJECTIVES, chosen[OBJECTIVES]), {}, free=FREE):
-        chosen[DECODERS] |= code.modules[objective].strings & code.options(DECODERS)
+    for module in code.needs(code.entries(OBJECTIVES, chosen[OBJECTIVES]), {}, free=FREE):
+        if module.startswith("maskspace.objectives."):  # which name their decoders
+            chosen[DECODERS] |= code.modules[module].strings & code.options(DECODERS)
     free = FREE if not reads.draws else tuple(name for name in FREE if name not in DRAWING)
     return set(code.needs([f"workflows.{stage}", *reads.code], chosen, free=free))
 

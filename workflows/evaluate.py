@@ -12,9 +12,12 @@ from maskspace.evaluation.measuring import measure_models
 from maskspace.models import load_model
 from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.segmenter import ClickSegmenter
-from maskspace.segmenter.loading import load
+from maskspace.segmenter.peer_loading import load_peer
+from maskspace.segmenter.wrapping import load_folder
 from maskspace.types import ClickModel
 from workflows.frame import publish, stage_main, work_folder
+
+PEER = "felzenszwalb"
 
 
 def main(dataset: str) -> None:
@@ -23,10 +26,12 @@ def main(dataset: str) -> None:
     grid = load_section(ClickGrid, "proposals", "grid")
     work = work_folder("evaluate", dataset)
     teacher = cast("ClickModel", load_model(Path("build/clicker")))
+    peer = load_peer(PEER)
+    assert peer is not None
     models = {
         "clicker": ClickSegmenter("clicker", teacher, grid=grid),
-        "student": load("build/student"),
-        "felzenszwalb": load("felzenszwalb"),
+        "student": load_folder(Path("build/student")),
+        PEER: peer,
     }
     measure_models(
         {dataset: open_shards(Path("build/validate") / dataset, "test")},

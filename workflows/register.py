@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-import maskspace
 from maskspace import tracking
 from maskspace.config import load_section, read_params
 from maskspace.data.loader import dense
 from maskspace.data.shards import open_shards
+from maskspace.segmenter.wrapping import load_folder
 from maskspace.serving.config import REGIONS, PromotionMetric, RegisterConfig
 from maskspace.serving.registered import log_student, predict_alone
 from workflows.frame import fingerprint, publish, stage_main, work_folder
@@ -53,7 +53,7 @@ def register(config: RegisterConfig, value: float, content: str) -> tracking.Ver
     sample = open_shards(Path("build/validate") / config.metric.datasets[0], "test")[0]
     images = dense(sample).image[None]
     params = {"regions": REGIONS}
-    answer = maskspace.load(str(STUDENT)).partition(images[0], **params)[None]
+    answer = load_folder(STUDENT).partition(images[0], **params)[None]
     with tracking.run("register", config.model_name) as run:
         run.log_params(json.loads((STUDENT / "model.json").read_text()))
         run.log_params({"register": read_params(Path("params.yaml"))["register"]})

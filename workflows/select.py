@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from maskspace import parallel
-from maskspace.config import load_section
+from maskspace.config import load_section, read_params
 from maskspace.data.shards import open_shards
 from maskspace.evaluation.config import SelectConfig
 from maskspace.evaluation.selection import (
@@ -15,8 +15,7 @@ from maskspace.evaluation.selection import (
     write_ranking,
 )
 from maskspace.segmenter import decoder_of, redecoded
-from maskspace.segmenter.loading import load
-from maskspace.training.config import DistillConfig
+from maskspace.segmenter.wrapping import load_folder
 from workflows.frame import publish, stage_main, work_folder
 
 SHARDS, SWEEP = Path("build/validate"), Path("build/sweep")
@@ -27,14 +26,14 @@ def main() -> None:
     config = load_section(SelectConfig, "select")
     work = work_folder("select")
     trained = read_sweep_trials(SWEEP / "trials.json")
-    models = {trial.trial: load(str(SWEEP / trial.trial)) for trial in trained}
+    models = {trial.trial: load_folder(SWEEP / trial.trial) for trial in trained}
     trials = []
     for trial in trained:
         own = models[trial.trial]
         tried = decoder_trials(trial, decoder_of(own), config.decoder_factors)
         trials += tried
         models |= {t.trial: redecoded(own, t.decoder) for t in tried if t.decoder}
-    data = load_section(DistillConfig, "distill").data
+    data = read_params(Path("params.yaml"))["distill"]["data"]
     scores = rank_trials(
         trials,
         models,

@@ -10,7 +10,8 @@ from maskspace.evaluation.standings import measure_standings, trained, untrained
 from maskspace.evaluation.standings_page import draw_standings, write_standings
 from maskspace.objectives.about import about
 from maskspace.segmenter import redecoded
-from maskspace.segmenter.loading import load
+from maskspace.segmenter.peer_loading import load_peer
+from maskspace.segmenter.wrapping import load_folder
 from maskspace.training.config import ObjectivesConfig
 from maskspace.training.drawing import draw_trainings
 from workflows.frame import publish, stage_main, work_folder
@@ -42,7 +43,7 @@ def main() -> None:
         }
         for split, limit in (("val", config.limit), ("train", config.tuning_images))
     )
-    peers = {name: load(name) for name in PEERS}
+    peers = {name: peer for name in PEERS if (peer := load_peer(name)) is not None}
     contestants = [
         contestant
         for name in datasets
@@ -50,7 +51,7 @@ def main() -> None:
             *trained(
                 MODELS / name,
                 seeds=config.seeds,
-                load=load,
+                load=lambda place: load_folder(Path(place)),
                 redecoded=redecoded,
                 factors=config.decoder_factors,
             ),

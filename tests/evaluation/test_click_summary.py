@@ -3,13 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from maskspace.evaluation.click_summary import (
-    answered_runs,
-    click_metrics,
-    click_record,
-    iou_curve,
-)
+from maskspace.evaluation.click_summary import click_metrics, click_record
 from maskspace.evaluation.config import SEGNEXT_PROTOCOL
+from maskspace.evaluation.metric_names import answered_runs, iou_curve
 from maskspace.evaluation.rows import Row
 
 NAME = "center_049_iterative"

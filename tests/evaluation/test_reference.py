@@ -15,11 +15,6 @@ SEGNEXT = PROTOCOLS["segnext"]
 ORIGIN = Origin(kind="davis_interactive", split="test")
 
 
-class Square:
-    def __init__(self, side):
-        self.working_side = side
-
-
 def placed(method, *, origin=ORIGIN, images=DAVIS.images, side=1024, config=SEGNEXT):
     found = place_published(origin, images, [side] if side else [], config)
     (one,) = [one for one in found if one.published.method.startswith(method)]

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from maskspace.evaluation.click_names import NOC, answered_runs, iou_curve
 from maskspace.evaluation.click_summary import click_record
 from maskspace.evaluation.config import ClickRun, InteractiveConfig
 from maskspace.evaluation.curves import write_csv
 from maskspace.evaluation.findings import Metrics
+from maskspace.evaluation.metric_names import NOC, answered_runs, iou_curve
 from maskspace.evaluation.rows import Row
 from maskspace.metrics.clicks_to_iou import clicks_to_iou
 

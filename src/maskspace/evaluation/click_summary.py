@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from maskspace.evaluation.click_names import (
+from maskspace.evaluation.config import ClickRun, InteractiveConfig
+from maskspace.evaluation.metric_names import (
     BEST_LEVEL,
     MIOU,
     NEVER,
@@ -15,7 +16,6 @@ from maskspace.evaluation.click_names import (
     OUTSIDE,
     OUTSIDE_OF_IMAGE,
 )
-from maskspace.evaluation.config import ClickRun, InteractiveConfig
 from maskspace.evaluation.rows import Row
 from maskspace.metrics.clicks_to_iou import clicks_to_iou, failures, never_reached
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from maskspace.evaluation.click_names import (
+from maskspace.evaluation.findings import Metrics
+from maskspace.evaluation.metric_names import (
     BEST_LEVEL,
     MIOU,
     NEVER,
@@ -11,7 +12,6 @@ from maskspace.evaluation.click_names import (
     OUTSIDE,
     answered_runs,
 )
-from maskspace.evaluation.findings import Metrics
 from maskspace.evaluation.tables import aligned, number
 
 #: Numbers of clicks whose mIoU has a column of the table, as far as they were made.

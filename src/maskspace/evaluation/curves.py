@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from maskspace.evaluation.findings import Comparison, Metrics
+from maskspace.evaluation.metric_names import CURVE, bounds, curve
 from maskspace.evaluation.rows import Row
-from maskspace.evaluation.tables import CURVE, bounds, curve
 from maskspace.files import write_whole
 
 

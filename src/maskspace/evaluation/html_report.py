@@ -11,10 +11,11 @@ from pathlib import Path
 from maskspace.evaluation.click_table import click_cells
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.findings import Comparison, Metrics
+from maskspace.evaluation.metric_names import bounds
 from maskspace.evaluation.page import definitions, figure, html_page, html_table
 from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.region_report import COVERING, partitions
-from maskspace.evaluation.tables import COLUMNS, bounds, correlations, number
+from maskspace.evaluation.tables import COLUMNS, correlations, number
 from maskspace.files import write_whole
 
 #: How to read each column of the main table, metric -> one line.

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from maskspace import pictures
-from maskspace.evaluation.click_names import answered_runs, iou_curve
 from maskspace.evaluation.findings import Metrics
+from maskspace.evaluation.metric_names import CURVE, answered_runs, bounds, curve, iou_curve
 from maskspace.evaluation.reference import Placed
-from maskspace.evaluation.tables import CURVE, bounds, correlations, curve
+from maskspace.evaluation.tables import correlations
 
 
 def plot_iou_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:

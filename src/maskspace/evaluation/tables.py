@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from maskspace.evaluation.findings import Metrics
 from maskspace.evaluation.left_out import listed
 
-CURVE = "mean_best_iou_"
-
 #: Columns of the printed table, as far as they were measured: metric -> heading.
 COLUMNS = {
     "miou_at_1_center": "mIoU@1",
@@ -85,19 +83,3 @@ def correlations(values: Metrics) -> str:
         value = values.get(f"zero_shot_click_{name}")
         parts.append(f"{name.capitalize()} {'undefined' if value is None else number(value)}")
     return ", ".join(parts)
-
-
-def curve(values: Metrics) -> list[tuple[int, float]]:
-    """Return the mean best IoU of each budget of proposals."""
-    return [
-        (int(name.removeprefix(CURVE)), float(value))
-        for name, value in values.items()
-        if name.startswith(CURVE) and isinstance(value, float)
-    ]
-
-
-def bounds(values: Metrics, metric: str) -> tuple[float, float] | None:
-    """Return the 95 % interval of a metric, or None where there is none."""
-    intervals = values.get("interval_95")
-    found = intervals.get(metric) if isinstance(intervals, dict) else None
-    return None if found is None else (found["low"], found["high"])

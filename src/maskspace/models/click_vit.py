@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskspace.models.fusion import FusionName, build_fusion
+from maskspace.models.imagenet_colours import MEAN, STANDARD_DEVIATION
 from maskspace.models.prompts import (
     RELATIONS,
     PromptName,
@@ -34,9 +35,6 @@ from maskspace.models.prompts import (
 )
 from maskspace.models.pyramid import Head, Pyramid, resize
 from maskspace.models.vit import Stem, VisionTransformer, patch_embedding
-
-MEAN = (0.485, 0.456, 0.406)
-STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 
 ViT = Literal["tiny", "small", "base", "large"]
 #: dim, depth, heads; a quarter of the blocks attend globally, as in ViTDet.
@@ -123,6 +121,11 @@ class ClickVit(nn.Module):
         width = self.backbone.detail_dim
         self.detail = nn.Conv2d(width, a.neck_dims[0], 1) if width else None
         self.head = Head(a.neck_dims, a.head_dim)
+
+    @property
+    def working_side(self) -> int:
+        """Return the side in pixels of the square that every image is stretched to."""
+        return self.architecture.size
 
     def forward(
         self,

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from maskspace.config import Choice, build_section
 from maskspace.heads import Head, Level, Queries, heads_of_options, level_name, maps_of
-from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION
 from maskspace.models.heads import Heads
+from maskspace.models.imagenet_colours import MEAN, STANDARD_DEVIATION
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(efficientvit, f"efficientvit_backbone_{name}")

@@ -9,8 +9,9 @@ from typing import cast, get_args
 
 from torch import Tensor
 
-from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION, Architecture
+from maskspace.models.click_vit import Architecture
 from maskspace.models.fusion import FusionName
+from maskspace.models.imagenet_colours import MEAN, STANDARD_DEVIATION
 
 POSITIONS = "backbone.pos_embed"
 #: Settings that change no answer.

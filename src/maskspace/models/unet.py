@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from maskspace.config import Choice, build_section
 from maskspace.heads import Head, heads_of_options
-from maskspace.models.click_vit import MEAN, STANDARD_DEVIATION
 from maskspace.models.heads import Heads
+from maskspace.models.imagenet_colours import MEAN, STANDARD_DEVIATION
 from maskspace.models.pixel_embedding import COLOURS
 
 

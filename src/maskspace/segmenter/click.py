@@ -8,7 +8,7 @@ from typing import NoReturn
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from maskspace.models.click_vit import ClickVit
+from maskspace.evaluation.model import SquareModel
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.segmenter.last_image import LastImage
@@ -45,7 +45,7 @@ class ClickSegmenter:
     @property
     def working_side(self) -> int | None:
         """Return the side in pixels of the square that images are stretched to, if it is known."""
-        return self.model.architecture.size if isinstance(self.model, ClickVit) else None
+        return self.model.working_side if isinstance(self.model, SquareModel) else None
 
     def embed(self, image: ImageLike) -> NoReturn:
         """Raise ValueError: a click model has no vector per pixel."""

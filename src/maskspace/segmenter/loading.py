@@ -9,13 +9,10 @@ from maskspace.config import section_of_texts
 from maskspace.models import load_model, load_published
 from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.peers import PEERS
-from maskspace.peers.finding import find_peer, option_texts
-from maskspace.peers.kinds import EmbeddingPeer, TreePeer
+from maskspace.peers.finding import option_texts
 from maskspace.segmenter.click import ClickSegmenter
-from maskspace.segmenter.embedding import EmbeddingSegmenter
-from maskspace.segmenter.peer import PeerSegmenter
+from maskspace.segmenter.peer_loading import load_peer
 from maskspace.segmenter.protocol import Segmenter
-from maskspace.segmenter.tree_peer import TreePeerSegmenter
 from maskspace.segmenter.wrapping import wrap
 
 BUNDLED = Path(__file__).parents[1] / "weights"
@@ -28,18 +25,9 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
     `felzenszwalb@scale=200,min_size=50`, or of a click model those of `ClickGrid`, as in
     `FOLDER@per_side=32,levels=0.75+0.5+0.25`.
     """
-    peer = find_peer(name, device=device)
-    if isinstance(peer, TreePeer):
-        return TreePeerSegmenter(name, peer)
-    try:
-        if isinstance(peer, EmbeddingPeer):
-            return _embedding_of(name, peer)
-        if peer is not None and peer.network is not None:
-            peer.network()  # what is wrong with the weights is said here, not at every image
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    peer = load_peer(name, device=device)
     if peer is not None:
-        return PeerSegmenter(name, peer)
+        return peer
     base, at, text = name.rpartition("@")
     if "=" not in text:  # models:/NAME@alias
         base, at, text = name, "", ""
@@ -69,17 +57,6 @@ def _load_network(name: str) -> tuple[nn.Module, str]:
     raise ValueError(
         f"model {name!r} is unknown; choose one of {known}, a folder with model.json and "
         "model.safetensors, a published checkpoint *.pth, or models:/NAME@alias"
-    )
-
-
-def _embedding_of(name: str, peer: EmbeddingPeer) -> EmbeddingSegmenter:
-    module = peer.network()
-    return EmbeddingSegmenter(
-        name,
-        module,
-        levels=(module.stride,),
-        max_side=module.side,
-        contrast=module.contrast,
     )
 
 

@@ -1,9 +1,12 @@
 """From a network to a loaded model: what a served model needs of this package, and no more."""
 
+from pathlib import Path
+
 from torch import nn
 
 from maskspace.config import choose
 from maskspace.heads import levels_of
+from maskspace.models import load_model
 from maskspace.models.pixel_embedding import PixelEmbedding
 from maskspace.models.unet import UNet
 from maskspace.partition import DECODERS
@@ -25,3 +28,8 @@ def wrap(module: nn.Module, *, name: str) -> Segmenter:
     decode = choose(DECODERS, module.decoder, kind="decoder")
     ranking = f"score of the decoder {module.decoder.name}"
     return EmbeddingSegmenter(name, module, levels=strides, decode=decode, ranking=ranking)
+
+
+def load_folder(folder: Path) -> Segmenter:
+    """Return the model of a folder, by the folder's name; ValueError in one line for a bad one."""
+    return wrap(load_model(folder), name=folder.resolve().name)

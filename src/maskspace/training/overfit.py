@@ -21,6 +21,7 @@ from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
 from maskspace.partition.decoded import finest_level
 from maskspace.shown import keep_shown
+from maskspace.targets import Targets
 from maskspace.training.checkpoint import PICTURES
 from maskspace.training.config import DistillConfig, OverfitConfig
 from maskspace.training.crops import to_float
@@ -48,7 +49,7 @@ class OverfitTask(EmbeddingTask):
         shown = [self.pieces[row % len(self.pieces)] for row in rows]
         return EmbeddingBatch(
             torch.from_numpy(np.stack([to_float(one.image) for one in shown])),
-            torch.from_numpy(np.stack([_truth(one) for one in shown])),
+            Targets.of_labels(torch.from_numpy(np.stack([_truth(one) for one in shown]))),
             torch.tensor(rows),
             torch.zeros(len(rows), dtype=torch.long),
             torch.ones(len(rows)),

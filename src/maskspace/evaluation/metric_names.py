@@ -1,7 +1,11 @@
-"""Names of the numbers of clicks in metrics, and how they are read."""
+"""How numbers are named in metrics, and read by these names."""
 
 from collections.abc import Mapping
 
+from maskspace.evaluation.findings import Metrics
+
+#: Head of the names of mean best IoU; the tail is the number of proposals.
+CURVE = "mean_best_iou_"
 #: Heads of the names of metrics; the tail is that of a run.
 MIOU, NOC, NOF, NEVER = "miou_at_", "noc_", "nof_", "never_"
 OUTSIDE, OUTSIDE_OF_IMAGE = "changed_outside_", "changed_outside_of_image_"
@@ -24,3 +28,19 @@ def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]
             break
         found.append((k, value))
     return found
+
+
+def curve(values: Metrics) -> list[tuple[int, float]]:
+    """Return the mean best IoU of each budget of proposals."""
+    return [
+        (int(name.removeprefix(CURVE)), float(value))
+        for name, value in values.items()
+        if name.startswith(CURVE) and isinstance(value, float)
+    ]
+
+
+def bounds(values: Metrics, metric: str) -> tuple[float, float] | None:
+    """Return the 95 % interval of a metric, or None where there is none."""
+    intervals = values.get("interval_95")
+    found = intervals.get(metric) if isinstance(intervals, dict) else None
+    return None if found is None else (found["low"], found["high"])
