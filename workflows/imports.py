@@ -1,9 +1,10 @@
 """Which files a module needs: the import graph, read from the source and never imported.
 
 Input: the source folders, the modules to begin with, and the entries chosen of each table.
-Idea: a file needs the files that define the names it imports. A package's `__init__` that passes a
-name on is followed to the module that defines it, and a table of options, such as READERS, to the
-chosen entries alone. Neither is needed itself: what they decide shows in which files are.
+Idea: a file needs the files that define the names it imports. One that only passes a name on, such
+as a package's `__init__`, is followed to the file that defines it, and a table of options, such as
+READERS, to the chosen entries alone. Neither is needed itself: what they decide shows in which
+files are.
 Cost: each file is parsed once, a second for all of them.
 """
 
@@ -54,8 +55,16 @@ class Module:
 
     @cached_property
     def passed_on(self) -> dict[str, Import]:
-        """What the file imports, by the name that others may import it by."""
-        return {one.alias: one for one in self.imports}
+        """What the file imports and does not define anew, by the name others may import it by."""
+        return {one.alias: one for one in self.imports if one.alias not in self.defined}
+
+    @cached_property
+    def defined(self) -> set[str]:
+        """The names that are assigned at the file's top level, or are its functions and classes."""
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        named = {node.name for node in self.tree.body if isinstance(node, kinds)}
+        written = (node for node in ast.walk(self.tree) if isinstance(node, ast.Name))
+        return named | {node.id for node in written if isinstance(node.ctx, ast.Store)}
 
     @cached_property
     def strings(self) -> set[str]:
@@ -176,8 +185,8 @@ class Code:
             yield full
         else:
             home = self.modules[one.source]
-            passed = home.passed_on.get(one.name) if home.is_package else None
-            if passed is None:
+            passed = home.passed_on.get(one.name)
+            if passed is None or passed.source.partition(".")[0] not in ("maskspace", "workflows"):
                 yield one.source
             else:
                 yield from self._defining(passed, chosen, reader=home)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from maskspace.data.counts import Counts, counts_as_json, counts_from_json
-from maskspace.data.splits import SPLITS
 from maskspace.files import AnyPath, locate, size_of, transfer_errors, write_json, write_whole
+
+SPLITS = ("train", "val", "test")
 
 MANIFEST = "manifest.json"
 

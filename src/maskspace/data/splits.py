@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maskspace.data.config import SplitConfig
+from maskspace.data.manifest import SPLITS
 from maskspace.data.source import Source
-
-SPLITS = ("train", "val", "test")
 
 
 def assign_splits(source: Source, config: SplitConfig) -> UInt8[np.ndarray, " n"]:
