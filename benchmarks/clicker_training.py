@@ -14,6 +14,7 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,11 +29,12 @@ from torch.nn.parallel import DistributedDataParallel
 from maskspace import parallel
 from maskspace.config import load_section
 from maskspace.data import READERS
-from maskspace.data.loader import Mixture
 from maskspace.data.memory import keep_freed_memory
+from maskspace.data.stream import Mixture
 from maskspace.training.checkpoint import Progress
 from maskspace.training.click_task import ClickBatch, ClickTask
 from maskspace.training.config import ClickerConfig, Optimisation, Workers
+from maskspace.training.feed import Part
 from maskspace.training.workers import fit_distributed
 
 STORED = 8
@@ -44,10 +46,11 @@ class StoredTask(ClickTask):
 
     stored: tuple[ClickBatch, ...] = ()
 
-    def batch(self, step: int, rows: range) -> ClickBatch:
-        """Return rows of a stored batch."""
-        whole = self.stored[step % len(self.stored)]
-        return ClickBatch(*(part[rows.start : rows.stop] for part in whole))
+    def batches(self, parts: Iterable[Part]) -> Iterator[ClickBatch]:
+        """Yield rows of stored batches."""
+        for step, rows in parts:
+            whole = self.stored[step % len(self.stored)]
+            yield ClickBatch(*(part[rows.start : rows.stop] for part in whole))
 
     def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         """Return nothing worth the time but the CPU seconds of this process so far."""
@@ -61,7 +64,7 @@ def stored_task() -> StoredTask:
     mixture = Mixture(datasets={"rectangles": source}, weights={"rectangles": 1.0})
     task = ClickTask(config=config, train=mixture, held_out=mixture)
     rows = range(config.optimisation.batch)
-    stored = tuple(task.batch(step, rows) for step in range(STORED))
+    stored = tuple(task.batches((step, rows) for step in range(STORED)))
     nothing = Mixture(datasets={}, weights={})
     return StoredTask(config=config, train=nothing, held_out=nothing, stored=stored)
 
@@ -100,7 +103,8 @@ def _bare(rank: int, task: StoredTask, steps: int, world: int, port: int, out: P
     for step in range(2 * steps):
         if step == steps:
             begin, cpu = time.perf_counter(), time.process_time()
-        loss = torch.stack(list(task.terms(model, task.batch(step, rows)).values())).sum()
+        (batch,) = task.batches([(step, rows)])
+        loss = torch.stack(list(task.terms(model, batch).values())).sum()
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)

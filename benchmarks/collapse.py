@@ -21,7 +21,7 @@ import torch
 
 from maskspace.config import Choice, load_section
 from maskspace.data import READERS
-from maskspace.data.loader import Mixture
+from maskspace.data.stream import Mixture
 from maskspace.training.checkpoint import VERDICTS
 from maskspace.training.config import DistillConfig
 from maskspace.training.embedding_task import EmbeddingTask

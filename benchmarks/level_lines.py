@@ -21,8 +21,8 @@ from torch import Tensor
 from maskspace import pictures
 from maskspace.config import Choice
 from maskspace.data import READERS
-from maskspace.data.augment import Crops
-from maskspace.data.loader import Mixture
+from maskspace.data.crops import Crops
+from maskspace.data.stream import Mixture
 from maskspace.mask_losses.level_line import levels_of
 from maskspace.training.click_task import ClickTask, level_iou
 from maskspace.training.config import ClickerConfig, Optimisation, Workers
@@ -46,7 +46,7 @@ def main() -> None:
     )
     start = time.perf_counter()
     for step in range(options.steps):
-        learner.step(step, [task.batch(step, range(BATCH))])
+        learner.step(step, task.batches([(step, range(BATCH))]))
         if (step + 1) % 100 == 0 or step + 1 == options.steps:
             spent = time.perf_counter() - start
             left = spent / (step + 1) * (options.steps - step - 1)

@@ -1,370 +1,333 @@
-"""The loader against what the machine can do at most, and against what people write by hand.
+"""The feed of trainings: images a second, against an earlier tree and against the JPEGs alone.
 
-    python -m benchmarks.loader
+    python -m benchmarks.loader [--before CHECKOUT] [--turns 5] [--seconds 4]
 
-The photos are BSDS500's, repeated into shards with the masks of their first annotator. The limit
-reads shards in order and decodes their JPEGs with the fastest decoder that is installed: once as a
-tar is read, with tarfile, and once from places that are known beforehand, the bare bytes and no
-record, which is less work than any loader has. All contestants take turns in one run, a slice of
-samples each, since other work on the machine comes and goes; the ratios are medians over the turns.
-CPU seconds are those of all processes of a contestant: its speed if it had its cores alone.
-Then the memory over 20 000 samples, and run lengths to dense masks against pycocotools.
+Two sets, each sharded by the tree that reads it: BSDS500's photos with all annotators' masks, and
+records like those of SA-1B as it was taken: photos of 12 megapixels with hundreds of masks, large
+ones and small ones. Two tasks, with the crops that photos are trained at: the clicker and the
+student. One loader process makes batches of 8; the trees take turns in one run, since other work on
+the machine comes and goes, and the ratios are medians over the turns. CPU milliseconds an image are
+those of all processes of a contestant. `limit` decodes the same JPEGs whole, in one process, and
+nothing else. Then trainings on the CPU with two loader processes: the share of their time that they
+wait for data, and the memory of a feed over many images.
+
+`CHECKOUT` is a folder of another commit, as `git worktree add --detach CHECKOUT COMMIT` makes it.
 """
 
-import multiprocessing
+import argparse
+import io
+import json
 import os
-import resource
-import tarfile
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from multiprocessing.connection import Connection
+from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import IO, Any, cast
 
 import numpy as np
 import psutil
 import torch
 from PIL import Image
-from pycocotools import mask as coco
-from scipy import ndimage
 
-from maskspace.data import READERS
-from maskspace.data.annotations import annotate
-from maskspace.data.batches import Plan, Turn
-from maskspace.data.loader import load_dense, open_mixture
-from maskspace.data.manifest import write_manifest
-from maskspace.data.records import sample_places
-from maskspace.data.shards import write_shard
-from maskspace.data.stream import Loader
-from maskspace.jpeg import decode_jpeg
-from maskspace.masks import decode
-from maskspace.types import Sample, read_rgb
-
-SAMPLES, PER_SHARD, BATCH = 3000, 250, 16
-SLICE, TURNS = 320, 7
-TWO = "limit, two processes"
+ROOT = Path(__file__).resolve().parents[1]
+BATCH, WARM = 8, 6  # images of a batch, batches before the clock starts
+SETS = {"bsds500": 256, "large": 512}  # the side of a crop
+TASKS = ("clicker", "student")
+PHOTOS, TILES = 24, 14  # large photos, and small photos in each whose masks it has
 
 
 def main() -> None:
     """Print the tables."""
-    torch.set_num_threads(1)
-    assets = Path(os.environ.get("MASKSPACE_ASSETS", "../shared/assets"))
+    arguments = parse()
+    if arguments.serve:
+        serve(Path(arguments.serve))
+        return
+    trees = {"now": ROOT} | (
+        {"before": Path(arguments.before).resolve()} if arguments.before else {}
+    )
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        photos = read_photos(assets)
-        write_photos(folder, photos)
-        compare(folder)
-        show_memory(folder)
-    show_run_lengths(assets)
+        children = {tree: Child(place, Path(name) / tree) for tree, place in trees.items()}
+        compare(children, turns=arguments.turns, seconds=arguments.seconds)
+        show_waiting(children["now"])
+        show_memory(children["now"])
+        for child in children.values():
+            child.stop()
 
 
-def read_photos(assets: Path) -> list[Sample]:
-    """Return the photos with the masks of their first annotator, which have no parents."""
-    source = READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=None)
-    return [
-        replace(
-            sample,
-            annotations=tuple(
-                replace(one, parent=None) for one in sample.annotations if one.layer == 0
-            ),
+def parse() -> argparse.Namespace:
+    """Return the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--before", help="folder of an earlier commit")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each (default 5)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a turn (default 4)")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+class Child:
+    """A process that runs this file with the code of a tree and answers requests."""
+
+    def __init__(self, tree: Path, folder: Path) -> None:
+        assets = os.environ.get("MASKSPACE_ASSETS", str(ROOT.parent / "shared" / "assets"))
+        paths = os.pathsep.join([str(tree / "src"), str(tree)])
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve()), "--serve", str(folder)],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": paths, "MASKSPACE_ASSETS": assets},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        for sample in source
-    ]
 
-
-def write_photos(folder: Path, photos: list[Sample]) -> None:
-    """Write the shards `photos/` and the folder of files `files/`."""
-    (folder / "photos").mkdir()
-    (folder / "files").mkdir()
-    facts = []
-    for shard in range(SAMPLES // PER_SHARD):
-        numbers = range(shard * PER_SHARD, (shard + 1) * PER_SHARD)
-        samples = [replace(photos[i % len(photos)], key=f"photo-{i:06d}") for i in numbers]
-        facts.append(write_shard(folder / "photos" / f"train-{shard:06d}.tar", samples))
-        for sample in samples:
-            (folder / "files" / f"{sample.key}.jpg").write_bytes(sample.image)
-    write_manifest(folder / "photos", facts, dataset="photos", details={})
-    masks = sum(len(photo.annotations) for photo in photos) / len(photos)
-    print(f"{SAMPLES} photos of 481 x 321 pixels, {masks:.0f} masks each, in {len(facts)} shards\n")
-
-
-def limit_by_tarfile(folder: Path) -> Iterator[object]:
-    """Yield decoded photos: the members of the shards in order."""
-    while True:
-        for shard in sorted((folder / "photos").glob("*.tar")):
-            with tarfile.open(shard, "r|") as archive:
-                for member in archive:
-                    content = archive.extractfile(member)
-                    if content is not None and member.name.endswith(".jpg"):
-                        yield decode_jpeg(content.read())
-
-
-def limit(folder: Path) -> Iterator[object]:
-    """Yield decoded photos: whole shards in order, nothing but the JPEGs."""
-    shards = sorted((folder / "photos").glob("*.tar"))
-    places = {shard: [image for image, _ in sample_places(shard) if image] for shard in shards}
-    while True:
-        for shard, images in places.items():
-            content = shard.read_bytes()
-            for one in images:
-                yield decode_jpeg(content[one.offset : one.offset + one.size])
-
-
-def limit_with_masks(folder: Path) -> Iterator[object]:
-    """Yield decoded photos with their dense masks by pycocotools, from records in memory."""
-    shards = open_mixture(folder, {"photos": 1.0}, "train").datasets["photos"]
-    strings = [coded(sample) for sample in shards]
-    for index, image in enumerate(limit(folder)):
-        yield image, coco_dense(strings[index % len(strings)])
-
-
-def files_by_pil(folder: Path) -> Iterator[object]:
-    """Yield photos from a folder of files, shuffled, by PIL."""
-    paths = sorted((folder / "files").iterdir())
-    generator = np.random.default_rng(0)
-    while True:
-        for index in generator.permutation(len(paths)):
-            with Image.open(paths[index]) as image:
-                yield np.asarray(image.convert("RGB"))
-
-
-def load_image(sample: Sample, turn: Turn) -> tuple[np.ndarray, Sample]:
-    """Return the photo and its record with the masks as run lengths."""
-    return read_rgb(sample.image), replace(sample, image=b"")
-
-
-def loaded(
-    folder: Path,
-    load: Callable[[Sample, Turn], object],
-    *,
-    rank: int = 0,
-    world: int = 1,
-    workers: int = 0,
-) -> Iterator[object]:
-    """Yield the loader's items."""
-    mixture = open_mixture(folder, {"photos": 1.0}, "train")
-    order = mixture.order(seed=0)
-    plan = Plan(length=order.length, batch=BATCH * world, rank=rank, world=world)
-    loader = Loader(mixture.datasets, load, order=order, plan=plan, workers=workers)
-    while True:
-        for batch in loader:
-            yield from batch.items
-
-
-class Contestant:
-    """Processes that read when told to: each its own iterator, all at the same time."""
-
-    def __init__(self, makers: list[Callable[[], Iterator[object]]]) -> None:
-        context = multiprocessing.get_context("fork")
-        self._ends: list[Connection] = []
-        self._processes = []
-        for maker in makers:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, maker), daemon=False)
-            process.start()
-            self._ends.append(ours)
-            self._processes.append(process)
-
-    def read(self, samples: int) -> tuple[float, float]:
-        """Return the samples a second and the CPU seconds a sample, over all processes."""
-        share = samples // len(self._ends)
-        for end in self._ends:
-            end.send(share)
-        found = [end.recv() for end in self._ends]
-        return samples / max(wall for wall, _ in found), sum(cpu for _, cpu in found) / samples
+    def ask(self, **request: object) -> dict[str, Any]:
+        """Return the answer to a request."""
+        line = cast("IO[str]", self._process.stdin)
+        line.write(json.dumps(request) + "\n")
+        line.flush()
+        return json.loads(cast("IO[str]", self._process.stdout).readline())
 
     def stop(self) -> None:
-        """End the processes."""
-        for end in self._ends:
-            end.send(0)
-        for process in self._processes:
-            process.join()
+        """End the process."""
+        cast("IO[str]", self._process.stdin).close()
+        self._process.wait()
 
 
-def _serve(end: Connection, maker: Callable[[], Iterator[object]]) -> None:
-    items = maker()
-    own = psutil.Process()
-    while share := end.recv():
-        for _ in range(8 * BATCH):  # start, and empty what workers have prepared meanwhile
-            next(items)
-        begin, cpu = time.perf_counter(), cpu_seconds(own)
-        for _ in range(share):
-            next(items)
-        end.send((time.perf_counter() - begin, cpu_seconds(own) - cpu))
-        time.sleep(0.05)  # workers fill their queues before others are timed
-    items.close()  # pyright: ignore[reportAttributeAccessIssue]
+def compare(children: dict[str, Child], *, turns: int, seconds: float) -> None:
+    """Print images a second of each task on each set by each tree."""
+    print("set      task     tree      images/s  CPU ms an image  now/before  by CPU time")
+    for data in SETS:
+        limits = [children["now"].ask(what="limit", data=data, seconds=seconds) for _ in range(3)]
+        speed, cpu = (median(one[key] for one in limits) for key in ("speed", "cpu"))
+        print(f"{data:8} limit    JPEGs  {speed:10.1f} {1e3 * cpu:16.1f}")
+    for data, task in product(SETS, TASKS):
+        found: dict[str, list[dict[str, float]]] = {tree: [] for tree in children}
+        for _, (tree, child) in product(range(turns), children.items()):
+            found[tree].append(child.ask(what="feed", task=task, data=data, seconds=seconds))
+        for tree, answers in found.items():
+            speed, cpu = (median(one[key] for one in answers) for key in ("speed", "cpu"))
+            print(f"{data:8} {task:8} {tree:6} {speed:10.1f} {1e3 * cpu:16.1f}", end="")
+            print(ratios(found) if tree == "now" and len(found) > 1 else "")
+
+
+def ratios(found: dict[str, list[dict[str, float]]]) -> str:
+    """Return the medians of now over before, of turns that followed each other."""
+    pairs = list(zip(found["now"], found["before"], strict=True))
+    speed = median(now["speed"] / before["speed"] for now, before in pairs)
+    cpu = median(before["cpu"] / now["cpu"] for now, before in pairs)
+    return f" {speed:11.2f} {cpu:12.2f}"
+
+
+def show_waiting(child: Child) -> None:
+    """Print how long trainings wait for data, with two loader processes."""
+    print("\ntraining with two loaders      images/s  waits for data")
+    for data, task in product(SETS, TASKS):
+        row = child.ask(what="train", task=task, data=data)
+        print(f"{data:8} {task:20} {row['speed']:10.2f} {row['waits']:15.1%}")
+
+
+def show_memory(child: Child) -> None:
+    """Print the resident memory of a feed in one process over many images."""
+    seen = child.ask(what="memory", task="clicker", data="bsds500")["mb"]
+    print(f"\nresident MB after 1000 images {seen[0]:.0f}; up to 6000: ", end="")
+    print(f"{min(seen) - seen[0]:+.0f} to {max(seen) - seen[0]:+.0f}")
+
+
+def serve(folder: Path) -> None:
+    """Answer requests with the code of this process's tree until there are no more."""
+    torch.set_num_threads(1)
+    write_bsds(folder)
+    write_large(folder)
+    feeds: dict[tuple[str, str], Iterator[object]] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        what, data = request["what"], request["data"]
+        if what == "limit":
+            answer = timed(decoded(folder, data), request["seconds"])
+        elif what == "feed":
+            place = data, request["task"]
+            if place not in feeds:
+                feeds[place] = feed(folder, request["task"], data, loaders=1)
+            answer = timed(feeds[place], request["seconds"], images=BATCH)
+        elif what == "train":
+            answer = trained(folder, request["task"], data)
+        else:
+            answer = {"mb": list(resident(feed(folder, request["task"], data, loaders=0)))}
+        print(json.dumps(answer), flush=True)
+
+
+def timed(items: Iterator[object], seconds: float, *, images: int = 1) -> dict[str, float]:
+    """Return images a second and CPU seconds an image."""
+    for _ in range(WARM):  # start, and empty what has been prepared meanwhile
+        next(items)
+    own, number = psutil.Process(), 0
+    begin, cpu = time.perf_counter(), cpu_seconds(own)
+    while time.perf_counter() - begin < seconds or number < 3 * images:
+        next(items)
+        number += images
+    taken = time.perf_counter() - begin
+    return {"speed": number / taken, "cpu": (cpu_seconds(own) - cpu) / number}
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time of this process and its children, those that have ended too."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    alive = [child.cpu_times() for child in process.children()]
-    children = sum(one.user + one.system for one in alive) + ended.ru_utime + ended.ru_stime
-    return time.process_time() + children
+    """Return the CPU time of this process and its children."""
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
-def compare(folder: Path) -> None:
-    """Print the samples a second of all contestants and their ratios to the limits."""
-    makers: dict[str, list[Callable[[], Iterator[object]]]] = {
-        "limit": [lambda: limit(folder)],
-        "limit, tarfile": [lambda: limit_by_tarfile(folder)],
-        "limit, tarfile, two": [lambda: limit_by_tarfile(folder)] * 2,
-        TWO: [lambda: limit(folder)] * 2,
-        "limit with masks": [lambda: limit_with_masks(folder)],
-        "files by PIL": [lambda: files_by_pil(folder)],
-        "loader": [lambda: loaded(folder, load_image)],
-        "loader, dense masks": [lambda: loaded(folder, load_dense)],
-        "loader, two ranks": [
-            lambda rank=rank: loaded(folder, load_image, rank=rank, world=2) for rank in range(2)
-        ],
-        "loader, two workers": [lambda: loaded(folder, load_image, workers=2)],
-    }
-    contestants = {name: Contestant(made) for name, made in makers.items()}
-    speeds: dict[str, list[float]] = {name: [] for name in makers}
-    cpus: dict[str, list[float]] = {name: [] for name in makers}
-    for _ in range(TURNS):
-        for name, contestant in contestants.items():
-            speed, cpu = contestant.read(SLICE)
-            speeds[name].append(speed)
-            cpus[name].append(cpu)
-    for contestant in contestants.values():
-        contestant.stop()
-    print_speeds(speeds, cpus)
+def decoded(folder: Path, data: str) -> Iterator[object]:
+    """Yield the decoded JPEGs of a set, again and again."""
+    from maskspace.data.open_shards import open_shards
+    from maskspace.jpeg import decode_jpeg
+
+    images = [sample.image for sample in open_shards(folder / data, "train")]
+    while True:
+        for image in images:
+            yield decode_jpeg(image)
 
 
-def print_speeds(speeds: dict[str, list[float]], cpus: dict[str, list[float]]) -> None:
-    """Print a line for each contestant, and the ratios that are goals."""
-    print("contestant               samples/s  CPU ms a sample  over limit  by CPU time")
-    for name in speeds:
-        ratio, by_cpu = over(speeds[name], speeds["limit"]), over(cpus["limit"], cpus[name])
-        print(
-            f"{name:24} {median(speeds[name]):9.0f} {1e3 * median(cpus[name]):16.2f} "
-            f"{ratio:11.2f} {by_cpu:12.2f}"
-        )
-    print("\ngoal                                     over tarfile  by CPU time  over known places")
-    goals = (
-        ("one process, at least 0.90", "loader", "limit, tarfile", "limit"),
-        ("two ranks, at least 0.85", "loader, two ranks", "limit, tarfile, two", TWO),
-        ("two workers, at least 0.85", "loader, two workers", "limit, tarfile, two", TWO),
+def feed(folder: Path, task: str, data: str, *, loaders: int) -> Iterator[object]:
+    """Return the feed of a training."""
+    from maskspace.training.feed import Feed
+
+    made, cpu = task_of(folder, task, data), torch.device("cpu")
+    if hasattr(made, "batches"):
+        rows = [range(BATCH)]
+        return Feed(made.batches, range(10**6), rows=rows, loaders=loaders, device=cpu)
+    # trees before the loader was one
+    return Feed(made.batch, range(10**6), parts=[range(BATCH)], loaders=loaders, device=cpu)  # pyright: ignore
+
+
+def task_of(folder: Path, task: str, data: str) -> Any:
+    """Return a task of params.yaml on one set, with crops for photos."""
+    from maskspace.config import Choice, load_section
+    from maskspace.training.click_task import make_click_task
+    from maskspace.training.config import ClickerConfig, DistillConfig
+    from maskspace.training.embedding_task import make_embedding_task
+
+    kind, section = {
+        "clicker": (ClickerConfig, "clicker"),
+        "student": (DistillConfig, "distill"),
+    }[task]
+    config = load_section(kind, section)
+    crops = replace(
+        config.crops, size=SETS[data], min_scale=0.5, turns=False, shuffle_channels=False
     )
-    for goal, name, by_tarfile, known in goals:
-        by_cpu = over(cpus[by_tarfile], cpus[name])
-        ratios = over(speeds[name], speeds[by_tarfile]), over(speeds[name], speeds[known])
-        print(f"{goal:40} {ratios[0]:12.2f} {by_cpu:12.2f} {ratios[1]:18.2f}")
-    by_hand = over(speeds["loader"], speeds["files by PIL"])
-    masked = over(speeds["loader, dense masks"], speeds["limit with masks"])
-    print(f"over files by PIL, at least 1.0          {by_hand:12.2f}")
-    print(f"with dense masks, over pycocotools'      {masked:12.2f}\n")
+    recipe = replace(config.optimisation, batch=BATCH, seed=1, steps=10**6)
+    changed = replace(config, data={data: 1.0}, crops=crops, optimisation=recipe)
+    if task == "clicker":
+        model = replace(config.model, options={**config.model.options, "size": SETS[data]})
+        return make_click_task(replace(changed, model=model), folder)
+    options = {"radius": 0.1, "level_weights": {"1": 1.0, "4": 2.0}}
+    objective = Choice(name="balls", options=options)
+    return make_embedding_task(objective, config=changed, shards=folder)
 
 
-def over(ours: list[float], theirs: list[float]) -> float:
-    """Return the median of the ratios of turns that followed each other."""
-    return median(a / b for a, b in zip(ours, theirs, strict=True))
+def trained(folder: Path, task: str, data: str) -> dict[str, float]:
+    """Return images a second of a training's last steps, and the share of them that it waited."""
+    from maskspace.training.loop import Worker, fit
+
+    made = task_of(folder, task, data)
+    steps = {"bsds500": 24, "large": 12}[data]
+    recipe = replace(made.config.optimisation, warmup=1).shortened(steps, steps // 2)
+    made = replace(made, config=replace(made.config, optimisation=recipe, validation_images=2))
+    rows: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as name:
+        fit(made, recipe, Path(name), worker=Worker(loaders=2), report=rows.append)
+    return {"speed": rows[-1]["images_per_second"], "waits": rows[-1]["wait_share"]}
 
 
-def show_memory(folder: Path) -> None:
-    """Print the resident memory of the loader over 20 000 samples with dense masks."""
+def resident(items: Iterator[object]) -> Iterator[float]:
+    """Yield the resident megabytes of this process after each 1000 images of 6000."""
     own = psutil.Process()
-    seen = []
-    for number, _ in enumerate(loaded(folder, load_dense), start=1):
-        if number % 1000 == 0:
-            seen.append(own.memory_info().rss / 1e6)
-        if number == 20_000:
-            break
-    first = seen[1]
-    print(
-        f"resident MB after 2000 samples {first:.0f}; up to 20 000: {min(seen[1:]) - first:+.0f} "
-        f"to {max(seen[1:]) - first:+.0f}  (goal -50 to +50)\n"
-    )
+    for number, _ in enumerate(items, start=1):
+        if number * BATCH % 1000 == 0:
+            yield own.memory_info().rss / 1e6
+        if number * BATCH == 6000:
+            return
 
 
-def show_run_lengths(assets: Path) -> None:
-    """Print the milliseconds of dense masks by pycocotools and by us, for kinds of images."""
-    bsds = list(READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=20))
-    large = [resized(sample, (1500, 2250)) for sample in bsds[:4]]
-    small = [resized(largest(sample, 8), (64, 64)) for sample in bsds]
-    single = [replace(one, annotations=one.annotations[:1]) for one in bsds]
-    first = [
-        replace(one, annotations=tuple(a for a in one.annotations if a.layer == 0)) for one in bsds
+def write_bsds(folder: Path) -> None:
+    """Write the shards of BSDS500's photos."""
+    write(folder / "bsds500", small_photos())
+
+
+def small_photos() -> list[Any]:
+    """Return BSDS500's photos with the masks of all annotators."""
+    from maskspace.data import READERS
+
+    assets = Path(os.environ["MASKSPACE_ASSETS"])
+    return READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=None)[:]
+
+
+def write(folder: Path, samples: list[Any]) -> None:
+    """Write shards of 50 samples for training, and some of them for validation."""
+    from maskspace.data.manifest import write_manifest
+    from maskspace.data.shards import write_shard
+
+    facts = [
+        write_shard(folder / f"{split}-{number:06d}.tar", chosen[number * 50 : number * 50 + 50])
+        for split, chosen in (("train", samples), ("val", samples[:8]))
+        for number in range(-(-len(chosen) // 50))
     ]
-    sets = {
-        "one mask, 64 x 64": [replace(one, annotations=one.annotations[:1]) for one in small],
-        "at most eight, 64 x 64": small,
-        "one mask, 481 x 321": single,
-        "one mask, 2250 x 1500": [replace(x, annotations=x.annotations[:1]) for x in large],
-        "one annotator, 481 x 321": first,
-        "all annotators, 481 x 321": bsds,
-        "all annotators, 2250 x 1500": large,
-        "specks over 481 x 321": [specks((321, 481), number=4)],
-    }
-    print("run lengths to dense         masks  pycocotools ms  ours ms  pycocotools/ours")
-    for name, samples in sets.items():
-        theirs, ours, number = [], [], 0
-        for sample in samples:
-            counts, objects = [one.counts for one in sample.annotations], coded(sample)
-            number += len(counts)
-            theirs.append(quickest(lambda objects=objects: coco_dense(objects)))
-            ours.append(quickest(lambda c=counts, s=sample.size_hw: decode(c, s)))
-        ratio = median(a / b for a, b in zip(theirs, ours, strict=True))
-        print(
-            f"{name:28} {number / len(samples):5.0f} {1e3 * sum(theirs) / len(samples):15.3f} "
-            f"{1e3 * sum(ours) / len(samples):8.3f} {ratio:17.2f}"
-        )
+    write_manifest(folder, facts, dataset=folder.name, details={})
 
 
-def resized(sample: Sample, size_hw: tuple[int, int]) -> Sample:
-    """Return the sample's masks at another size, by nearest neighbour, without those it empties."""
-    masks = decode([one.counts for one in sample.annotations], sample.size_hw)
-    size = (size_hw[1], size_hw[0])
-    nearest = Image.Resampling.NEAREST
-    stack = np.stack([np.asarray(Image.fromarray(mask).resize(size, nearest)) for mask in masks])
+def write_large(folder: Path) -> None:
+    """Write the shards of large photos."""
+    small = small_photos()
+    write(folder / "large", [large_photo(small, number) for number in range(PHOTOS)])
+
+
+def large_photo(small: list[Any], number: int) -> Any:
+    """Return 3000 x 4000 pixels of small photos side by side.
+
+    The masks are those of the first annotator of some of them, where they lie, and those of one
+    more, stretched over all of it.
+    """
+    from maskspace.data.annotations import annotate
+    from maskspace.types import read_rgb
+
+    height, width, rng = 3000, 4000, np.random.default_rng(number)
+    pixels, masks = np.zeros((height, width, 3), np.uint8), []
+    tiles = [
+        (top, left) for top in range(0, height - 481, 330) for left in range(0, width - 481, 490)
+    ]
+    for place, (top, left) in enumerate(rng.permutation(tiles).tolist()):
+        one = small[int(rng.integers(len(small)))]
+        image = read_rgb(one.image)
+        inside = slice(top, top + image.shape[0]), slice(left, left + image.shape[1])
+        pixels[inside] = image
+        for mask in first_masks(one) if place < TILES else ():
+            masks.append(np.zeros((height, width), bool))
+            masks[-1][inside] = mask
+    rows, columns = (np.arange(side) for side in (height, width))
+    whole = first_masks(small[number])
+    down, right = whole.shape[1] / height, whole.shape[2] / width
+    at = (rows * down).astype(int)[:, None], (columns * right).astype(int)
+    masks += [mask[at] for mask in whole]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=90)
     return replace(
-        sample, size_hw=size_hw, annotations=annotate(stack[stack.any(axis=2).any(axis=1)])
+        small[0],
+        key=f"large-{number:06d}",
+        dataset="large",
+        image=buffer.getvalue(),
+        size_hw=(height, width),
+        annotations=annotate(np.stack(masks)),
     )
 
 
-def largest(sample: Sample, number: int) -> Sample:
-    """Return the sample with its largest masks alone."""
-    kept = sorted(sample.annotations, key=lambda one: one.area)[-number:]
-    return replace(sample, annotations=tuple(replace(one, parent=None) for one in kept))
+def first_masks(sample: Any) -> np.ndarray:
+    """Return the masks of a sample's first annotator, n h w."""
+    from maskspace.masks import decode
 
-
-def specks(size_hw: tuple[int, int], *, number: int) -> Sample:
-    """Return masks of many small specks all over an image: the most runs that one may meet."""
-    noise = np.random.default_rng(0).standard_normal((number, *size_hw))
-    masks = ndimage.gaussian_filter(noise, (0, 2, 2)) > 0.1
-    return Sample(
-        key="specks",
-        dataset="benchmark",
-        image=b"",
-        extension="png",
-        size_hw=size_hw,
-        annotations=annotate(masks),
-    )
-
-
-def coded(sample: Sample) -> list[dict[str, object]]:
-    """Return COCO's objects of the masks."""
-    size = list(sample.size_hw)
-    return [{"size": size, "counts": one.counts.encode()} for one in sample.annotations]
-
-
-def coco_dense(objects: list[dict[str, object]]) -> np.ndarray:
-    """Return n h w masks by pycocotools."""
-    decoded = coco.decode(objects)  # pyright: ignore[reportArgumentType]
-    return np.ascontiguousarray(decoded.transpose(2, 0, 1)).view(bool)
-
-
-def quickest(action: Callable[[], object]) -> float:
-    """Return the least seconds of a few runs."""
-    times = []
-    for _ in range(9):
-        begin = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - begin)
-    return min(times)
+    counts = [one.counts for one in sample.annotations if one.layer == 0]
+    return decode(counts, sample.size_hw)
 
 
 if __name__ == "__main__":

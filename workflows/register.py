@@ -7,7 +7,7 @@ import numpy as np
 
 from maskspace import tracking
 from maskspace.config import load_section, read_params
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.shards import open_shards
 from maskspace.segmenter.wrapping import load_folder
 from maskspace.serving.config import REGIONS, PromotionMetric, RegisterConfig

@@ -21,17 +21,31 @@ def decode_jpeg(
     """Return the stored pixels of a whole colour or grey JPEG, or None for anything else.
 
     None is for CMYK, for other formats and for files with the slightest damage: whoever asks has to
-    read those in another way. With `least_hw` the pixels are those of the smallest of libjpeg's
-    sizes, 1/8 to 8/8 of the stored one rounded up, that has as many rows and columns; None means
-    8/8. Turning by EXIF is up to the caller.
+    read those in another way. Turning by EXIF is up to the caller.
+
+    least_hw: rows and columns that are needed. The pixels are then those of the smallest of 1/8,
+        1/4, 1/2 and 1/1 of the stored size, rounded up, that has as many (default: 1/1).
     """
-    least_height, least_width = least_hw or (0, 0)  # 0 is all of it
     try:
-        if simplejpeg.decode_jpeg_header(encoded)[2] not in ("YCbCr", "Gray", "RGB"):
+        height, width, kind, _ = simplejpeg.decode_jpeg_header(encoded)
+        if kind not in ("YCbCr", "Gray", "RGB"):
             return None
-        return simplejpeg.decode_jpeg(encoded, min_height=least_height, min_width=least_width)
+        rows, columns = _reduced((height, width), least_hw or (height, width))
+        return simplejpeg.decode_jpeg(encoded, min_height=rows, min_width=columns)
     except ValueError:
         return None
+
+
+def _reduced(size_hw: tuple[int, int], least_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return the smallest size that is decoded by vector instructions and is large enough.
+
+    libjpeg has all eighths, but those between take as long as the next larger one, or longer.
+    """
+    for part in (8, 4, 2):
+        rows, columns = (-(-side // part) for side in size_hw)
+        if rows >= least_hw[0] and columns >= least_hw[1]:
+            return rows, columns
+    return size_hw
 
 
 def upright_size_hw(encoded: bytes) -> tuple[int, int] | None:

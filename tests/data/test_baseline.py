@@ -14,7 +14,7 @@ from maskspace.data.baseline import (
     write_baseline,
 )
 from maskspace.data.config import ShardsConfig
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.data.shards import read_manifest, write_dataset
 

@@ -22,7 +22,7 @@ from maskspace.data.click_sampling import (
     ring,
 )
 from maskspace.data.clicks import center_click
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 
 SIZE = 60
 

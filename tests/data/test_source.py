@@ -10,8 +10,8 @@ from maskspace.config import Choice, choose
 from maskspace.data import READERS
 from maskspace.data.annotations import CONTAINMENT
 from maskspace.data.config import ShardsConfig, SplitConfig
+from maskspace.data.dense import dense
 from maskspace.data.drawn import is_drawn
-from maskspace.data.loader import dense
 from maskspace.data.shards import open_shards, write_dataset
 from maskspace.data.source import PackedNames, Repeated, Source, generated
 from maskspace.masks import decode, encode

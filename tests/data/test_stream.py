@@ -1,10 +1,4 @@
-import json
 import logging
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -13,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskspace.data.batches import Plan, Turn
-from maskspace.data.loader import Mixture, load_dense
+from maskspace.data import open_shards as shards_module
+from maskspace.data import stream as module
+from maskspace.data.manifest import write_manifest
+from maskspace.data.open_shards import open_shards
 from maskspace.data.readers.rectangles import read_rectangles
-from maskspace.data.stream import Loader
+from maskspace.data.shards import write_shard
+from maskspace.data.stream import Mixture, Turn, open_mixture, stream
+from maskspace.files import RemoteFile, locate
 from maskspace.types import Sample
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-
 RECTANGLES = read_rectangles("", seed=0, limit=40)[:]
+BATCHES = [range(start, start + 8) for start in range(0, 320, 8)]
 
 
 class Repeated(Sequence):
@@ -49,196 +46,167 @@ def mixture(corrupt: tuple[int, ...] = ()) -> Mixture:
     return Mixture(datasets=datasets, weights={"a": 3.0, "b": 1.0})
 
 
-def loader(source: Mixture, load=key_and_number, *, length=100, workers=0, limit=100, **plan):
-    order = replace(source.order(seed=5, length=length), block=8, window=3)
-    chosen = Plan(**{"length": length, "batch": 8} | plan)
-    return Loader(
-        source.datasets, load, order=order, plan=chosen, workers=workers, corrupt_limit=limit
-    )
-
-
-def rows(one: Loader, epochs: int = 2) -> list[list]:
-    return [batch.items for _ in range(epochs) for batch in one]
-
-
-def joined(ranks: list[Loader]) -> list[list]:
-    """The global batches that the ranks' rows make."""
-    return [list(chain(*parts)) for parts in zip(*map(rows, ranks), strict=True)]
+def rows(source: Mixture, batches=BATCHES, load=key_and_number, **options) -> list[list]:
+    return list(stream(source, load, batches, **{"seed": 5} | options))
 
 
 @pytest.fixture(scope="module")
 def sequence() -> list[list]:
-    return rows(loader(mixture(), last="pad"))
+    return rows(mixture())
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_any_number_of_workers_gives_the_same_sequence(sequence, workers):
-    assert rows(loader(mixture(), last="pad", workers=workers)) == sequence
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """The same 90 samples in shards of 20."""
+    folder = tmp_path_factory.mktemp("shards")
+    samples = [Repeated("a", 90)[index] for index in range(90)]
+    facts = [
+        write_shard(folder / "a" / f"train-{shard:06d}.tar", samples[shard * 20 : shard * 20 + 20])
+        for shard in range(5)
+    ]
+    write_manifest(folder / "a", facts, dataset="a", details={})
+    return folder
 
 
-@pytest.mark.parametrize(("world", "workers"), [(1, 0), (2, 0), (4, 0), (8, 0), (2, 2), (4, 1)])
-def test_any_number_of_ranks_gives_the_same_sequence(sequence, world, workers):
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+def test_processes_that_take_turns_at_batches_make_the_sequence(sequence, processes):
+    shares = [rows(mixture(), BATCHES[first::processes]) for first in range(processes)]
+    assert [shares[n % processes][n // processes] for n in range(len(BATCHES))] == sequence
+
+
+@pytest.mark.parametrize("world", [2, 4, 8])
+def test_ranks_that_share_batches_make_the_sequence(sequence, world):
+    size = 8 // world
     ranks = [
-        loader(mixture(), last="pad", rank=rank, world=world, workers=workers)
+        rows(mixture(), [b[rank * size : (rank + 1) * size] for b in BATCHES])
         for rank in range(world)
     ]
-    assert len({len(one) for one in ranks}) == 1
-    assert joined(ranks) == sequence
+    assert [list(chain(*parts)) for parts in zip(*ranks, strict=True)] == sequence
 
 
-def test_epochs_differ_and_all_samples_come(sequence):
-    first, second = sequence[:13], sequence[13:]
-    assert first != second
-    for epoch in (first, second):
-        keys = [key for batch in epoch for key, _ in batch][:100]
-        assert sum(key.startswith("a") for key in keys) == 75
-        assert len({key for key in keys if key.startswith("a")}) >= 60
-    keys = [key for batch in first for key, _ in batch][:100]
-    assert len(set(keys)) == 75 + 17
+@pytest.mark.parametrize("start", [0, 1, 13, 39])
+def test_it_goes_on_from_any_batch(sequence, start):
+    assert rows(mixture(), BATCHES[start:]) == sequence[start:]
 
 
-def test_the_last_batch_is_dropped_or_padded_and_says_how_many():
-    dropped, padded = loader(mixture()), loader(mixture(), last="pad")
-    assert (len(dropped), dropped.plan.dropped, dropped.plan.padded) == (12, 4, 0)
-    assert (len(padded), padded.plan.dropped, padded.plan.padded) == (13, 0, 4)
-    *whole, last = padded
-    assert [batch.items for batch in dropped] == [batch.items for batch in whole]
-    assert last.padding.tolist() == [False] * 4 + [True] * 4
-    assert last.items[4:] == whole[0].items[:4] and not any(b.padding.any() for b in whole)
+def test_every_sample_comes_once_before_any_comes_again(sequence):
+    keys = [key for batch in sequence for key, _ in batch]
+    for name, size in (("a", 90), ("b", 17)):
+        own = [key for key in keys if key.startswith(name)]
+        for first in range(0, len(own) - size + 1, size):
+            assert len(set(own[first : first + size])) == size
+    for epoch in (keys[:107], keys[107:214]):
+        assert sum(key.startswith("a") for key in epoch) == 80  # 3/4 of 107
+    assert keys[:107] != keys[107:214]
+    assert rows(mixture(), seed=6) != sequence
 
 
-def test_plans_that_cannot_be_are_refused():
-    for wrong in ({"world": 3}, {"rank": 1}, {"batch": 0}, {"batch": 200}):
-        with pytest.raises(ValueError, match=r"multiple of|make no batch"):
-            loader(mixture(), **wrong)
-    assert len(loader(mixture(), batch=200, last="pad")) == 1
-    with pytest.raises(ValueError, match="make it from these datasets"):
-        Loader(
-            {"a": Repeated("a", 5)},
-            key_and_number,
-            order=mixture().order(seed=0),
-            plan=Plan(length=107, batch=1),
-        )
+@pytest.mark.parametrize("ahead", [1, 2000, 2**25])
+def test_what_is_read_ahead_changes_nothing(written, monkeypatch, ahead):
+    monkeypatch.setattr(module, "AHEAD_BYTES", ahead)
+    monkeypatch.setattr(shards_module, "GAP_BYTES", ahead % 3000)
+    alone = Mixture(datasets={"a": Repeated("a", 90)}, weights={"a": 1.0})
+    assert rows(open_mixture(written, {"a": 1.0}, "train")) == rows(alone)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("stop", [0, 1, 11, 12, 13, 20])
-def test_a_state_resumes_with_other_ranks_and_workers(workers, stop):
-    whole = rows(loader(mixture()))
-    first = loader(mixture(), workers=workers)
-    made = []
-    while len(made) < stop:
-        for batch in first:
-            made.append(batch.items)
-            if len(made) == stop:
-                break
-    state = json.loads(json.dumps(first.state_dict()))
-    assert len(json.dumps(state)) < 1000
-    ranks = [loader(mixture(), rank=rank, world=2, workers=2 - workers) for rank in range(2)]
-    for one in ranks:
-        one.load_state_dict(state)
-    later = [[b.items for _ in range(2) for b in one] for one in ranks]
-    resumed = [list(chain(*parts)) for parts in zip(*later, strict=True)]
-    assert made == whole[:stop]
-    assert resumed[: len(whole) - stop] == whole[stop:]
+def test_arrays_are_those_of_the_samples(written):
+    shards = open_shards(written / "a", "train")
+    for sample, turn in chain(*rows(open_mixture(written, {"a": 2.0}, "train"), load=as_it_is)):
+        assert sample == shards[turn.index] and turn.dataset == "a"
 
 
-def test_a_state_of_another_sequence_is_refused():
-    state = loader(mixture()).state_dict()
-    with pytest.raises(ValueError, match="its batch is 8, here 4"):
-        loader(mixture(), batch=4).load_state_dict(state)
+def as_it_is(sample: Sample, turn: Turn) -> tuple[Sample, Turn]:
+    return sample, turn
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_corrupt_records_are_named_once_counted_and_replaced(workers, caplog):
+class Requests:
+    """The ranges that are asked of an object store."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.ranges: list[tuple[str, int, int]] = []
+        read_at = RemoteFile.read_at
+
+        def counted(file: RemoteFile, offset: int, size: int) -> bytes:
+            self.ranges.append((str(file._path), offset, size))
+            return read_at(file, offset, size)
+
+        monkeypatch.setattr(RemoteFile, "read_at", counted)
+
+
+def test_an_object_store_is_read_in_stretches_and_forward(written, s3, monkeypatch):
+    import fsspec
+
+    fsspec.filesystem("s3").put(str(written), f"{s3}/stream", recursive=True)
+    here = rows(open_mixture(written, {"a": 1.0}, "train"), BATCHES[:11])
+    there = open_mixture(locate(f"{s3}/stream"), {"a": 1.0}, "train")
+    requests = Requests(monkeypatch)
+    assert rows(there, BATCHES[:11]) == here
+    assert len(requests.ranges) <= 5  # 88 samples of 5 shards
+    assert requests.ranges == sorted(requests.ranges)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_corrupt_records_are_named_once_and_replaced_alike(processes, caplog):
     bad = tuple(range(0, 90, 9))
-    one = loader(mixture(bad), workers=workers)
     with caplog.at_level(logging.WARNING):
-        found = rows(one)
+        found = rows(mixture(bad))
     lines = [record.getMessage() for record in caplog.records]
-    assert {each.index for each in one.corrupt} == set(bad) and len(lines) == len(bad)
+    assert len(lines) == len(bad) and all("\n" not in line for line in lines)
     assert lines[0].startswith("skipped a[") and "not a record" in lines[0]
-    assert all("\n" not in line for line in lines)
-    assert len(one.state_dict()["corrupt"]) == len(bad)
-    expected = rows(loader(mixture()))
-    for batch, clean in zip(found, expected, strict=True):
+    for batch, clean in zip(found, rows(mixture()), strict=True):
         for item, other in zip(batch, clean, strict=True):
             replaced = other[0] in {f"a-{index}" for index in bad}
             assert (item == other) != replaced
-            assert item[1] == other[1] and item[0][0] == other[0][0]
-    assert found == rows(loader(mixture(bad)))
+            assert item[0][0] == other[0][0]
+    shares = [rows(mixture(bad), BATCHES[first::processes]) for first in range(processes)]
+    assert [shares[n % processes][n // processes] for n in range(len(BATCHES))] == found
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_too_many_corrupt_records_stop_the_run_in_one_line(workers):
+def test_a_damaged_record_in_a_shard_is_replaced(written, tmp_path, caplog):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for path in (written / "a").iterdir():
+        content = path.read_bytes()
+        if path.name == "train-000001.tar":
+            key = b'"key":"a-25"'
+            assert content.count(key) == 1
+            content = content.replace(key, b'"key":"a-99"')
+        (folder / path.name).write_bytes(content)
+    found = rows(open_mixture(tmp_path, {"a": 1.0}, "train"))
+    clean = rows(open_mixture(written, {"a": 1.0}, "train"))
+    differ = [b for a, b in zip(chain(*found), chain(*clean), strict=True) if a != b]
+    assert differ and {key for key, _ in differ} == {"a-25"}
+    assert len(caplog.records) == 1 and "its record's key is a-99" in caplog.text
+
+
+def test_too_many_corrupt_records_stop_the_run_in_one_line():
     with pytest.raises(ValueError, match="3 corrupt records and the limit is 2") as error:
-        rows(loader(mixture(tuple(range(0, 90, 9))), workers=workers, limit=2))
+        rows(mixture(tuple(range(0, 90, 9))), corrupt_limit=2)
     assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match="nothing to read in its place") as error:
-        rows(loader(mixture(tuple(range(90))), workers=workers))
+    with pytest.raises(ValueError, match="a: none of 20 samples in a row serves") as error:
+        rows(mixture(tuple(range(90))))
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_arrays_arrive_as_they_were_made(workers):
-    one = loader(mixture(), load_dense, workers=workers)
-    for batch in one:
-        for item, turn in zip(batch.items, batch.turns, strict=True):
-            expected = load_dense(one.datasets[turn.dataset][turn.index], turn)
-            for name, array in vars(expected).items():
-                np.testing.assert_array_equal(getattr(item, name), array)
+def test_a_sample_of_no_use_is_replaced_and_is_not_corrupt(caplog):
+    def load(sample: Sample, turn: Turn) -> tuple[str, float] | None:
+        return None if sample.key.endswith("7") else key_and_number(sample, turn)
+
+    found, clean = rows(mixture(), load=load), rows(mixture())
+    assert not caplog.records and not any(key.endswith("7") for key, _ in chain(*found))
+    for item, other in zip(chain(*found), chain(*clean), strict=True):
+        assert (item == other) != other[0].endswith("7")
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        rows(mixture(), load=lambda sample, turn: None)
 
 
-def test_torchs_own_random_numbers_are_left_alone():
-    import torch
-
-    torch.manual_seed(0)
-    before = torch.random.get_rng_state()
-    rows(loader(mixture()))
-    assert (torch.random.get_rng_state() == before).all()
+def test_the_key_at_a_position_is_that_of_its_sample(sequence):
+    keys = [mixture().key_at(position, seed=5) for position in range(24)]
+    assert keys == [f"{key[0]}/{key}" for batch in sequence[:3] for key, _ in batch]
 
 
-RUN = """
-import json, sys
-sys.path[:0] = sys.argv[1:3]
-from test_stream import long_loader
-
-one = long_loader(int(sys.argv[3]))
-for _ in range(4):
-    for batch in one:
-        state = one.state_dict()
-        print(json.dumps({"items": batch.items, "state": state}), flush=True)
-"""
-
-
-def long_loader(workers: int) -> Loader:
-    return loader(mixture((4, 40)), length=600, batch=10, workers=workers)
-
-
-@pytest.mark.fault
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_a_killed_run_resumes_to_the_samples_of_the_unbroken_one(workers, tmp_path):
-    unbroken = list(chain(*rows(long_loader(0), epochs=4)))
-    kill_at = int(np.random.default_rng(workers).integers(3, 90))
-    source = Path(__file__).resolve().parents[2] / "src"
-    log = tmp_path / "log"
-    with log.open("w") as out:
-        run = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(Path(__file__).parent), str(source), str(workers)],
-            stdout=out,
-            start_new_session=True,
-        )
-        limit = time.monotonic() + 60
-        while log.read_bytes().count(b"\n") < kill_at and time.monotonic() < limit:
-            time.sleep(0.002)
-        os.killpg(run.pid, signal.SIGKILL)
-        assert run.wait() == -signal.SIGKILL
-    lines = [json.loads(line) for line in log.read_text().split("\n")[:-1]]
-    assert len(lines) >= kill_at
-    made = [tuple(item) for line in lines for item in line["items"]]
-    assert made == unbroken[: len(made)]
-    resumed = long_loader(workers)
-    resumed.load_state_dict(lines[-1]["state"])
-    following = [item for _ in range(3) for batch in resumed for item in batch.items]
-    assert following[:1000] == unbroken[len(made) : len(made) + 1000]
-    assert len(following) >= 1000
+def test_a_mixture_leaves_out_what_is_empty_or_weighs_nothing(written):
+    assert list(open_mixture(written, {"a": 1.0, "none": 0.0}, "train").datasets) == ["a"]
+    with pytest.raises(ValueError, match="no val sample in any of a"):
+        open_mixture(written, {"a": 1.0}, "val")
+    assert np.isclose(sum(mixture().order(seed=0).order.weights), 4.0)

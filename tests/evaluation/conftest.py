@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskspace import masks
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.evaluation.config import OWN_PROTOCOL, EvaluateConfig
 from maskspace.types import Embedding, Prediction

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from maskspace import masks
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.evaluation import FILES, evaluate_models
 from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.truth import read_truth

@@ -117,7 +117,7 @@ def test_what_a_model_does_not_answer_for_many_images_is_left_out_alone(
 
 def refusing(models, name, question, error, samples):
     """Let a model refuse a question on some images."""
-    from maskspace.data.loader import dense
+    from maskspace.data.dense import dense
 
     bad = {dense(sample).image.tobytes() for sample in samples}
     answer = getattr(models[name], question)

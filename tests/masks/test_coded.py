@@ -123,7 +123,7 @@ def test_runs_of_strings_are_those_of_their_masks(lists):
 def test_nothing_and_one_pixel():
     assert coded.encode(np.zeros((0, 3, 4), bool)) == []
     assert coded.decode([], (3, 4)).shape == (0, 3, 4)
-    assert coded.decode_crop([], (3, 4), (1, 1, 2, 2)).shape == (0, 2, 2)
+    assert coded.decode_sampled([], (3, 4), np.arange(1, 3), np.arange(1, 3)).shape == (0, 2, 2)
     assert coded.decode_runs([], (3, 4)).areas().tolist() == []
     stack = np.array([[[True]], [[False]]])
     assert coded.encode(stack) == coco_strings(stack) == ["01", "1"]
@@ -161,19 +161,30 @@ def test_empty_runs_inside_decode_as_pycocotools_does(runs, height):
 
 
 @given(stacks, st.data())
+def test_rows_and_columns_are_those_of_the_decoded(stack, data):
+    height, width = stack.shape[1:]
+    rows = np.array(sorted(data.draw(st.lists(st.integers(0, height - 1), max_size=9))), int)
+    columns = np.array(sorted(data.draw(st.lists(st.integers(0, width - 1), max_size=9))), int)
+    found = coded.decode_sampled(coded.encode(stack), (height, width), rows, columns)
+    np.testing.assert_array_equal(found, stack[:, rows[:, None], columns])
+
+
+@given(stacks, st.data())
 def test_a_decoded_crop_is_the_crop_of_the_decoded(stack, data):
     height, width = stack.shape[1:]
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
-    rows, columns = data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left))
-    found = coded.decode_crop(coded.encode(stack), (height, width), (left, top, columns, rows))
-    np.testing.assert_array_equal(found, stack[:, top : top + rows, left : left + columns])
+    bottom, right = data.draw(st.integers(top, height)), data.draw(st.integers(left, width))
+    rows, columns = np.arange(top, bottom), np.arange(left, right)
+    found = coded.decode_sampled(coded.encode(stack), (height, width), rows, columns)
+    np.testing.assert_array_equal(found, stack[:, top:bottom, left:right])
 
 
 def test_a_crop_beside_a_mask_is_empty():
     mask = np.zeros((1, 9, 9), bool)
     mask[:, 4:6, 4:6] = True
-    for box in ((0, 0, 9, 2), (0, 7, 9, 2), (0, 0, 2, 9), (7, 0, 2, 9)):
-        assert not coded.decode_crop(coded.encode(mask), (9, 9), box).any()
+    whole = np.arange(9)
+    for rows, columns in ((whole, whole[:2]), (whole, whole[7:]), (whole[:2], whole)):
+        assert not coded.decode_sampled(coded.encode(mask), (9, 9), rows, columns).any()
 
 
 @given(stacks)
@@ -239,9 +250,11 @@ def test_more_bytes_than_the_limit_are_refused():
     counts = [string_of([12_000**2])] * 300
     with pytest.raises(ValueError, match="decode fewer at a time"):
         coded.decode(counts, (12_000, 12_000))
-    assert not coded.decode_crop(counts, (12_000, 12_000), (11_990, 5, 3, 4)).any()
+    crop = np.arange(11_990, 11_994), np.arange(5, 8)
+    assert not coded.decode_sampled(counts, (12_000, 12_000), *crop).any()
 
 
-def test_a_box_outside_the_image_is_refused():
-    with pytest.raises(ValueError, match="not inside"):
-        coded.decode_crop(["4"], (2, 2), (1, 0, 2, 1))
+def test_rows_outside_the_image_are_refused():
+    for rows, columns in ((np.arange(3), np.arange(2)), (np.arange(2), np.arange(-1, 1))):
+        with pytest.raises(ValueError, match="not inside"):
+            coded.decode_sampled(["4"], (2, 2), rows, columns)

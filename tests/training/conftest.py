@@ -7,8 +7,8 @@ import pytest
 
 from maskspace.config import Choice
 from maskspace.data import READERS
-from maskspace.data.augment import Crops
-from maskspace.data.loader import Mixture
+from maskspace.data.crops import Crops
+from maskspace.data.stream import Mixture
 from maskspace.training.click_task import ClickTask
 from maskspace.training.config import (
     ClickerConfig,

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from maskspace.config import Choice
 from maskspace.training.config import Optimisation
+from maskspace.training.feed import Part
+from maskspace.training.loop import Task
 
 #: The step at which patient trials wait.
 WAITS_AT = 3
@@ -35,7 +37,10 @@ class LineTask:
     def build(self) -> nn.Module:
         return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
 
-    def batch(self, step: int, rows: range) -> Points:
+    def batches(self, parts: Iterable[Part]) -> Iterator[Points]:
+        return (self.points(step, rows) for step, rows in parts)
+
+    def points(self, step: int, rows: range) -> Points:
         whole = torch.Generator().manual_seed(step)
         x = torch.randn(self.batch_size, 3, generator=whole)[rows.start : rows.stop]
         return Points(x, self.slope * x.sum(1, keepdim=True))
@@ -45,7 +50,7 @@ class LineTask:
         return {"square": error.square().mean(), "absolute": 0.1 * error.abs().mean()}
 
     def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
-        batch = self.batch(0, range(self.batch_size))
+        batch = self.points(0, range(self.batch_size))
         with torch.no_grad():
             row = {"val_loss": float(torch.stack(list(self.terms(model, batch).values())).sum())}
         if self.scores:
@@ -72,18 +77,23 @@ class SweptTask(LineTask):
     def model(self) -> Choice:
         return Choice(name="line", options={})
 
-    def batch(self, step: int, rows: range) -> Points:
+    def points(self, step: int, rows: range) -> Points:
         while self.patient and step == WAITS_AT and not (self.log / "gate").exists():
             time.sleep(0.05)
         with (self.log / "steps").open("a") as file:
             file.write(f"{self.name} {step} {os.getpid()}\n")
         while len({name for name, _, _ in logged(self.log)}) < self.meets:
             time.sleep(0.05)
-        return super().batch(step, rows)
+        return super().points(step, rows)
 
     def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         seen = LineTask(self.batch_size, slope=self.slope).validate(model, shown)  # logs no step
         return seen | {"val_collapsed": 0.0}
+
+
+def batch_of(task: Task, step: int, rows: range) -> Any:
+    """Return these rows of a task's batch of a step."""
+    return next(task.batches([(step, rows)]))
 
 
 def logged(log: Path) -> list[tuple[str, int, int]]:

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from maskspace.config import Choice
-from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import DrawnClicks
+from maskspace.data.crops import Crop
 from maskspace.models import save_model
 from maskspace.training.click_task import ClickBatch, ClickTask, Simulation, level_iou, nest
 from maskspace.training.drawing import draw_shown
 from maskspace.training.learner import Learner
+from tests.training.lines import batch_of
 
 SIDE = 12
 
@@ -30,6 +31,7 @@ def piece(masks, ignore=None):
         masks=masks,
         depths=np.zeros(len(masks), np.int64),
         scores=np.ones(len(masks), np.float32),
+        layers=np.zeros(len(masks), np.int64),
         ignore=np.zeros((SIDE, SIDE), bool) if ignore is None else ignore,
     )
 
@@ -39,7 +41,7 @@ def drawn(target, *clicks):
 
 
 def test_clicks_lie_in_the_masks_they_mean(click_task):
-    batch = click_task.batch(0, range(4))
+    batch = batch_of(click_task, 0, range(4))
     for clicks, nests in zip(batch.clicks, batch.nests, strict=True):
         for (row, column, sign), masks in zip(clicks[:, 0].tolist(), nests, strict=True):
             assert masks[0, int(row), int(column)] == 1
@@ -142,7 +144,7 @@ def test_every_regime_gives_finite_terms_and_gradients(click_task, changes):
     task = replace(click_task, config=replace(click_task.config, **changes))
     torch.manual_seed(0)
     model = task.build()
-    terms = task.terms(model, task.batch(0, range(4)))
+    terms = task.terms(model, batch_of(task, 0, range(4)))
     assert set(terms) == set(task.config.losses)
     sum(terms.values()).backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -222,6 +224,6 @@ def test_a_clicker_learns_on_the_gpu_in_bfloat16(click_task, optimisation, chang
     torch.manual_seed(0)
     recipe = replace(optimisation, steps=60, precision="bfloat16", learning_rate=3e-3, ema=0.9)
     learner = Learner(task.build().cuda(), task.terms, recipe, wrap=lambda m: m, averages=True)
-    batch = ClickBatch(*(part.cuda() for part in task.batch(0, range(4))))
+    batch = ClickBatch(*(part.cuda() for part in batch_of(task, 0, range(4))))
     losses = [float(learner.step(step, [batch])["loss"]) for step in range(recipe.steps)]
     assert all(np.isfinite(losses)) and sum(losses[-10:]) < 0.9 * sum(losses[:10])

@@ -6,6 +6,7 @@ import torch
 
 from maskspace.training.click_task import ClickBatch
 from maskspace.training.colour import ColourJitter, recolour
+from tests.training.lines import batch_of
 
 JITTER = ColourJitter(brightness=0.2, contrast=0.3, saturation=0.3, hue=0.3)
 
@@ -49,7 +50,7 @@ def test_a_task_learns_from_other_colours(kind, request):
     changed = replace(task, config=replace(task.config, jitter=JITTER))
     torch.manual_seed(0)
     model = task.build().eval()
-    batch = task.batch(1, range(2))
+    batch = batch_of(task, 1, range(2))
     assert batch.positions.tolist() == [4, 5]  # of batches of 4
     coloured = terms_of(changed, model, batch)
     assert terms_of(task, model, batch) != coloured
@@ -58,8 +59,8 @@ def test_a_task_learns_from_other_colours(kind, request):
 
 
 def test_positions_do_not_depend_on_the_worker(click_task):
-    whole = click_task.batch(3, range(4))
-    halves = [click_task.batch(3, range(0, 2)), click_task.batch(3, range(2, 4))]
+    whole = batch_of(click_task, 3, range(4))
+    halves = [batch_of(click_task, 3, range(0, 2)), batch_of(click_task, 3, range(2, 4))]
     for part, pieces in zip(whole, zip(*halves, strict=True), strict=True):
         np.testing.assert_array_equal(part, torch.cat(pieces))
     assert isinstance(whole, ClickBatch)

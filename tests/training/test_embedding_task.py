@@ -5,23 +5,25 @@ import numpy as np
 import pytest
 import torch
 
-from maskspace.data.augment import Crop, label_map_at_depth
+from maskspace.data.crops import Crop, label_map_at_depth
+from maskspace.data.stream import stream
 from maskspace.targets import UNLABELLED, Targets
 from maskspace.training.checkpoint import Progress
 from maskspace.training.embedding_task import EmbeddingTask, confidence, limited, weighted_terms
 from maskspace.training.loop import fit
 from maskspace.training.progress import followed, line
+from tests.training.lines import batch_of
 
 
 def test_batches_depend_on_step_and_seed_alone(click_task, embedding_task):
     for task in (click_task, embedding_task):
-        again, other = task.batch(5, range(4)), task.batch(6, range(4))
-        torch.testing.assert_close(tuple(task.batch(5, range(4))), tuple(again), rtol=0, atol=0)
+        again, same, other = (batch_of(task, step, range(4)) for step in (5, 5, 6))
+        torch.testing.assert_close(tuple(same), tuple(again), rtol=0, atol=0)
         assert not torch.equal(again.images, other.images)
 
 
 def test_terms_are_named_by_level_and_weighted(embedding_task):
-    model, batch = embedding_task.build(), embedding_task.batch(0, range(4))
+    model, batch = embedding_task.build(), batch_of(embedding_task, 0, range(4))
     assert set(embedding_task.terms(model, batch)) == {"pull/1", "push/1", "pull/4", "push/4"}
 
 
@@ -149,12 +151,10 @@ def test_a_broken_term_ends_the_training_with_step_term_and_samples(
 
 
 def test_keys_are_those_of_the_samples_that_are_read(embedding_task):
-    seed = embedding_task.config.optimisation.seed
-    dense = embedding_task.train.at(9, seed=seed)
-    name, key = embedding_task.keys(2)[1].split("/")
-    samples = embedding_task.train.datasets[name]
-    index = next(i for i, sample in enumerate(samples) if sample.key == key)
-    assert np.array_equal(embedding_task.train.get(name, index).image, dense.image)
+    recipe = embedding_task.config.optimisation
+    positions = [range(2 * recipe.batch, 3 * recipe.batch)]
+    (read,) = stream(embedding_task.train, lambda s, _: s.key, positions, seed=recipe.seed)
+    assert embedding_task.keys(2) == [f"rectangles/{key}" for key in read]
 
 
 def test_an_output_that_is_no_number_names_its_head_and_sample(embedding_task, tmp_path):
@@ -167,7 +167,7 @@ def test_an_output_that_is_no_number_names_its_head_and_sample(embedding_task, t
 
 
 def test_labels_of_another_size_are_refused_in_one_line(embedding_task):
-    batch = embedding_task.batch(0, range(2))
+    batch = batch_of(embedding_task, 0, range(2))
     wrong = batch._replace(targets=Targets.of_labels(batch.targets.labels()[:, ::2]))
     with pytest.raises(ValueError, match=r"targets are \(32, 64\), images \(64, 64\) \(h, w\)"):
         embedding_task.terms(embedding_task.build(), wrong)
@@ -189,14 +189,13 @@ def test_instances_left_out_are_in_the_history(embedding_task, optimisation, tmp
     fit(task, optimisation.shortened(2, 2), tmp_path)
     row = Progress(tmp_path).history()[0]
     assert row["train_left_out"] > 0 and row["val_left_out"] > 0
-    assert int(task.batch(0, range(4)).targets.labels().flatten(1).unique().clamp(min=0).max()) >= 1
-    assert all(
-        (one[one > 0].unique().numel() <= 1) for one in task.batch(0, range(4)).targets.labels()
-    )
+    labels = batch_of(task, 0, range(4)).targets.labels()
+    assert int(labels.flatten(1).unique().clamp(min=0).max()) >= 1
+    assert all((one[one > 0].unique().numel() <= 1) for one in labels)
 
 
 def test_instances_of_one_pixel_and_images_without_any_are_learnt_from(embedding_task):
-    model, batch = embedding_task.build(), embedding_task.batch(0, range(4))
+    model, batch = embedding_task.build(), batch_of(embedding_task, 0, range(4))
     labels = torch.zeros_like(batch.targets.labels())
     labels[0, 3, 4], labels[0, 3, 5], labels[1, 0, 0] = 1, 2, 7
     terms = embedding_task.terms(model, batch._replace(targets=Targets.of_labels(labels)))
@@ -209,17 +208,20 @@ def taught(task, **changed):
     return replace(task, config=replace(task.config, **changed), proposals=task.train)
 
 
-def test_teacher_share_decides_by_position_who_teaches(embedding_task):
-    for share, least, most in ((0.0, 0, 0), (1.0, 40, 40), (0.5, 10, 30)):
-        task = taught(embedding_task, teacher_share=share, teacher_weight=0.5)
-        weights = torch.cat([task.batch(step, range(4)).weights for step in range(10)])
-        assert least <= int((weights == 0.5).sum()) <= most
-        assert set(weights.tolist()) <= {0.5, 1.0}
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_the_teacher_labels_its_share_of_an_epoch(embedding_task, share):
+    task = taught(embedding_task, teacher_share=share, teacher_weight=0.5)
+    epoch = task._samples.order(seed=0).order.length // 4
+    weights = torch.cat([batch_of(task, step, range(4)).weights for step in range(epoch)])
+    assert int((weights == 0.5).sum()) == share * len(weights)
+    assert set(weights.tolist()) <= {0.5, 1.0}
+    keys = [key for step in range(epoch) for key in task.keys(step)]
+    assert sum(key.startswith("proposals/") for key in keys) == share * len(keys)
 
 
 def test_what_lies_outside_a_teachers_masks_is_unlabelled(embedding_task):
     task = taught(embedding_task, teacher_share=1.0)
-    assert (task.batch(0, range(4)).targets.labels() != 0).all()
+    assert (batch_of(task, 0, range(4)).targets.labels() != 0).all()
 
 
 def test_weights_of_one_are_the_objective_itself(embedding_task):
@@ -260,6 +262,7 @@ def test_confidence_is_the_mean_score_of_the_labelled_pixels():
         masks=masks,
         depths=np.array([0, 1, 1]),
         scores=np.array([0.5, 1.0, 0.75], np.float32),
+        layers=np.zeros(3, np.int64),
         ignore=np.zeros((4, 4), bool),
     )
     labels = label_map_at_depth(crop, 1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from maskspace.training.learner import BFloat16, Learner
-from tests.training.lines import LineTask
+from tests.training.lines import LineTask, batch_of
 
 TASK = LineTask(batch_size=12)
 
@@ -16,7 +16,7 @@ def learner(recipe, averages=True):
 
 def parts(accumulate):
     size = 12 // accumulate
-    return [TASK.batch(0, range(i, i + size)) for i in range(0, 12, size)]
+    return [batch_of(TASK, 0, range(i, i + size)) for i in range(0, 12, size)]
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 12])
@@ -48,7 +48,7 @@ def test_bfloat16_learns_float32_weights_by_nearly_the_same_loss(optimisation):
 
 
 def test_losses_see_float32_whatever_the_model_computes_in(embedding_task):
-    model, batch = embedding_task.build(), embedding_task.batch(0, range(2))
+    model, batch = embedding_task.build(), batch_of(embedding_task, 0, range(2))
     rough = BFloat16(model)
     levels = rough(batch.images)
     assert {level.dtype for level in levels.values()} == {torch.float32}

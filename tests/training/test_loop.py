@@ -8,7 +8,7 @@ from maskspace.training.checkpoint import Progress
 from maskspace.training.config import EarlyStop
 from maskspace.training.loop import Task, Worker, fit
 from maskspace.training.optimiser import make_optimiser
-from tests.training.lines import LineTask
+from tests.training.lines import LineTask, batch_of
 
 
 class Stop(Exception):
@@ -36,10 +36,14 @@ class Mortal:
     def build(self):
         return self.task.build()
 
-    def batch(self, step, rows):
-        if step == self.dies_at:
-            raise Stop
-        return self.task.batch(step, rows)
+    def batches(self, parts):
+        return self.task.batches(self.until_it_dies(parts))
+
+    def until_it_dies(self, parts):
+        for step, rows in parts:
+            if step == self.dies_at:
+                raise Stop
+            yield step, rows
 
     def terms(self, model, batch):
         return self.task.terms(model, batch)
@@ -154,6 +158,16 @@ def test_a_checkpoint_of_another_recipe_is_told(optimisation, run):
         fit(task, replace(optimisation, ema=0.9), run)
 
 
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"batch": 2}])
+def test_a_run_does_not_go_on_with_samples_in_another_order(click_task, optimisation, run, changed):
+    fit(click_task, optimisation.shortened(2, 2), run)
+    recipe = replace(optimisation, **changed)
+    other = replace(click_task, config=replace(click_task.config, optimisation=recipe))
+    (name,) = changed
+    with pytest.raises(ValueError, match=rf"in another order, by {name} .* to begin again"):
+        fit(other, recipe, run)
+
+
 def test_a_finished_training_trains_no_more(click_task, optimisation, run):
     fit(click_task, optimisation, run)
     before = (run / "checkpoint.pt").stat().st_mtime_ns
@@ -172,8 +186,8 @@ def test_history_names_terms_spread_rate_and_learning_rate(embedding_task, optim
 
 
 def test_workers_share_a_batch_without_overlap(click_task):
-    whole = click_task.batch(3, range(4))
-    halves = [click_task.batch(3, range(0, 2)), click_task.batch(3, range(2, 4))]
+    whole = batch_of(click_task, 3, range(4))
+    halves = [batch_of(click_task, 3, range(0, 2)), batch_of(click_task, 3, range(2, 4))]
     for part, *pieces in zip(whole, *halves, strict=True):
         assert torch.equal(part, torch.cat(pieces))
 
@@ -188,7 +202,7 @@ def test_a_loss_that_is_not_a_number_stops_with_its_name(click_task, optimisatio
     with torch.no_grad():
         model.head.out.bias.fill_(float("nan"))
     state = {"model": model, "optimiser": make_optimiser(model, optimisation)}
-    Progress(run).save(2, state)
+    Progress(run, click_task.sequence).save(2, state)
     with pytest.raises(ValueError, match=r"soft_iou.* at step 3;"):
         fit(click_task, optimisation, run)
 

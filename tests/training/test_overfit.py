@@ -1,5 +1,5 @@
 from maskspace.config import Choice
-from maskspace.data.augment import Crops
+from maskspace.data.crops import Crops
 from maskspace.training.config import OverfitConfig, Workers
 from maskspace.training.overfit import overfit
 from tests.training.test_proposals import made

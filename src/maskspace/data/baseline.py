@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 from skimage.measure import label
 
-from maskspace.data.loader import Dense, dense
+from maskspace.data.dense import Dense, dense
 from maskspace.data.shards import MANIFEST, SPLITS, open_shards, read_manifest, write_json
 from maskspace.types import Sample
 

@@ -1,184 +1,272 @@
-"""Choose a mask of a sample by its size or its level, and crop the sample so that it is kept.
+"""Crops: a sample -> the square arrays that training reads, and label maps of them.
 
-index = draw_mask(level_shares(arrays), generator)
-window = draw_window(arrays.masks[index], side=512, share=0.8, generator=generator)
-piece = resized(cut(arrays, window), (256, 256))  # its masks[index] is the chosen one
+Input: a sample as it is stored, its image a JPEG or PNG, its masks run lengths.
+Idea: nothing is made larger than the crop needs it.
+Steps: draw a window; decode the JPEG at a fraction of its size where the window is shrunk, and cut
+    it out; decode the run lengths of the masks whose boxes meet the window, at the rows and columns
+    that the crop shows; flip, turn and recolour.
+Cost: the JPEG's own decoding, and masks times pixels of the crop, however large the photo is.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, Shaped
+from jaxtyping import Bool, Float32, Int64, UInt8
+from PIL import Image
 
-from maskspace.data.augment import nesting_depths
-from maskspace.data.loader import Dense
-from maskspace.data.placement import place_image, place_masks, stretch
-from maskspace.masks import areas, boxes_xywh
+from maskspace.config import section
+from maskspace.data.dense import read_image
+from maskspace.data.placement import Placement, letterbox, stretch
+from maskspace.masks.coded import decode_sampled
+from maskspace.masks.dense import to_label_map
+from maskspace.types import Annotation, Sample
 
-_TRIES = 64  # places that are drawn at once before all are listed
+#: How much finer than a crop a JPEG is decoded at least, where it is shrunk: at 1 the photo that
+#: differs most from the whole one would do so by 7 of 255 levels on average, at 1.5 by 2.5.
+FINER = 1.5
+
+
+@section
+class Crops:
+    """How a training crop is taken: a window of the image, as a square of `size` pixels a side.
+
+    "square" takes squares of `min_scale` to `max_scale` times the shorter side; "stretch" windows
+    whose height and width are each as many times the image's, stretched to the square, as SegNext
+    sees images in its evaluation; "letterbox" keeps the image's aspect and lays the window on
+    black, as SegNext sees them in its training. `turns` by quarters and `shuffle_channels` suit
+    generated images more than photos. `contrast` is the largest share added or taken, `brightness`
+    the largest shift as a share of the range, half as much again in each channel by itself. With
+    `augment` false nothing is drawn: the whole image, or the middle square, as it is.
+    """
+
+    size: int
+    placement: Literal["square", "stretch", "letterbox"]
+    augment: bool
+    min_scale: float
+    max_scale: float
+    turns: bool
+    shuffle_channels: bool
+    contrast: float
+    brightness: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no crop."""
+        if self.size < 1 or not 0 < self.min_scale <= self.max_scale <= 1:
+            raise ValueError("crops: size is at least 1, min_scale and max_scale ascend in (0, 1]")
+        if not (0 <= self.contrast < 1 and 0 <= self.brightness < 1):
+            raise ValueError("crops: contrast and brightness are in [0, 1)")
 
 
 @dataclass(frozen=True)
+class Crop:
+    """A square piece of a sample: its image, and the masks that have a pixel in it.
+
+    depths: how many masks of the same layer contain each, 0 for whole objects.
+    scores: the confidence of each in [0, 1].
+    layers: the person or pass that each is of, from 0.
+    ignore: pixels that count neither for nor against anything.
+    """
+
+    image: UInt8[np.ndarray, "s s 3"]
+    masks: Bool[np.ndarray, "n s s"]
+    depths: Int64[np.ndarray, " n"]
+    scores: Float32[np.ndarray, " n"]
+    layers: Int64[np.ndarray, " n"]
+    ignore: Bool[np.ndarray, "s s"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Window:
-    """A square of the image; it may reach beyond the border."""
+    """A rectangle of an image, in its pixels."""
 
-    left: int
     top: int
-    side: int
+    left: int
+    height: int
+    width: int
+
+    def meets(self, box_xywh: tuple[int, int, int, int]) -> bool:
+        """Return whether a box has a pixel inside."""
+        x, y, width, height = box_xywh
+        return (
+            self.left < x + width
+            and x < self.left + self.width
+            and self.top < y + height
+            and y < self.top + self.height
+        )
 
 
-def equal_shares(arrays: Dense) -> Float64[np.ndarray, " n"]:
-    """Return the same share for every mask."""
-    return np.full(len(arrays.masks), 1 / max(len(arrays.masks), 1))
+def random_crop(
+    sample: Sample, crops: Crops, generator: np.random.Generator, *, least_score: float = 0.0
+) -> Crop:
+    """Return a random window of a sample as a square, flipped, turned and recoloured.
 
+    The image is resized bilinearly, antialiased; masks by nearest neighbour; those with no pixel
+    left are dropped. Without `crops.augment` the window is the whole image, or for "square" its
+    middle, and nothing is changed. Raises ValueError that names the sample's key if it is damaged.
 
-def area_shares(arrays: Dense, *, power: float = 0.5) -> Float64[np.ndarray, " n"]:
-    """Return shares that grow with a power of the area: 1/2 is the side, 0 all equal, -1 small."""
-    area = areas(arrays.masks).astype(np.float64)
-    weights = np.where(area > 0, np.maximum(area, 1) ** power, 0)
-    return weights / max(weights.sum(), np.finfo(np.float64).tiny)
-
-
-def level_shares(arrays: Dense) -> Float64[np.ndarray, " n"]:
-    """Return shares that give every nesting level that there is as much, and its masks alike."""
-    depths = nesting_depths(arrays.ids, arrays.parents)
-    if len(depths) == 0:
-        return np.zeros(0)
-    _, level, number = np.unique(depths, return_inverse=True, return_counts=True)
-    return 1 / (len(number) * number[level])
-
-
-#: How masks are weighed against each other.
-SHARES: Mapping[str, Callable[..., np.ndarray]] = {
-    "equal": equal_shares,
-    "area": area_shares,
-    "level": level_shares,
-}
-
-
-def draw_mask(shares: Float64[np.ndarray, " n"], generator: np.random.Generator) -> int:
-    """Return the index of a mask; ValueError where no mask has a share."""
-    if len(shares) == 0 or not shares.sum() > 0:
-        raise ValueError("no mask to draw; leave the sample out")
-    return int(generator.choice(len(shares), p=shares / shares.sum()))
-
-
-def draw_window(
-    mask: Bool[np.ndarray, "h w"],
-    *,
-    side: int,
-    share: float,
-    generator: np.random.Generator,
-) -> Window:
-    """Return a square that holds at least `share` of the mask, each such place as likely.
-
-    Places inside the image come first; where none of this side is large enough, the square grows to
-    the least side that is, beyond the border only where it is longer than the image.
+    least_score: masks of a lower score are left out, in [0, 1] (default: none is).
     """
-    if not 0 < share <= 1 or side < 1 or not mask.any():
-        raise ValueError(f"share {share} is in (0, 1], side {side} at least 1, the mask not empty")
-    counted = _Counted(mask, needed=int(np.ceil(share * np.count_nonzero(mask) - 1e-9)))
-    side = counted.least_side(side)
-    tops, lefts = counted.places(side)
-    rows = generator.integers(len(tops), size=_TRIES)
-    columns = generator.integers(len(lefts), size=_TRIES)
-    held = counted.held(tops[rows], lefts[columns], side)
-    good = np.flatnonzero(held >= counted.needed)
-    if len(good):
-        first = good[0]
-        return Window(int(lefts[columns[first]]), int(tops[rows[first]]), side)
-    places = np.argwhere(counted.held(tops[:, None], lefts, side) >= counted.needed)
-    row, column = places[generator.integers(len(places))]
-    return Window(int(lefts[column]), int(tops[row]), side)
+    window = draw_window(sample.size_hw, crops, generator)
+    fit = letterbox if crops.placement == "letterbox" else stretch
+    placement = fit((window.height, window.width), (crops.size, crops.size))
+    image = crop_image(sample, window, placement)
+    chosen = [
+        index
+        for index, one in enumerate(sample.annotations)
+        if window.meets(one.box_xywh) and (one.ignore or one.score >= least_score)
+    ]
+    masks = crop_masks(sample, chosen, window, placement)
+    if crops.augment:
+        turns = int(generator.integers(4)) if crops.turns else 0
+        image, masks = np.rot90(image, turns), np.rot90(masks, turns, axes=(1, 2))
+        if generator.integers(2):
+            image, masks = image[:, ::-1], masks[:, :, ::-1]
+        image = _recoloured(image, crops, generator)
+    return _crop(sample.annotations, chosen, image, masks)
 
 
-def cut(arrays: Dense, window: Window, *, fill: int = 0) -> Dense:
-    """Return the sample inside a window; beyond the border are `fill` and no mask.
-
-    Masks stay in their order, those without a pixel in the window too.
-    """
-    return replace(
-        arrays,
-        image=_cut(arrays.image.transpose(2, 0, 1), window, fill).transpose(1, 2, 0).copy(),
-        masks=_cut(arrays.masks, window, False),
-        ignore=_cut(arrays.ignore[None], window, False)[0],
+def _crop(
+    annotations: Sequence[Annotation],
+    chosen: Sequence[int],
+    image: UInt8[np.ndarray, "s s 3"],
+    masks: Bool[np.ndarray, "n s s"],
+) -> Crop:
+    """Return a crop with the masks of the chosen annotations, those to ignore apart."""
+    ignored = np.array([annotations[index].ignore for index in chosen], bool)
+    kept = masks.any(axis=(1, 2)) & ~ignored
+    ours = np.array(chosen, np.int64)[kept]
+    return Crop(
+        image=np.ascontiguousarray(image),
+        masks=np.ascontiguousarray(masks if kept.all() else masks[kept]),
+        depths=nesting_depths(annotations)[ours],
+        scores=np.array([annotations[index].score for index in ours], np.float32),
+        layers=np.array([annotations[index].layer for index in ours], np.int64),
+        ignore=np.ascontiguousarray(np.logical_or.reduce(masks[ignored], axis=0)),
     )
 
 
-def resized(arrays: Dense, size_hw: tuple[int, int]) -> Dense:
-    """Return the sample at another size: the image bilinear and antialiased, masks by nearest."""
-    placement = stretch(arrays.masks.shape[1:], size_hw)
-    return replace(
-        arrays,
-        image=place_image(arrays.image, placement),
-        masks=place_masks(arrays.masks, placement),
-        ignore=place_masks(arrays.ignore[None], placement)[0],
+def draw_window(size_hw: tuple[int, int], crops: Crops, generator: np.random.Generator) -> Window:
+    """Return the window of a crop; without `crops.augment` it is the middle."""
+    height, width = size_hw
+    if crops.placement == "square":
+        height = width = min(size_hw)
+    if not crops.augment:
+        top, left = (size_hw[0] - height) // 2, (size_hw[1] - width) // 2
+        return Window(top=top, left=left, height=height, width=width)
+    shares = generator.uniform(crops.min_scale, crops.max_scale, size=2)
+    if crops.placement != "stretch":
+        shares[1] = shares[0]
+    height, width = max(round(height * shares[0]), 1), max(round(width * shares[1]), 1)
+    top = int(generator.integers(size_hw[0] - height + 1))
+    left = int(generator.integers(size_hw[1] - width + 1))
+    return Window(top=top, left=left, height=height, width=width)
+
+
+def crop_image(sample: Sample, window: Window, placement: Placement) -> UInt8[np.ndarray, "r s 3"]:
+    """Return a window of a sample's image on a canvas, on black where it does not fill it.
+
+    A JPEG that is shrunk is decoded at 1/8, 1/4 or 1/2 of its size, if that is still FINER times
+    what is shown. What then differs from shrinking the whole one is how its details are averaged.
+    """
+    rows, columns = placement.inner_hw
+    height, width = sample.size_hw
+    least_hw = (
+        math.ceil(FINER * rows * height / window.height),
+        math.ceil(FINER * columns * width / window.width),
     )
-
-
-def _cut(planes: Shaped[np.ndarray, "n h w"], window: Window, fill: int) -> np.ndarray:
-    height, width = planes.shape[1:]
-    top, left = max(window.top, 0), max(window.left, 0)
-    bottom, right = min(window.top + window.side, height), min(window.left + window.side, width)
-    canvas = np.full((len(planes), window.side, window.side), fill, planes.dtype)
-    rows = slice(top - window.top, bottom - window.top)
-    columns = slice(left - window.left, right - window.left)
-    canvas[:, rows, columns] = planes[:, top:bottom, left:right]
+    pixels = read_image(sample, least_hw=least_hw)
+    # a pixel of what is decoded stands for `part` x `part` of the image, the last ones for fewer
+    sizes = {part: (-(-height // part), -(-width // part)) for part in (8, 4, 2, 1)}
+    part = next(part for part, size_hw in sizes.items() if size_hw == pixels.shape[:2])
+    top, bottom = window.top / part, (window.top + window.height) / part
+    left, right = window.left / part, (window.left + window.width) / part
+    row, column = math.floor(top), math.floor(left)
+    cut = pixels[row : math.ceil(bottom), column : math.ceil(right)]
+    box = (left - column, top - row, right - column, bottom - row)
+    canvas = np.zeros((*placement.canvas_hw, 3), np.uint8)
+    canvas[placement.inside] = _resized(cut, (rows, columns), box)
     return canvas
 
 
-class _Counted:
-    """How many pixels of a mask any square holds: a summed-area table over the mask's box."""
+def _resized(
+    image: UInt8[np.ndarray, "h w 3"],
+    size_hw: tuple[int, int],
+    box: tuple[float, float, float, float],
+) -> UInt8[np.ndarray, "r s 3"]:
+    """Return a box (left, top, right, bottom) of an image, resized bilinearly and antialiased."""
+    if image.shape[:2] == size_hw and box == (0, 0, size_hw[1], size_hw[0]):
+        return image
+    resized = Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.BILINEAR, box=box)
+    return np.asarray(resized)
 
-    def __init__(self, mask: Bool[np.ndarray, "h w"], *, needed: int) -> None:
-        self.size_hw, self.needed = mask.shape, needed
-        self.x, self.y, width, height = boxes_xywh(mask[None])[0].tolist()
-        box = mask[self.y : self.y + height, self.x : self.x + width]
-        self.sums = np.zeros((height + 1, width + 1), np.int64)
-        self.sums[1:, 1:] = box.cumsum(axis=0).cumsum(axis=1)
 
-    def held(
-        self, tops: Int64[np.ndarray, "..."], lefts: Int64[np.ndarray, "..."], side: int
-    ) -> Int64[np.ndarray, "..."]:
-        """Return the mask's pixels in squares."""
-        height, width = self.sums.shape[0] - 1, self.sums.shape[1] - 1
-        top, bottom = (np.clip(tops + add - self.y, 0, height) for add in (0, side))
-        left, right = (np.clip(lefts + add - self.x, 0, width) for add in (0, side))
-        return (
-            self.sums[bottom, right]
-            - self.sums[top, right]
-            - self.sums[bottom, left]
-            + self.sums[top, left]
-        )
+def crop_masks(
+    sample: Sample, chosen: Sequence[int], window: Window, placement: Placement
+) -> Bool[np.ndarray, "n s s"]:
+    """Return a window of the chosen annotations' masks on a canvas, by nearest neighbour."""
+    rows, columns = placement.nearest
+    counts = [sample.annotations[index].counts for index in chosen]
+    try:
+        inner = decode_sampled(counts, sample.size_hw, window.top + rows, window.left + columns)
+    except ValueError as error:
+        raise ValueError(f"{sample.key}: {error}; make the sample again") from None
+    if placement.inner_hw == placement.canvas_hw:
+        return inner
+    canvas = np.zeros((len(chosen), *placement.canvas_hw), bool)
+    canvas[(slice(None), *placement.inside)] = inner
+    return canvas
 
-    def places(self, side: int) -> tuple[Int64[np.ndarray, " i"], Int64[np.ndarray, " j"]]:
-        """Return the tops and the lefts of squares that are as far inside as they can be."""
-        spans = ((0, whole - side) for whole in self.size_hw)
-        tops, lefts = (np.arange(min(span), max(span) + 1) for span in spans)
-        # those that touch the mask's box: others hold nothing
-        tops = tops[(tops + side > self.y) & (tops < self.y + self.sums.shape[0] - 1)]
-        lefts = lefts[(lefts + side > self.x) & (lefts < self.x + self.sums.shape[1] - 1)]
-        return tops, lefts
 
-    def least_side(self, side: int) -> int:
-        """Return the least side from `side` on with a place that holds enough."""
-        low, high = side, max(side, *self.size_hw)
-        while low < high:
-            middle = (low + high) // 2
-            if self._most(middle) >= self.needed:
-                high = middle
-            else:
-                low = middle + 1
-        return low
+def _recoloured(
+    image: UInt8[np.ndarray, "h w 3"], crops: Crops, generator: np.random.Generator
+) -> UInt8[np.ndarray, "h w 3"]:
+    if crops.shuffle_channels:
+        image = image[..., generator.permutation(3)]
+    contrast = 1 + crops.contrast * generator.uniform(-1, 1)
+    shift = 255 * crops.brightness * (generator.uniform(-1, 1) + generator.uniform(-0.5, 0.5, 3))
+    changed = (image.astype(np.float32) - 127.5) * contrast + 127.5 + shift
+    return changed.clip(0, 255).astype(np.uint8)
 
-    def _most(self, side: int) -> int:
-        """Return the most pixels that a square of this side holds.
 
-        A square never holds less for being moved over the box, so only those inside it, or one
-        that covers it, are looked at, in each direction.
-        """
-        height, width = self.sums.shape[0] - 1, self.sums.shape[1] - 1
-        spans = ((self.y, height), (self.x, width))
-        tops, lefts = (start + np.arange(max(length - side, 0) + 1) for start, length in spans)
-        return int(self.held(tops[:, None], lefts, side).max())
+def nesting_depths(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]:
+    """Return for each annotation how many of its own layer contain it, along the chain of parents.
+
+    A parent that is not among the annotations counts as none.
+    """
+    known = {one.id: one for one in annotations}
+    depths = np.zeros(len(annotations), np.int64)
+    for index, one in enumerate(annotations):
+        seen, above = 0, one.parent
+        while above in known and seen < len(known):
+            depths[index] += known[above].layer == one.layer
+            seen, above = seen + 1, known[above].parent
+    return depths
+
+
+def label_map_at_depth(
+    crop: Crop, depth: int, *, layer: int | None = None
+) -> Int64[np.ndarray, "s s"]:
+    """Return the label map of the finest masks whose depth in the nest is at most `depth`.
+
+    0 where no such mask is. At depth 0 these are whole objects, at the largest depth sub-parts.
+
+    layer: whose masks they are (default: the lowest of the layers that the crop has).
+    """
+    chosen = crop.layers.min(initial=np.iinfo(np.int64).max) if layer is None else layer
+    return to_label_map(crop.masks[(crop.layers == chosen) & (crop.depths <= depth)])
+
+
+def random_label_map(crop: Crop, generator: np.random.Generator) -> Int64[np.ndarray, "s s"]:
+    """Return the label map of one layer at one level of its nest, each as likely as the others.
+
+    Nested masks, and the masks of several people, cannot be told apart in one label map; over many
+    draws an embedding is asked for all of them, and pixels that share more levels end nearer to
+    each other.
+    """
+    layers = np.unique(crop.layers)
+    layer = int(layers[generator.integers(len(layers))]) if len(layers) else 0
+    deepest = int(crop.depths[crop.layers == layer].max(initial=0))
+    return label_map_at_depth(crop, int(generator.integers(deepest + 1)), layer=layer)

@@ -3,8 +3,9 @@
 import bisect
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby
 from typing import Any, overload
 
 from maskspace.data.manifest import (
@@ -34,6 +35,10 @@ OPEN_FILES = 256
 
 #: Bytes that are read at once when samples are asked for in order.
 SPAN_BYTES = 8 * 2**20
+
+#: Bytes between two samples that are read and dropped, so that there is one read less: what a
+#: request to an object store costs in time.
+GAP_BYTES = 2**19
 
 
 def open_shards(folder: str | AnyPath, split: str) -> "Shards":
@@ -156,13 +161,27 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
 
     def read_range(self, start: int, stop: int) -> Iterator[Sample]:
         """Yield the samples from `start` to before `stop`, a few megabytes a read."""
-        while start < stop:
-            shard, row = self.place_of(start)
+        return (stored.sample() for _, stored in self.read_stored(range(start, stop)))
+
+    def read_stored(self, indices: Iterable[int]) -> Iterator[tuple[int, "StoredSample"]]:
+        """Yield the samples at ascending indices as they are stored, neighbours in one read.
+
+        Those between two that are near are read too, and dropped. Raises ValueError for a shard
+        that cannot be read; a record that is damaged raises it in `StoredSample.sample`.
+        """
+        for shard, group in groupby(indices, key=lambda index: self.place_of(index)[0]):
             opened = self._shard(shard)
-            rows = range(row, min(row + stop - start, len(opened.places)))
+            first = self.ends[shard - 1] if shard else 0
+            rows = [index - first for index in group]
             for span in _spans(opened.places, rows):
-                yield from self._read_span(shard, opened, span)
-            start += len(rows)
+                for row, stored in zip(span, self._read_span(shard, opened, span), strict=True):
+                    yield first + row, stored
+
+    def bytes_of(self, index: int) -> int:
+        """Return the bytes that a sample takes in its shard."""
+        shard, row = self.place_of(index)
+        place = self._shard(shard).places[row]
+        return _end(place) - _begin(place)
 
     def place_of(self, index: int) -> tuple[int, int]:
         """Return the shard that a sample is in, and its number in there."""
@@ -181,25 +200,21 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
             self._shards.popitem(last=False)
         return opened
 
-    def _read_span(self, shard: int, opened: _Opened, span: range) -> Iterator[Sample]:
+    def _read_span(
+        self, shard: int, opened: _Opened, span: Sequence[int]
+    ) -> Iterator["StoredSample"]:
         places = [opened.places[row] for row in span]
         begin, end = _begin(places[0]), max(map(_end, places))
         path = self.paths[shard]
         content = memoryview(read_exactly(opened.file, begin, end - begin, name=str(path)))
         for place in places:
-            where = f"{path}:{place.image}"
-            record = parse_record(
-                bytes(_slice(content, begin, place.label_offset, place.label_size)), where=where
+            yield StoredSample(
+                where=f"{path}:{place.image}",
+                name=place.image,
+                label=bytes(_slice(content, begin, place.label_offset, place.label_size)),
+                image=bytes(_slice(content, begin, place.image_offset, place.image_size)),
+                elsewhere=self._read_image,
             )
-            key, _, extension = place.image.rpartition(".")
-            if record.key != key:
-                raise ValueError(f"{where}: its record's key is {record.key}; make it again")
-            if record.place is None:
-                image = bytes(_slice(content, begin, place.image_offset, place.image_size))
-                yield sample_of(record, image, extension, where=where)
-            else:
-                image = self._read_image(record, where)
-                yield sample_of(record, image, record.extension or "", where=where)
 
     def _read_image(self, record: Record, where: str) -> bytes:
         """Return an image that lies outside of the shards; it is checked, nobody else guards it."""
@@ -211,14 +226,45 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
         return read_image(record, file, where=f"{path}, for {where}")
 
 
-def _spans(places: Sequence[SamplePlace], rows: range) -> Iterator[range]:
-    """Yield the rows in runs that are read at once."""
-    first = rows.start
-    for row in rows:
-        if row > first and _end(places[row]) - _begin(places[first]) > SPAN_BYTES:
-            yield range(first, row)
-            first = row
-    yield range(first, rows.stop)
+@dataclass(frozen=True, kw_only=True)
+class StoredSample:
+    """A sample as a shard holds it: bytes that nobody has looked into yet.
+
+    where: what errors begin with.
+    name: the member of the image, `KEY.EXTENSION`.
+    label, image: the bytes of the two members; no image where the record points to one.
+    elsewhere: reads an image that a record points to.
+    """
+
+    where: str
+    name: str
+    label: bytes
+    image: bytes
+    elsewhere: Callable[[Record, str], bytes]
+
+    def sample(self) -> Sample:
+        """Return the sample; ValueError that names it where it is damaged."""
+        record = parse_record(self.label, where=self.where)
+        key, _, extension = self.name.rpartition(".")
+        if record.key != key:
+            raise ValueError(f"{self.where}: its record's key is {record.key}; make it again")
+        if record.place is None:
+            return sample_of(record, self.image, extension, where=self.where)
+        image = self.elsewhere(record, self.where)
+        return sample_of(record, image, record.extension or "", where=self.where)
+
+
+def _spans(places: Sequence[SamplePlace], rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield ascending rows in runs that are read at once, with what lies between them."""
+    first = 0
+    for number in range(1, len(rows)):
+        before, place = places[rows[number - 1]], places[rows[number]]
+        is_far = _begin(place) - _end(before) > GAP_BYTES
+        if is_far or _end(place) - _begin(places[rows[first]]) > SPAN_BYTES:
+            yield rows[first:number]
+            first = number
+    if len(rows):
+        yield rows[first:]
 
 
 def _begin(place: SamplePlace) -> int:

@@ -1,10 +1,10 @@
 """The order in which datasets are read: every epoch's whole sequence, known without storing it.
 
 A pass over a dataset permutes blocks of neighbouring samples, then shuffles inside windows of a few
-blocks: a window of 16 blocks of 256 samples mixes 4096, and reads 16 stretches of the shards that
-fit the page cache, instead of jumping over terabytes. What is stored of 11 million samples is the
-order of 43 000 blocks. Several datasets are interleaved by a shuffled sequence, a byte a sample,
-in which each has its exact share.
+blocks: a window of 16 blocks of 32 samples mixes 512, and reads 16 stretches of the shards, as
+much as is read ahead at once, instead of jumping over terabytes. What is stored of 11 million
+samples is the order of 344 000 blocks, 4 bytes each. Several datasets are interleaved by a shuffled
+sequence, a byte a sample, in which each has its exact share.
 
 Any position is found on its own, from the seed and the epoch alone. Workers, ranks and a resumed
 run therefore agree without a word between them, and nothing has to be skipped to resume.
@@ -37,7 +37,7 @@ class Order:
     weights: tuple[float, ...]
     length: int
     seed: int
-    block: int = 256
+    block: int = 32
     window: int = 16
 
     def __post_init__(self) -> None:

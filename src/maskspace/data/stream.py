@@ -1,157 +1,269 @@
-"""A loader: epochs of batches for one rank, made by any number of processes, resumed anywhere.
+"""The one loader: weighted mixtures of datasets -> batches of items, read forward, found anywhere.
 
-The sequence depends on the seed and the epoch alone (`order.py`, `batches.py`), so the state of a
-run is two numbers, good for any number of ranks and workers.
+Input: shards, here or at a URL, and the positions of the batches that are asked for.
+Idea: `order` says which sample is at a position, from the seed alone; so any process makes any
+    batch, and a run goes on at any of them, without a word between processes and nothing to skip.
+Steps: the samples of some batches ahead are read together, in the order of the files, neighbours in
+    one go, while those before are decoded; each sample becomes an item; items become batches again.
+Cost: a read for each stretch of a block, and the bytes of what is read ahead, twice.
 """
 
-import gc
 import logging
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Generic, cast
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TypeVar
 
-import torch
-from torch.utils.data import DataLoader
+import numpy as np
 
-from maskspace.data.batches import Batch, Corrupt, EpochBatches, Item, Plan, Reading, Turn
-from maskspace.data.memory import keep_freed_memory
-from maskspace.data.order import Order
-from maskspace.data.packing import Packed, Receiver, Sender
+from maskspace.data.open_shards import Shards, StoredSample, open_shards
+from maskspace.data.order import Epoch, Order
+from maskspace.files import AnyPath, locate
+from maskspace.randomness import Use, generator
 from maskspace.types import Sample
 
+Item = TypeVar("Item")
+
+#: Bytes of encoded samples that a process reads ahead of those it decodes.
+AHEAD_BYTES = 32 * 2**20
+#: Samples that it reads ahead at most.
+AHEAD_SAMPLES = 512
+
 _LOG = logging.getLogger(__name__)
+_ATTEMPTS = 20  # samples in a row, at one position, that are corrupt or of no use
 
 
-class Loader(Generic[Item]):
-    """Iterate over the batches of an epoch; the next iteration goes on with the next epoch.
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """A position in the order of training, and the sample that is tried for it.
 
-    `load` turns a sample into an item, in `workers` processes or, if 0, in this one; what is random
-    in it comes from the turn's generator. `state_dict` says what comes after the last batch that
-    was handed out, and `load_state_dict` goes on there. At most `corrupt_limit` different records
-    may be corrupt for this rank: a `ValueError` from reading a sample or from `load` means that.
-    The arrays that workers send share the memory of their batch, which lasts as long as any of them
-    (`packing.py`).
+    position: counted from 0 over all epochs.
+    attempt: 0 for the sample whose turn it is, more for those that stand in for it.
+    dataset, index: where the sample is.
     """
 
-    def __init__(
+    seed: int
+    position: int
+    attempt: int
+    dataset: str
+    index: int
+
+    def generator(self) -> np.random.Generator:
+        """Return the generator of whatever is random here."""
+        return generator(Use.CROP, self.seed, self.position, self.attempt)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Several datasets, mixed by weight.
+
+    datasets: name -> samples by index, such as `Shards`.
+    weights: name -> share of the dataset, above 0; shares are relative to each other.
+    """
+
+    datasets: Mapping[str, Sequence]  # of samples; a checked one would make beartype read some
+    weights: Mapping[str, float]
+
+    def order(self, *, seed: int) -> "Positions":
+        """Return which sample is at each position, endlessly."""
+        sizes = tuple(len(dataset) for dataset in self.datasets.values())
+        weights = tuple(float(self.weights[name]) for name in self.datasets)
+        return Positions(
+            names=tuple(self.datasets),
+            order=Order(sizes=sizes, weights=weights, length=sum(sizes), seed=seed),
+        )
+
+    def key_at(self, position: int, *, seed: int) -> str:
+        """Return `DATASET/KEY` of the sample at a position: what to look for in the shards."""
+        name, index = self.order(seed=seed)[position]
+        return f"{name}/{self.datasets[name][index].key}"
+
+
+def open_mixture(root: str | AnyPath, weights: Mapping[str, float], split: str) -> Mixture:
+    """Return the mixture of the shard folders `root/NAME` whose weight is above 0.
+
+    Datasets without a sample in this split are left out; ValueError if that leaves none.
+
+    root: a path or any URL that fsspec knows.
+    """
+    place = locate(root)
+    opened = {n: open_shards(place / n, split) for n, weight in weights.items() if weight > 0}
+    filled = {name: shards for name, shards in opened.items() if len(shards)}
+    if not filled:
+        raise ValueError(f"{root}: no {split} sample in any of {', '.join(weights)}")
+    return Mixture(datasets=filled, weights=weights)
+
+
+def join_mixtures(parts: Mapping[str, tuple[Mixture, float]]) -> Mixture:
+    """Return several mixtures as one; each takes its share, its datasets its prefix.
+
+    A mixture of share 0 is left out.
+    """
+    datasets, weights = {}, {}
+    for prefix, (mixture, share) in parts.items():
+        total = sum(mixture.weights[name] for name in mixture.datasets)
+        for name, dataset in mixture.datasets.items() if share else ():
+            datasets[prefix + name] = dataset
+            weights[prefix + name] = share * mixture.weights[name] / total
+    return Mixture(datasets=datasets, weights=weights)
+
+
+@dataclass(frozen=True)
+class Positions:
+    """An order without end: `positions[n]` is the name of a dataset and an index in it."""
+
+    names: tuple[str, ...]
+    order: Order
+
+    def __getitem__(self, position: int) -> tuple[str, int]:
+        """Return the dataset and the index in it of the sample at a position."""
+        number, place = divmod(position, self.order.length)
+        dataset, index = self._epoch(number)[place]
+        return self.names[dataset], index
+
+    @property
+    def sequence(self) -> dict[str, object]:
+        """What the sequence depends on: processes and ranks are not among it."""
+        return {"datasets": self.names, **asdict(self.order)}
+
+    def _epoch(self, number: int) -> Epoch:
+        """Return an epoch; the last two are kept, since batches straddle borders."""
+        known = self._epochs
+        if number not in known:
+            while len(known) > 1:
+                known.pop(next(iter(known)))
+            known[number] = self.order.epoch(number)
+        return known[number]
+
+    @cached_property
+    def _epochs(self) -> dict[int, Epoch]:
+        return {}
+
+
+def stream(
+    mixture: Mixture,
+    load: Callable[[Sample, Turn], Item | None],
+    batches: Iterable[range],
+    *,
+    seed: int,
+    corrupt_limit: int = 100,
+) -> Iterator[list[Item]]:
+    """Yield the items of the positions of each batch; what is read depends on the seed alone.
+
+    A record that cannot be read is named in a warning, and another one of its dataset takes its
+    place: the same one wherever the position is asked for. Raises ValueError once 20 in a row do
+    not serve at one position, or more than `corrupt_limit` records are corrupt.
+
+    load: sample, turn -> item, or None where the sample is of no use. What is random in it comes
+        from the turn's generator. Its ValueErrors say that the record is corrupt.
+    batches: the positions of each batch; as many are asked for ahead as are read ahead.
+    """
+    reader = _Reader(mixture, seed=seed, corrupt_limit=corrupt_limit)
+    for group, stored in _read_ahead(reader, _groups(reader, batches)):
+        for positions in group:
+            yield [reader.item(position, stored, load) for position in positions]
+
+
+Place = tuple[str, int]
+
+
+class _Reader:
+    """Samples by position: those that were read ahead, others where these do not serve."""
+
+    def __init__(self, mixture: Mixture, *, seed: int, corrupt_limit: int) -> None:
+        self._datasets, self._seed = mixture.datasets, seed
+        self._places = mixture.order(seed=seed)
+        self._corrupt, self._limit = set[Place](), corrupt_limit
+
+    def size(self, position: int) -> int:
+        """Return the bytes that are to be read for a position."""
+        name, index = self._places[position]
+        dataset = self._datasets[name]
+        return dataset.bytes_of(index) if isinstance(dataset, Shards) else 0
+
+    def read(self, positions: list[int]) -> dict[Place, StoredSample]:
+        """Return the stored samples at some positions; those that cannot be read are left out."""
+        wanted: dict[str, set[int]] = {}
+        for name, index in map(self._places.__getitem__, positions):
+            wanted.setdefault(name, set()).add(index)
+        found: dict[Place, StoredSample] = {}
+        for name, indices in wanted.items():
+            dataset = self._datasets[name]
+            if isinstance(dataset, Shards):
+                # what fails here is read again by itself, where it says which record it is
+                with suppress(ValueError):
+                    for index, sample in dataset.read_stored(sorted(indices)):
+                        found[name, index] = sample
+        return found
+
+    def item(
         self,
-        datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
-        load: Callable[[Sample, Turn], Item],
-        *,
-        order: Order,
-        plan: Plan,
-        workers: int = 0,
-        corrupt_limit: int = 100,
-    ) -> None:
-        sizes = tuple(len(dataset) for dataset in datasets.values())
-        if sizes != order.sizes or plan.length != order.length:
-            raise ValueError(
-                f"datasets of {sizes} samples, {plan.length} an epoch, but the order is of "
-                f"{order.sizes}, {order.length} an epoch; make it from these datasets"
+        position: int,
+        stored: Mapping[Place, StoredSample],
+        load: Callable[[Sample, Turn], Item | None],
+    ) -> Item:
+        """Return the item at a position."""
+        name, index = self._places[position]
+        reason = "nothing to learn from"
+        for attempt in range(_ATTEMPTS):
+            turn = Turn(
+                seed=self._seed, position=position, attempt=attempt, dataset=name, index=index
             )
-        self.datasets, self.order, self.plan = datasets, order, plan
-        self.corrupt_limit, self.corrupt = corrupt_limit, list[Corrupt]()
-        self._load, self._workers = load, workers
-        self._epoch, self._number = 0, 0
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch, the same on every rank."""
-        return self.plan.batches
-
-    def __iter__(self) -> Iterator[Batch[Item]]:
-        """Yield the batches that are left of the epoch."""
-        keep_freed_memory()
-        view = EpochBatches(
-            datasets=self.datasets,
-            load=self._load,
-            epoch=self.order.epoch(self._epoch),
-            plan=self.plan,
-        )
-        returned = [multiprocessing.SimpleQueue() for _ in range(self._workers)]
-        received = Receiver(returned)
-        made = DataLoader(
-            view,
-            batch_size=None,
-            sampler=range(self._number, len(self)),
-            num_workers=self._workers,
-            collate_fn=Sender(returned) if self._workers else _as_it_is,
-            worker_init_fn=_settle,
-            generator=torch.Generator(),  # else every epoch would take a number from torch's own
-        )
-        for one in made:
-            reading = cast("Reading[Item]", received(one) if isinstance(one, Packed) else one)
-            batch = self._checked(reading)
-            following = batch.number + 1
-            if following == len(self):
-                self._epoch, self._number = batch.epoch + 1, 0
+            try:
+                one = stored.get((name, index))
+                item = load(one.sample() if one else self._datasets[name][index], turn)
+            except ValueError as error:
+                reason = str(error)
+                self._count_corrupt((name, index), reason)
             else:
-                self._number = following
-            yield batch
+                if item is not None:
+                    return item
+            others = generator(Use.REPLACE, self._seed, position, attempt)
+            index = int(others.integers(len(self._datasets[name])))
+        raise ValueError(
+            f"{name}: none of {_ATTEMPTS} samples in a row serves, the last: {reason}; "
+            "validate the shards"
+        )
 
-    def _checked(self, reading: Reading[Item]) -> Batch[Item]:
-        """Return the batch, once its corrupt records are named and counted."""
-        known = {(one.dataset, one.index) for one in self.corrupt}
-        for one in reading.corrupt:
-            if (one.dataset, one.index) in known:
-                continue
-            known.add((one.dataset, one.index))
-            self.corrupt.append(one)
-            if len(self.corrupt) > self.corrupt_limit:
-                raise ValueError(
-                    f"{one.reason}; {len(self.corrupt)} corrupt records and the limit is "
-                    f"{self.corrupt_limit}: validate the shards"
-                )
-            _LOG.warning("skipped %s[%d]: %s", one.dataset, one.index, one.reason)
-        if reading.batch is None:
-            last = reading.corrupt[-1]
-            raise ValueError(f"{last.reason}; nothing to read in its place: validate the shards")
-        return reading.batch
-
-    def state_dict(self) -> dict[str, object]:
-        """Return where the loader is, in a form that JSON can hold."""
-        return {
-            "epoch": self._epoch,
-            "batch": self._number,
-            "corrupt": [asdict(one) for one in self.corrupt],
-            "sequence": self._sequence(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Go on where the state says; ValueError if it is of another sequence."""
-        saved, own = cast("dict[str, object]", state["sequence"]), self._sequence()
-        for key, value in own.items():
-            if saved.get(key) != value:
-                raise ValueError(
-                    f"the state is of another sequence: its {key} is {saved.get(key)}, here "
-                    f"{value}; start afresh or restore the setting"
-                )
-        self._epoch = cast("int", state["epoch"])
-        self._number = cast("int", state["batch"])
-        corrupt = cast("list[dict[str, str]]", state["corrupt"])
-        self.corrupt = [
-            Corrupt(dataset=one["dataset"], index=int(one["index"]), reason=one["reason"])
-            for one in corrupt
-        ]
-
-    def _sequence(self) -> dict[str, object]:
-        """Return what the sequence of batches depends on: ranks and workers are not among it."""
-        order = asdict(self.order) | {"sizes": list(self.order.sizes)}
-        return order | {
-            "weights": list(self.order.weights),
-            "datasets": list(self.datasets),
-            "batch": self.plan.batch,
-            "last": self.plan.last,
-        }
+    def _count_corrupt(self, place: Place, reason: str) -> None:
+        if place not in self._corrupt:
+            self._corrupt.add(place)
+            _LOG.warning("skipped %s[%d]: %s", *place, reason)
+        if len(self._corrupt) > self._limit:
+            raise ValueError(
+                f"{reason}; {len(self._corrupt)} corrupt records and the limit is "
+                f"{self._limit}: validate the shards"
+            )
 
 
-def _settle(worker: int) -> None:
-    """Leave out of garbage collection what a worker process has from its parent.
+def _groups(reader: _Reader, batches: Iterable[range]) -> Iterator[list[range]]:
+    """Yield batches in groups that are read together."""
+    group: list[range] = []
+    size = number = 0
+    for positions in batches:
+        group.append(positions)
+        size += sum(map(reader.size, positions))
+        number += len(positions)
+        if size >= AHEAD_BYTES or number >= AHEAD_SAMPLES:
+            yield group
+            group, size, number = [], 0, 0
+    if group:
+        yield group
 
-    Marking it would copy the pages that they share.
-    """
-    gc.freeze()
 
-
-def _as_it_is(reading: object) -> object:
-    return reading
+def _read_ahead(
+    reader: _Reader, groups: Iterable[list[range]]
+) -> Iterator[tuple[list[range], dict[Place, StoredSample]]]:
+    """Yield each group with its samples, while those of the next are read in a thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="stream") as thread:
+        begun: deque[tuple[list[range], Future]] = deque()
+        for group in groups:
+            begun.append((group, thread.submit(reader.read, [p for b in group for p in b])))
+            if len(begun) > 1:
+                first, read = begun.popleft()
+                yield first, read.result()
+        for group, read in begun:
+            yield group, read.result()

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
 from maskspace import masks
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.types import Sample
 
 

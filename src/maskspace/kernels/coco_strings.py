@@ -22,33 +22,39 @@ NOT_A_CODE, CUT_OFF, TOO_LARGE, UNCOVERED = 1, 2, 3, 4
 
 @compiled
 def paint_runs(
-    dense: UInt8[np.ndarray, "n h w"],
+    dense: UInt8[np.ndarray, "n r s"],
     lengths: Int64[np.ndarray, " v"],
     firsts: Int64[np.ndarray, " m"],
-    height: int,
-    left: int,
-    top: int,
+    rows_above: Int64[np.ndarray, " k"],
+    column_at: Int64[np.ndarray, " w"],
 ) -> None:
-    """Paint runs of columns of this height, of which `dense` shows a box.
+    """Paint runs of columns, of which `dense` shows some rows and some columns.
 
-    What is written pixel by pixel is where colours change within a column; then each row of the
-    mask's box takes over what the row above it has.
+    `rows_above[y]` is how many of the shown rows lie above row y, for y from 0 to the height;
+    `column_at[x]` is where column x is shown, or -1. What is written pixel by pixel is where
+    colours change within a column; then each row of the mask's box takes over what the row above
+    it has.
     """
     number, rows, columns = dense.shape
+    height = len(rows_above) - 1
     for mask in range(number):
         low, high, first, last = rows, 0, columns, 0
-        column, row = -left, 0
+        column, row = 0, 0
         for index in range(firsts[mask], firsts[mask + 1]):
             length = lengths[index]
+            if not (index - firsts[mask]) & 1:
+                row += length
+                column, row = column + row // height, row % height
+                continue
             while length > 0:
                 end = min(row + length, height)
-                begin, beyond = max(row - top, 0), min(end - top, rows)
-                if (index - firsts[mask]) & 1 and 0 <= column < columns and begin < beyond:
-                    dense[mask, begin, column] ^= 1
+                shown, begin, beyond = column_at[column], rows_above[row], rows_above[end]
+                if shown >= 0 and begin < beyond:
+                    dense[mask, begin, shown] ^= 1
                     if beyond < rows:
-                        dense[mask, beyond, column] ^= 1
+                        dense[mask, beyond, shown] ^= 1
                     low, high = min(low, begin), max(high, beyond)
-                    first, last = min(first, column), column + 1
+                    first, last = min(first, shown), shown + 1
                 length -= end - row
                 column, row = (column, end) if end < height else (column + 1, 0)
         for y in range(low + 1, min(high + 1, rows)):

@@ -47,28 +47,54 @@ def decode(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, 
     Raises ValueError for a string that is no coding or does not cover the image exactly, and for
     more than MAX_PIXELS pixels or MAX_DENSE_BYTES bytes, before anything of that size is made.
     """
-    return decode_crop(counts, size_hw, (0, 0, size_hw[1], size_hw[0]))
+    _check_size(size_hw)
+    return decode_sampled(counts, size_hw, np.arange(size_hw[0]), np.arange(size_hw[1]))
 
 
-def decode_crop(
-    counts: Sequence[str], size_hw: tuple[int, int], box_xywh: tuple[int, int, int, int]
-) -> Bool[np.ndarray, "n h w"]:
-    """Return what `decode` gives in a box of the image, without making the rest.
+def decode_sampled(
+    counts: Sequence[str],
+    size_hw: tuple[int, int],
+    rows: Int64[np.ndarray, " r"],
+    columns: Int64[np.ndarray, " s"],
+) -> Bool[np.ndarray, "n r s"]:
+    """Return what `decode` gives at some rows and columns, ascending, without making the rest.
 
-    Raises ValueError as `decode` does, and for a box that is not inside the image.
+    Hundreds of masks of a large photo, shrunk by nearest neighbour, take the memory of the small
+    ones alone. Raises ValueError as `decode` does.
     """
-    height, width = size_hw
-    left, top, columns, rows = box_xywh
-    if min(left, top, columns, rows) < 0 or left + columns > width or top + rows > height:
-        raise ValueError(f"box {box_xywh} (x, y, w, h) is not inside the {height} x {width} image")
-    if len(counts) * rows * columns > MAX_DENSE_BYTES:
+    _check_size(size_hw)
+    for name, places, size in (("rows", rows, size_hw[0]), ("columns", columns, size_hw[1])):
+        if len(places) and not 0 <= places[0] <= places[-1] < size:
+            raise ValueError(
+                f"{name} {places[0]} to {places[-1]} are not inside the {size_hw} image"
+            )
+    shown_rows, each_row = np.unique(rows, return_inverse=True)
+    shown_columns, each_column = np.unique(columns, return_inverse=True)
+    dense = _painted(counts, size_hw, shown_rows, shown_columns)
+    if len(shown_rows) == len(rows) and len(shown_columns) == len(columns):
+        return dense
+    return dense[:, each_row[:, None], each_column]
+
+
+def _painted(
+    counts: Sequence[str],
+    size_hw: tuple[int, int],
+    rows: Int64[np.ndarray, " r"],
+    columns: Int64[np.ndarray, " s"],
+) -> Bool[np.ndarray, "n r s"]:
+    """Return the masks at rows and columns of the image that ascend, each once."""
+    if len(counts) * len(rows) * len(columns) > MAX_DENSE_BYTES:
         raise ValueError(
-            f"{len(counts)} dense masks of {rows} x {columns} pixels are above "
+            f"{len(counts)} dense masks of {len(rows)} x {len(columns)} pixels are above "
             f"{MAX_DENSE_BYTES} bytes; decode fewer at a time, or a crop"
         )
     lengths, firsts = _covering_lengths(counts, size_hw)
-    dense = np.zeros((len(counts), rows, columns), np.uint8)
-    paint_runs(dense, lengths, firsts, height, left, top)
+    height, width = size_hw
+    rows_above = np.searchsorted(rows, np.arange(height + 1))
+    column_at = np.full(width, -1)
+    column_at[columns] = np.arange(len(columns))
+    dense = np.zeros((len(counts), len(rows), len(columns)), np.uint8)
+    paint_runs(dense, lengths, firsts, rows_above, column_at)
     return dense.view(bool)
 
 
@@ -96,9 +122,13 @@ def _covering_lengths(
 
     They are 0 to the image's pixels, and the sum of each string's is all of them, else ValueError.
     """
+    _check_size(size_hw)
+    return _parsed(counts, size_hw)
+
+
+def _check_size(size_hw: tuple[int, int]) -> None:
     if min(size_hw) < 1 or size_hw[0] * size_hw[1] > MAX_PIXELS:
         raise ValueError(f"masks of {size_hw} (h, w); masks have 1 to {MAX_PIXELS} pixels")
-    return _parsed(counts, size_hw)
 
 
 def _parsed(

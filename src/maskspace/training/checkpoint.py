@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -23,14 +23,18 @@ class Progress:
     """Folder of one training run: its checkpoint, and the history and pictures of validations.
 
     A run that may stop early keeps the weights of its best validation beside.
+
+    sequence: what decides which samples come when, by name; a checkpoint of another sequence is not
+        gone on from (default: nothing is known of it).
     """
 
     folder: Path
+    sequence: Mapping[str, object] = field(default_factory=dict)
 
     def save(self, step: int, state: Mapping[str, Stateful]) -> None:
         """Write the state after `step` steps."""
         parts = {name: part.state_dict() for name, part in state.items()}
-        self._write(CHECKPOINT, {"step": step, **parts})
+        self._write(CHECKPOINT, {"step": step, "sequence": dict(self.sequence), **parts})
 
     def save_best(self, step: int, model: nn.Module) -> None:
         """Write the weights after `step` steps as the best so far."""
@@ -41,6 +45,7 @@ class Progress:
         stored = self._read(CHECKPOINT)
         if stored is None:
             return 0
+        self._refuse_other(stored.get("sequence", {}))
         for name, part in state.items():
             if name not in stored:
                 raise ValueError(
@@ -49,6 +54,14 @@ class Progress:
                 )
             part.load_state_dict(stored[name])
         return int(stored["step"])
+
+    def _refuse_other(self, sequence: Mapping[str, object]) -> None:
+        for name, value in self.sequence.items():
+            if sequence.get(name) != value:
+                raise ValueError(
+                    f"{self.folder / CHECKPOINT}: read its samples in another order, by {name} "
+                    f"{sequence.get(name)}, now {value}; remove the folder to begin again"
+                )
 
     def restore_weights(self, model: nn.Module) -> int:
         """Load the weights that the run is for and return the number of steps they had seen.

@@ -5,7 +5,7 @@ positive click, one positive or negative click. With `levels` above 1 the truth 
 chain of all masks that its clicks agree with (level-line loss), with 1 the drawn mask alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,20 +17,20 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from maskspace.config import Choice, choose
-from maskspace.data.augment import Crop
 from maskspace.data.click_sampling import CLICK_SAMPLERS, DrawnClicks, next_training_clicks
-from maskspace.data.loader import Mixture, open_mixture
+from maskspace.data.crops import Crop, random_crop
+from maskspace.data.stream import Mixture, Turn, open_mixture, stream
+from maskspace.files import AnyPath
 from maskspace.mask_losses import MASK_LOSSES, level_line, levels_of
 from maskspace.masks import nested_chain
 from maskspace.models import MODELS, load_mae, load_model, load_published
 from maskspace.models.click_vit import ClickVit, Decode
 from maskspace.shown import NUMBER, keep_shown
-from maskspace.training.colour import recolour
+from maskspace.training.colour import recolour, to_float, to_uint8
 from maskspace.training.config import ClickerConfig
-from maskspace.training.crops import crop_at, to_float, to_uint8
+from maskspace.training.feed import Part, positions_of
 from maskspace.training.monitors import feature_std
-
-_ATTEMPTS = 20  # crops without a mask to click, in a row
+from maskspace.types import Sample
 
 
 class ClickBatch(NamedTuple):
@@ -44,6 +44,10 @@ class ClickBatch(NamedTuple):
     clicks: Float[Tensor, "b p k 3"]
     nests: Float[Tensor, "b p m s s"]
     positions: Int[Tensor, " b"]
+
+
+#: One image of a batch: the fields of ClickBatch without their first axis.
+Example = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -74,30 +78,30 @@ class ClickTask:
             load_mae(model.backbone, config.backbone)
         return model
 
-    def batch(self, step: int, rows: range) -> ClickBatch:
-        """Return rows of a step's batch; images without a mask to click are replaced."""
-        total = self.config.optimisation.batch
-        return self._stacked(self._example(step * total + row) for row in rows)
+    @property
+    def sequence(self) -> dict[str, object]:
+        """What the order of the samples depends on."""
+        recipe = self.config.optimisation
+        return {**self.train.order(seed=recipe.seed).sequence, "batch": recipe.batch}
 
-    def _stacked(self, examples: Iterator[tuple[np.ndarray, ...]]) -> ClickBatch:
-        parts = zip(*examples, strict=True)
-        return ClickBatch(*(torch.from_numpy(np.stack(part)) for part in parts))
+    def batches(self, parts: Iterable[Part]) -> Iterator[ClickBatch]:
+        """Yield rows of batches; images without a mask to click are replaced."""
+        recipe = self.config.optimisation
+        positions = positions_of(parts, batch=recipe.batch)
+        for examples in stream(self.train, self._example, positions, seed=recipe.seed):
+            yield _stacked(examples)
 
-    def _example(self, position: int) -> tuple[np.ndarray, ...]:
-        config, seed = self.config, self.config.optimisation.seed
+    def _example(self, sample: Sample, turn: Turn) -> Example | None:
+        """Return an image with its clicks; None where there is no mask to click."""
+        config, generator = self.config, turn.generator()
         draw = choose(CLICK_SAMPLERS, config.clicks, kind="clicks")
-        for attempt in range(_ATTEMPTS):
-            crop, generator = crop_at(
-                self.train, config.crops, seed=seed, position=position, attempt=attempt
-            )
-            drawn = _draw_all(draw, crop, generator, config.clicks_per_image)
-            if drawn is not None:
-                break
-        else:
-            raise ValueError(f"no mask to click in {_ATTEMPTS} crops; lower least_pixels")
+        crop = random_crop(sample, config.crops, generator)
+        drawn = _draw_all(draw, crop, generator, config.clicks_per_image)
+        if drawn is None:
+            return None
         clicks = np.stack([one.clicks for one in drawn])
         nests = np.stack([nest(one, crop, levels=config.levels) for one in drawn])
-        return to_float(crop.image), clicks, nests, np.array(position)
+        return to_float(crop.image), clicks, nests, np.array(turn.position)
 
     def terms(self, model: nn.Module, batch: ClickBatch) -> dict[str, Tensor]:
         """Return the weighted mask losses."""
@@ -130,7 +134,7 @@ class ClickTask:
         """Held-out crops with their clicks, the same at every validation and never augmented."""
         crops = replace(self.config.crops, augment=False)
         held = replace(self, config=replace(self.config, crops=crops), train=self.held_out)
-        return self._stacked(held._example(row) for row in range(self.config.validation_images))
+        return next(held.batches([(0, range(self.config.validation_images))]))
 
     def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         """Return each loss and the mean IoU on held-out images, every level cut at its own t."""
@@ -237,6 +241,11 @@ def _confident(
     return logits > 0 if high and high >= stability * low else None
 
 
+def _stacked(examples: Sequence[Example]) -> ClickBatch:
+    parts = zip(*examples, strict=True)
+    return ClickBatch(*(torch.from_numpy(np.stack(part)) for part in parts))
+
+
 def _draw_all(
     draw: Callable[..., DrawnClicks | None],
     crop: Crop,
@@ -291,8 +300,8 @@ def level_iou(
     return torch.cat(found)
 
 
-def make_click_task(config: ClickerConfig, shards: Path) -> ClickTask:
-    """Return the clicker's task on the shard folders under `shards`."""
+def make_click_task(config: ClickerConfig, shards: str | AnyPath) -> ClickTask:
+    """Return the clicker's task on the shard folders under `shards`, a path or a URL."""
     return ClickTask(
         config=config,
         train=open_mixture(shards, config.data, "train"),

@@ -1,14 +1,18 @@
-"""Changes of colour to a whole batch, on the device where the model is: kornia's, of `data.jitter`.
+"""Colours: images between bytes and floats, and changes to a whole batch on its device (kornia).
 
-Crops, flips and turns are drawn with the clicks and masks that they move (`data.augment`); colour
-moves nothing, and costs a worker's CPU more than a GPU.
+Crops, flips and turns are drawn with the clicks and masks that they move (`data.crops`); colour
+moves nothing, and costs a loader's CPU more than a GPU. How a row changes is drawn from its own
+position: the same in whatever batch, rank, process or device it is.
 """
 
-from jaxtyping import Float, Int
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Float64, Int, UInt8
+from kornia import enhance
 from torch import Tensor
 
 from maskspace.config import section
-from maskspace.data.jitter import JitterRanges, draw_jitter, jitter_images
+from maskspace.randomness import Use, generator
 
 
 @section
@@ -26,18 +30,10 @@ class ColourJitter:
 
     def __post_init__(self) -> None:
         """Refuse ranges that are none."""
-        _ = self.ranges
-
-    @property
-    def ranges(self) -> JitterRanges:
-        """The ranges of the batch augmentation that moves nothing."""
-        return JitterRanges(
-            flip_columns=0.0,
-            brightness=self.brightness,
-            contrast=self.contrast,
-            saturation=self.saturation,
-            hue=self.hue,
-        )
+        if not (0 <= self.contrast <= 1 and 0 <= self.saturation <= 1 and self.brightness >= 0):
+            raise ValueError("contrast and saturation are in [0, 1], brightness at least 0")
+        if not 0 <= self.hue <= np.pi:
+            raise ValueError("hue is in [0, pi]")
 
 
 def recolour(
@@ -53,5 +49,31 @@ def recolour(
     """
     if jitter is None:
         return images
-    keys = [(seed, 0, position) for position in positions.tolist()]
-    return jitter_images(images, draw_jitter(jitter.ranges, keys))
+    steps = (
+        (jitter.brightness, 0.0, enhance.adjust_brightness),
+        (jitter.contrast, 1.0, enhance.adjust_contrast),
+        (jitter.saturation, 1.0, enhance.adjust_saturation),
+        (jitter.hue, 0.0, enhance.adjust_hue),
+    )
+    signed = _drawn(positions, seed)
+    for number, (most, nothing, adjust) in enumerate(steps):
+        if most:
+            amount = torch.from_numpy((nothing + most * signed[:, number]).astype(np.float32))
+            images = adjust(images, amount.to(images))
+    return images.clamp(0, 1)
+
+
+def _drawn(positions: Int[Tensor, " b"], seed: int) -> Float64[np.ndarray, "b 4"]:
+    """Return numbers in [-1, 1): of each row four, for brightness, contrast, saturation and hue."""
+    rows = [generator(Use.COLOUR, seed, position).random(4) for position in positions.tolist()]
+    return 2 * np.array(rows).reshape(-1, 4) - 1
+
+
+def to_float(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 h w"]:
+    """Return an image with values in [0, 1], channels first."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / 255
+
+
+def to_uint8(image: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return an image of values in [0, 1] as bytes, channels last."""
+    return (image.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)

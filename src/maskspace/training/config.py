@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from maskspace.config import Choice, choose, section
-from maskspace.data.augment import Crops
+from maskspace.data.crops import Crops
 from maskspace.training.colour import ColourJitter
 from maskspace.training.schedule import SCHEDULES, peak_share
 

@@ -1,6 +1,6 @@
 """What the student is trained on: label maps of the truth, now and then of the teacher's masks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,21 +12,23 @@ from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
 
 from maskspace.config import Choice, choose
-from maskspace.data.augment import Crop, label_map_at_depth, random_label_map
-from maskspace.data.loader import Mixture, open_mixture
+from maskspace.data.crops import Crop, label_map_at_depth, random_crop, random_label_map
+from maskspace.data.stream import Mixture, Turn, join_mixtures, open_mixture, stream
+from maskspace.files import AnyPath
 from maskspace.heads import heads_as_options
 from maskspace.models import MODELS
 from maskspace.models.imagenet import load_imagenet
 from maskspace.objectives import OBJECTIVES, Objective
 from maskspace.shown import NUMBER, keep_shown
 from maskspace.targets import UNLABELLED, Targets
-from maskspace.training.colour import recolour
+from maskspace.training.colour import recolour, to_float, to_uint8
 from maskspace.training.config import DistillConfig, Optimisation
-from maskspace.training.crops import crop_at, to_float, to_uint8
 from maskspace.training.diagnosis import output_figures, term_figures
+from maskspace.training.feed import Part, positions_of
 from maskspace.training.monitors import collapse_verdict
+from maskspace.types import Sample
 
-_TEACHER = 41  # what a generator is for
+_TAUGHT = "proposals/"  # what the names of datasets begin with that the teacher has labelled
 _WEIGHT_STEPS = 20  # of weights in 1
 _AT_ONCE = 16  # images of a pass in validation
 _WATCHED = 8  # validation images that are looked at between validations
@@ -95,42 +97,49 @@ class EmbeddingTask:
             load_imagenet(model.backbone, Path(self.config.backbone))
         return model
 
-    def batch(self, step: int, rows: range) -> EmbeddingBatch:
-        """Return rows of a step's batch."""
-        return _stack([self._example(step * self.config.optimisation.batch + row) for row in rows])
+    @cached_property
+    def _samples(self) -> Mixture:
+        """What is trained on: the truth, and the proposals by their share of all images."""
+        if self.proposals is None:
+            return self.train
+        parts = {"": (self.train, 1 - self.config.teacher_share)}
+        parts[_TAUGHT] = self.proposals, self.config.teacher_share
+        return join_mixtures(parts)
+
+    @property
+    def sequence(self) -> dict[str, object]:
+        """What the order of the samples depends on."""
+        recipe = self.config.optimisation
+        return {**self._samples.order(seed=recipe.seed).sequence, "batch": recipe.batch}
+
+    def batches(self, parts: Iterable[Part]) -> Iterator[EmbeddingBatch]:
+        """Yield rows of batches."""
+        recipe = self.config.optimisation
+        positions = positions_of(parts, batch=recipe.batch)
+        for examples in stream(self._samples, self._example, positions, seed=recipe.seed):
+            yield _stack(examples)
 
     def keys(self, step: int) -> list[str]:
         """Return `DATASET/KEY` of the samples of a step's batch, all workers' rows together.
 
-        Of a record that turned out corrupt it is the key of the record, not of its replacement.
+        Of a record that turned out corrupt it is the key of the record, not of its replacement;
+        `proposals/DATASET/KEY` of one that the teacher has labelled.
         """
-        batch, seed = self.config.optimisation.batch, self.config.optimisation.seed
-        positions = range(step * batch, (step + 1) * batch)
-        return [self._source(p).key_at(p, seed=seed) for p in positions]
+        recipe = self.config.optimisation
+        positions = range(step * recipe.batch, (step + 1) * recipe.batch)
+        return [self._samples.key_at(position, seed=recipe.seed) for position in positions]
 
     def counts(self, batch: EmbeddingBatch) -> dict[str, Tensor]:
         """Return the instances left out of an image, mean over the batch."""
         return {"left_out": batch.left_out.float().mean()}
 
-    def _is_taught(self, position: int) -> bool:
-        """Return whether the teacher labels the image at a position."""
-        drawn = _share(self.config.optimisation.seed, position)
-        return self.proposals is not None and drawn < self.config.teacher_share
-
-    def _source(self, position: int) -> Mixture:
-        """Return where the image at a position comes from: the truth, or the proposals."""
-        if self.proposals is not None and self._is_taught(position):
-            return self.proposals
-        return self.train
-
-    def _example(self, position: int) -> _Example:
-        source, seed = self._source(position), self.config.optimisation.seed
-        is_taught = self._is_taught(position)
-        crop, generator = crop_at(source, self.config.crops, seed=seed, position=position)
-        crop = crop.scored(self.config.min_proposal_score) if is_taught else crop
-        is_complete = not is_taught and self._is_complete(source, position)
+    def _example(self, sample: Sample, turn: Turn) -> _Example:
+        config, generator = self.config, turn.generator()
+        is_taught = turn.dataset.startswith(_TAUGHT)
+        least_score = config.min_proposal_score if is_taught else 0.0
+        crop = random_crop(sample, config.crops, generator, least_score=least_score)
         labels = random_label_map(crop, generator)
-        example = self._labelled(crop, labels, position, is_complete=is_complete)
+        example = self._labelled(crop, labels, turn)
         return example._replace(weight=self._taught_weight(crop, labels)) if is_taught else example
 
     def _taught_weight(self, crop: Crop, labels: Int64[np.ndarray, "s s"]) -> float:
@@ -140,26 +149,25 @@ class EmbeddingTask:
             weight *= confidence(crop, labels)
         return round(weight * _WEIGHT_STEPS) / _WEIGHT_STEPS
 
-    def _labelled(
-        self, crop: Crop, labels: Int64[np.ndarray, "s s"], position: int, *, is_complete: bool
-    ) -> _Example:
+    def _labelled(self, crop: Crop, labels: Int64[np.ndarray, "s s"], turn: Turn) -> _Example:
         """Return an image with its truth, UNLABELLED where nobody knows what a pixel is.
 
         `labels` is the level of the nest that objectives of label maps see; others see all masks.
+        What lies outside of all masks is background, but not of every dataset, and never where the
+        teacher has labelled.
         """
+        is_complete = turn.dataset not in self.config.unlabelled
+        is_complete &= not turn.dataset.startswith(_TAUGHT)
         unknown = crop.ignore | (not is_complete)
         if self._objective.wants == "masks":
-            targets, left_out = Targets.of_masks(crop.masks, unknown=unknown), 0
+            drawn_by = crop.layers.tolist()
+            targets = Targets.of_masks(crop.masks, annotators=drawn_by, unknown=unknown)
+            left_out = 0
         else:
             labels = np.where((labels == 0) & unknown, UNLABELLED, labels)
             labels, left_out = limited(labels, self.config.max_instances)
             targets = Targets.of_labels(torch.from_numpy(labels)[None])
-        return _Example(to_float(crop.image), targets, position, left_out)
-
-    def _is_complete(self, source: Mixture, position: int) -> bool:
-        """Return whether what lies outside all masks of a sample is known to be background."""
-        name = source.name_at(position, seed=self.config.optimisation.seed)
-        return name not in self.config.unlabelled
+        return _Example(to_float(crop.image), targets, turn.position, left_out)
 
     def terms(self, model: nn.Module, batch: EmbeddingBatch) -> dict[str, Tensor]:
         """Return each term of the objective at each level, weighted: `pull/4`, `push/1`, ...
@@ -183,14 +191,13 @@ class EmbeddingTask:
     @cached_property
     def _validation(self) -> EmbeddingBatch:
         """Held-out crops at the finest level of their nests, the same at every validation."""
-        examples = []
-        for row in range(self.config.validation_images):
-            seed = self.config.optimisation.seed
-            crop, _ = crop_at(self.held_out, self.config.crops, seed=seed, position=row)
-            labels = label_map_at_depth(crop, len(crop.masks))
-            is_complete = self._is_complete(self.held_out, row)
-            examples.append(self._labelled(crop, labels, row, is_complete=is_complete))
-        return _stack(examples)
+        rows = range(self.config.validation_images)
+        seed = self.config.optimisation.seed
+        return _stack(next(stream(self.held_out, self._held_out_example, [rows], seed=seed)))
+
+    def _held_out_example(self, sample: Sample, turn: Turn) -> _Example:
+        crop = random_crop(sample, self.config.crops, turn.generator())
+        return self._labelled(crop, label_map_at_depth(crop, len(crop.masks)), turn)
 
     def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
         """Return the loss terms, the figures of `diagnosis` and whether all has collapsed.
@@ -262,11 +269,14 @@ def make_embedding_task(
     objective: Choice,
     *,
     config: DistillConfig,
-    shards: Path,
-    proposals: Path | None = None,
+    shards: str | AnyPath,
+    proposals: str | AnyPath | None = None,
     decoder: Choice | None = None,
 ) -> EmbeddingTask:
-    """Return the student's task on the shard folders under `shards`, taught by `proposals`."""
+    """Return the student's task on the shard folders under `shards`, taught by `proposals`.
+
+    Both are paths or URLs.
+    """
     taught = None
     if proposals is not None and config.teacher_share > 0:
         taught = open_mixture(proposals, config.data, "train")
@@ -281,7 +291,7 @@ def make_embedding_task(
 
 
 def make_sweep_task(
-    objective: Choice, optimisation: Optimisation, *, config: DistillConfig, shards: Path
+    objective: Choice, optimisation: Optimisation, *, config: DistillConfig, shards: str | AnyPath
 ) -> EmbeddingTask:
     """Return the student's task with another recipe, from ground truth alone."""
     return make_embedding_task(
@@ -341,11 +351,6 @@ def weighted_terms(
         for name, value in terms(part, targets.rows(rows)).items():
             total[name] = total.get(name, 0.0) + share * value
     return total
-
-
-def _share(seed: int, position: int) -> float:
-    """Return a number in [0, 1) that decides who teaches at a position."""
-    return float(np.random.default_rng((seed, position, _TEACHER)).random())
 
 
 def _stack(examples: Sequence[_Example]) -> EmbeddingBatch:

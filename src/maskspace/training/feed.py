@@ -1,38 +1,44 @@
 """The parts of batches that a worker trains on, made ahead of it, and how long it waits."""
 
+import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, product
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-MakeBatch = Callable[[int, range], object]
+#: A step, and the rows of its batch that are asked for.
+Part = tuple[int, range]
+MakeBatches = Callable[[Iterable[Part]], Iterator[object]]
 
 
 class Feed(Iterator[object]):
-    """Yield the parts of each step's batch on the device: `len(parts)` a step, in order.
+    """Yield the parts of each step's batch on the device: `len(rows)` a step, in order.
 
-    `make(step, rows)` is called in `loaders` processes, which live as long as the feed, or here if
-    0. `waited` counts the seconds that the caller had to wait so far: an upper bound of what the
-    device waits, because a GPU still works on what it was given before.
+    `make` is called once in each of `loaders` processes, or here if there are none, with every
+    so-manieth part; they live as long as the feed. `waited` counts the seconds that the caller had
+    to wait so far: an upper bound of what the device waits, because a GPU still works on what it
+    was given before.
     """
 
     def __init__(
         self,
-        make: MakeBatch,
+        make: MakeBatches,
         steps: range,
         *,
-        parts: list[range],
+        rows: list[range],
         loaders: int,
         device: torch.device,
     ) -> None:
         loader = DataLoader(
-            _Parts(make, parts),
+            _Parts(make, steps, rows),
             batch_size=None,
-            sampler=range(steps.start * len(parts), steps.stop * len(parts)),
             num_workers=loaders,
             pin_memory=device.type == "cuda",
+            worker_init_fn=_settle,
+            generator=torch.Generator(),  # else a number would be taken from torch's own
         )
         self._batches, self._device, self.waited = iter(loader), device, 0.0
 
@@ -44,15 +50,25 @@ class Feed(Iterator[object]):
         return on_device(batch, self._device)
 
 
-class _Parts(Dataset):
-    """The parts of batches in a row, by number."""
+class _Parts(IterableDataset):
+    """The parts of batches in a row; of several loader processes each makes its own."""
 
-    def __init__(self, make: MakeBatch, parts: list[range]) -> None:
-        self.make, self.parts = make, parts
+    def __init__(self, make: MakeBatches, steps: range, rows: list[range]) -> None:
+        self.make, self.steps, self.rows = make, steps, rows
 
-    def __getitem__(self, number: int) -> object:
-        step, part = divmod(number, len(self.parts))
-        return self.make(step, self.parts[part])
+    def __iter__(self) -> Iterator[object]:
+        process = get_worker_info()
+        first, number = (process.id, process.num_workers) if process else (0, 1)
+        parts = product(self.steps, self.rows)
+        return self.make(islice(parts, first, None, number))
+
+
+def _settle(loader: int) -> None:
+    """Leave out of garbage collection what a loader process has from its parent.
+
+    Marking it would copy the pages that they share.
+    """
+    gc.freeze()
 
 
 def share_of(batch: int, *, rank: int, world: int, accumulate: int) -> list[range]:
@@ -64,6 +80,12 @@ def share_of(batch: int, *, rank: int, world: int, accumulate: int) -> list[rang
         )
     first = rank * accumulate * size
     return [range(first + size * part, first + size * (part + 1)) for part in range(accumulate)]
+
+
+def positions_of(parts: Iterable[Part], *, batch: int) -> Iterator[range]:
+    """Yield the positions in the order of training of the rows of each part."""
+    for step, rows in parts:
+        yield range(step * batch + rows.start, step * batch + rows.stop)
 
 
 def on_device(batch: object, device: torch.device) -> object:

@@ -11,9 +11,9 @@ import numpy as np
 from maskspace.config import Choice, lookup
 from maskspace.data import READERS
 from maskspace.data.config import SplitConfig
-from maskspace.data.loader import Mixture
 from maskspace.data.source import Source
 from maskspace.data.splits import SPLITS, assign_splits
+from maskspace.data.stream import Mixture
 from maskspace.models import save_model
 from maskspace.models.click_vit import ClickVit
 from maskspace.training.click_task import ClickTask

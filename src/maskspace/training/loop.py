@@ -1,6 +1,6 @@
 """The training loop, alone or as one of several workers; it knows no dataset and no model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from maskspace.config import Choice
 from maskspace.data.memory import keep_freed_memory
 from maskspace.training.checkpoint import Progress
 from maskspace.training.config import Optimisation
-from maskspace.training.feed import Feed, share_of
+from maskspace.training.feed import Feed, Part, share_of
 from maskspace.training.learner import Learner
 from maskspace.training.monitors import WATCH_EVERY, has_stopped, no_keys
 from maskspace.training.record import LossRow, TrainingRecord
@@ -49,8 +49,8 @@ class Task(Protocol[Batch]):
         """Return the model with fresh weights, the same for the same seed."""
         ...
 
-    def batch(self, step: int, rows: range) -> Batch:
-        """Return these rows of the batch of a step: a function of (seed, step, row) alone."""
+    def batches(self, parts: Iterable[Part]) -> Iterator[Batch]:
+        """Yield the rows that each part asks for: a function of (seed, step, row) alone."""
         ...
 
     def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -77,6 +77,16 @@ class Keyed(Protocol):
 
     def keys(self, step: int) -> Sequence[str]:
         """Return the keys of the samples of a step's batch."""
+        ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A task that knows what the order of its samples depends on."""
+
+    @property
+    def sequence(self) -> Mapping[str, object]:
+        """Return it, by name: a run that is resumed under another one would be another run."""
         ...
 
 
@@ -119,7 +129,7 @@ def fit(
     keep_freed_memory()
     torch.manual_seed(optimisation.seed)
     learner = _learner(task, optimisation, worker)
-    progress = Progress(folder)
+    progress = Progress(folder, task.sequence if isinstance(task, Ordered) else {})
     start = progress.restore(learner.state)
     rows = [row for row in progress.history() if row["step"] <= start]
     is_over = has_stopped(rows, optimisation.early_stop)
@@ -170,10 +180,10 @@ def _learner(task: Task, optimisation: Optimisation, worker: Worker) -> Learner:
 
 
 def _feed(task: Task, steps: range, optimisation: Optimisation, worker: Worker) -> Feed:
-    parts = share_of(
+    rows = share_of(
         optimisation.batch,
         rank=worker.rank,
         world=worker.world,
         accumulate=optimisation.accumulate,
     )
-    return Feed(task.batch, steps, parts=parts, loaders=worker.loaders, device=worker.device)
+    return Feed(task.batches, steps, rows=rows, loaders=worker.loaders, device=worker.device)

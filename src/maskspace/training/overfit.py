@@ -4,6 +4,7 @@ Twice: with one colour, the brightness feature, and with the full three. Scored 
 into as many regions as the truth has.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,19 +15,20 @@ from jaxtyping import Int64
 from scipy import ndimage
 from torch import nn
 
-from maskspace.data.augment import Crop, label_map_at_depth, random_crop
-from maskspace.data.loader import Mixture, dense
+from maskspace.data.crops import Crop, label_map_at_depth, random_crop
 from maskspace.data.shards import open_shards
+from maskspace.data.stream import Mixture
 from maskspace.masks import from_label_map, pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
 from maskspace.partition.decoded import finest_level
 from maskspace.shown import keep_shown
 from maskspace.targets import Targets
 from maskspace.training.checkpoint import PICTURES
+from maskspace.training.colour import to_float
 from maskspace.training.config import DistillConfig, OverfitConfig
-from maskspace.training.crops import to_float
 from maskspace.training.drawing import draw_shown
 from maskspace.training.embedding_task import EmbeddingBatch, EmbeddingTask
+from maskspace.training.feed import Part
 from maskspace.training.loop import Worker, fit
 from maskspace.training.progress import followed
 from maskspace.types import MapUnits, Sample
@@ -43,9 +45,11 @@ class OverfitTask(EmbeddingTask):
 
     pieces: tuple[Crop, ...] = ()
 
-    def batch(self, step: int, rows: range) -> EmbeddingBatch:
-        """Return the pieces themselves, as many as there are."""
-        del step
+    def batches(self, parts: Iterable[Part]) -> Iterator[EmbeddingBatch]:
+        """Yield the pieces themselves, as many as there are."""
+        return (self._batch(rows) for _, rows in parts)
+
+    def _batch(self, rows: range) -> EmbeddingBatch:
         shown = [self.pieces[row % len(self.pieces)] for row in rows]
         return EmbeddingBatch(
             torch.from_numpy(np.stack([to_float(one.image) for one in shown])),
@@ -91,7 +95,7 @@ def _variant(
 def _pieces(config: OverfitConfig, samples: list[Sample]) -> tuple[Crop, ...]:
     """Return one square of each image, always the same."""
     return tuple(
-        random_crop(dense(sample), config.crops, np.random.default_rng(index))
+        random_crop(sample, config.crops, np.random.default_rng(index))
         for index, sample in enumerate(samples)
     )
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from maskspace.data.annotations import refine
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.camvid import read_camvid
 
 

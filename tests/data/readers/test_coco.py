@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools import mask as pycoco
 
 from maskspace.data.annotations import annotate
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.coco import read_coco
 from maskspace.masks import areas, boxes_xywh, decode, encode
 from maskspace.types import Sample

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskspace.data.annotations import annotate
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.coco_lvis import check_tree, read_coco_lvis
 from maskspace.data.readers.mask_layers import encode_layers
 from maskspace.masks import encode

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.coco_lvis import read_coco_lvis
 from maskspace.data.readers.coco_lvis_union import LAST_THING
 from maskspace.masks import areas

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.coco_panoptic import read_coco_panoptic
 from maskspace.data.source import Source
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.davis import read_davis
 from maskspace.data.readers.davis_interactive import read_davis_interactive
 

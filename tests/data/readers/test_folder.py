@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.dsb2018 import read_dsb2018
 from maskspace.data.readers.folder import read_folder
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.grabcut import read_grabcut
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from maskspace.config import Choice, choose
 from maskspace.data import READERS
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.hqseg44k import SUBSETS, read_hqseg44k
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskspace.data.config import SplitConfig
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.hypersim import read_entities, read_hypersim
 from maskspace.data.splits import assign_splits
 from samples.make_samples import write_entities

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.mosaics import SMALLEST, read_mosaics
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskspace.data.baseline import best_component_iou, equal_colour_components
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.rectangles import COLOUR_MEAN, light_field, read_rectangles
 from maskspace.masks import to_label_map
 

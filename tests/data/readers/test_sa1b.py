@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspace.data.loader import dense
+from maskspace.data.dense import dense
 from maskspace.data.readers.sa1b import box_from_sa1b, parse_sa1b, read_sa1b
 from maskspace.masks import areas, boxes_xywh, decode
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maskspace.data.loader import Dense, dense
+from maskspace.data.dense import Dense, dense
 from maskspace.data.readers.scenes import SMALLEST, read_scenes
 
 SCENES = [dense(sample) for sample in read_scenes("", seed=0, limit=20)]
