@@ -413,9 +413,7 @@ def test_help_does_not_wait_for_torch():
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "assert not {'torch', 'numpy', 'mlflow'} & set(sys.modules), 'slow imports'"
     )
-    started = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert time.perf_counter() - started < 5
 
 
 def test_evaluation_is_the_same_by_one_worker_and_by_two(tmp_path, shared_ray):

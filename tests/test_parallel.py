@@ -41,8 +41,8 @@ def wait_for_the_last(unit):
     (Path(folder) / f"{number}.ended").touch()
     return number, begun - ended
 
-def nap(x):
-    time.sleep(1)
+def wait(unit):
+    threading.Event().wait()  # until it is killed
 
 if __name__ == "__main__":
     scratch = Path(sys.argv[1])
@@ -67,7 +67,7 @@ if __name__ == "__main__":
         assert list(lazy) == [n * n for n in range(5, 100)]
     print("done", flush=True)
     if len(sys.argv) > 2:
-        list(map_units(nap, range(600)))
+        list(map_units(wait, range(600)))
 """
 
 
@@ -125,7 +125,7 @@ def test_ray_maps_as_here_survives_a_dead_worker_and_tells_errors_as_they_are(tm
 
 @pytest.mark.fault
 def test_a_killed_driver_leaves_no_ray_behind(tmp_path):
-    driver = start_driver(tmp_path, "nap")
+    driver = start_driver(tmp_path, "wait")
     assert driver.stdout is not None
     assert any(line == "done\n" for line in driver.stdout)
     mine = psutil.Process(driver.pid)

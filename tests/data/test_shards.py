@@ -5,7 +5,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -221,24 +220,24 @@ def test_ray_writes_the_same_bytes(written: Path, tmp_path: Path, shared_ray: No
 @pytest.mark.fault
 def test_killed_at_any_moment_the_same_bytes_come_out(tmp_path: Path) -> None:
     value = {**VALUE, "limit": 80, "samples_per_shard": {"bytes": 40_000}}
-    begin = time.monotonic()
     write_dataset(tmp_path / "whole", "rectangles", config(**value), READERS)
-    longest = time.monotonic() - begin
     expected, rng = contents(tmp_path / "whole"), random.Random(0)
     for attempt in range(3):
         folder = tmp_path / str(attempt)
         for _ in range(2):
-            start_and_kill(value, folder, rng.uniform(0, longest))
+            start_and_kill(value, folder, rng.randint(0, len(expected)))
         write_dataset(folder, "rectangles", config(**value), READERS)
         assert contents(folder) == expected
 
 
-def start_and_kill(value: dict[str, Any], folder: Path, seconds: float) -> None:
+def start_and_kill(value: dict[str, Any], folder: Path, files: int) -> None:
+    """Kill a run as soon as it has begun so many files, or at its end."""
     context = multiprocessing.get_context("fork")
     arguments = (folder, "rectangles", config(**value), READERS)
     process = context.Process(target=write_dataset, args=arguments)
     process.start()
-    process.join(seconds)
+    while process.is_alive() and len(list(folder.glob("*"))) < files:
+        process.join(0.001)
     process.kill()
     process.join()
 

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from maskspace.download.fetching import NoRoomError, fetch_file, partial_paths
-from maskspace.download.transport import StoppedError, Transport
+from maskspace.download.transport import StoppedError, Throttle, Transport
 from tests.download.web_server import drop_after, first_times, web_server
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -197,24 +198,32 @@ def test_a_disk_that_fills_up_is_told_and_the_rest_is_kept(server, transport, tm
         fetch_file(transport, f"{server.url}/a.bin", tmp_path / "a.bin")
 
 
-def test_the_bandwidth_limit_holds(server, tmp_path):
-    with Transport(bandwidth=400_000, show=False) as slow:
-        begun = time.monotonic()
-        fetch_file(slow, f"{server.url}/a.bin", tmp_path / "a.bin")
-        assert 0.6 < time.monotonic() - begun < 4
+class NotedThrottle(Throttle):
+    """A throttle that knows how much has passed, and may stop there."""
+
+    def __init__(self, rate: int | None, *, stopping: threading.Event, end: int = 10**9) -> None:
+        super().__init__(rate, stopping=stopping)
+        self.passed, self.end, self.stopping = 0, end, stopping
+
+    def take(self, count: int) -> None:
+        self.passed += count
+        if self.passed >= self.end:
+            self.stopping.set()
+        super().take(count)
+
+
+def test_every_byte_passes_the_throttle(server, tmp_path):
+    with Transport(show=False) as transport:
+        transport.throttle = NotedThrottle(None, stopping=transport.stopping)
+        fetch_file(transport, f"{server.url}/a.bin", tmp_path / "a.bin")
+        assert transport.throttle.passed == len(CONTENT)
 
 
 def test_stopping_leaves_what_can_be_gone_on_with(server, transport, tmp_path):
     path = tmp_path / "a.bin"
     server.faults.append(lambda h: setattr(h, "pace", 400_000))
-    with Transport(bandwidth=500_000, show=False) as stopped:
-        take = stopped.throttle.take
-        stopped.throttle.take = lambda n: take(n) if stopped.progress.received < 60_000 else stop()
-
-        def stop():
-            stopped.stopping.set()
-            raise StoppedError
-
+    with Transport(show=False) as stopped:
+        stopped.throttle = NotedThrottle(500_000, stopping=stopped.stopping, end=60_000)
         with pytest.raises(StoppedError):
             fetch_file(stopped, f"{server.url}/a.bin", path)
     have = partial_paths(path)[0].stat().st_size
@@ -227,6 +236,7 @@ def test_stopping_leaves_what_can_be_gone_on_with(server, transport, tmp_path):
 
 FETCH = """
 import sys
+import threading
 from pathlib import Path
 from maskspace.download.fetching import fetch_file
 from maskspace.download.transport import Transport

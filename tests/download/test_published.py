@@ -249,9 +249,10 @@ def test_words_choose_archives_by_name(published: str, server: WebServer, tmp_pa
 def test_the_command_keeps_to_its_bandwidth(
     published: str, server: WebServer, tmp_path: Path
 ) -> None:
+    """What it waits for is bandwidth: a machine of any speed and load takes as long, or longer."""
     noise = np.random.default_rng(0).bytes(40_000)
     server.files["DAVIS.zip"] = zipped({"DAVIS/img/a.jpg": noise, "DAVIS/gt/a.png": b"1"})
     command = ["download", published, "--out", str(tmp_path / "out"), "--mirror", server.url]
     begun = time.monotonic()
     assert main([*command, "--bandwidth", "80000"]) == 0
-    assert 0.4 < time.monotonic() - begun < 5  # 40 kB at 80 kB/s
+    assert time.monotonic() - begun >= 40_000 / 80_000

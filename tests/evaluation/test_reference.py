@@ -6,10 +6,10 @@ import pytest
 
 from maskspace.evaluation.config import PROTOCOLS
 from maskspace.evaluation.findings import Origin
-from maskspace.evaluation.plots import plot_click_curves
+from maskspace.evaluation.plots import click_panels
 from maskspace.evaluation.published import BSDS, DAVIS, PUBLISHED
 from maskspace.evaluation.reference import place_published
-from maskspace.evaluation.region_report import plot_regions
+from maskspace.evaluation.region_report import region_panels
 
 SEGNEXT = PROTOCOLS["segnext"]
 ORIGIN = Origin(kind="davis_interactive", split="test")
@@ -108,35 +108,24 @@ def test_values_of_an_unknown_dataset_are_never_comparable():
     assert all(one.values == {} for one in found if one.published.split is None)
 
 
-def drawn(monkeypatch):
-    """Return the panels that plots are given, filled as they are drawn."""
-    panels = {}
-    monkeypatch.setattr(
-        "maskspace.pictures.plot_curves", lambda path, given, **_: panels.update(given)
-    )
-    return panels
-
-
-def test_a_line_is_drawn_beside_the_run_that_was_clicked_alike(monkeypatch, tmp_path):
-    panels = drawn(monkeypatch)
+def test_a_line_is_drawn_beside_the_run_that_was_clicked_alike():
     metrics = {"d": {"m": {"miou_at_1_center_049_iterative": 0.5, "protocol": "p"}}}
     same, other = placed("SegNext"), placed("SegNext", images=5)
-    plot_click_curves(tmp_path / "a.png", metrics, {"d": [same]})
-    assert [line.label for line in panels["d"] if line.published] == [same.label]
+    assert [line.label for line in beside(metrics, same)] == [same.label]
     assert "center clicks, p > 0.49, 1024 px" in same.label
-    plot_click_curves(tmp_path / "a.png", metrics, {"d": [other]})
-    assert not [line for line in panels["d"] if line.published]
-    plot_click_curves(tmp_path / "a.png", {"d": {"m": {"miou_at_1_center": 0.5}}}, {"d": [same]})
-    assert not [line for line in panels["d"] if line.published]
+    assert not beside(metrics, other)
+    assert not beside({"d": {"m": {"miou_at_1_center": 0.5}}}, same)
 
 
-def test_covering_is_drawn_where_a_model_partitions(monkeypatch, tmp_path):
-    panels = drawn(monkeypatch)
+def beside(metrics, one):
+    return [line for line in click_panels(metrics, {"d": [one]})["d"] if line.published]
+
+
+def test_covering_is_drawn_where_a_model_partitions():
     origin = Origin(kind="bsds500", split="test")
     one = placed("gPb", origin=origin, images=BSDS.images)
     measured = {"covering_ods": 0.5, "covering_ois": 0.6, "covering_best": 0.7}
-    plot_regions(tmp_path / "r.png", {"d": {"m": measured, "n": {}}}, {"d": [one]})
-    assert [line.published for line in panels["d"]] == [False, True]
-    assert list(panels["d"][0].y) == [0.5, 0.6, 0.7]
-    plot_regions(tmp_path / "r.png", {"d": {"n": {}}}, {"d": [one]})
-    assert panels["d"] == []
+    lines = region_panels({"d": {"m": measured, "n": {}}}, {"d": [one]})["d"]
+    assert [line.published for line in lines] == [False, True]
+    assert list(lines[0].y) == [0.5, 0.6, 0.7]
+    assert region_panels({"d": {"n": {}}}, {"d": [one]})["d"] == []

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
@@ -30,9 +31,15 @@ class WrongAnswerError(Exception):
 class Throttle:
     """A bucket of tokens that all threads share: `rate` bytes a second, a tenth of it at once."""
 
-    def __init__(self, rate: int | None, *, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        rate: int | None,
+        *,
+        stopping: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.chunk = CHUNK if rate is None else max(1, min(CHUNK, int(rate / 10)))
-        self._rate, self._stopping = rate, stopping
+        self._rate, self._stopping, self._clock = rate, stopping, clock
         self._lock, self._paid_until = threading.Lock(), 0.0
 
     def take(self, count: int) -> None:
@@ -40,7 +47,7 @@ class Throttle:
         pause = 0.0
         if self._rate is not None:
             with self._lock:
-                now = time.monotonic()
+                now = self._clock()
                 self._paid_until = max(self._paid_until, now) + count / self._rate
                 pause = self._paid_until - now
         if self._stopping.wait(pause) if pause else self._stopping.is_set():

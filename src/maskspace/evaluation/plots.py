@@ -68,7 +68,15 @@ def plot_click_curves(
 
     Beside the runs that were clicked alike stands what was published.
     """
-    panels: dict[str, Sequence[pictures.Line]] = {}
+    panels = click_panels(metrics, placed)
+    pictures.plot_curves(path, panels, x_label="clicks", y_label="mIoU", logarithmic=False)
+
+
+def click_panels(
+    metrics: Mapping[str, Mapping[str, Metrics]], placed: Mapping[str, Iterable[Placed]]
+) -> dict[str, list[pictures.Line]]:
+    """Return the lines of mIoU against the number of clicks, by dataset."""
+    panels: dict[str, list[pictures.Line]] = {}
     for dataset, models in metrics.items():
         curves = {
             (model, run): iou_curve(values, run)
@@ -93,7 +101,7 @@ def plot_click_curves(
                 if one.values and one.run in runs
             ),
         ]
-    pictures.plot_curves(path, panels, x_label="clicks", y_label="mIoU", logarithmic=False)
+    return panels
 
 
 def _band(values: Metrics) -> list[tuple[float, float]] | None:

@@ -20,20 +20,27 @@ def plot_regions(
 
     A model that does not partition has no line.
     """
+    pictures.plot_curves(
+        path,
+        region_panels(metrics, placed),
+        x_label="scale: one for all images, one an image, one a region",
+        y_label="covering",
+        logarithmic=False,
+        tick_names=dict(enumerate(COVERING.values())),
+    )
+
+
+def region_panels(
+    metrics: Mapping[str, Mapping[str, Metrics]], placed: Mapping[str, Iterable[Placed]]
+) -> dict[str, list[pictures.Line]]:
+    """Return the lines of covering, by dataset."""
     panels: dict[str, list[pictures.Line]] = {}
     for dataset, models in metrics.items():
         lines = [_line(name, values) for name, values in models.items() if partitions(values)]
         beside = [one for one in placed.get(dataset, ()) if lines and one.values and not one.run]
         lines += [_line(one.label, one.values, published=True) for one in beside]
         panels[dataset] = lines
-    pictures.plot_curves(
-        path,
-        panels,
-        x_label="scale: one for all images, one an image, one a region",
-        y_label="covering",
-        logarithmic=False,
-        tick_names=dict(enumerate(COVERING.values())),
-    )
+    return panels
 
 
 def partitions(values: Metrics) -> bool:
