@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
     start = time.monotonic()
     try:
         workspace = _enter(options.profile)
+        plan.check_stages(options.stages)
         plan.check_params(Path("params.yaml"))
         _follow_code(options.profile, dry_run=options.dry_run)
         if options.dry_run:

@@ -197,11 +197,21 @@ def describe(stages: list[str]) -> str:
         if not stages or stage in stages or name in stages:
             lines += [*_describe_one(stage, item, params, made), ""]
         made |= dict.fromkeys(outputs(stage, item, params), name)
-    known = sorted({stage for stage, _ in _instances(params)})
-    for stage in stages:
-        if stage.partition("@")[0] not in known:
-            raise ValueError(f"stage {stage!r} is unknown; dvc.yaml has {', '.join(known)}")
     return "\n".join(lines).rstrip()
+
+
+def check_stages(stages: Sequence[str]) -> None:
+    """Raise ValueError for a name that is none of a stage, or of one item of a foreach stage."""
+    instances = list(_instances(read_params(Path("params.yaml"))))
+    known = sorted({stage for stage, _ in instances})
+    for name in stages:
+        stage, at, item = name.partition("@")
+        if stage not in known:
+            raise ValueError(f"stage {name!r} is unknown; dvc.yaml has {', '.join(known)}")
+        items = [own for other, own in instances if other == stage and own]
+        if at and item not in items:
+            has = f"has {', '.join(items)}" if items else "has no items"
+            raise ValueError(f"stage {name!r} is unknown; {stage} {has}")
 
 
 def _instances(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

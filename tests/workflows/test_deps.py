@@ -1,5 +1,7 @@
 """What a change makes stale, by a table of edits; deps of dvc.yaml against the import graph."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 
 from maskspace.config import read_params
 from workflows import deps, plan, profiles
-from workflows.frame import dependencies
+from workflows.frame import dependencies, outputs
 from workflows.imports import Code
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,12 @@ def changed(before: State, after: State) -> set[str]:
 def grouped(stages: set[str]) -> set[str]:
     """Return stages, `report@` for all of a foreach stage."""
     return {name[: name.index("@") + 1] if "@" in name else name for name in stages}
+
+
+def assert_stale(found: set[str], expected: set[str]) -> None:
+    """Check stages against names of stages, or `report@` for all of a foreach stage."""
+    told = found & expected
+    assert told | grouped(found - told) == expected
 
 
 def comment(name: str) -> Callable[[Path], None]:
@@ -172,8 +180,7 @@ def test_a_change_makes_stale_what_depends_on_it_and_nothing_else(copy, before, 
                 path.unlink()
         for path, content in kept.items():
             path.write_bytes(content)
-    told = {name for name in found if name in expected}
-    assert told | grouped(found - told) == expected
+    assert_stale(found, expected)
 
 
 @pytest.mark.parametrize("room", ["cli", "download", "peers", "serving"])
@@ -246,6 +253,56 @@ def _passed_on(graph: grimp.ImportGraph, name: str, packages: set[str]) -> bool:
         for user in graph.find_modules_that_directly_import(name)
         if user.startswith("maskspace")
     )
+
+
+@pytest.fixture(scope="module")
+def committed(copy, before, tmp_path_factory) -> Path:
+    """A DVC workspace in which every stage is up to date, with outputs of no content."""
+    folder = tmp_path_factory.mktemp("committed") / "copy"
+    shutil.copytree(copy, folder)
+    with chdir(folder):
+        params = read_params(Path("params.yaml"))
+        made = [path for stage in plan._instances(params) for path in outputs(*stage, params)]
+        needed = [p for stage in plan._instances(params) for p in dependencies(*stage, params)[0]]
+        for path in [*made, *(p for p in needed if p.parts[0] in ("build", "data"))]:
+            if path.is_dir():
+                continue
+            file = path if path.suffix else path / "content"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(str(path))
+        _dvc("init", "--no-scm", "--quiet")
+        _dvc("commit", "--force", "--quiet")
+    return folder
+
+
+def _dvc(*arguments: str) -> str:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    return subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a reader that a dataset uses",
+        "a new objective",
+        "a page",
+        "a decoder that only `objectives` uses",
+        "a data set, to `shards` alone",
+    ],
+)
+def test_dvc_itself_finds_the_same_stale(committed, tmp_path, name):
+    folder = tmp_path / "copy"
+    shutil.copytree(committed, folder)
+    edit, expected = next(entry[1:] for entry in EDITS if entry[0] == name)
+    with chdir(folder):
+        assert json.loads(_dvc("status", "--json")) == {}
+        edit(Path())
+        deps.update()
+        assert_stale(set(json.loads(_dvc("status", "--json"))), expected)
 
 
 def test_a_table_whose_entry_is_an_expression_is_refused(copy):

@@ -73,8 +73,21 @@ def test_a_dry_run_names_every_stage_and_its_inputs():
         assert f"python -m workflows.{stage}" in told
     assert "build/shards/sa1b (made by shards@sa1b)" in told
     assert plan.describe(["register"]).startswith("register\n")
-    with pytest.raises(ValueError, match=r"stage 'nope' is unknown; dvc\.yaml has clicker"):
-        plan.describe(["nope"])
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nope", r"stage 'nope' is unknown; dvc\.yaml has clicker"),
+        ("shards@nope", "stage 'shards@nope' is unknown; shards has rectangles, mosaics"),
+        ("pictures@nope", "pictures has clicker, overfit"),
+        ("clicker@nope", "clicker has no items"),
+    ],
+)
+def test_a_stage_that_is_not_there_is_told_before_anything_runs(name, told):
+    plan.check_stages(["shards@rectangles", "validate", "clicker", "pictures@sweep"])
+    with pytest.raises(ValueError, match=told):
+        plan.check_stages([name])
 
 
 def test_a_remote_that_is_missing_is_told_before_dvc_is_started(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-import maskspace
 from maskspace import tracking
 from maskspace.serving.environment import link_environment
 from maskspace.serving.requirements import closure_pins, needs_of, pins
