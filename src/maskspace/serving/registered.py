@@ -38,7 +38,7 @@ def log_student(
     they import, pinned as they are installed, and the pins of all that those bring with them as
     pip's constraints. `example` is an input with its params, `answer` what the model says to it.
     """
-    root = Path(maskspace.__file__).parents[1]
+    root = Path(__file__).parents[2]
     needs = needs_of(LOADER, root)
     required = pins(needs.packages)
     with tempfile.TemporaryDirectory() as scratch:
