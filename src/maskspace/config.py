@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, dataclass_transform, get_origin
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, cast, dataclass_transform, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -154,8 +155,12 @@ def _read_texts(
     for name, text in options.items():
         annotation = inspect.signature(function, eval_str=True).parameters[name].annotation
         kind = TypeAdapter(annotation)
+        choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+        listed = any(get_origin(one) is tuple for one in (annotation, *choices))
         try:
-            if get_origin(annotation) is tuple:
+            if NoneType in choices and text.lower() in ("none", "null"):
+                read[name] = None
+            elif listed:
                 read[name] = kind.validate_python(text.split("+"))
             else:
                 read[name] = kind.validate_strings(text)

@@ -4,7 +4,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from maskspace.data import READERS
-from maskspace.download.bsds500_official import annotator_maps, arrange_bsds500
+from maskspace.data.readers.bsds500 import annotator_maps
+from maskspace.download.bsds500_official import arrange_bsds500
 
 RNG = np.random.default_rng(0)
 
@@ -52,7 +53,7 @@ def test_a_bad_mat_is_told_in_one_line(tmp_path, content):
     path = tmp_path / "1.mat"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"1\.mat: not as BSDS500 publishes it") as caught:
-        list(annotator_maps(path))
+        annotator_maps(path.read_bytes(), name=path.name)
     assert "\n" not in str(caught.value)
 
 
@@ -62,6 +63,6 @@ def test_a_bad_mat_is_told_in_one_line(tmp_path, content):
 def test_a_map_that_is_none_is_told(tmp_path, labels):
     write_mat(tmp_path / "1.mat", [labels])
     with pytest.raises(ValueError, match=r"1\.mat: no label map"):
-        list(annotator_maps(tmp_path / "1.mat"))
+        annotator_maps((tmp_path / "1.mat").read_bytes(), name="1.mat")
     with pytest.raises(ValueError, match="it is not BSDS500"):
         arrange_bsds500(tmp_path)

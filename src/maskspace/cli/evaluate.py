@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import maskspace
-from maskspace.cli.frame import MODEL_HELP, complain, count, dataset, named, share
+from maskspace.cli.frame import (
+    DATA_HELP,
+    MODEL_HELP,
+    complain,
+    count,
+    dataset,
+    named,
+    share,
+    tell_notes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from maskspace.data.source import Source
     from maskspace.segmenter import Segmenter
+    from maskspace.types import Sample
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -35,13 +45,14 @@ def add(command: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="KIND:PATH",
-        help="a dataset's kind and where it is, such as bsds500:/data/bsds500; may be repeated",
+        help=f"{DATA_HELP}; may be repeated",
     )
     command.add_argument(
         "--split",
         choices=("train", "val", "test"),
         default="test",
-        help="the source's split; a source without splits is used whole (default test)",
+        help="the source's split: files of the others are not looked at, and a source without "
+        "splits is used whole (default test)",
     )
     command.add_argument(
         "--model",
@@ -135,8 +146,14 @@ def run(options: argparse.Namespace) -> int:
         if times > 1:
             raise ValueError(f"{times} models are called {label!r}; give --model LABEL=NAME")
     models = {label: load(name) for label, name in options.models}
-    datasets = named(options.data, partial(read_split, split=options.split, limit=options.limit))
-    kinds = named(options.data, lambda kind, _: kind)
+    datasets = named(
+        options.data,
+        lambda one: read_split(
+            one.kind, one.path, split=options.split, limit=options.limit, options=one.options
+        ),
+    )
+    tell_notes(datasets)
+    kinds = named(options.data, lambda one: one.kind)
     config = protocol_config(
         options.protocol,
         limit=options.limit,
@@ -186,26 +203,61 @@ def _question(options: argparse.Namespace, models: "Mapping[str, Segmenter]") ->
     return digest.hexdigest()[:12]
 
 
-def read_split(kind: str, path: str, *, split: str, limit: int | None) -> "Source":
+def read_split(
+    kind: str,
+    path: str,
+    *,
+    split: str,
+    limit: int | None,
+    options: "Mapping[str, str] | None" = None,
+) -> "Source":
     """Return the first `limit` samples of one split of a dataset, read when they are asked for.
 
-    A source that has no splits is used whole. Raises ValueError for an unknown kind and for a
-    split without images.
+    Files of other splits are not looked at. A source that has no splits is used whole; an option
+    `split` counts before `split`. Raises ValueError for an unknown kind and for a split without
+    images.
     """
-    from maskspace.config import lookup
+    from maskspace.config import keyword_options
     from maskspace.data import READERS
     from maskspace.data.drawn import is_drawn
+    from maskspace.data.reading import bound_reader
     from maskspace.data.source import Source
 
-    read = lookup(READERS, kind, kind="dataset kind")
-    found = read(path, seed=0, limit=limit if is_drawn(read) else None)
-    assert isinstance(found, Source)
+    options = dict(options or {})
+    split = options.pop("split", split)
+    read = bound_reader(kind, options)
+    plain = READERS[kind]
+    first = limit if is_drawn(plain) else None
+    found = _read(
+        lambda **own: read(path, seed=0, limit=first, **own),
+        split if "split" in keyword_options(plain) else None,
+        path,
+    )
     chosen = [i for i, own in enumerate(found.splits) if own in (None, split)][:limit]
     if not chosen:
-        known = ", ".join(sorted({own for own in found.splits if own is not None}))
-        raise ValueError(f"{path}: no images in split {split}; this source has {known or 'none'}")
+        raise _no_split(path, split, {own for own in found.splits if own is not None})
     return Source(
         keys=tuple(found.keys[i] for i in chosen),
         splits=tuple(found.splits[i] for i in chosen),
         read=lambda index: found.read(chosen[index]),
+        notes=found.notes,
     )
+
+
+def _read(read: "Callable[..., Sequence[Sample]]", split: str | None, path: str) -> "Source":
+    from maskspace.data.listings import NoSplitError
+    from maskspace.data.source import Source
+
+    try:
+        found = read() if split is None else read(split=split)
+    except NoSplitError as error:
+        if error.known:
+            raise _no_split(path, split or "", set(error.known)) from None
+        found = read()
+    assert isinstance(found, Source)
+    return found
+
+
+def _no_split(path: str, split: str, known: set[str]) -> ValueError:
+    there = ", ".join(sorted(known)) or "none"
+    return ValueError(f"{path}: no images in split {split}; this source has {there}")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from maskspace.cli.frame import MODEL_HELP, count, dataset, named
+from maskspace.cli.frame import DATA_HELP, MODEL_HELP, count, dataset, named
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -20,8 +20,7 @@ def add(command: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="KIND:PATH",
-        help="a dataset's kind and where it is, such as hqseg44k:/data/hqseg44k; may be repeated, "
-        "all weigh the same",
+        help=f"{DATA_HELP}; may be repeated, all weigh the same",
     )
     command.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
@@ -68,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
     if not isinstance(loaded, ClickSegmenter) or not isinstance(loaded.model, ClickVit):
         raise ValueError(f"{options.model}: no clicker; give the folder of one, or a checkpoint")
     datasets = named(
-        options.data, lambda kind, path: Dataset(kind=kind, path=path, limit=options.limit)
+        options.data,
+        lambda one: Dataset(kind=one.kind, path=one.path, limit=options.limit, options=one.options),
     )
     config = recipe(
         load_section(ClickerConfig, "clicker", path=options.recipe),

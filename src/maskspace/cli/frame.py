@@ -2,21 +2,30 @@
 
 import argparse
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 from maskspace.files import appearing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
+
+    from maskspace.data.source import Source
 
 Entry = TypeVar("Entry")
 
 DEFAULT_MODEL = "student"
+DATA_HELP = (
+    "a dataset's kind and where it is, such as bsds500:/data/bsds500, with options of its reader "
+    "after commas, as in folder:/data/cells,ignored=255,mask_suffix=_mask (docs/datasets.md)"
+)
 MODEL_HELP = (
     "a bundled model, a peer such as felzenszwalb@scale=200 or sam@weights=FOLDER, a folder with "
     "model.json and model.safetensors, a published checkpoint *.pth, or models:/NAME@alias; a "
@@ -56,18 +65,52 @@ def share(text: str) -> float:
     return value
 
 
-def dataset(text: str) -> tuple[str, str]:
-    """Return the kind and the path of KIND:PATH."""
-    kind, colon, path = text.partition(":")
+class DatasetArgument(NamedTuple):
+    """What KIND:PATH,option=value names: options of the kind's reader, as text."""
+
+    kind: str
+    path: str
+    options: dict[str, str]
+
+
+def dataset(text: str) -> DatasetArgument:
+    """Return the parts of KIND:PATH,option=value,…; what is no option=value belongs to the path."""
+    kind, colon, rest = text.partition(":")
+    pieces = rest.split(",")
+    options: dict[str, str] = {}
+    while len(pieces) > 1 and (said := re.fullmatch(r"([a-z][a-z0-9_]*)=(.*)", pieces[-1])):
+        options = {said[1]: said[2], **options}
+        pieces.pop()
+    path = ",".join(pieces)
     if not (kind and colon and path):
         raise argparse.ArgumentTypeError(f"{text!r} is not KIND:PATH, such as bsds500:data/bsds500")
-    return kind, path
+    return DatasetArgument(kind, path, options)
 
 
-def named(data: Sequence[tuple[str, str]], make: Callable[[str, str], Entry]) -> dict[str, Entry]:
-    """Return what is made of each KIND:PATH, by its kind, or by both where a kind is repeated."""
-    kinds = Counter(kind for kind, _ in data)
-    return {kind if kinds[kind] == 1 else f"{kind}:{path}": make(kind, path) for kind, path in data}
+def named(
+    data: Sequence[DatasetArgument], make: Callable[[DatasetArgument], Entry]
+) -> dict[str, Entry]:
+    """Return what is made of each dataset, by its kind, or by its place too where it is repeated.
+
+    Two of one kind and place have their options in their names.
+    """
+    kinds = Counter(one.kind for one in data)
+    places = Counter((one.kind, one.path) for one in data)
+
+    def name(one: DatasetArgument) -> str:
+        if kinds[one.kind] == 1:
+            return one.kind
+        options = "".join(f",{key}={value}" for key, value in one.options.items())
+        return f"{one.kind}:{one.path}" + (options if places[one.kind, one.path] > 1 else "")
+
+    return {name(one): make(one) for one in data}
+
+
+def tell_notes(sources: "Mapping[str, Source]") -> None:
+    """Say on standard error what the readers guessed and left out."""
+    for name, source in sources.items():
+        for note in source.notes:
+            complain(f"{name}: {note}")
 
 
 def write_files(contents: dict[Path, bytes]) -> list[Path]:

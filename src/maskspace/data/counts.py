@@ -16,7 +16,8 @@ DEEPEST = 16
 class Counts:
     """Numbers and histograms of samples; those of two sets add up.
 
-    `samples`, `masks` (with those to ignore), `ignored` and `image_bytes` are totals. Bin k of
+    `samples`, `masks` (with those to ignore), `ignored`, `left_out` (annotations that could not be
+    taken) and `image_bytes` are totals. Bin k of
     `areas` counts the masks of 2^k to 2^(k+1) - 1 pixels; bin k of `masks_an_image` and of `sides`
     counts the images with 2^(k-1) to 2^k - 1 masks, and of so long a longer side (bin 0: none);
     bin k of `depths` counts the masks with k masks around them, the last one also those with more.
@@ -26,6 +27,7 @@ class Counts:
     samples: int = 0
     masks: int = 0
     ignored: int = 0
+    left_out: int = 0
     image_bytes: int = 0
     areas: tuple[int, ...] = ()
     masks_an_image: tuple[int, ...] = ()
@@ -41,6 +43,7 @@ class Counts:
             samples=self.samples + other.samples,
             masks=self.masks + other.masks,
             ignored=self.ignored + other.ignored,
+            left_out=self.left_out + other.left_out,
             image_bytes=self.image_bytes + other.image_bytes,
             areas=_added(self.areas, other.areas),
             masks_an_image=_added(self.masks_an_image, other.masks_an_image),
@@ -55,7 +58,7 @@ class Tally:
     """Counts samples one by one."""
 
     def __init__(self) -> None:
-        self._image_bytes = self._ignored = 0
+        self._image_bytes = self._ignored = self._left_out = 0
         self._areas: list[int] = []
         self._depths: list[int] = []
         self._masks: list[int] = []
@@ -63,6 +66,7 @@ class Tally:
 
     def add(self, sample: Sample) -> None:
         """Count one more."""
+        self._left_out += len(sample.left_out)
         self.add_record(sample.annotations, sample.size_hw, len(sample.image))
 
     def add_record(
@@ -83,6 +87,7 @@ class Tally:
             samples=len(self._masks),
             masks=len(self._areas),
             ignored=self._ignored,
+            left_out=self._left_out,
             image_bytes=self._image_bytes,
             areas=_histogram([max(area.bit_length() - 1, 0) for area in self._areas]),
             masks_an_image=_histogram([number.bit_length() for number in self._masks]),
@@ -117,6 +122,7 @@ def counts_from_json(value: Mapping[str, Any]) -> Counts:
         if isinstance(value[field.name], list)
         else value[field.name]
         for field in fields(Counts)
+        if field.name in value  # of before there was such a count
     }
     return Counts(**known)
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
 
 from maskspace.files import AnyPath, locate
 
@@ -19,12 +20,13 @@ def dataset_root(root: str) -> AnyPath:
 def files_by_stem(folder: AnyPath, pattern: str) -> dict[str, AnyPath]:
     """Return the files that match by their name without its last suffix, sorted by name.
 
-    Hidden files, such as the `._x.jpg` of macOS archives, are left out. Raises ValueError where
-    two files share a stem, as `x.jpg` and `x.JPG` do.
+    Capitals match small letters. Hidden files, such as the `._x.jpg` of macOS archives, are left
+    out. Raises ValueError where two files share a stem, as `x.jpg` and `x.JPG` do.
     """
     found: dict[str, AnyPath] = {}
-    for path in sorted(folder.glob(pattern), key=lambda path: path.name):
-        if path.name.startswith("."):
+    listed = folder.iterdir() if folder.is_dir() else ()
+    for path in sorted(listed, key=lambda path: path.name):
+        if path.name.startswith(".") or not fnmatch(path.name.lower(), pattern):
             continue
         if path.stem in found:
             raise ValueError(
@@ -70,7 +72,8 @@ class NoSplitError(ValueError):
         self.known = tuple(sorted({one for one in known if one is not None}))
 
 
-_SPLIT_WORDS = {
+#: The words that name a split.
+SPLIT_WORDS = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -92,7 +95,7 @@ def split_in(name: str) -> str | None:
         ('val', None)
     """
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    said = {_SPLIT_WORDS[word.lower()] for word in words if word.lower() in _SPLIT_WORDS}
+    said = {SPLIT_WORDS[word.lower()] for word in words if word.lower() in SPLIT_WORDS}
     return said.pop() if len(said) == 1 else None
 
 

@@ -10,6 +10,7 @@ writing itself.
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -93,6 +94,8 @@ def write_dataset(
     stored = folder if config.store == "." else _absolute(config.store) / folder.name
     read = choose(readers, config.reader, kind="reader")
     source = read(str(_absolute(config.root)), seed=config.seed, limit=config.limit)
+    for note in source.notes:
+        sys.stderr.write(f"{name}: {note}\n")
     if not config.repack and source.image_place is None:
         raise ValueError(f"{config.reader.name}: its images have to be copied; set repack to true")
     split = assign_splits(source, config.split)
@@ -102,7 +105,8 @@ def write_dataset(
     units = _units(stored, split, plan["samples_in_a_shard"])
     shard = partial(_write_unit, source=source, config=config)
     facts = list(map_units(shard, units))
-    written = {**details, "plan": plan}
+    notes = {"notes": list(source.notes)} if source.notes else {}
+    written = {**details, "plan": plan, **notes}
     manifest = write_manifest(stored, facts, dataset=name, details=written)
     (stored / PLAN).unlink(missing_ok=True)
     if stored == folder:

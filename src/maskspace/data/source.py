@@ -80,7 +80,7 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
         for key in self.keys:
             if not _KEY.fullmatch(key):
                 raise ValueError(f"{key!r} cannot be a key; rename with letters, digits, _ and -")
-        for key, times in _repeated(self.keys):
+        for key, times in repeated(self.keys):
             raise ValueError(f"{key}: {times} images share this key; rename all but one")
         if self.groups is not None and len(self.groups) != len(self.keys):
             raise ValueError(f"{len(self.groups)} groups for {len(self.keys)} keys; give one each")
@@ -128,7 +128,7 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogatepass")
 
 
-def _repeated(keys: Sequence[str]) -> list[tuple[str, int]]:
+def repeated(keys: Sequence[str]) -> list[tuple[str, int]]:
     """Return the keys that come more than once and how often; 8 bytes a key are needed."""
     hashes = np.fromiter((hash(key) for key in keys), np.int64, len(keys))
     ordered = np.sort(hashes)

@@ -60,6 +60,7 @@ def summary_text(folder: str | AnyPath, counts: Mapping[str, Counts]) -> str:
         ["samples", *(f"{c.samples}" for c in columns.values())],
         ["masks", *(f"{c.masks}" for c in columns.values())],
         ["masks to ignore", *(f"{c.ignored}" for c in columns.values())],
+        ["annotations left out", *(f"{c.left_out}" for c in columns.values())],
         ["masks an image, mean", *(f"{_ratio(c.masks, c.samples):.1f}" for c in columns.values())],
         ["shards", *map(str, [*shards, sum(shards)])],
         ["megabytes of shards", *(f"{b / 1e6:.2f}" for b in [*stored, sum(stored)])],

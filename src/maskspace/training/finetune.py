@@ -1,16 +1,16 @@
 """Go on training a clicker on other data, read in place: no shards, no stages."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from maskspace.config import Choice, lookup
-from maskspace.data import READERS
+from maskspace.config import Choice
 from maskspace.data.config import SplitConfig
+from maskspace.data.reading import bound_reader
 from maskspace.data.source import Source
 from maskspace.data.splits import SPLITS, assign_splits
 from maskspace.data.stream import Mixture
@@ -29,11 +29,15 @@ VAL_SHARE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Where a dataset of a kind of READERS is; its first `limit` samples if not None."""
+    """Where a dataset of a kind of READERS is; its first `limit` samples if not None.
+
+    `options` are those of its reader, as text.
+    """
 
     kind: str
     path: str
     limit: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def finetune(
@@ -103,7 +107,7 @@ def recipe(
 
 
 def _read(dataset: Dataset) -> Source:
-    read = lookup(READERS, dataset.kind, kind="dataset kind")
+    read = bound_reader(dataset.kind, dataset.options)
     source = read(dataset.path, seed=0, limit=dataset.limit)
     assert isinstance(source, Source)
     return source

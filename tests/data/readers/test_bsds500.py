@@ -13,7 +13,7 @@ def test_every_annotators_masks_are_a_layer(assets: Path) -> None:
     root = assets / "bsds500"
     for sample in read_bsds500(str(root), seed=0, limit=2, split="val"):
         path = root / "val/images" / f"{sample.key}.jpg"
-        maps = annotator_label_maps(path, sample.size_hw)
+        maps = annotator_label_maps(path, root / "val/groundTruth", sample.size_hw)
         assert len(maps) >= 4 and {a.layer for a in sample.annotations} == set(maps)
         for layer, labels in maps.items():
             counts = [a.counts for a in sample.annotations if a.layer == layer]

@@ -1,18 +1,30 @@
 """BSDS500 (Arbelaez et al. 2011, doi:10.1109/TPAMI.2010.161): photos, each with several annotators.
 
-Layout: `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`, the label map of annotator K. The
-masks of annotator K are in layer K.
+Layout: `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`, the label map of annotator K; or
+as published, `images/SPLIT/ID.jpg` and `groundTruth/SPLIT/ID.mat`. The masks of annotator K are in
+layer K.
 """
 
+import io
 import re
+import zlib
 from functools import partial
 
 import numpy as np
 from jaxtyping import Int64
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
-from maskspace.data.images import image_size_hw
-from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside
+from maskspace.data.images import read_image
+from maskspace.data.listings import (
+    NoSplitError,
+    check_split,
+    dataset_root,
+    distinct_keys,
+    files_by_stem,
+    inside,
+)
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import read_file, read_label_map
 from maskspace.data.source import Source
@@ -20,6 +32,20 @@ from maskspace.files import AnyPath
 from maskspace.types import Sample
 
 SPLITS = ("train", "val", "test")
+
+#: Split, image, and the folder of its truth.
+Photo = tuple[str, AnyPath, AnyPath]
+
+_UNREADABLE = (
+    MatReadError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    NotImplementedError,
+    zlib.error,
+)
 
 
 def read_bsds500(
@@ -36,56 +62,114 @@ def read_bsds500(
     any layer. Only the images of `split` if it is given.
     """
     check_split("bsds500", split, SPLITS)
-    chosen = [s for s in SPLITS if split in (None, s)]
     folder = dataset_root(root)
-    paths = [
-        path for s in chosen for path in files_by_stem(folder / s / "images", "*.jpg").values()
-    ]
-    if not paths:
-        raise ValueError(
-            f"{root}: no {'|'.join(chosen)}/images/*.jpg; correct the root or the split"
+    photos = _photos(folder)
+    known = {own for own, _, _ in photos}
+    kept = tuple(photo for photo in photos if split in (None, photo[0]))
+    if not kept:
+        raise NoSplitError(
+            f"{root}: no {split or '|'.join(SPLITS)}/images/*.jpg, nor as published "
+            "images/SPLIT/*.jpg; correct the root or the split",
+            known,
         )
-    kept = tuple(paths[:limit])
+    keys = distinct_keys([(path.stem, f"{own}-{path.stem}") for own, path, _ in kept])[:limit]
+    kept = kept[:limit]
     return Source(
-        keys=tuple(path.stem for path in kept),
-        splits=tuple(path.parts[-3] for path in kept),
-        read=partial(_sample, root=folder, paths=kept, containment=containment),
+        keys=keys,
+        splits=tuple(own for own, _, _ in kept),
+        read=partial(_sample, root=folder, photos=kept, keys=keys, containment=containment),
     )
 
 
-def _sample(index: int, *, root: AnyPath, paths: tuple[AnyPath, ...], containment: float) -> Sample:
-    path = paths[index]
-    image = read_file(path)
-    size_hw = image_size_hw(image, name=str(path))
+def _photos(root: AnyPath) -> list[Photo]:
+    """Return split, image and folder of the truth of every photo, split by split.
+
+    Our layout is `SPLIT/images` with `SPLIT/groundTruth`; published is `images/SPLIT` with
+    `groundTruth/SPLIT`, in the root or in `BSDS500/data` or `data` in it.
+    """
+    tops = [root, root / "data", root / "BSDS500" / "data", root / "BSR" / "BSDS500" / "data"]
+    found: list[Photo] = []
+    for split in SPLITS:
+        places = [(root / split / "images", root / split / "groundTruth")]
+        places += [(top / "images" / split, top / "groundTruth" / split) for top in tops]
+        for images, truth in places:
+            listed = files_by_stem(images, "*.jp*g").values()
+            found += [(split, path, truth) for path in listed]
+            if listed:
+                break
+    return found
+
+
+def _sample(
+    index: int,
+    *,
+    root: AnyPath,
+    photos: tuple[Photo, ...],
+    keys: tuple[str, ...],
+    containment: float,
+) -> Sample:
+    split, path, truth = photos[index]
+    image = read_image(path)
     coded = [
         one
-        for layer, labels in annotator_label_maps(path, size_hw).items()
+        for layer, labels in annotator_label_maps(path, truth, image.size_hw).items()
         for one in coded_label_map(labels, layer=layer)
     ]
     return Sample(
-        key=path.stem,
+        key=keys[index],
         dataset="bsds500",
-        image=image,
-        extension="jpg",
-        size_hw=size_hw,
-        annotations=annotate_coded(coded, size_hw, containment=containment),
-        split=path.parts[-3],
+        image=image.encoded,
+        extension=image.extension,
+        size_hw=image.size_hw,
+        annotations=annotate_coded(coded, image.size_hw, containment=containment),
+        split=split,
         licence="non-commercial research and education",
         source=inside(path, root),
     )
 
 
 def annotator_label_maps(
-    image: AnyPath, size_hw: tuple[int, int]
+    image: AnyPath, truth: AnyPath, size_hw: tuple[int, int]
 ) -> dict[int, Int64[np.ndarray, "h w"]]:
-    """Return the label map of each annotator of an image by the annotator's number, ascending."""
-    folder = image.parent.parent / "groundTruth"
-    number = re.compile(rf"{re.escape(image.stem)}_a(\d+)\.png")
-    found = {
-        int(match[1]): path
-        for path in folder.glob(f"{image.stem}_a*.png")
-        if (match := number.fullmatch(path.name))
-    }
-    if not found:
-        raise ValueError(f"{folder}/{image.stem}_a0.png: missing; every image needs an annotator")
-    return {layer: read_label_map(found[layer], size_hw) for layer in sorted(found)}
+    """Return the label map of each annotator of an image by the annotator's number, ascending.
+
+    They are in the folder `truth`: a PNG an annotator, or one MATLAB file as published.
+    """
+    number = re.compile(rf"{re.escape(image.stem)}_a(\d+)\.png", re.IGNORECASE)
+    listed = truth.iterdir() if truth.is_dir() else ()
+    found = {int(match[1]): path for path in listed if (match := number.fullmatch(path.name))}
+    if found:
+        return {layer: read_label_map(found[layer], size_hw) for layer in sorted(found)}
+    published = truth / f"{image.stem}.mat"
+    if not published.is_file():
+        raise ValueError(
+            f"{truth}/{image.stem}_a0.png: missing, and so is {published.name}; every image needs "
+            "an annotator"
+        )
+    maps = dict(enumerate(annotator_maps(read_file(published), name=str(published))))
+    for layer, labels in maps.items():
+        if labels.shape != size_hw:
+            raise ValueError(
+                f"{published}: annotator {layer} drew {labels.shape}, its image is {size_hw} "
+                "(h, w); pair them again"
+            )
+    return maps
+
+
+def annotator_maps(content: bytes, *, name: str) -> list[Int64[np.ndarray, "h w"]]:
+    """Return the label map of each annotator in a MATLAB file, ids from 1.
+
+    It holds a cell for each annotator with `Segmentation`. Raises ValueError that starts with
+    `name` for a file that is not as published.
+    """
+    try:
+        cells = loadmat(io.BytesIO(content), variable_names=["groundTruth"])["groundTruth"]
+        maps = [np.asarray(cell["Segmentation"][0, 0]) for cell in cells.reshape(-1)]
+    except _UNREADABLE as error:
+        raise ValueError(
+            f"{name}: not as BSDS500 publishes it ({error}); fetch the archive again"
+        ) from None
+    for labels in maps:
+        if labels.ndim != 2 or labels.dtype.kind not in "iu" or not labels.size or labels.min() < 1:
+            raise ValueError(f"{name}: no label map with ids from 1; fetch the archive again")
+    return [labels.astype(np.int64) for labels in maps]

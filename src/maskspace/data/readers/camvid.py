@@ -9,7 +9,14 @@ from functools import partial
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside, safe_key
+from maskspace.data.listings import (
+    NoSplitError,
+    check_split,
+    dataset_root,
+    distinct_keys,
+    files_by_stem,
+    inside,
+)
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import read_file, read_label_map
 from maskspace.data.source import Source
@@ -35,18 +42,28 @@ def read_camvid(
     check_split("camvid", split, SPLITS)
     folder = dataset_root(root)
     pairs = [
-        (own, image, folder / f"{own}annot" / f"{stem}.png")
+        (own, image, _label_path(folder / f"{own}annot", stem))
         for own in SPLITS
         if split in (None, own)
         for stem, image in files_by_stem(folder / own, "*.[pj][np]g").items()
-    ][:limit]
+    ]
     if not pairs:
-        raise ValueError(f"{root}: no {split or 'train'}/*.png or *.jpg; correct the root")
+        raise NoSplitError(
+            f"{root}: no {split or 'train'}/*.png or *.jpg; correct the root",
+            [own for own in SPLITS if files_by_stem(folder / own, "*.[pj][np]g")],
+        )
+    keys = distinct_keys([(image.stem, f"{own}-{image.stem}") for own, image, _ in pairs])[:limit]
+    pairs = pairs[:limit]
     return Source(
-        keys=tuple(safe_key(image.stem) for _, image, _ in pairs),
+        keys=keys,
         splits=tuple(own for own, _, _ in pairs),
-        read=partial(_sample, root=folder, pairs=tuple(pairs), containment=containment),
+        read=partial(_sample, root=folder, pairs=tuple(pairs), keys=keys, containment=containment),
     )
+
+
+def _label_path(folder: AnyPath, stem: str) -> AnyPath:
+    small, large = folder / f"{stem}.png", folder / f"{stem}.PNG"
+    return large if large.is_file() and not small.is_file() else small
 
 
 def _sample(
@@ -54,6 +71,7 @@ def _sample(
     *,
     root: AnyPath,
     pairs: tuple[tuple[str, AnyPath, AnyPath], ...],
+    keys: tuple[str, ...],
     containment: float,
 ) -> Sample:
     split, path, label_path = pairs[index]
@@ -63,7 +81,7 @@ def _sample(
     if classes.max() > VOID:
         raise ValueError(f"{label_path}: class {classes.max()}; CamVid has 0 to {VOID} (void)")
     return Sample(
-        key=safe_key(path.stem),
+        key=keys[index],
         dataset="camvid",
         image=image,
         extension=path.suffix[1:].lower(),

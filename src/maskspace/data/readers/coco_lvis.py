@@ -14,7 +14,14 @@ import numpy as np
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside, safe_key
+from maskspace.data.listings import (
+    NoSplitError,
+    check_split,
+    dataset_root,
+    distinct_keys,
+    files_by_stem,
+    inside,
+)
 from maskspace.data.readers.coco_lvis_union import LICENCE, LVIS_FILES, read_union
 from maskspace.data.readers.coded_masks import annotate_tree
 from maskspace.data.readers.label_maps import label_map, read_file
@@ -64,14 +71,19 @@ def read_coco_lvis(
         return read_union(folder, limit=limit, split=split, stuff=stuff, containment=by_masks)
     listed = [place for one in SPLITS if split in (None, one) for place in _listed(folder, one)]
     if not listed:
-        raise ValueError(f"{root}: no train|val/{INDEX} with images in it; correct the root")
+        raise NoSplitError(
+            f"{root}: no {split or 'train|val'}/{INDEX} with images in it; correct the root",
+            [one for one in SPLITS if (folder / one / INDEX).is_file()],
+        )
+    keys = distinct_keys([(path.stem, f"{own}-{path.stem}") for own, path, _ in listed])[:limit]
     kept = tuple(listed[:limit])
     return Source(
-        keys=tuple(safe_key(path.stem) for _, path, _ in kept),
+        keys=keys,
         splits=tuple(own for own, _, _ in kept),
         read=partial(
             _sample,
             places=kept,
+            keys=keys,
             root=folder,
             stuff=stuff,
             max_bytes=max_pickle_bytes,
@@ -144,6 +156,7 @@ def _sample(
     index: int,
     *,
     places: tuple[tuple[str, AnyPath, Parents], ...],
+    keys: tuple[str, ...],
     root: AnyPath,
     stuff: bool,
     max_bytes: int,
@@ -161,7 +174,7 @@ def _sample(
         reason = str(error).removeprefix(f"{masks}: ")
         raise ValueError(f"{masks}: {reason}") from None
     return Sample(
-        key=safe_key(path.stem),
+        key=keys[index],
         dataset="coco_lvis",
         image=encoded,
         extension="jpg",

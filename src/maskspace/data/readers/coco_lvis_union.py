@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 from maskspace.data.annotations import Coded, annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import inside, safe_key
+from maskspace.data.listings import distinct_keys, inside
 from maskspace.data.readers.coco_json import (
     CocoImage,
     annotation_files,
@@ -94,11 +94,15 @@ def read_union(
     ]
     if not entries:
         raise ValueError(f"{root}: no image is in both LVIS's and COCO panoptic's JSON")
+    names = [(one.stem, f"{one.split}-{one.stem}", str(one.lvis_path)) for one in entries]
+    keys = distinct_keys(names)[:limit]
     kept = tuple(entries[:limit])
     return Source(
-        keys=tuple(safe_key(entry.stem) for entry in kept),
+        keys=keys,
         splits=tuple(entry.split for entry in kept),
-        read=partial(_sample, root=root, entries=kept, stuff=stuff, containment=containment),
+        read=partial(
+            _sample, root=root, entries=kept, keys=keys, stuff=stuff, containment=containment
+        ),
     )
 
 
@@ -132,6 +136,7 @@ def _sample(
     *,
     root: AnyPath,
     entries: tuple[IndexEntry, ...],
+    keys: tuple[str, ...],
     stuff: bool,
     containment: float | None,
 ) -> Sample:
@@ -148,7 +153,7 @@ def _sample(
     coded, left_out = coded_annotations(read_annotations(entry.lvis_path, entry.lvis), size_hw)
     require_some(coded, left_out, place=f"{entry.lvis_path}: {entry.stem}")
     return Sample(
-        key=safe_key(entry.stem),
+        key=keys[index],
         dataset="coco_lvis",
         image=encoded,
         extension=path.suffix[1:].lower(),

@@ -14,7 +14,7 @@ from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import check_split, dataset_root, inside, safe_key
+from maskspace.data.listings import NoSplitError, check_split, dataset_root, inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import (
     binary_mask,
@@ -63,6 +63,11 @@ def read_davis(
     ]
     _check_all_there(folder, {mask.parent.name for _, mask, _ in frames}, splits if year else {})
     kept = tuple(frame for frame in frames if split in (None, frame[2]))[:limit]
+    if not kept and split is not None:
+        raise NoSplitError(
+            f"{root}: no sequence of the split {split} by ImageSets/; fetch the lists",
+            {own for _, _, own in frames},
+        )
     return Source(
         keys=tuple(map(_key, kept)),
         splits=tuple(own for _, _, own in kept),
@@ -76,10 +81,10 @@ def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPa
     found = {
         kind: {
             (path.parent.name, path.stem): path
-            for path in (root / kind / resolution).glob(f"*/*{suffix}")
-            if not path.name.startswith(".")
+            for path in (root / kind / resolution).glob("*/*")
+            if path.suffix.lower() in suffixes and not path.name.startswith(".")
         }
-        for kind, suffix in (("Annotations", ".png"), ("JPEGImages", ".jpg"))
+        for kind, suffixes in (("Annotations", (".png",)), ("JPEGImages", (".jpg", ".jpeg")))
     }
     images, masks = found["JPEGImages"], found["Annotations"]
     if not masks:

@@ -9,7 +9,14 @@ from functools import partial
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import check_split, dataset_root, files_by_stem, inside, safe_key
+from maskspace.data.listings import (
+    NoSplitError,
+    check_split,
+    dataset_root,
+    distinct_keys,
+    files_by_stem,
+    inside,
+)
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import (
     binary_mask,
@@ -50,35 +57,50 @@ def read_dsb2018(
     check_split("dsb2018", split, SPLITS)
     folder = dataset_root(root)
     chosen = [s for s in SPLITS if split in (None, s)]
-    fields = tuple(field for s in chosen for field in _fields(folder, s))[:limit]
+    fields = tuple(field for s in chosen for field in _fields(folder, s))
     if not fields:
-        raise ValueError(
+        raise NoSplitError(
             f"{root}: no {chosen[0]}/images/*.png and no {KAGGLE['train']}/*/images/*.png; "
-            "correct the root or the split"
+            "correct the root or the split",
+            [s for s in SPLITS if _fields(folder, s)],
         )
+    keys = distinct_keys([(one.image.stem, f"{one.split}-{one.image.stem}") for one in fields])
+    fields, keys = fields[:limit], keys[:limit]
     return Source(
-        keys=tuple(safe_key(field.image.stem) for field in fields),
+        keys=keys,
         splits=tuple(field.split for field in fields),
-        read=partial(_sample, root=folder, fields=fields, containment=containment),
+        read=partial(_sample, root=folder, fields=fields, keys=keys, containment=containment),
     )
 
 
 def _fields(root: AnyPath, split: str) -> list[_Field]:
     images = files_by_stem(root / split / "images", "*.png")
     if images:
-        labels = root / split / "labels"
-        return [_Field(split, path, labels / path.name) for path in images.values()]
-    published = sorted(root.glob(f"{KAGGLE.get(split, split)}/*/images/*.png"), key=str)
+        folder = root / split / "labels"
+        labels = files_by_stem(folder, "*.png")
+        return [
+            _Field(split, path, labels.get(stem, folder / f"{stem}.png"))
+            for stem, path in images.items()
+        ]
+    listed = sorted(root.glob(f"{KAGGLE.get(split, split)}/*/images/*"), key=str)
+    published = [path for path in listed if path.suffix.lower() == ".png"]
     folders = [(path, path.parent.parent / "masks") for path in published]
     return [_Field(split, path, masks) for path, masks in folders if masks.is_dir()]
 
 
-def _sample(index: int, *, root: AnyPath, fields: tuple[_Field, ...], containment: float) -> Sample:
+def _sample(
+    index: int,
+    *,
+    root: AnyPath,
+    fields: tuple[_Field, ...],
+    keys: tuple[str, ...],
+    containment: float,
+) -> Sample:
     field = fields[index]
     image = read_file(field.image)
     size_hw = image_size_hw(image, name=str(field.image))
     return Sample(
-        key=safe_key(field.image.stem),
+        key=keys[index],
         dataset="dsb2018",
         image=image,
         extension="png",
@@ -91,7 +113,7 @@ def _sample(index: int, *, root: AnyPath, fields: tuple[_Field, ...], containmen
 
 
 def _nuclei(field: _Field, size_hw: tuple[int, int]) -> list[Coded]:
-    if field.labels.suffix == ".png":
+    if field.labels.suffix.lower() == ".png":
         return coded_label_map(read_label_map(field.labels, size_hw))
     coded = []
     for path in files_by_stem(field.labels, "*.png").values():

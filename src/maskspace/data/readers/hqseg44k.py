@@ -82,7 +82,7 @@ def read_hqseg44k(
 
 
 def _pairs(root: AnyPath, name: str, subset: Subset) -> list[ImageWithMask]:
-    images = files_by_stem(root / subset.images, "*.jpg")
+    images = files_by_stem(root / subset.images, "*.jp*g")
     masks = files_by_stem(root / subset.masks, "*.png")
     return [
         ImageWithMask(

@@ -15,7 +15,7 @@ from jaxtyping import Int64
 
 from maskspace.data.annotations import CONTAINMENT, annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import check_split, dataset_root, inside
+from maskspace.data.listings import NoSplitError, check_split, dataset_root, inside
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.hdf5 import read_array
 from maskspace.data.readers.label_maps import read_file
@@ -61,7 +61,7 @@ def read_hypersim(
         )
     official = _official(folder, split_file)
     if official is None and split is not None:
-        raise ValueError(f"{root}: no {SPLIT_FILE}, so no split {split}; fetch it from Apple")
+        raise NoSplitError(f"{root}: no {SPLIT_FILE}, so no split {split}; fetch it from Apple", ())
     if official is not None:
         paths = [
             path for path in paths if (own := official.get(_key(path))) and split in (None, own)

@@ -1,29 +1,32 @@
 """Where the images and JSONs of SA-1B lie: pairs of members of tars, or of files in folders.
 
-Of the eleven million pairs only numbers are kept, 45 bytes each: a name and four offsets and sizes.
+Of the eleven million pairs only numbers are kept, 61 bytes each: a name and four offsets and sizes.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, repeat
 from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Int64
 
 from maskspace.data.listings import inside, natural, safe_key
-from maskspace.data.source import ImagePlace, PackedNames
+from maskspace.data.source import ImagePlace, PackedNames, repeated
 from maskspace.data.tars import Member, read_member, scan_members
 from maskspace.files import AnyPath, bounded_bytes
 
-SUFFIXES = (".jpg", ".json")
+#: How the names of images and of their JSONs end.
+SUFFIXES = ((".jpg", ".JPG", ".jpeg", ".JPEG"), (".json", ".JSON"))
 
 #: The largest image that is read.
 MAX_IMAGE_BYTES = 256_000_000
 
-#: By the name without suffix: for image and JSON its offset and size; of loose files -1 and -1.
-_Found = dict[str, tuple[tuple[int, int] | None, tuple[int, int] | None]]
+#: Offset and size, -1 and -1 of a loose file, and which of SUFFIXES its name has.
+_Place = tuple[int, int, int]
+#: By the name without suffix: the places of image and JSON.
+_Found = dict[str, tuple[_Place | None, _Place | None]]
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,16 @@ class PairedFiles:
     """Every image with its JSON, tar by tar (or folder by folder), in the order of their numbers.
 
     `ends` holds how many pairs there are up to and with each container; `places` the offset and
-    size of image and JSON in a tar, -1 of loose files.
+    size of image and JSON in a tar, -1 of loose files, each with which of SUFFIXES it has;
+    `doubles` the names that several pairs have, whose keys have their folders too.
     """
 
     root: AnyPath
     containers: tuple[AnyPath, ...]
     ends: tuple[int, ...]
     stems: PackedNames
-    places: Int64[np.ndarray, "n 4"]
+    places: Int64[np.ndarray, "n 6"]
+    doubles: frozenset[str]
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -84,19 +89,26 @@ class PairedFiles:
     def __getitem__(self, index: int) -> Pair:
         """Return one pair."""
         container, stem = self.containers[bisect_right(self.ends, index)], self.stems[index]
-        a, b, c, d = self.places[index].tolist()
-        image, label = (
-            OneFile(container, f"{stem}{suffix}", *place)
-            for suffix, place in zip(SUFFIXES, ((a, b), (c, d)), strict=True)
-        )
+        a, b, c, d, e, f = self.places[index].tolist()
+        image = OneFile(container, f"{stem}{SUFFIXES[0][c]}", a, b)
+        label = OneFile(container, f"{stem}{SUFFIXES[1][f]}", d, e)
         within = inside(container, self.root)
         in_tar = f"{within}:{image.name}"
         loose = f"{within}/{image.name}" if container != self.root else image.name
-        return Pair(_key(stem), in_tar if a >= 0 else loose, image, label)
+        return Pair(self._key(index), in_tar if a >= 0 else loose, image, label)
 
     def keys(self) -> PackedNames:
         """Return the key of each pair: the name of its files without folder and suffix."""
-        return PackedNames(map(_key, self.stems))
+        return PackedNames(map(self._key, range(len(self))))
+
+    def _key(self, index: int) -> str:
+        stem = self.stems[index]
+        name = PurePosixPath(stem).name
+        if name not in self.doubles:
+            return safe_key(name)
+        container = self.containers[bisect_right(self.ends, index)]
+        within = inside(container, self.root) if container != self.root else ""
+        return safe_key(f"{within}/{stem}".removeprefix("/"))
 
     def image_place(self, index: int) -> ImagePlace:
         """Return where the bytes of an image are, in files relative to the root."""
@@ -108,10 +120,6 @@ class PairedFiles:
         return ImagePlace(inside(path, self.root), 0, path.stat().st_size)
 
 
-def _key(stem: str) -> str:
-    return safe_key(PurePosixPath(stem).name)
-
-
 def paired_files(root: AnyPath, *, limit: int | None) -> PairedFiles:
     """Return the first `limit` pairs of the tars in `root`, or of the folder and those in it.
 
@@ -121,7 +129,7 @@ def paired_files(root: AnyPath, *, limit: int | None) -> PairedFiles:
     containers: list[AnyPath] = []
     numbers: list[int] = []
     stems: list[str] = []
-    places: list[Int64[np.ndarray, "n 4"]] = [np.zeros((0, 4), np.int64)]
+    places: list[Int64[np.ndarray, "n 6"]] = [np.zeros((0, 6), np.int64)]
     for container, found in _containers(root):
         names = sorted(found, key=lambda stem: (natural(PurePosixPath(stem).name), stem))
         pairs = [_both(container, stem, found[stem]) for stem in names]
@@ -140,16 +148,17 @@ def paired_files(root: AnyPath, *, limit: int | None) -> PairedFiles:
         ends=tuple(accumulate(numbers)),
         stems=PackedNames(stems[:limit]),
         places=np.concatenate(places)[:limit],
+        doubles=frozenset(name for name, _ in repeated([PurePosixPath(one).name for one in stems])),
     )
 
 
 def _both(
-    container: AnyPath, stem: str, pair: tuple[tuple[int, int] | None, tuple[int, int] | None]
-) -> tuple[int, int, int, int]:
+    container: AnyPath, stem: str, pair: tuple[_Place | None, _Place | None]
+) -> tuple[int, ...]:
     image, label = pair
     if image is None or label is None:
-        missing, present = SUFFIXES if image is None else SUFFIXES[::-1]
-        separator = "/" if (image or label) == (-1, -1) else ":"
+        missing, present = (".jpg", ".json") if image is None else (".json", ".jpg")
+        separator = "/" if (image or label or (0,))[0] == -1 else ":"
         raise ValueError(
             f"{container}{separator}{stem}{present}: its {missing} is missing; "
             "fetch the archive again"
@@ -160,16 +169,21 @@ def _both(
 def _containers(root: AnyPath) -> Iterator[tuple[AnyPath, _Found]]:
     """Yield every tar, or every folder of loose files, with what is in it."""
     if root.is_file():
-        yield root, _grouped(_members(root))
+        yield root, _grouped(root, _members(root))
         return
     tars = sorted(root.glob("*.tar"), key=lambda path: natural(path.name))
     for tar in tars:
-        yield tar, _grouped(_members(tar))
+        yield tar, _grouped(tar, _members(tar))
     if not tars:
-        yield root, _grouped(_loose(root))
-        folders = {path.parent for suffix in SUFFIXES for path in root.glob(f"*/*{suffix}")}
-        for folder in sorted(folders, key=lambda path: natural(path.name)):
-            yield folder, _grouped(_loose(folder))
+        loose = any(_kind(path.name) is not None for path in root.iterdir())
+        folders = _folders(root, "*/*") if loose else _folders(root, "**/*")
+        for folder in (root, *sorted(folders, key=lambda path: natural(inside(path, root)))):
+            yield folder, _grouped(folder, _loose(folder))
+
+
+def _folders(root: AnyPath, pattern: str) -> set[AnyPath]:
+    """Return the folders below a root that have images or JSONs."""
+    return {path.parent for path in root.glob(pattern) if _kind(path.name) is not None} - {root}
 
 
 def _members(tar: AnyPath) -> Iterable[tuple[str, tuple[int, int]]]:
@@ -177,20 +191,37 @@ def _members(tar: AnyPath) -> Iterable[tuple[str, tuple[int, int]]]:
 
 
 def _loose(folder: AnyPath) -> Iterable[tuple[str, tuple[int, int]]]:
-    paths = chain.from_iterable(folder.glob(f"*{suffix}") for suffix in SUFFIXES)
-    return zip((path.name for path in paths), repeat((-1, -1)))
+    return zip((path.name for path in folder.iterdir()), repeat((-1, -1)), strict=False)
 
 
-def _grouped(files: Iterable[tuple[str, tuple[int, int]]]) -> _Found:
-    """Return the images and JSONs by their names without suffix; other files are left out.
+def _kind(name: str) -> tuple[int, int] | None:
+    """Return whether a file is an image (0) or a JSON (1) and which of SUFFIXES it has, or None.
 
-    Hidden ones, such as the `._sa_1.jpg` of macOS archives, are too.
+    Hidden files, such as the `._sa_1.jpg` of macOS archives, are none.
     """
+    path = PurePosixPath(name)
+    if path.name.startswith("."):
+        return None
+    for number, suffixes in enumerate(SUFFIXES):
+        if path.suffix in suffixes:
+            return number, suffixes.index(path.suffix)
+    return None
+
+
+def _grouped(container: AnyPath, files: Iterable[tuple[str, tuple[int, int]]]) -> _Found:
+    """Return the images and JSONs by their names without suffix; other files are left out."""
     found: _Found = {}
-    for name, place in files:
-        path = PurePosixPath(name)
-        if path.suffix in SUFFIXES and not path.name.startswith("."):
-            stem = name[: -len(path.suffix)]
-            image, label = found.get(stem, (None, None))
-            found[stem] = (place, label) if path.suffix == ".jpg" else (image, place)
+    for name, (offset, size) in files:
+        kind = _kind(name)
+        if kind is None:
+            continue
+        number, suffix = kind
+        stem = name[: -len(SUFFIXES[number][suffix])]
+        pair = list(found.get(stem, (None, None)))
+        if pair[number] is not None:
+            raise ValueError(
+                f"{container}: {name}: another file is called so, but for capitals; keep one"
+            )
+        pair[number] = (offset, size, suffix)
+        found[stem] = (pair[0], pair[1])
     return found

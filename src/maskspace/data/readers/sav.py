@@ -23,7 +23,7 @@ from typing import Literal
 
 from maskspace.data.annotations import CONTAINMENT, Coded, annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import check_split, dataset_root, inside, safe_key
+from maskspace.data.listings import NoSplitError, check_split, dataset_root, inside, safe_key
 from maskspace.data.readers.coded_masks import runs_of_objects
 from maskspace.data.readers.label_maps import read_file
 from maskspace.data.readers.sav_frames import ANNOTATIONS, FRAMES, LICENCE, read_sav_frames
@@ -74,7 +74,9 @@ def read_sav(
     if (folder / ANNOTATIONS).is_dir():
         return read_sav_frames(folder, limit=limit, split=split, containment=containment)
     if split not in (None, "train"):
-        raise ValueError(f"{root}: no {ANNOTATIONS}, so this is SA-V's train; correct the root")
+        raise NoSplitError(
+            f"{root}: no {ANNOTATIONS}, so this is SA-V's train; correct the root", ("train",)
+        )
     kinds = KINDS if masklets == "both" else (masklets,)
     videos = _videos(folder, kinds)
     if not videos:

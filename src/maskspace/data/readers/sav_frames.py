@@ -8,7 +8,7 @@ from functools import partial
 
 from maskspace.data.annotations import annotate_coded
 from maskspace.data.images import image_size_hw
-from maskspace.data.listings import inside, safe_key
+from maskspace.data.listings import NoSplitError, inside, safe_key
 from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import foreground_mask, read_file
 from maskspace.data.source import Source
@@ -28,7 +28,9 @@ def read_sav_frames(
     """Return one sample for each frame of which an object has a mask file, by video and frame."""
     own = next((one for one in ("val", "test") if (root / f"sav_{one}.txt").is_file()), None)
     if split not in (None, own):
-        raise ValueError(f"{root}: no sav_{split}.txt, so it is not SA-V's {split}; correct either")
+        raise NoSplitError(
+            f"{root}: no sav_{split}.txt, so it is not SA-V's {split}; correct either", (own,)
+        )
     found: dict[tuple[str, str], list[AnyPath]] = {}
     for path in sorted((root / ANNOTATIONS).glob("*/*/*.png"), key=str):
         if not path.name.startswith("."):

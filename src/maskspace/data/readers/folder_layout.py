@@ -1,0 +1,283 @@
+"""Which mask files belong to which image of a folder, in the layouts that people use.
+
+    images/**/X.jpg    labels/**/X.png, masks/**/X.png, masks/**/X/*.png, masks/X.jpg/*.png
+    images/X.jpg       masks/X_mask.png, X_segmentation.png, …: one ending for all
+    X.jpg              X_mask.png beside it
+
+each also once in a folder a split. Names are compared as they look: composed and decomposed Unicode
+are one, and the case of suffixes and of the two folders' names does not matter.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from maskspace.data.listings import SPLIT_WORDS, NoSplitError, inside, natural
+from maskspace.files import AnyPath
+
+IMAGES = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif",
+    ".ppm", ".pgm", ".pbm", ".jp2",
+)  # fmt: skip
+LABELS = (*IMAGES, ".npz")
+
+#: Names of the folder of the images, and of the folder of label maps or of binary masks.
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos")
+LABEL_FOLDERS = ("labels", "label", "labelmaps", "segmentationobject")
+MASK_FOLDERS = ("masks", "mask")
+
+#: What names of mask files end with beyond their image's; those of MASK_ENDINGS are binary.
+MASK_ENDINGS = ("_mask", "_masks", "-mask", ".mask", "_matte", "_segmentation", "_seg")
+ENDINGS = (*MASK_ENDINGS, "_label", "_labels", "_gt", "_instance", "_instances", "_L")
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What a layout's parts are called; None is found out.
+
+    `ending` is what mask files have more than their image; `flat` says that everything is in one
+    folder.
+    """
+
+    images: str | None = None
+    labels: str | None = None
+    kind: str | None = None
+    ending: str | None = None
+    flat: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An image, its mask files in order, its split, and its place below the images' folder."""
+
+    image: AnyPath
+    masks: tuple[AnyPath, ...]
+    split: str | None
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The pairs of a folder, what their masks are ("labels" or "masks"), and what was guessed."""
+
+    pairs: tuple[Pair, ...]
+    kind: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """The images of one split by their places, and the folder of their masks with what is in it."""
+
+    split: str | None
+    images: Mapping[str, AnyPath]
+    folder: AnyPath
+    masks: Sequence[AnyPath]
+
+
+def find_pairs(root: AnyPath, names: Names, *, split: str | None) -> Found:
+    """Return the images of a folder with their masks, in natural order.
+
+    Raises ValueError for an image without masks, masks without an image, names that two files
+    share, and folders that are not there.
+    """
+    folders = _split_folders(root, names, split)
+    two = None if names.flat else _two_folders(folders[0][1], names)
+    if two is None:
+        flat = [_flat(own, folder, names.ending or _flat_ending(folder)) for own, folder in folders]
+        parts, endings = [part for part, _ in flat], [ending for _, ending in flat]
+        said = [f"masks are the files whose names end with {endings[0]}"]
+        is_binary = not names.flat and endings[0] in MASK_ENDINGS
+    else:
+        parts = [_beside(own, folder / two[0], folder / two[1]) for own, folder in folders]
+        endings = [_ending(part, names.ending) for part in parts]
+        said = [f"images in {two[0]}, masks in {two[1]}"]
+        said += [f"masks end with {one}" for one in dict.fromkeys(endings) if one]
+        is_binary = two[1].rpartition("/")[2].lower() in MASK_FOLDERS
+    kind = names.kind or ("masks" if is_binary else "labels")
+    said.append(f"read as {'binary masks' if kind == 'masks' else 'label maps'}")
+    said += [f"splits by the folders' names: {', '.join(f.name for s, f in folders if s)}"] * bool(
+        folders[0][0]
+    )
+    pairs = [
+        pair for part, ending in zip(parts, endings, strict=True) for pair in _paired(part, ending)
+    ]
+    return Found(pairs=tuple(pairs), kind=kind, notes=("; ".join(said),))
+
+
+def _split_folders(
+    root: AnyPath, names: Names, split: str | None
+) -> list[tuple[str | None, AnyPath]]:
+    """Return the folders that hold a layout: the splits' where there are any, or the root."""
+    there: dict[str, AnyPath] = {}
+    for path in _folders_in(root):
+        name = SPLIT_WORDS.get(path.name.lower())
+        if name and (names.flat or _named(path, names.images, IMAGE_FOLDERS)):
+            if name in there:
+                raise ValueError(f"{path}: {there[name]} is of the same split; keep one of them")
+            there[name] = path
+    if split is not None and split not in there:
+        raise NoSplitError(
+            f"{root}: no folder {split}/{names.images or 'images'}; correct the root or the split",
+            there,
+        )
+    kept = [(one, there[one]) for one in SPLITS if one in there and split in (None, one)]
+    return kept or [(None, root)]
+
+
+def _folders_in(folder: AnyPath) -> list[AnyPath]:
+    found = (path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ()
+    return sorted(found, key=lambda path: path.name)
+
+
+def _named(folder: AnyPath, given: str | None, known: Sequence[str]) -> AnyPath | None:
+    """Return the folder of the given name in a folder, or of the first known one in any case."""
+    if given is not None:
+        return folder / given if (folder / given).is_dir() else None
+    there = {path.name.lower(): path for path in reversed(_folders_in(folder))}
+    return next((there[name] for name in known if name in there), None)
+
+
+def _two_folders(part: AnyPath, names: Names) -> tuple[str, str] | None:
+    """Return the names of the folders of images and masks; None where all is in one folder."""
+    images = _named(part, names.images, IMAGE_FOLDERS)
+    if images is None and names.images is None and (names.ending or _flat_ending(part)):
+        return None
+    if images is None:
+        raise _no_folder(part / (names.images or "images"))
+    masks = _named(part, names.labels, (*LABEL_FOLDERS, *MASK_FOLDERS))
+    if masks is None:
+        raise _no_folder(part / (names.labels or "labels"))
+    return inside(images, part), inside(masks, part)
+
+
+def _no_folder(path: AnyPath) -> ValueError:
+    return ValueError(f"{path}: no such folder; name it with the options images, labels")
+
+
+def _beside(split: str | None, images: AnyPath, masks: AnyPath) -> _Part:
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise _no_folder(folder)
+    listed = [path for path in _below(images) if path.suffix.lower() in IMAGES and path.is_file()]
+    return _Part(split=split, images=_by_place(listed, images), folder=masks, masks=_below(masks))
+
+
+def _flat(split: str | None, folder: AnyPath, ending: str | None) -> tuple[_Part, str]:
+    """Return the part of one folder: `X.jpg` and `X` + ending + `.png`."""
+    if not ending:
+        raise ValueError("folder: the suffix is empty; give what label files have more, as _mask")
+    files = [path for path in _below(folder) if path.parent == folder and path.is_file()]
+    masks = [path for path in files if path.stem.endswith(ending)]
+    images = [p for p in files if p not in masks and p.suffix.lower() in IMAGES]
+    part = _Part(split=split, images=_by_place(images, folder), folder=folder, masks=masks)
+    return part, ending
+
+
+def _flat_ending(folder: AnyPath) -> str | None:
+    """Return the ending that tells the masks in a folder from its images, None without one."""
+    stems = {
+        _composed(path.stem)
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.suffix.lower() in LABELS and not path.name.startswith(".")
+    }
+    fits = (e for e in ENDINGS if any(f"{stem}{e}" in stems for stem in stems))
+    return next(fits, None)
+
+
+def _below(folder: AnyPath) -> list[AnyPath]:
+    """Return the label files and folders under a folder, hidden ones left out, in natural order."""
+    depth = len(folder.parts)
+    kept = [
+        path
+        for path in folder.glob("**/*")
+        if not any(part.startswith(".") for part in path.parts[depth:])
+        and (path.suffix.lower() in LABELS or path.is_dir())
+    ]
+    return sorted(kept, key=lambda path: natural("/".join(path.parts[depth:])))
+
+
+def _place(path: AnyPath, folder: AnyPath) -> str:
+    return _composed("/".join(path.parts[len(folder.parts) :]))
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _without_suffix(place: str) -> str:
+    head, dot, suffix = place.rpartition(".")
+    return head if dot and f".{suffix.lower()}" in LABELS else place
+
+
+def _by_place(paths: Sequence[AnyPath], folder: AnyPath) -> dict[str, AnyPath]:
+    found: dict[str, AnyPath] = {}
+    for path in paths:
+        place = _without_suffix(_place(path, folder))
+        if place in found:
+            raise ValueError(f"{path}: {found[place].name} is of the same name; remove one of them")
+        found[place] = path
+    return found
+
+
+def _owner(path: AnyPath, part: _Part, ending: str) -> tuple[str, bool] | None:
+    """Return the place of the image that a mask file is of, and if it is one of several files."""
+    stem = _without_suffix(_place(path, part.folder))
+    if ending:
+        own = stem.removesuffix(ending)
+        return (own, False) if own != stem and own in part.images else None
+    if stem in part.images:
+        return stem, False
+    pictured = _without_suffix(stem)  # X.jpg.png
+    if pictured in part.images and pictured != stem:
+        return pictured, False
+    above = stem.rpartition("/")[0]
+    for place in (above, _without_suffix(above)):
+        if place in part.images:
+            return place, True
+    return None
+
+
+def _ending(part: _Part, given: str | None) -> str:
+    """Return the ending of a part's masks: the given one, none where names are the images'."""
+    if given is not None:
+        return given
+    files = [path for path in part.masks if not path.is_dir()]
+    if any(_owner(path, part, "") for path in files):
+        return ""
+    fits = (e for e in ENDINGS if files and all(_owner(path, part, e) for path in files))
+    return next(fits, "")
+
+
+def _paired(part: _Part, ending: str) -> list[Pair]:
+    where = f"in {part.folder}" if not ending else f"with the ending {ending}"
+    found: dict[str, list[AnyPath]] = {}
+    several: set[str] = set()
+    lone: list[str] = []
+    for path in part.masks:
+        if path.is_dir() and _without_suffix(_place(path, part.folder)) not in part.images:
+            continue
+        owner = _owner(path, part, ending)
+        if owner is None:
+            stem = _without_suffix(_place(path, part.folder)).removesuffix(ending)
+            lone.append(f"{path}: labels without an image {stem}; remove one or add one")
+            continue
+        place, is_one_of_several = owner
+        masks = found.setdefault(place, [])
+        if path.is_dir():
+            several.add(place)
+            continue
+        if masks and not (is_one_of_several and place in several):
+            raise ValueError(f"{path}: {masks[0].name} is of the same name; remove one of them")
+        masks.append(path)
+    for place, image in part.images.items():
+        if place not in found:
+            raise ValueError(f"{image}: no labels {where}; add them or remove the image")
+    if lone:
+        raise ValueError(lone[0])
+    return [
+        Pair(image=image, masks=tuple(found[place]), split=part.split, place=place)
+        for place, image in part.images.items()
+    ]
