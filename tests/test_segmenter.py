@@ -227,6 +227,7 @@ def test_networks_become_the_kind_they_are(scene):
     module = nn.Module()
     for name in ("encode", "click_logits"):
         setattr(module, name, getattr(SameColor(), name))
+    module.answers = frozenset({"click"})
     assert isinstance(wrap(module, name="a"), ClickSegmenter)
     assert isinstance(wrap(Colors(), name="b"), EmbeddingSegmenter)
 

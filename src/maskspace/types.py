@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
+from maskspace.config import Choice
+from maskspace.heads import Head
 from maskspace.prediction import Prediction as Prediction
 from maskspace.rgb import MAX_PIXELS as MAX_PIXELS
 from maskspace.rgb import UNREADABLE as UNREADABLE
@@ -28,6 +30,19 @@ class Category:
     id: int
     name: str
     is_thing: bool = True
+
+
+def read_categories(table: Iterable[Mapping[str, object]]) -> tuple[Category, ...]:
+    """Return categories that are given as plain dictionaries, as JSON holds them.
+
+    Example:
+        >>> read_categories([{"id": 0, "name": "sky", "is_thing": False}])
+        (Category(id=0, name='sky', is_thing=False),)
+    """
+    try:
+        return tuple(Category(**one) for one in table)  # pyright: ignore[reportArgumentType]
+    except TypeError as error:
+        raise ValueError(f"a category is no id with a name ({error}); correct the table") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +147,14 @@ class ClickModel(Protocol[Features]):
         ...
 
 
+def network_answers(network: object) -> frozenset[str]:
+    """Return what a network declares in its `answers`; nothing if it declares nothing.
+
+    A click model declares "click", and "refine" if it is an `InteractiveModel` too.
+    """
+    return getattr(network, "answers", frozenset())
+
+
 @runtime_checkable
 class InteractiveModel(Protocol[Features]):
     """A click model that also answers all clicks together, given the map of the round before."""
@@ -145,6 +168,31 @@ class InteractiveModel(Protocol[Features]):
         previous: Float32[np.ndarray, "h w"] | None,
     ) -> Float32[np.ndarray, "h w"]:
         """Return one map of foreground logits at the image's size; `previous` is a probability."""
+        ...
+
+
+@runtime_checkable
+class MapNetwork(Protocol):
+    """A network from images in [0, 1], `b 3 h w`, to one output a head, and how it is read.
+
+    declared: its heads by name, in the order in which it emits them.
+    decoder: what makes a `Prediction` of its outputs; None: the merge tree of its levels.
+    categories: what the classes of its predictions are; empty: they have none.
+    """
+
+    @property
+    def declared(self) -> Mapping[str, Head]:
+        """Return the heads."""
+        ...
+
+    @property
+    def decoder(self) -> Choice | None:
+        """Return the decoder."""
+        ...
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Return the table of classes."""
         ...
 
 

@@ -77,3 +77,27 @@ def test_a_field_that_no_sample_has_is_one_line(sample: Sample) -> None:
     text = json.dumps({**json.loads(encode_record(sample)), "colour": "red"}).encode()
     with pytest.raises(ValueError, match=r"^x: not a record \(.*colour"):
         sample_of(parse_record(text, where="x"), b"", "jpg", where="x")
+
+
+def test_categories_come_back_and_records_without_them_are_as_before(sample: Sample) -> None:
+    first, *others = sample.annotations
+    named = replace(sample, annotations=(replace(first, category=7), *others))
+    text = encode_record(named)
+    record = parse_record(text, where="x")
+    assert sample_of(record, sample.image, sample.extension, where="x") == named
+    assert text.count(b'"category"') == 1
+    assert b'"category"' not in encode_record(sample)
+
+
+def test_a_record_written_before_there_were_categories_opens(sample: Sample) -> None:
+    """As this project wrote them until November 2026: every field but the category."""
+    fields = json.loads(encode_record(sample))
+    names = {"id", "counts", "area", "box_xywh", "parent", "score", "ignore", "layer"}
+    assert {frozenset(one) for one in fields["annotations"]} == {frozenset(names)}
+    record = parse_record(json.dumps(fields).encode(), where="x")
+    opened = sample_of(record, sample.image, sample.extension, where="x")
+    assert opened == sample
+    assert all(one.category is None for one in opened.annotations)
+    assert [vars(one).keys() for one in opened.annotations] == [
+        vars(Annotation(id=1, counts="", area=0, box_xywh=(0, 0, 0, 0))).keys()
+    ] * len(opened.annotations)

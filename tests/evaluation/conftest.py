@@ -9,13 +9,15 @@ from maskspace import masks
 from maskspace.data.dense import dense
 from maskspace.data.readers.rectangles import read_rectangles
 from maskspace.evaluation.config import OWN_PROTOCOL, EvaluateConfig
+from maskspace.loaded import Segmenter
 from maskspace.types import Embedding, Prediction
 
 
-class Oracle:
+class Oracle(Segmenter):
     """Knows the truth of its samples: every question that it answers, it answers perfectly."""
 
-    ranking = "the truth's own order"
+    name, ranking = "oracle", "the truth's own order"
+    answers = frozenset({"embed", "propose", "click"})
 
     def __init__(self, samples):
         arrays = [dense(sample) for sample in samples]
@@ -28,9 +30,6 @@ class Oracle:
     def embed(self, image):
         labels = masks.to_label_map(self.truth(image)).astype(np.float32)
         return Embedding({1: np.stack([labels, labels**2, 0 * labels]) / 100})
-
-    def hierarchy(self, image):
-        raise ValueError("oracle cannot answer hierarchy")
 
     def propose(self, image, limit):
         self.asked += 1
@@ -47,6 +46,7 @@ class Oracle:
 class ProbabilityOracle(Oracle):
     """The same, with maps of probability that are sure by the given margin."""
 
+    answers = Oracle.answers | {"click_probabilities"}
     margin = 0.4
 
     def click_probabilities(self, image, clicks):
@@ -56,6 +56,8 @@ class ProbabilityOracle(Oracle):
 
 class Refining(ProbabilityOracle):
     """Answers all clicks together, and a corner more of the object at each: never all of it."""
+
+    answers = ProbabilityOracle.answers | {"refine"}
 
     def refine(self, image, clicks, previous):
         mask = self.click(image, clicks)
@@ -85,14 +87,11 @@ class Constant(Oracle):
 class Silent(Oracle):
     """Answers proposals only, and none at that."""
 
-    def embed(self, image):
-        raise ValueError("silent cannot answer embed")
+    name, answers = "silent", frozenset({"propose"})
+    embed, click = Segmenter.embed, Segmenter.click
 
     def propose(self, image, limit):
         return Prediction(np.zeros((0, *image.shape[:2]), bool), np.zeros(0, np.float32))
-
-    def click(self, image, clicks):
-        raise ValueError("silent cannot answer click")
 
 
 MODELS = {"oracle": Oracle, "probability": ProbabilityOracle, "constant": Constant,

@@ -6,7 +6,7 @@ import pytest
 from maskspace.evaluation.answers import MASKS_ONLY, NO_ROUNDS, answers, why_unanswered
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import ClickRun
-from maskspace.evaluation.model import ProbabilityModel, RefiningModel
+from maskspace.loaded import Segmenter
 from maskspace.partition.editing import RULES, combine_clicks, logit
 from maskspace.types import Click
 
@@ -14,8 +14,11 @@ IMAGE = np.zeros((6, 7, 3), np.uint8)
 CLICKS = [Click(1, 1), Click(5, 2, False), Click(3, 4), Click(0, 5, False)]
 
 
-class Maps:
+class Maps(Segmenter):
     """Answers a fixed random map to every click, and counts what it was asked for."""
+
+    name, ranking = "maps", "nothing"
+    answers = frozenset({"click_probabilities", "refine"})
 
     def __init__(self):
         self.asked = []
@@ -85,7 +88,7 @@ def test_the_published_way_gives_each_round_the_last_probability():
 
 def test_a_model_is_not_asked_for_what_it_does_not_have(models):
     masks_only, maps = (models(name)[name] for name in ("oracle", "probability"))
-    assert isinstance(maps, ProbabilityModel) and not isinstance(maps, RefiningModel)
+    assert "click_probabilities" in maps.answers and "refine" not in maps.answers
     assert why_unanswered(masks_only, run("claims", 0.5)) is None
     assert why_unanswered(masks_only, run("claims", 0.49)) == MASKS_ONLY
     assert why_unanswered(masks_only, run("largest", 0.5)) == MASKS_ONLY

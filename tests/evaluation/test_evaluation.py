@@ -33,7 +33,7 @@ def test_a_perfect_model_scores_one_and_every_file_is_written(samples, models, c
     assert perfect["nof_95_center"] == perfect["never_95_center"] == 0
     assert silent["mean_best_iou_50"] == silent["ar_100"] == silent["proposals"] == 0
     assert not any(name.startswith("miou") for name in silent)
-    assert silent["not_answered"]["click"] == "silent cannot answer click"
+    assert silent["not_answered"]["click"] == "silent cannot answer click; it answers propose"
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
 

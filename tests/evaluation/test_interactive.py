@@ -12,6 +12,7 @@ from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import OWN_PROTOCOL, SEGNEXT_PROTOCOL
 from maskspace.evaluation.interactive import click_masks, first_click
 from maskspace.evaluation.truth import Truth, read_truth
+from maskspace.loaded import Segmenter
 
 ROUNDS = replace(OWN_PROTOCOL, first_clickers=("center", "random"), max_clicks=4, target_iou=1.01)
 
@@ -88,7 +89,7 @@ def test_a_model_that_refuses_clicks_is_told_once(models, truth):
     (model,) = models("silent").values()
     found, asked = clicked(model, truth, replace(ROUNDS, first_thresholds=(0.5,)))
     assert found.ious == found.changes == found.best_level == {}
-    assert asked.not_answered == {"click": "silent cannot answer click"}
+    assert asked.not_answered == {"click": "silent cannot answer click; it answers propose"}
 
 
 def test_a_refusal_in_the_middle_of_the_masks_leaves_no_part_of_a_run(models, truth, monkeypatch):
@@ -136,7 +137,9 @@ def test_a_recorded_evaluation_is_repeated_click_by_click(vectors):
     )  # fmt: skip
     given = []
 
-    class Recorded:
+    class Recorded(Segmenter):
+        name, ranking, answers = "recorded", "nothing", frozenset({"refine"})
+
         def refine(self, image, clicks, previous):
             if previous is not None:
                 np.testing.assert_array_equal(previous, steps[len(clicks) - 2]["probs"].numpy())

@@ -9,6 +9,7 @@ from maskspace.evaluation import evaluate_models
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.regions import measure_regions, summarize_regions
 from maskspace.evaluation.truth import read_truth
+from maskspace.loaded import Segmenter
 from maskspace.metrics.hierarchy import region_scores, region_summary
 from maskspace.segmenter.loading import load
 from maskspace.types import Sample
@@ -16,8 +17,10 @@ from maskspace.types import Sample
 COVERINGS = ("covering_ods", "covering_ois", "covering_best")
 
 
-class Annotated:
+class Annotated(Segmenter):
     """Has one partition a scale: the image in one piece, and the map of each annotator."""
+
+    name, ranking, answers = "annotated", "nothing", frozenset({"scales"})
 
     def __init__(self, truths):
         self.maps = {truth.image.tobytes(): truth.label_maps for truth in truths}
@@ -68,7 +71,7 @@ def test_scales_that_do_not_nest_are_measured_and_what_has_none_is_said(samples,
     metrics = evaluate_models({"d": samples}, models, tmp_path, config=few)["d"]
     assert 0 < metrics["felzenszwalb"]["covering_ods"] <= metrics["felzenszwalb"]["covering_best"]
     assert "covering_ods" not in metrics["flood-fill"]
-    assert "partition" in metrics["flood-fill"]["not_answered"]["regions"]
+    assert "hierarchy" in metrics["flood-fill"]["not_answered"]["regions"]
     assert "cover ODS" in (tmp_path / "table.txt").read_text()
 
 

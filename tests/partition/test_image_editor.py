@@ -13,6 +13,8 @@ CLICKS = [Click(3, 4), Click(20, 5), Click(9, 18, positive=False), Click(25, 20)
 class Blobs:
     """Smooth maps around each click at 16 a side, and rounds that add to the one before."""
 
+    answers = frozenset({"click", "refine"})
+
     def __init__(self) -> None:
         self.decoded: list[tuple[int, int]] = []
         self.rounds: list[int] = []

@@ -32,6 +32,7 @@ def piece(masks, ignore=None):
         depths=np.zeros(len(masks), np.int64),
         scores=np.ones(len(masks), np.float32),
         layers=np.zeros(len(masks), np.int64),
+        categories=np.full(len(masks), -1),
         ignore=np.zeros((SIDE, SIDE), bool) if ignore is None else ignore,
     )
 

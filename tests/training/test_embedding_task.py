@@ -263,6 +263,7 @@ def test_confidence_is_the_mean_score_of_the_labelled_pixels():
         depths=np.array([0, 1, 1]),
         scores=np.array([0.5, 1.0, 0.75], np.float32),
         layers=np.zeros(3, np.int64),
+        categories=np.full(3, -1),
         ignore=np.zeros((4, 4), bool),
     )
     labels = label_map_at_depth(crop, 1)

@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from maskspace.cli.frame import DATA_HELP, MODEL_HELP, count, dataset, named
+
+if TYPE_CHECKING:
+    from maskspace.models.click_vit import ClickVit
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -57,14 +61,12 @@ def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
     from maskspace import parallel
     from maskspace.config import load_section
-    from maskspace.models.click_vit import ClickVit
-    from maskspace.segmenter import ClickSegmenter
     from maskspace.segmenter.loading import load
     from maskspace.training.config import ClickerConfig
     from maskspace.training.finetune import Dataset, finetune, recipe
 
     loaded = load(options.model)
-    if not isinstance(loaded, ClickSegmenter) or not isinstance(loaded.model, ClickVit):
+    if "refine" not in loaded.answers:
         raise ValueError(f"{options.model}: no clicker; give the folder of one, or a checkpoint")
     datasets = named(
         options.data,
@@ -80,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     )
     try:
         with parallel.connect():
-            finetune(loaded.model, datasets, options.out, config=config)
+            finetune(cast("ClickVit", loaded.networks()[0]), datasets, options.out, config=config)
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
     print(options.out)

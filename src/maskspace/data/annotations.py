@@ -23,6 +23,7 @@ class Coded:
     score: float = 1.0
     layer: int = 0
     ignore: bool = False
+    category: int | None = None
 
 
 def annotate(
@@ -51,7 +52,7 @@ def annotate_coded(
 ) -> tuple[Annotation, ...]:
     """Return annotations with ids from 1: the masks in their order, then those to ignore.
 
-    Of equal masks of one layer the first stays, with the highest of their scores. The parent of a
+    Of equal masks of one layer the surest stays, the first of equal scores. The parent of a
     mask is the smallest larger one, of any layer, that holds at least `containment` of it; masks to
     ignore have and are none. Raises ValueError for an empty mask, which marks nothing, and for
     strings that do not fit the size.
@@ -82,6 +83,7 @@ def annotate_coded(
             score=one.score,
             ignore=one.ignore,
             layer=one.layer,
+            category=one.category,
         )
         for index, (one, parent, (x, y, w, h)) in enumerate(
             zip(kept, parents, boxes.tolist(), strict=True)
@@ -101,7 +103,7 @@ def refine(
     if not split_components and containment == CONTAINMENT:
         return sample
     coded = [
-        Coded(counts=a.counts, score=a.score, layer=a.layer, ignore=a.ignore)
+        Coded(counts=a.counts, score=a.score, layer=a.layer, ignore=a.ignore, category=a.category)
         for a in sample.annotations
     ]
     if split_components:

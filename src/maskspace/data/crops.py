@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
 from maskspace.config import section
-from maskspace.data.dense import read_image
+from maskspace.data.dense import category_ids, read_image
 from maskspace.data.placement import Placement, letterbox, stretch
 from maskspace.masks.coded import decode_sampled
 from maskspace.masks.dense import to_label_map
@@ -67,6 +67,7 @@ class Crop:
     depths: how many masks of the same layer contain each, 0 for whole objects.
     scores: the confidence of each in [0, 1].
     layers: the person or pass that each is of, from 0.
+    categories: the id of the category that each is of, NO_CATEGORY (-1) without one.
     ignore: pixels that count neither for nor against anything.
     """
 
@@ -75,6 +76,7 @@ class Crop:
     depths: Int64[np.ndarray, " n"]
     scores: Float32[np.ndarray, " n"]
     layers: Int64[np.ndarray, " n"]
+    categories: Int64[np.ndarray, " n"]
     ignore: Bool[np.ndarray, "s s"]
 
 
@@ -144,6 +146,7 @@ def _crop(
         depths=nesting_depths(annotations)[ours],
         scores=np.array([annotations[index].score for index in ours], np.float32),
         layers=np.array([annotations[index].layer for index in ours], np.int64),
+        categories=category_ids([annotations[index] for index in ours]),
         ignore=np.ascontiguousarray(np.logical_or.reduce(masks[ignored], axis=0)),
     )
 

@@ -1,5 +1,6 @@
 """A sample as arrays: its image and all its masks, whole. What evaluation and galleries read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,10 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 from maskspace.jpeg import decode_jpeg, upright_size_hw
 from maskspace.masks.coded import decode
-from maskspace.types import Sample, read_rgb
+from maskspace.types import Annotation, Sample, read_rgb
+
+#: In arrays, the category of a mask that has none.
+NO_CATEGORY = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,8 +19,8 @@ class Dense:
     """The image of a sample and its masks in their order, those to ignore apart.
 
     `parents` holds the id of each mask's parent, 0 where it has none; masks of equal `layers` come
-    from one person; `ignore` is the union of the masks whose pixels count neither for nor against
-    anything.
+    from one person; `categories` are the ids of what they are of, NO_CATEGORY without one; `ignore`
+    is the union of the masks whose pixels count neither for nor against anything.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -25,6 +29,7 @@ class Dense:
     parents: Int64[np.ndarray, " n"]
     scores: Float32[np.ndarray, " n"]
     layers: Int64[np.ndarray, " n"]
+    categories: Int64[np.ndarray, " n"]
     ignore: Bool[np.ndarray, "h w"]
 
 
@@ -44,8 +49,15 @@ def dense(sample: Sample) -> Dense:
         parents=np.array([annotation.parent or 0 for annotation in kept], np.int64),
         scores=np.array([annotation.score for annotation in kept], np.float32),
         layers=np.array([annotation.layer for annotation in kept], np.int64),
+        categories=category_ids(kept),
         ignore=np.logical_or.reduce(masks[~counted], axis=0),
     )
+
+
+def category_ids(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]:
+    """Return the id of each annotation's category, NO_CATEGORY (-1) without one."""
+    found = [NO_CATEGORY if one.category is None else one.category for one in annotations]
+    return np.array(found, np.int64)
 
 
 def read_image(

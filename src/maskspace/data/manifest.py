@@ -8,12 +8,13 @@ therefore whole if the sidecar is there and says its size.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from maskspace.data.counts import Counts, counts_as_json, counts_from_json
 from maskspace.files import AnyPath, locate, size_of, transfer_errors, write_json, write_whole
+from maskspace.types import Category, read_categories
 
 SPLITS = ("train", "val", "test")
 
@@ -142,6 +143,17 @@ def shards_folder(folder: str | AnyPath, manifest: Mapping[str, Any]) -> AnyPath
     if "stored_from_here" in manifest:
         return locate(folder) / manifest["stored_from_here"]
     return locate(manifest.get("stored_in") or folder)
+
+
+def categories_as_json(categories: Iterable[Category]) -> dict[str, Any]:
+    """Return what a manifest says of a dataset's categories: nothing where there are none."""
+    table = [asdict(category) for category in categories]
+    return {"categories": table} if table else {}
+
+
+def categories_of(manifest: Mapping[str, Any]) -> tuple[Category, ...]:
+    """Return the table of categories of a manifest, empty where it has none."""
+    return read_categories(manifest.get("categories", ()))
 
 
 def facts_of(manifest: Mapping[str, Any], split: str) -> list[ShardFacts]:

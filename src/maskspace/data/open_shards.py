@@ -11,6 +11,7 @@ from typing import Any, overload
 from maskspace.data.manifest import (
     SamplePlace,
     ShardFacts,
+    categories_of,
     facts_of,
     read_manifest,
     read_sidecar,
@@ -28,7 +29,7 @@ from maskspace.data.records import (
 from maskspace.data.splits import SPLITS
 from maskspace.data.tars import Member
 from maskspace.files import AnyPath, LocalFile, RemoteFile, locate, open_ranged, read_exactly
-from maskspace.types import Sample
+from maskspace.types import Category, Sample
 
 #: Files that are kept open, with their places in memory: 128 kB for a shard of 1000 samples.
 OPEN_FILES = 256
@@ -52,7 +53,13 @@ def open_shards(folder: str | AnyPath, split: str) -> "Shards":
     manifest = read_manifest(folder)
     place, facts = shards_folder(folder, manifest), facts_of(manifest, split)
     paths = [place / one.name for one in facts]
-    return Shards(paths, facts, images=images_root(manifest), excluded=manifest.get("excluded"))
+    return Shards(
+        paths,
+        facts,
+        images=images_root(manifest),
+        excluded=manifest.get("excluded"),
+        categories=categories_of(manifest),
+    )
 
 
 def images_root(manifest: dict[str, Any]) -> AnyPath | None:
@@ -117,8 +124,10 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
         *,
         images: AnyPath | None,
         excluded: Mapping[str, Sequence[int]] | None = None,
+        categories: Sequence[Category] = (),
     ) -> None:
         self.paths, self.facts, self.images = tuple(paths), tuple(facts), images
+        self.categories = tuple(categories)
         self.excluded = dict(excluded or {})
         self.ends = list(
             accumulate(one.samples - len(set(self.excluded.get(one.name, ()))) for one in facts)
@@ -132,7 +141,7 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs: no open file."""
-        kept = ("paths", "facts", "images", "excluded", "ends")
+        kept = ("paths", "facts", "images", "excluded", "categories", "ends")
         return {key: value for key, value in vars(self).items() if key in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A sample as the record of a shard, and back.
 
-A record is JSON: every field of the sample but the image and its extension, and `sha256`, the hash
+A record is JSON: every field of the sample but the image and its extension (an annotation's
+`category` only where it has one), and `sha256`, the hash
 of the image's bytes. The image is the member beside it, `KEY.EXTENSION`; where a shard only points
 to images, the record says in `image` which bytes of which file of the dataset's root they are.
 """
@@ -35,13 +36,21 @@ def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
     """Return the JSON of a sample, the same for the same sample; `place` points to its image."""
     record = dict(vars(sample))
     image, extension = record.pop("image"), record.pop("extension")
-    record["annotations"] = [vars(annotation) for annotation in sample.annotations]
+    record["annotations"] = [_said(annotation) for annotation in sample.annotations]
     if not sample.left_out:
         del record["left_out"]  # as records were before there was such a field
     record["sha256"] = hashlib.sha256(image).hexdigest()
     if place is not None:
         record["image"] = {**asdict(place), "extension": extension}
     return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+
+def _said(annotation: Annotation) -> dict[str, Any]:
+    """Return the fields of an annotation; a category only where there is one, as ever."""
+    fields = vars(annotation)
+    if annotation.category is not None:
+        return fields
+    return {name: value for name, value in fields.items() if name != "category"}
 
 
 def parse_record(text: bytes, *, where: str) -> Record:
@@ -64,6 +73,7 @@ def parse_record(text: bytes, *, where: str) -> Record:
 
 def _annotation(record: Any) -> Annotation:
     record["box_xywh"] = tuple(record["box_xywh"])
+    record.setdefault("category", None)  # of records that name none, and of all before 2027
     if record.keys() != _FIELDS:
         return Annotation(**record)
     # the constructor of a frozen record sets its fields one by one: five times as long

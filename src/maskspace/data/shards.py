@@ -29,6 +29,7 @@ from maskspace.data.manifest import (
     SamplePlace,
     ShardFacts,
     Sidecar,
+    categories_as_json,
     finished_shard,
     read_manifest,
     shards_folder,
@@ -100,7 +101,7 @@ def write_dataset(
         raise ValueError(f"{config.reader.name}: its images have to be copied; set repack to true")
     split = assign_splits(source, config.split)
     require_splits(split, config.split, root=config.root)
-    details = _details(config, readers)
+    details = {**_details(config, readers), **categories_as_json(source.categories)}
     plan = _plan(stored, source, config, details)
     units = _units(stored, split, plan["samples_in_a_shard"])
     shard = partial(_write_unit, source=source, config=config)

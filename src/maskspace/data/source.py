@@ -9,7 +9,7 @@ from typing import overload
 
 import numpy as np
 
-from maskspace.types import Sample
+from maskspace.types import Category, Sample
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -63,7 +63,8 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     source's own split of each sample, or None where it has none. `groups` names what each sample
     shares with its like (its scene, its sequence), so that no group falls in two splits; None where
     every sample is a group of its own. `image_place(index)`, where a reader has it, says where the
-    image lies, so that a shard may point to it. The sequences of a large source are compact ones:
+    image lies, so that a shard may point to it. `categories` is the table that annotations refer
+    to, empty where the source names no classes. The sequences of a large source are compact ones:
     `PackedNames` for keys and groups, `Repeated` for splits that are all the same. `notes` say in a
     line each what the reader guessed, and how much it left out.
     """
@@ -74,6 +75,7 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     groups: Sequence[str] | None = None
     image_place: Callable[[int], ImagePlace] | None = None
     notes: tuple[str, ...] = ()
+    categories: tuple[Category, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse keys that could not name a record."""
@@ -84,6 +86,9 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
             raise ValueError(f"{key}: {times} images share this key; rename all but one")
         if self.groups is not None and len(self.groups) != len(self.keys):
             raise ValueError(f"{len(self.groups)} groups for {len(self.keys)} keys; give one each")
+        for number, times in Counter(category.id for category in self.categories).items():
+            if times > 1:
+                raise ValueError(f"{times} categories have the id {number}; give each its own")
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.findings import Metrics, Origin
 from maskspace.evaluation.measuring import NUMBERS, measure_models
-from maskspace.evaluation.model import Model
 from maskspace.evaluation.reporting import DRAWN, draw_report, report
 from maskspace.evaluation.written import is_written, record_written
+from maskspace.loaded import Segmenter
 from maskspace.types import MapUnits
 
-__all__ = ["FILES", "EvaluateConfig", "Model", "Origin", "evaluate_models", "report"]
+__all__ = ["FILES", "EvaluateConfig", "Origin", "evaluate_models", "report"]
 
 #: In the folder of work: what was drawn.
 DRAWN_FROM = "drawn.json"
@@ -25,7 +25,7 @@ FILES = (*NUMBERS, *DRAWN)
 
 def evaluate_models(
     datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     out: Path,
     *,
     config: EvaluateConfig,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import ClickRun
-from maskspace.evaluation.model import ClickedModel, Model, ProbabilityModel, RefiningModel
+from maskspace.loaded import Segmenter
 from maskspace.partition.editing import SurestClaims, logit
 from maskspace.types import Click
 
@@ -39,33 +39,32 @@ class Answers(Protocol):
         ...
 
 
-def why_unanswered(model: ClickedModel, run: ClickRun) -> str | None:
+def why_unanswered(model: Segmenter, run: ClickRun) -> str | None:
     """Return why a model is not asked for a run, or None: a model of masks has one way at 0.5."""
     if run.mode == "iterative":
-        return None if isinstance(model, RefiningModel) else NO_ROUNDS
-    own = isinstance(model, Model) and run.mode == "claims" and run.threshold == 0.5
-    if own or isinstance(model, ProbabilityModel):
+        return None if "refine" in model.answers else NO_ROUNDS
+    own = run.mode == "claims" and run.threshold == 0.5
+    if own or "click_probabilities" in model.answers:
         return None
     return MASKS_ONLY
 
 
 def answers(
-    model: ClickedModel, image: UInt8[np.ndarray, "h w 3"], run: ClickRun, asked: Asked, first: Maps
+    model: Segmenter, image: UInt8[np.ndarray, "h w 3"], run: ClickRun, asked: Asked, first: Maps
 ) -> Answers:
     """Return what answers a run that the model can be asked for; `first` holds maps known so far.
 
     A model without maps is given all clicks and combines them in its own way.
     """
-    if run.mode == "iterative" and isinstance(model, RefiningModel):
+    if run.mode == "iterative" and "refine" in model.answers:
         return _Refined(model, image, run.threshold, asked)
-    if isinstance(model, ProbabilityModel):
+    if "click_probabilities" in model.answers:
         return _Combined(model, image, run, asked, first)
-    assert isinstance(model, Model), "cannot_answer tells"
     return _Own(model, image, asked)
 
 
 def click_maps(
-    model: ProbabilityModel, image: UInt8[np.ndarray, "h w 3"], clicks: Sequence[Click]
+    model: Segmenter, image: UInt8[np.ndarray, "h w 3"], clicks: Sequence[Click]
 ) -> dict[Click, Float32[np.ndarray, "h w"]]:
     """Return the map of each distinct click, asked for together."""
     distinct = list(dict.fromkeys(clicks))
@@ -82,7 +81,7 @@ class _Combined:
 
     def __init__(
         self,
-        model: ProbabilityModel,
+        model: Segmenter,
         image: UInt8[np.ndarray, "h w 3"],
         run: ClickRun,
         asked: Asked,
@@ -131,7 +130,7 @@ class _Refined:
 
     def __init__(
         self,
-        model: RefiningModel,
+        model: Segmenter,
         image: UInt8[np.ndarray, "h w 3"],
         threshold: float,
         asked: Asked,
@@ -158,7 +157,7 @@ class _Refined:
 class _Own:
     """A model that combines clicks in its own way and answers masks."""
 
-    def __init__(self, model: Model, image: UInt8[np.ndarray, "h w 3"], asked: Asked) -> None:
+    def __init__(self, model: Segmenter, image: UInt8[np.ndarray, "h w 3"], asked: Asked) -> None:
         self._model, self._image, self._asked = model, image, asked
 
     def masks(

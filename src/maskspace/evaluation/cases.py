@@ -14,9 +14,9 @@ from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import ClickRun, EvaluateConfig
 from maskspace.evaluation.interactive import first_click
 from maskspace.evaluation.left_out import readable
-from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.truth import Truth, read_truth
+from maskspace.loaded import Segmenter
 from maskspace.shown import shrunk
 from maskspace.types import shrink_image
 
@@ -84,7 +84,7 @@ class ShownCase:
 def shown_cases(
     rows: Sequence[Row],
     datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     *,
     config: EvaluateConfig,
 ) -> list[ShownCase]:
@@ -137,7 +137,7 @@ def _short(name: str) -> str:
 
 
 def _answered(
-    model: Model, truth: Truth, case: Case, run: ClickRun, config: EvaluateConfig
+    model: Segmenter, truth: Truth, case: Case, run: ClickRun, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Return the click of a case and its arrays, the model asked again."""
     index = truth.ids.index(case.mask_id)

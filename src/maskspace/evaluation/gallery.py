@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from maskspace import masks
 from maskspace.data.clicks import center_click
-from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth
+from maskspace.loaded import Segmenter
 from maskspace.shown import shrunk
 from maskspace.types import shrink_image
 
@@ -22,7 +22,7 @@ Column = list[np.ndarray]
 
 
 def gallery_columns(
-    truths: Sequence[Truth], models: Mapping[str, Model], *, count: int
+    truths: Sequence[Truth], models: Mapping[str, Segmenter], *, count: int
 ) -> dict[tuple[str, str], Column]:
     """Return columns by title and kind: "image", "labels" or "features", an array a truth.
 
@@ -40,12 +40,12 @@ def gallery_columns(
 
 
 def _model_columns(
-    name: str, model: Model, truths: Sequence[Truth], count: int
+    name: str, model: Segmenter, truths: Sequence[Truth], count: int
 ) -> dict[tuple[str, str], Column]:
     """Return the columns that a model can fill."""
     columns = {}
     name = name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
-    ways: dict[str, Callable[[Model, Truth], Int[np.ndarray, "h w"]]] = {
+    ways: dict[str, Callable[[Segmenter, Truth], Int[np.ndarray, "h w"]]] = {
         "partition": _partition,
         f"best of {count}": partial(_best_of, count=count),
         "centre clicks": _clicked,
@@ -64,12 +64,12 @@ def _model_columns(
     return columns
 
 
-def _partition(model: Model, truth: Truth) -> Int[np.ndarray, "h w"]:
+def _partition(model: Segmenter, truth: Truth) -> Int[np.ndarray, "h w"]:
     shown = masks.to_label_map(truth.masks)
     return model.hierarchy(truth.image).partition(len(np.unique(shown)))
 
 
-def _best_of(model: Model, truth: Truth, *, count: int) -> Int[np.ndarray, "h w"]:
+def _best_of(model: Segmenter, truth: Truth, *, count: int) -> Int[np.ndarray, "h w"]:
     proposed = model.propose(truth.image, limit=count).masks
     if len(proposed) == 0 or len(truth.masks) == 0:
         return np.zeros(truth.ignore.shape, np.int64)
@@ -77,11 +77,11 @@ def _best_of(model: Model, truth: Truth, *, count: int) -> Int[np.ndarray, "h w"
     return masks.to_label_map(proposed[best])
 
 
-def _clicked(model: Model, truth: Truth) -> Int[np.ndarray, "h w"]:
+def _clicked(model: Segmenter, truth: Truth) -> Int[np.ndarray, "h w"]:
     clicked = [model.click(truth.image, [center_click(mask)]) for mask in truth.masks]
     return masks.to_label_map(np.reshape(clicked, truth.masks.shape))
 
 
-def _features(model: Model, truth: Truth) -> Float[np.ndarray, "c h w"]:
+def _features(model: Segmenter, truth: Truth) -> Float[np.ndarray, "c h w"]:
     levels = model.embed(truth.image).levels
     return shrunk(levels[min(levels)], FEATURE_SIDE)

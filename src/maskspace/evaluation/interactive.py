@@ -22,8 +22,8 @@ from maskspace.evaluation.answers import (
 )
 from maskspace.evaluation.asking import Asked, Refusal
 from maskspace.evaluation.config import ClickRun, InteractiveConfig
-from maskspace.evaluation.model import ClickedModel, ProbabilityModel
 from maskspace.evaluation.truth import Truth
+from maskspace.loaded import Segmenter
 from maskspace.metrics.clicks_to_iou import click_iou, iou_at_levels
 from maskspace.metrics.locality import change
 from maskspace.types import Click
@@ -55,9 +55,7 @@ class _Game:
     changes: list[tuple[int, int]] = field(default_factory=list)
 
 
-def click_masks(
-    model: ClickedModel, truth: Truth, config: InteractiveConfig, asked: Asked
-) -> Clicked:
+def click_masks(model: Segmenter, truth: Truth, config: InteractiveConfig, asked: Asked) -> Clicked:
     """Return the outcome of every run of the protocol; what is refused stands in `asked`.
 
     A run is kept under `click_` and its name; a model that answers no click at all under `click`.
@@ -133,9 +131,9 @@ def _batches(truth: Truth) -> Iterator[range]:
         yield range(start, min(start + step, len(truth.masks)))
 
 
-def _first_maps(model: ClickedModel, truth: Truth, clicks: Sequence[Click], asked: Asked) -> Maps:
+def _first_maps(model: Segmenter, truth: Truth, clicks: Sequence[Click], asked: Asked) -> Maps:
     """Return the maps of the first clicks, which every run of a clicker begins with."""
-    if not isinstance(model, ProbabilityModel):
+    if "click_probabilities" not in model.answers:
         return {}
     return asked.ask("click", lambda: click_maps(model, truth.image, clicks)) or {}
 

@@ -23,7 +23,6 @@ from maskspace.evaluation.findings import (
 from maskspace.evaluation.gallery import Column, gallery_columns
 from maskspace.evaluation.intervals import comparisons
 from maskspace.evaluation.left_out import left_out_of, readable
-from maskspace.evaluation.model import Model, SquareModel
 from maskspace.evaluation.rows import Row, measure_rows
 from maskspace.evaluation.summary import (
     collapse_lines,
@@ -33,6 +32,7 @@ from maskspace.evaluation.summary import (
 from maskspace.evaluation.truth import read_truth
 from maskspace.evaluation.versions import truth_version, weights_version
 from maskspace.evaluation.written import is_written, record_written
+from maskspace.loaded import Segmenter
 from maskspace.shown import SHOWN, keep_shown
 from maskspace.types import MapUnits
 
@@ -54,7 +54,7 @@ NUMBERS = (
 
 def measure_models(
     datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     out: Path,
     *,
     config: EvaluateConfig,
@@ -103,11 +103,11 @@ def measure_models(
 
 def _findings(
     measured: Mapping[str, Sequence[Row]],
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     config: EvaluateConfig,
     origins: Mapping[str, Origin],
 ) -> Findings:
-    sides = {model.working_side for model in models.values() if isinstance(model, SquareModel)}
+    sides = {model.working_side for model in models.values()}
     return Findings(
         images={dataset: _images(found) for dataset, found in measured.items()},
         compared={
@@ -122,7 +122,7 @@ def _findings(
 
 
 def _pairs(
-    rows: Sequence[Row], models: Mapping[str, Model], config: EvaluateConfig
+    rows: Sequence[Row], models: Mapping[str, Segmenter], config: EvaluateConfig
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Return each image's IoU after one click and of its proposals, of models that answer both."""
     run = config.interactive.headline
@@ -156,7 +156,7 @@ def _keep_shown(
     path: Path,
     measured: Mapping[str, Sequence[Row]],
     datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     config: EvaluateConfig,
 ) -> None:
     """Write the arrays of the gallery and of the cases, in the order in which they are drawn."""
@@ -200,7 +200,7 @@ def _images(rows: Sequence[Row]) -> int:
 
 def _versions(
     measured: Mapping[str, Sequence[Row]],
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     origins: Mapping[str, Origin],
 ) -> list[tuple[str, str]]:
     """Return what was measured with what, a name and its version a line."""

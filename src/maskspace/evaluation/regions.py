@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 from maskspace.evaluation.asking import Asked, Refusal
-from maskspace.evaluation.model import Model, ScaledModel
 from maskspace.evaluation.truth import Truth
+from maskspace.loaded import Segmenter
 from maskspace.metrics.hierarchy import RegionScores, RegionSummary, region_scores, region_summary
 
 Numbers = Mapping[str, Sequence[float]]
 
 
 def measure_regions(
-    model: Model | ScaledModel, truth: Truth, *, counts: Sequence[int], asked: Asked
+    model: Segmenter, truth: Truth, *, counts: Sequence[int], asked: Asked
 ) -> Numbers | None:
     """Return the scores of `RegionScores` as lists, or None: not asked for, or refused.
 
@@ -55,7 +55,7 @@ def summarize_regions(images: Sequence[Numbers]) -> dict[str, float]:
 
 
 def _answered(
-    model: Model | ScaledModel, truth: Truth, counts: Sequence[int], asked: Asked
+    model: Segmenter, truth: Truth, counts: Sequence[int], asked: Asked
 ) -> Iterator[Int[np.ndarray, "h w"]]:
     """Yield the partitions one after the other: all of a large photo's would not fit."""
     scales = _scales(model, truth.image, counts)
@@ -65,9 +65,9 @@ def _answered(
 
 
 def _scales(
-    model: Model | ScaledModel, image: UInt8[np.ndarray, "h w 3"], counts: Sequence[int]
+    model: Segmenter, image: UInt8[np.ndarray, "h w 3"], counts: Sequence[int]
 ) -> Iterator[Int32[np.ndarray, "h w"]]:
-    if isinstance(model, ScaledModel):
+    if "scales" in model.answers:
         yield from model.scales(image, counts)
         return
     tree = model.hierarchy(image)

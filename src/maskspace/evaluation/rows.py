@@ -20,11 +20,11 @@ from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.interactive import Clicked, click_masks
 from maskspace.evaluation.left_out import UNREADABLE, left_out_of, require_few, settled
-from maskspace.evaluation.model import Model, ProbabilityModel
 from maskspace.evaluation.regions import measure_regions
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.evaluation.zero_shot import zero_shot
 from maskspace.files import write_whole
+from maskspace.loaded import Segmenter
 from maskspace.types import Embedding, MapUnits, Sample
 
 
@@ -73,7 +73,7 @@ class Row:
 def measure_rows(
     dataset: str,
     samples: Sequence,  # of samples; a checked parameter would make beartype read one
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     *,
     config: EvaluateConfig,
     work: Path | None = None,
@@ -124,7 +124,7 @@ def _measure_index(
     *,
     samples: Sequence,
     dataset: str,
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     config: EvaluateConfig,
     finished: frozenset[str],
 ) -> list[Row] | str:
@@ -153,7 +153,7 @@ def _measure_index(
 
 
 def measure_sample(
-    sample: Sample, dataset: str, models: Mapping[str, Model], *, config: EvaluateConfig
+    sample: Sample, dataset: str, models: Mapping[str, Segmenter], *, config: EvaluateConfig
 ) -> list[Row]:
     """Return one row a model of one image.
 
@@ -164,7 +164,7 @@ def measure_sample(
 
 
 def _rows(
-    truth: Truth, dataset: str, models: Mapping[str, Model], config: EvaluateConfig
+    truth: Truth, dataset: str, models: Mapping[str, Segmenter], config: EvaluateConfig
 ) -> list[Row]:
     if len(truth.masks) == 0:
         return [
@@ -188,7 +188,9 @@ def embedding_std(embedding: Embedding) -> float:
     return float(finest.std(axis=(1, 2), dtype=np.float64).mean())
 
 
-def _measure(dataset: str, name: str, model: Model, truth: Truth, config: EvaluateConfig) -> Row:
+def _measure(
+    dataset: str, name: str, model: Segmenter, truth: Truth, config: EvaluateConfig
+) -> Row:
     asked = Asked()
     embedding = asked.ask("embed", lambda: model.embed(truth.image))
     spread = None if embedding is None else embedding_std(embedding)
@@ -213,13 +215,13 @@ def _measure(dataset: str, name: str, model: Model, truth: Truth, config: Evalua
         changes=clicked.changes,
         best_level=clicked.best_level,
         regions=regions,
-        combines=not isinstance(model, ProbabilityModel),
+        combines="click_probabilities" not in model.answers,
         not_answered=asked.not_answered,
     )
 
 
 def _proposed(
-    model: Model, truth: Truth, config: EvaluateConfig, asked: Asked
+    model: Segmenter, truth: Truth, config: EvaluateConfig, asked: Asked
 ) -> tuple[int | None, dict[str, list[float]], dict[str, int]]:
     limit = config.proposal_limit
     proposals = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from maskspace.config import Choice, build_section, section
 from maskspace.evaluation.config import SelectConfig
-from maskspace.evaluation.model import Model
 from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.summary import summarize
 from maskspace.files import write_whole
+from maskspace.loaded import Segmenter
 from maskspace.partition.readings import readings
 from maskspace.types import MapUnits
 
@@ -95,7 +95,7 @@ def decoder_trials(
 
 def rank_trials(
     trials: Iterable[SweepTrial],
-    models: Mapping[str, Model],
+    models: Mapping[str, Segmenter],
     datasets: Mapping[str, Sequence],  # of samples; beartype would read some if it knew
     *,
     config: SelectConfig,

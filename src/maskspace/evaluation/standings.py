@@ -21,9 +21,9 @@ from jaxtyping import UInt8
 
 from maskspace.config import Choice, build_section, choose
 from maskspace.evaluation.instances import Found, InstanceScore, measure_instances, score_instances
-from maskspace.evaluation.model import Model
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.files import write_whole
+from maskspace.loaded import Segmenter
 from maskspace.masks import from_label_map, to_label_map
 from maskspace.masks.iou_table import iou_table
 from maskspace.models.weights import read_description
@@ -34,7 +34,7 @@ from maskspace.partition.readings import readings
 from maskspace.partition.resample import resize_maps
 from maskspace.types import Prediction, Sample
 
-Loaded = TypeVar("Loaded", bound=Model)
+Loaded = TypeVar("Loaded", bound=Segmenter)
 
 #: Colour differences of neighbours, root of the sum of squares in [0, 1], that part regions.
 COLOUR_STEP = 0.15
@@ -51,7 +51,7 @@ class Contestant:
     name: str
     seed: int | None
     propose: Callable[..., Prediction]
-    model: Model | None
+    model: Segmenter | None
     cost: Mapping[str, float]
     readings: Mapping[str, Callable[..., Prediction]] = field(default_factory=dict)
 
@@ -135,7 +135,7 @@ def trained(
     return found
 
 
-def untrained(dataset: str, peers: Mapping[str, Model]) -> list[Contestant]:
+def untrained(dataset: str, peers: Mapping[str, Segmenter]) -> list[Contestant]:
     """Return what every training is held against: one region, parts of one colour, the peers."""
     ways: dict[str, Callable[..., Prediction]] = {
         "constant output": whole_image,
@@ -247,14 +247,13 @@ def _file(work: Path, asked: tuple[object, ...]) -> Path:
     return work / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}-{digest}.json"
 
 
-def _oracle(model: Model, images: Sequence[Truth]) -> float | None:
+def _oracle(model: Segmenter, images: Sequence[Truth]) -> float | None:
     """Return the mean best IoU of the oracle's instances; None for a model without embedding."""
+    if "embed" not in model.answers:
+        return None
     total, count = 0.0, 0
     for truth in images:
-        try:
-            levels = model.embed(truth.image).levels
-        except ValueError:  # it has none
-            return None
+        levels = model.embed(truth.image).levels
         size_hw = truth.image.shape[:2]
         finest = torch.from_numpy(resize_maps(levels[min(levels)], size_hw))
         labels = torch.from_numpy(to_label_map(truth.masks))

@@ -4,20 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from torch import nn
-
-from maskspace.evaluation.model import NetworkMethod
 from maskspace.evaluation.rows import Row
+from maskspace.loaded import Segmenter
 
 #: Hexadecimal digits of a name: 48 bits.
 DIGITS = 12
 
 
-def weights_version(model: object) -> str | None:
+def weights_version(model: Segmenter) -> str | None:
     """Return a name of a model's weights, or None for a method that has none."""
-    networks = [part for part in vars(model).values() if isinstance(part, nn.Module)]
-    if isinstance(model, NetworkMethod):
-        networks += model.networks()
+    networks = model.networks()
     digest = hashlib.sha256()
     for network in networks:
         for key, weight in network.state_dict().items():

@@ -89,6 +89,7 @@ class ImageFeatures(NamedTuple):
 class ClickVit(nn.Module):
     """Interactive segmentor: an image, and prompts of clicks with a previous mask."""
 
+    answers = frozenset({"click", "refine"})
     mean: Tensor
     std: Tensor
 

@@ -7,7 +7,7 @@ constant features. The cell i of stride s is centred on the pixel s i, and enlar
 so that a mirrored image of 32 k + 1 columns is seen through the mirrored grid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,7 @@ from maskspace.models.efficientnet_lite import (
     EfficientNetLite,
 )
 from maskspace.models.heads import Heads
+from maskspace.types import Category, read_categories
 
 FINEST, COARSEST = STRIDES[0], STRIDES[-1]
 #: Without an objective: colours at the finest stride.
@@ -68,9 +69,11 @@ class FeaturePyramid(nn.Module):
         depth: int,
         fixed_statistics: bool,
         decoder: Choice | None,
+        categories: tuple[Category, ...] = (),
     ) -> None:
         super().__init__()
         self.decoder, self.fixed_statistics = decoder, fixed_statistics
+        self.categories = categories
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
         self.encoder = EfficientNetLite(backbone)
@@ -82,6 +85,11 @@ class FeaturePyramid(nn.Module):
         self.heads = Heads(heads, dict.fromkeys((1, *STRIDES), width), finest=FINEST)
         # half the time a step of channels first, on one core of a CPU
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def declared(self) -> Mapping[str, Head]:
+        """Return the heads."""
+        return self.heads.declared
 
     @property
     def backbone(self) -> EfficientNetLite:
@@ -142,12 +150,13 @@ def build_feature_pyramid(
     fixed_statistics: bool = True,
     heads: Mapping[str, Mapping[str, object]] | None = None,
     decoder: Mapping[str, object] | None = None,
+    categories: Sequence[Mapping[str, object]] = (),
 ) -> FeaturePyramid:
     """Return a student for photos.
 
     `backbone` is one of MULTIPLES, `width` counts the pyramid's channels, `depth` the refinements a
     level; `fixed_statistics` is for an encoder with ImageNet weights, False for a new one.
-    `heads` and `decoder` are as `build_pixel_embedding` takes them.
+    `heads`, `decoder` and `categories` are as `build_pixel_embedding` takes them.
     """
     lookup(MULTIPLES, backbone, kind="backbone")
     return FeaturePyramid(
@@ -157,4 +166,5 @@ def build_feature_pyramid(
         depth=depth,
         fixed_statistics=fixed_statistics,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
+        categories=read_categories(categories),
     )

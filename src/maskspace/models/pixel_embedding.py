@@ -8,7 +8,7 @@ needs other outputs declares their heads.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from maskspace.config import Choice, build_section
 from maskspace.heads import Head, Level, Queries, heads_of_options, level_name, maps_of
 from maskspace.models.heads import Heads
 from maskspace.models.imagenet_colours import MEAN, STANDARD_DEVIATION
+from maskspace.types import Category, read_categories
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(efficientvit, f"efficientvit_backbone_{name}")
@@ -70,9 +71,10 @@ class PixelEmbedding(nn.Module):
         registers: int,
         coordinates: bool,
         decoder: Choice | None,
+        categories: tuple[Category, ...] = (),
     ) -> None:
         super().__init__()
-        self.decoder, self.coordinates = decoder, coordinates
+        self.decoder, self.coordinates, self.categories = decoder, coordinates, categories
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
         self.backbone = BACKBONES[backbone]()
@@ -100,6 +102,11 @@ class PixelEmbedding(nn.Module):
         self.heads = Heads(heads, dict(zip(STRIDES, (full, half, quarter), strict=True)))
         # a quarter less time a step than channels first, on one core of a CPU
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def declared(self) -> Mapping[str, Head]:
+        """Return the heads."""
+        return self.heads.declared
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[str, Tensor]:
         """Return the heads' maps; one of stride s has ceil(h / s) rows and ceil(w / s) columns.
@@ -155,6 +162,7 @@ def build_pixel_embedding(
     coordinates: bool = False,
     heads: Mapping[str, Mapping[str, object]] | None = None,
     decoder: Mapping[str, object] | None = None,
+    categories: Sequence[Mapping[str, object]] = (),
 ) -> PixelEmbedding:
     """Return a student; `registers` counts channels at full resolution beside the heads'.
 
@@ -162,7 +170,8 @@ def build_pixel_embedding(
     arXiv 1807.03247), for objectives that regress positions; else it has to learn that from its
     padding, and its features follow what moves.
     `heads` are those of an objective, as plain dictionaries (None: colours at each of STRIDES);
-    `decoder` its decoder's name and options (None: regions come from the merge tree of colours).
+    `decoder` its decoder's name and options (None: regions come from the merge tree of colours);
+    `categories` the table of the classes that it tells apart, a dictionary each (default: none).
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
@@ -174,4 +183,5 @@ def build_pixel_embedding(
         registers=registers,
         coordinates=coordinates,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
+        categories=read_categories(categories),
     )

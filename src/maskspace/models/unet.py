@@ -4,7 +4,7 @@ Departures: convolutions keep the size and are followed by batch normalisation, 
 The peer of the student: plain convolutions instead of EfficientViT's backbone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from maskspace.heads import Head, heads_of_options
 from maskspace.models.heads import Heads
 from maskspace.models.imagenet_colours import MEAN, STANDARD_DEVIATION
 from maskspace.models.pixel_embedding import COLOURS
+from maskspace.types import Category, read_categories
 
 
 class UNet(nn.Module):
@@ -28,10 +29,16 @@ class UNet(nn.Module):
     std: Tensor
 
     def __init__(
-        self, heads: Mapping[str, Head], *, width: int, depth: int, decoder: Choice | None
+        self,
+        heads: Mapping[str, Head],
+        *,
+        width: int,
+        depth: int,
+        decoder: Choice | None,
+        categories: tuple[Category, ...] = (),
     ) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder, self.categories = decoder, categories
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
         dims = [width * 2**level for level in range(depth + 1)]
@@ -43,6 +50,11 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(_block(2 * dim, dim) for dim in dims[:-1])
         self.heads = Heads(heads, {2**level: dim for level, dim in enumerate(dims)})
+
+    @property
+    def declared(self) -> Mapping[str, Head]:
+        """Return the heads."""
+        return self.heads.declared
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[str, Tensor]:
         """Return the heads' maps; the image is padded by its edge to what halves evenly."""
@@ -78,8 +90,9 @@ def build_unet(
     depth: int = 4,
     heads: Mapping[str, Mapping[str, object]] | None = None,
     decoder: Mapping[str, object] | None = None,
+    categories: Sequence[Mapping[str, object]] = (),
 ) -> UNet:
-    """Return a U-Net; `heads` and `decoder` as `build_pixel_embedding` takes them."""
+    """Return a U-Net; `heads`, `decoder`, `categories` as `build_pixel_embedding` takes them."""
     if width < 1 or depth < 1:
         raise ValueError(f"a U-Net has width and depth of 1 or more; got {width} and {depth}")
     return UNet(
@@ -87,4 +100,5 @@ def build_unet(
         width=width,
         depth=depth,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
+        categories=read_categories(categories),
     )

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import Generic, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Int64
 from maskspace.partition.editing import RULES, SurestClaims
 from maskspace.partition.grid_clicks import decode_clicks
 from maskspace.partition.resample import resize_maps
-from maskspace.types import Click, ClickModel, Features, InteractiveModel
+from maskspace.types import Click, ClickModel, Features, InteractiveModel, network_answers
 
 ITERATIVE = "iterative"
 CLICK_RULES = (*RULES, ITERATIVE)
@@ -81,14 +81,15 @@ class ImageEditor(Generic[Features]):
         self, clicks: Sequence[Click], previous: Float32[np.ndarray, "h w"] | None
     ) -> Float32[np.ndarray, "h w"]:
         """Return the foreground probability of all clicks together, given the previous round's."""
-        if not isinstance(self.model, InteractiveModel):
+        if "refine" not in network_answers(self.model):
             raise ValueError("the model answers clicks one by one, not all together: no rounds")
         if previous is not None and previous.shape != self.size_hw:
             raise ValueError(f"the previous map is {previous.shape}, the image {self.size_hw}")
         if previous is not None and not (previous.min() >= 0 and previous.max() <= 1):
             raise ValueError("the previous map holds values that are no probabilities in [0, 1]")
         xy, positive = _arrays(clicks)
-        logits = self.model.mask_logits(self.features, self.size_hw, xy, positive, previous)
+        model = cast("InteractiveModel", self.model)
+        logits = model.mask_logits(self.features, self.size_hw, xy, positive, previous)
         return _sigmoid(_numbers(logits))
 
     def _combine(self, clicks: tuple[Click, ...], level: float, rule: str) -> SurestClaims:

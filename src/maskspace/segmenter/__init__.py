@@ -9,9 +9,9 @@ What knows the peers is asked for by its file (`loading`, `peer`, `tree_peer`), 
 that is served brings neither them nor what they import.
 """
 
+from maskspace.loaded import ImageLike, Segmenter
 from maskspace.segmenter.click import CLICK_RANKINGS, ClickSegmenter
 from maskspace.segmenter.embedding import EmbeddingSegmenter, decoder_of, redecoded
-from maskspace.segmenter.protocol import ImageLike, Segmenter
 from maskspace.segmenter.questions import checked_image
 from maskspace.segmenter.wrapping import wrap
 

@@ -3,19 +3,18 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from torch import nn
 
-from maskspace.evaluation.model import SquareModel
+from maskspace.loaded import Answer, ImageLike, Segmenter
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
 from maskspace.partition.image_editor import ImageEditor
 from maskspace.segmenter.last_image import LastImage
-from maskspace.segmenter.protocol import ImageLike
-from maskspace.segmenter.questions import cannot_answer, checked_image, some_clicks
+from maskspace.segmenter.questions import checked_image, some_clicks
 from maskspace.session import ClickLike, ClickSession
-from maskspace.types import ClickModel, Prediction
+from maskspace.types import ClickModel, Prediction, network_answers
 
 #: What the orders of a grid of clicks are, for tables.
 CLICK_RANKINGS = {
@@ -24,40 +23,37 @@ CLICK_RANKINGS = {
     "mean_score": "mean of the stability of the click's map and the IoU that it predicts",
 }
 
+#: What every click model answers.
+CLICK_ANSWERS: frozenset[Answer] = frozenset({"propose", "click", "click_probabilities", "session"})
+
 
 @dataclass(frozen=True)
-class ClickSegmenter:
+class ClickSegmenter(Segmenter):
     """A click model; proposals come from a grid of clicks.
 
-    What was computed for the last image is kept, so that one more click costs one decode.
+    `working_side` is the side of the square that images are stretched to, if it is known. What was
+    computed for the last image is kept, so that one more click costs one decode.
     """
 
     name: str
     model: ClickModel
     grid: ClickGrid = field(default_factory=ClickGrid)
+    ranking: str = field(init=False)
+    answers: frozenset[Answer] = field(init=False)
+    working_side: int | None = field(init=False)
     _last: LastImage[ImageEditor] = field(default_factory=LastImage, compare=False)
 
-    @property
-    def ranking(self) -> str:
-        """Return what proposals are ranked by."""
-        return CLICK_RANKINGS[self.grid.ranking]
+    def __post_init__(self) -> None:
+        """Declare what the network can answer, and how."""
+        size = getattr(self.model, "working_side", None)
+        answers = CLICK_ANSWERS | (network_answers(self.model) & {"refine"})
+        object.__setattr__(self, "ranking", CLICK_RANKINGS[self.grid.ranking])
+        object.__setattr__(self, "answers", answers)
+        object.__setattr__(self, "working_side", size)
 
-    @property
-    def working_side(self) -> int | None:
-        """Return the side in pixels of the square that images are stretched to, if it is known."""
-        return self.model.working_side if isinstance(self.model, SquareModel) else None
-
-    def embed(self, image: ImageLike) -> NoReturn:
-        """Raise ValueError: a click model has no vector per pixel."""
-        raise self._cannot("embed")
-
-    def hierarchy(self, image: ImageLike) -> NoReturn:
-        """Raise ValueError: a click model has no features to merge by."""
-        raise self._cannot("hierarchy")
-
-    def partition(self, image: ImageLike, regions: int) -> NoReturn:
-        """Raise ValueError: masks of a grid of clicks are no partition."""
-        raise self._cannot("partition")
+    def networks(self) -> list[nn.Module]:
+        """Return the network."""
+        return [self.model] if isinstance(self.model, nn.Module) else []
 
     def propose(self, image: ImageLike, limit: int = 100) -> Prediction:
         """Return the masks of a grid of clicks without near-duplicates, best first."""
@@ -136,7 +132,3 @@ class ClickSegmenter:
             yield
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
-
-    def _cannot(self, method: str) -> ValueError:
-        answers = "click, click_probabilities, refine, session and propose"
-        return cannot_answer(self.name, method, answers=answers)

@@ -10,26 +10,23 @@ from torch import Tensor, nn
 
 from maskspace.config import Choice, choose
 from maskspace.heads import levels_of
-from maskspace.models.pixel_embedding import PixelEmbedding
-from maskspace.models.unet import UNet
+from maskspace.loaded import Answer, ImageLike, Segmenter, cannot_answer
 from maskspace.partition import DECODERS
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
 from maskspace.prediction import Prediction
 from maskspace.segmenter.last_image import LastImage
-from maskspace.segmenter.protocol import ImageLike, Segmenter
 from maskspace.segmenter.questions import (
-    cannot_answer,
     checked_image,
     masks_only_session,
     some_clicks,
 )
 from maskspace.session import ClickLike, ClickSession
-from maskspace.types import Embedding, shrink_image
+from maskspace.types import Category, Embedding, MapNetwork, shrink_image
 
 
 @dataclass(frozen=True)
-class EmbeddingSegmenter:
+class EmbeddingSegmenter(Segmenter):
     """A network from images to features; regions are nodes of their merge tree.
 
     Features are in [0, 1] where the network emits colours, and where it has a decoder whatever its
@@ -49,19 +46,32 @@ class EmbeddingSegmenter:
     contrast: float = 1.0
     ranking: str = "persistence in the merge tree, times the root of the area"
     decode: Callable[[Mapping[str, Tensor]], Prediction] | None = None
+    categories: tuple[Category, ...] = ()
+    answers: frozenset[Answer] = field(init=False)
     _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
+
+    def __post_init__(self) -> None:
+        """Declare what the network can answer: without a level there is nothing but proposals."""
+        tree = {"embed", "hierarchy", "partition", "click", "session"} if self.levels else set()
+        classes = {"classes"} if self.categories else set()
+        object.__setattr__(self, "answers", frozenset({"propose"} | tree | classes))
+
+    def networks(self) -> list[nn.Module]:
+        """Return the network."""
+        return [self.module]
 
     def embed(self, image: ImageLike) -> Embedding:
         """Return the network's levels for the image, shrunk to at most `max_side` pixels a side."""
+        self._require("embed")
         return self._embed(checked_image(image))
 
     def hierarchy(self, image: ImageLike) -> MergeTree:
         """Return the merge tree of the image's features."""
-        return self._last.get(checked_image(image), self._tree)
+        return self._tree_of(image, "hierarchy")
 
     def partition(self, image: ImageLike, regions: int) -> Int32[np.ndarray, "h w"]:
         """Return the tree's partition into exactly `regions`."""
-        return self.hierarchy(image).partition(regions)
+        return self._tree_of(image, "partition").partition(regions)
 
     def propose(self, image: ImageLike, limit: int = 100) -> Prediction:
         """Return the tree's longest-lived nodes, or what the network's decoder finds."""
@@ -77,7 +87,7 @@ class EmbeddingSegmenter:
         Nodes that hold a negative click are passed over; a positive click that shares its
         superpixel with a negative one adds nothing.
         """
-        tree = self.hierarchy(image)
+        tree = self._tree_of(image, "click")
         checked = some_clicks(clicks, tree.size_hw)
         negative = tuple((click.x, click.y) for click in checked if not click.positive)
         mask = np.zeros(tree.size_hw, bool)
@@ -90,11 +100,18 @@ class EmbeddingSegmenter:
         self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
     ) -> ClickSession:
         """Return clicks on the image to add, undo, save and load; no start mask can be given."""
+        self._require("session")
         return masks_only_session(self, checked_image(image), start)
 
+    def _require(self, question: Answer) -> None:
+        if question not in self.answers:
+            raise cannot_answer(self, question)
+
+    def _tree_of(self, image: ImageLike, question: Answer) -> MergeTree:
+        self._require(question)
+        return self._last.get(checked_image(image), self._tree)
+
     def _embed(self, image: UInt8[np.ndarray, "h w 3"]) -> Embedding:
-        if not self.levels:
-            raise cannot_answer(self.name, "embed or hierarchy", answers="propose")
         outputs = self._outputs(image)
         return Embedding({s: x.cpu().numpy() for s, x in levels_of(outputs).items()})
 
@@ -114,8 +131,8 @@ class EmbeddingSegmenter:
 
 def decoder_of(model: Segmenter) -> Choice | None:
     """Return what makes instances of a student's outputs; None if its merge tree, or no student."""
-    module = model.module if isinstance(model, EmbeddingSegmenter) else None
-    return module.decoder if isinstance(module, PixelEmbedding | UNet) else None
+    module = next(iter(model.networks()), None)
+    return module.decoder if isinstance(module, MapNetwork) else None
 
 
 def redecoded(model: Segmenter, decoder: Choice) -> Segmenter:

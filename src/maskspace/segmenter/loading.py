@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
 from maskspace.config import section_of_texts
+from maskspace.loaded import Segmenter
 from maskspace.models import load_model, load_published
 from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.peers import PEERS
 from maskspace.peers.finding import option_texts
 from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.peer_loading import load_peer
-from maskspace.segmenter.protocol import Segmenter
 from maskspace.segmenter.wrapping import wrap
 
 BUNDLED = Path(__file__).parents[1] / "weights"
@@ -36,9 +37,11 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
     if not at:
         return model
     options = option_texts(text, place=name)
-    if not isinstance(model, ClickSegmenter):
+    if "click_probabilities" not in model.answers:
         raise ValueError(f"{name}: {base} is no click model, and takes no options")
-    return replace(model, grid=section_of_texts(ClickGrid, options, place=name))
+    return replace(
+        cast("ClickSegmenter", model), grid=section_of_texts(ClickGrid, options, place=name)
+    )
 
 
 def _load_network(name: str) -> tuple[nn.Module, str]:

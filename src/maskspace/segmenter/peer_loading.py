@@ -1,10 +1,10 @@
 """From a peer's name to a loaded model."""
 
+from maskspace.loaded import Segmenter
 from maskspace.peers.finding import find_peer
 from maskspace.peers.kinds import EmbeddingPeer, TreePeer
 from maskspace.segmenter.embedding import EmbeddingSegmenter
 from maskspace.segmenter.peer import PeerSegmenter
-from maskspace.segmenter.protocol import Segmenter
 from maskspace.segmenter.tree_peer import TreePeerSegmenter
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from maskspace.segmenter.protocol import ImageLike, Segmenter
+from maskspace.loaded import ImageLike, Segmenter
 from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import Click, read_rgb
 
@@ -39,11 +39,6 @@ def some_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[C
     if len(clicks) == 0:
         raise ValueError("no clicks; give at least one (x, y, positive)")
     return checked_clicks(clicks, size_hw)
-
-
-def cannot_answer(name: str, method: str, *, answers: str) -> ValueError:
-    """Return the error of a model that is asked for what it does not have."""
-    return ValueError(f"{name} cannot answer {method}; it answers {answers}")
 
 
 def masks_only_session(

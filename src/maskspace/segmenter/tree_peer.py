@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Bool, Int32
 
+from maskspace.loaded import Answer, ImageLike, Segmenter
 from maskspace.partition.merge_tree import MergeTree
 from maskspace.peers.kinds import TreePeer
 from maskspace.segmenter.last_image import LastImage
-from maskspace.segmenter.protocol import ImageLike
 from maskspace.segmenter.questions import (
-    cannot_answer,
     checked_image,
     masks_only_session,
     some_clicks,
@@ -22,22 +20,20 @@ from maskspace.types import Prediction
 
 
 @dataclass(frozen=True)
-class TreePeerSegmenter:
+class TreePeerSegmenter(Segmenter):
     """A method that makes a tree of an image, from which all follows; the last tree is kept."""
 
     name: str
     peer: TreePeer
+    ranking: str = field(init=False)
+    answers: frozenset[Answer] = frozenset(
+        {"hierarchy", "partition", "scales", "propose", "click", "session"}
+    )
     _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
 
-    @property
-    def ranking(self) -> str:
-        """Return what the peer's proposals are ranked by."""
-        return self.peer.ranking
-
-    def embed(self, image: ImageLike) -> NoReturn:
-        """Raise ValueError: the method has no vector per pixel."""
-        answers = "hierarchy, partition, propose, click and session"
-        raise cannot_answer(self.name, "embed", answers=answers)
+    def __post_init__(self) -> None:
+        """Take the ranking from the peer."""
+        object.__setattr__(self, "ranking", self.peer.ranking)
 
     def hierarchy(self, image: ImageLike) -> MergeTree:
         """Return the method's tree."""

@@ -1,33 +1,42 @@
 """From a network to a loaded model: what a served model needs of this package, and no more."""
 
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
 from maskspace.config import choose
 from maskspace.heads import levels_of
+from maskspace.loaded import Segmenter
 from maskspace.models import load_model
-from maskspace.models.pixel_embedding import PixelEmbedding
-from maskspace.models.unet import UNet
 from maskspace.partition import DECODERS
 from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.embedding import EmbeddingSegmenter
-from maskspace.segmenter.protocol import Segmenter
-from maskspace.types import ClickModel
+from maskspace.types import ClickModel, MapNetwork, network_answers
 
 
 def wrap(module: nn.Module, *, name: str) -> Segmenter:
-    """Return a network as a Segmenter: one that answers clicks as such, any other as embedding."""
-    if isinstance(module, ClickModel):
-        return ClickSegmenter(name, module)
-    if not isinstance(module, PixelEmbedding | UNet):
+    """Return a network as a Segmenter: one that answers clicks as such, any other as embedding.
+
+    A network that declares its heads (`MapNetwork`) is read by its decoder, or by the merge tree of
+    its two finest levels where it has none; another one by the tree of its levels 1 and 2.
+    """
+    if "click" in network_answers(module):
+        return ClickSegmenter(name, cast("ClickModel", module))
+    if not isinstance(module, MapNetwork):
         return EmbeddingSegmenter(name, module)
-    strides = tuple(levels_of(module.heads.declared))
+    strides = tuple(levels_of(module.declared))
     if module.decoder is None:
         return EmbeddingSegmenter(name, module, levels=strides[:2])
     decode = choose(DECODERS, module.decoder, kind="decoder")
-    ranking = f"score of the decoder {module.decoder.name}"
-    return EmbeddingSegmenter(name, module, levels=strides, decode=decode, ranking=ranking)
+    return EmbeddingSegmenter(
+        name,
+        module,
+        levels=strides,
+        decode=decode,
+        ranking=f"score of the decoder {module.decoder.name}",
+        categories=module.categories,
+    )
 
 
 def load_folder(folder: Path) -> Segmenter:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 
 from maskspace.config import Choice, choose
+from maskspace.data.categories import Classes, joint_classes
 from maskspace.data.crops import Crop, label_map_at_depth, random_crop, random_label_map
 from maskspace.data.stream import Mixture, Turn, join_mixtures, open_mixture, stream
 from maskspace.files import AnyPath
@@ -20,7 +21,7 @@ from maskspace.models import MODELS
 from maskspace.models.imagenet import load_imagenet
 from maskspace.objectives import OBJECTIVES, Objective
 from maskspace.shown import NUMBER, keep_shown
-from maskspace.targets import UNLABELLED, Targets
+from maskspace.targets import NONE, UNLABELLED, Targets
 from maskspace.training.colour import recolour, to_float, to_uint8
 from maskspace.training.config import DistillConfig, Optimisation
 from maskspace.training.diagnosis import output_figures, term_figures
@@ -77,6 +78,19 @@ class EmbeddingTask:
         chosen = choose(OBJECTIVES, self.objective, kind="objective")()
         return chosen if self.decoder is None else replace(chosen, decoder=self.decoder)
 
+    @cached_property
+    def _classes(self) -> Classes:
+        """The classes of the training's datasets; as many as the objective tells apart."""
+        datasets = self.train.datasets.items()
+        found = joint_classes({name: getattr(one, "categories", ()) for name, one in datasets})
+        told = self._objective.classes
+        if told and told != len(found.table):
+            raise ValueError(
+                f"objective {self.objective.name}: tells {told} classes apart, the training data "
+                f"have {len(found.table)}; set its option `classes` to that"
+            )
+        return found
+
     @property
     def model(self) -> Choice:
         """Return the student with the heads and the decoder of the objective.
@@ -88,6 +102,8 @@ class EmbeddingTask:
         is_tree = objective.is_colours and self.decoder is None
         decoder = None if is_tree else asdict(objective.decoder)
         options = {**self.config.model.options, "heads": heads, "decoder": decoder}
+        if objective.classes:
+            options["categories"] = [asdict(one) for one in self._classes.table]
         return Choice(name=self.config.model.name, options=options)
 
     def build(self) -> nn.Module:
@@ -160,14 +176,28 @@ class EmbeddingTask:
         is_complete &= not turn.dataset.startswith(_TAUGHT)
         unknown = crop.ignore | (not is_complete)
         if self._objective.wants == "masks":
-            drawn_by = crop.layers.tolist()
-            targets = Targets.of_masks(crop.masks, annotators=drawn_by, unknown=unknown)
-            left_out = 0
+            targets, left_out = self._all_masks(crop, unknown, turn.dataset)
         else:
             labels = np.where((labels == 0) & unknown, UNLABELLED, labels)
             labels, left_out = limited(labels, self.config.max_instances)
             targets = Targets.of_labels(torch.from_numpy(labels)[None])
         return _Example(to_float(crop.image), targets, turn.position, left_out)
+
+    def _all_masks(
+        self, crop: Crop, unknown: Bool[np.ndarray, "s s"], dataset: str
+    ) -> tuple[Targets, int]:
+        """Return all masks of a crop but the smallest above `max_instances`, and their number."""
+        index = self._classes.index.get(dataset, {})
+        areas = crop.masks.sum((1, 2))
+        kept = np.sort(np.argsort(-areas, kind="stable")[: self.config.max_instances])
+        dropped = np.delete(crop.masks, kept, axis=0)
+        targets = Targets.of_masks(
+            crop.masks[kept],
+            classes=[index.get(int(category), NONE) for category in crop.categories[kept]],
+            annotators=crop.layers[kept].tolist(),
+            unknown=unknown | dropped.any(axis=0),
+        )
+        return targets, len(dropped)
 
     def terms(self, model: nn.Module, batch: EmbeddingBatch) -> dict[str, Tensor]:
         """Return each term of the objective at each level, weighted: `pull/4`, `push/1`, ...

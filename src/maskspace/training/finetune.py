@@ -128,6 +128,7 @@ def _part(source: Source, indices: np.ndarray) -> Source:
         keys=tuple(str(source.keys[i]) for i in chosen),
         splits=tuple(source.splits[i] for i in chosen),
         read=partial(_chosen, source, chosen),
+        categories=source.categories,
     )
 
 

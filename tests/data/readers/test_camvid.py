@@ -8,6 +8,7 @@ from PIL import Image
 from maskspace.data.annotations import refine
 from maskspace.data.dense import dense
 from maskspace.data.readers.camvid import read_camvid
+from maskspace.masks import decode
 
 
 def test_counts_are_those_of_the_manifest(assets: Path) -> None:
@@ -45,3 +46,21 @@ def test_a_class_that_camvid_has_not_or_no_label_map_is_one_line(
         read_camvid(str(tmp_path), seed=0, limit=None)[0]
     with pytest.raises(ValueError, match="correct the root"):
         read_camvid(str(tmp_path / "train"), seed=0, limit=None)
+
+
+def test_every_mask_is_of_its_class_and_void_of_none(assets: Path) -> None:
+    source = read_camvid(str(assets / "camvid"), seed=0, limit=1)
+    assert [one.id for one in source.categories] == list(range(11))
+    with Image.open(assets / "camvid/trainannot" / f"{source[0].key}.png") as opened:
+        classes = np.asarray(opened)
+    for one, mask in zip(
+        source[0].annotations,
+        decode([a.counts for a in source[0].annotations], source[0].size_hw),
+        strict=True,
+    ):
+        assert set(classes[mask].tolist()) == {11 if one.category is None else one.category}
+        assert one.ignore == (one.category is None)
+    split = refine(source[0], split_components=True, min_component_area=1, containment=0.95)
+    assert {one.category for one in split.annotations} == {
+        one.category for one in source[0].annotations
+    }

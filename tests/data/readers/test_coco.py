@@ -12,7 +12,7 @@ from maskspace.data.annotations import annotate
 from maskspace.data.dense import dense
 from maskspace.data.readers.coco import read_coco
 from maskspace.masks import areas, boxes_xywh, decode, encode
-from maskspace.types import Sample
+from maskspace.types import Category, Sample
 
 SETS = {
     "coco_tiny": (3, 39, 1),
@@ -179,3 +179,47 @@ def test_what_there_is_not_is_one_line(coco_tree: Callable[..., Path], tmp_path:
         read_coco(root, seed=0, limit=None, annotations="none.json")
     with pytest.raises(ValueError, match="no such file or folder"):
         read_coco(str(tmp_path / "none"), seed=0, limit=None)
+
+
+TABLE = [{"id": 3, "name": "cat"}, {"id": 8, "name": "dog", "supercategory": "animal"}]
+
+
+def test_masks_have_the_categories_of_the_file(coco_tree: Callable[..., Path]) -> None:
+    record = {"image_id": 1, "segmentation": {"size": [8, 10], "counts": COUNTS}}
+    root = coco_tree(record | {"id": 1, "category_id": 8}, categories=TABLE)
+    source = read_coco(str(root), seed=0, limit=None)
+    assert source.categories == (Category(id=3, name="cat"), Category(id=8, name="dog"))
+    assert [one.category for one in source[0].annotations] == [8]
+
+
+def test_without_a_table_masks_have_no_category(coco_tree: Callable[..., Path]) -> None:
+    record = {"image_id": 1, "segmentation": {"size": [8, 10], "counts": COUNTS}, "category_id": 8}
+    source = read_coco(str(coco_tree(record)), seed=0, limit=None)
+    assert source.categories == () and source[0].annotations[0].category is None
+
+
+def test_a_category_that_is_not_listed_is_none_and_said(coco_tree: Callable[..., Path]) -> None:
+    record = {"image_id": 1, "segmentation": {"size": [8, 10], "counts": COUNTS}}
+    root = coco_tree(record | {"id": 1, "category_id": 5}, categories=TABLE)
+    source = read_coco(str(root), seed=0, limit=None)
+    assert [one.category for one in source[0].annotations] == [None]
+    assert "instances_val.json: 1 annotations of a category that is not listed" in source.notes
+
+
+def test_two_categories_of_one_id_are_one_line(coco_tree: Callable[..., Path]) -> None:
+    record = {"image_id": 1, "segmentation": {"size": [8, 10], "counts": COUNTS}, "category_id": 3}
+    root = coco_tree(record, categories=[*TABLE, {"id": 3, "name": "cow"}])
+    with pytest.raises(ValueError, match="category 3 is 'cow' here and 'cat' in another place"):
+        read_coco(str(root), seed=0, limit=None)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_real_annotations_have_their_category(assets: Path, name: str) -> None:
+    root = assets / "coco_format" / name
+    listed = json.loads((root / "annotations/instances.json").read_text())
+    names = {one["id"]: one["name"] for one in listed["categories"]}
+    source = read_coco(str(root), seed=0, limit=None)
+    assert {one.id: one.name for one in source.categories} == names
+    for sample, image in zip(source, listed["images"], strict=True):
+        said = {a["category_id"] for a in listed["annotations"] if a["image_id"] == image["id"]}
+        assert {one.category for one in sample.annotations} == said

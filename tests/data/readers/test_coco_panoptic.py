@@ -87,3 +87,19 @@ def test_an_image_without_its_segments_is_one_line(
 def test_without_a_json_the_root_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no annotations .*panoptic\*\.json"):
         read_coco_panoptic(str(tmp_path), seed=0, limit=None)
+
+
+def test_segments_have_their_category_things_and_stuff(assets: Path) -> None:
+    root = assets / "coco_format/coco_panoptic"
+    source = read_coco_panoptic(str(root), seed=0, limit=None)
+    listed = json.loads((root / "panoptic.json").read_text())
+    kinds = {one["id"]: bool(one["isthing"]) for one in listed["categories"]}
+    assert {one.id: one.is_thing for one in source.categories} == kinds
+    said = [
+        one["category_id"]
+        for crowd in (0, 1)
+        for one in listed["annotations"][0]["segments_info"]
+        if one["iscrowd"] == crowd
+    ]
+    assert [one.category for one in source[0].annotations] == said
+    assert {kinds[category] for category in said} == {True, False}

@@ -118,3 +118,26 @@ def test_a_file_that_is_none_or_missing_is_one_line(tmp_path: Path) -> None:
         read_entities(tmp_path / "none.hdf5", (4, 4))
     with pytest.raises(ValueError, match="correct the root"):
         read_hypersim(str(tmp_path), seed=0, limit=None)
+
+
+def test_an_entity_is_of_the_class_that_most_of_its_pixels_have(raw: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(raw / "hypersim", root)
+    for path in sorted(root.glob("ai_*/images/*_geometry_hdf5/*.render_entity_id.hdf5")):
+        with h5py.File(path) as file:
+            ids = np.asarray(file["dataset"])
+        semantic = np.where(ids > 0, ids % 40 + 1, -1).astype(np.int16)
+        semantic[0] = -1
+        write_entities(path.with_name(path.name.replace("render_entity_id", "semantic")), semantic)
+    source = read_hypersim(str(root), seed=0, limit=1, categories=True)
+    assert [one.id for one in source.categories] == list(range(1, 41))
+    arrays, sample = dense(source[0]), source[0]
+    path = min(root.glob("ai_*/images/*_geometry_hdf5/*.semantic.hdf5"))
+    classes = read_entities(path, sample.size_hw)
+    for mask, category in zip(arrays.masks, arrays.categories, strict=True):
+        counts = np.bincount(classes[mask], minlength=41)
+        assert category == (counts.argmax() if counts.argmax() else -1)
+    classed = dense(read_hypersim(str(root), seed=0, limit=1, ids="semantic")[0])
+    assert sorted(classed.categories) == sorted(np.unique(classes[classes > 0]))
+    plain = dense(read_hypersim(str(root), seed=0, limit=1)[0])
+    assert (plain.categories == -1).all()

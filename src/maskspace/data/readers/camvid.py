@@ -21,10 +21,29 @@ from maskspace.data.readers.coded_masks import coded_label_map
 from maskspace.data.readers.label_maps import read_file, read_label_map
 from maskspace.data.source import Source
 from maskspace.files import AnyPath
-from maskspace.types import Sample
+from maskspace.types import Category, Sample
 
 SPLITS = ("train", "val", "test")
 VOID = 11
+#: SegNet's classes; their masks do not tell one car from the next, so that all are stuff.
+CATEGORIES = tuple(
+    Category(id=number, name=name, is_thing=False)
+    for number, name in enumerate(
+        (
+            "Sky",
+            "Building",
+            "Pole",
+            "Road",
+            "Pavement",
+            "Tree",
+            "SignSymbol",
+            "Fence",
+            "Car",
+            "Pedestrian",
+            "Bicyclist",
+        )
+    )
+)
 
 
 def read_camvid(
@@ -58,6 +77,7 @@ def read_camvid(
         keys=keys,
         splits=tuple(own for own, _, _ in pairs),
         read=partial(_sample, root=folder, pairs=tuple(pairs), keys=keys, containment=containment),
+        categories=CATEGORIES,
     )
 
 
@@ -87,7 +107,12 @@ def _sample(
         extension=path.suffix[1:].lower(),
         size_hw=size_hw,
         annotations=annotate_coded(
-            coded_label_map(classes, background=None, ignored=VOID),
+            coded_label_map(
+                classes,
+                background=None,
+                ignored=VOID,
+                categories={one.id: one.id for one in CATEGORIES},
+            ),
             size_hw,
             containment=containment,
         ),

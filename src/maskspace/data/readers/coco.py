@@ -6,7 +6,7 @@ counted from the masks, not taken from the file.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,8 +17,10 @@ from maskspace.data.readers.coco_json import (
     MAX_JSON_BYTES,
     CocoImage,
     annotation_files,
+    category_of,
     find_image,
     index_json,
+    merged_categories,
     read_annotations,
     split_notes,
 )
@@ -30,7 +32,7 @@ from maskspace.data.readers.segmentations import (
 from maskspace.data.source import Source
 from maskspace.files import AnyPath
 from maskspace.rgb import White
-from maskspace.types import Sample
+from maskspace.types import Category, Sample
 
 #: The JSON of an image, its split, and its entry there.
 Listed = tuple[AnyPath, str | None, CocoImage]
@@ -88,13 +90,15 @@ def read_coco(
     if not listed:
         said = "; ".join((f"{root}: no image with an annotation", *notes))
         raise ValueError(f"{said}; set unannotated to keep the others")
+    categories = merged_categories((str(path), index.categories) for path, _, index in indexed)
     return coco_source(
-        _masks,
+        partial(_masks, known=frozenset(category.id for category in categories)),
         folder,
         listed,
         Layout(images=images, dataset="coco", containment=containment, exif=exif, white=white),
         limit=limit,
         notes=split_notes(files) + notes,
+        categories=categories,
     )
 
 
@@ -121,6 +125,7 @@ def coco_source(
     *,
     limit: int | None,
     notes: tuple[str, ...] = (),
+    categories: tuple[Category, ...] = (),
 ) -> Source:
     """Return the source of listed images, in their order; `masks` reads those of one."""
     keys = distinct_keys([_names(*one) for one in listed])[:limit]
@@ -144,6 +149,7 @@ def coco_source(
             layout=layout,
         ),
         notes=notes,
+        categories=categories,
     )
 
 
@@ -230,6 +236,8 @@ def _check_size(image: SourceImage, entry: CocoImage, label_path: AnyPath) -> No
 
 
 def _masks(
-    label_path: AnyPath, entry: CocoImage, size_hw: tuple[int, int]
+    label_path: AnyPath, entry: CocoImage, size_hw: tuple[int, int], *, known: Set[int]
 ) -> tuple[list[Coded], tuple[str, ...]]:
-    return coded_annotations(read_annotations(label_path, entry), size_hw)
+    return coded_annotations(
+        read_annotations(label_path, entry), size_hw, category=partial(category_of, known=known)
+    )

@@ -9,14 +9,15 @@ import json
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from maskspace.data.listings import NoSplitError, inside, split_in
 from maskspace.data.readers.json_lists import NotJsonError, list_elements
-from maskspace.data.readers.json_values import identity_of, whole_of
+from maskspace.data.readers.json_values import flag_of, identity_of, whole_of
 from maskspace.files import AnyPath, RangedFile, bounded_size, open_ranged
+from maskspace.types import Category
 
 #: The largest JSON that is read by default; LVIS's train has about 1.1 GB, COCO's largest 470 MB.
 MAX_JSON_BYTES = 2_000_000_000
@@ -50,14 +51,55 @@ class CocoImage:
 
 @dataclass(frozen=True, kw_only=True)
 class CocoIndex:
-    """What a COCO JSON holds: its images in order, and what is left out, counted by reason."""
+    """What a COCO JSON holds: its images in order, and what is left out, counted by reason.
+
+    `unlisted` counts the annotations of a category that the table `categories` has not: their
+    masks have none.
+    """
 
     images: tuple[CocoImage, ...]
     left_out: Counter[str]
+    categories: tuple[Category, ...] = ()
+    unlisted: int = 0
 
     def notes(self, name: str) -> tuple[str, ...]:
-        """Return a line for each reason."""
-        return tuple(f"{name}: {n} left out: {reason}" for reason, n in self.left_out.items())
+        """Return a line for each reason, and one for categories that are not listed."""
+        lines = [f"{name}: {n} left out: {reason}" for reason, n in self.left_out.items()]
+        if self.unlisted:
+            lines.append(f"{name}: {self.unlisted} annotations of a category that is not listed")
+        return tuple(lines)
+
+
+def merged_categories(
+    tables: Iterable[tuple[str, tuple[Category, ...]]],
+) -> tuple[Category, ...]:
+    """Return the categories of several files, each with its name, by id.
+
+    ValueError where two of one id differ.
+    """
+    found: dict[int, Category] = {}
+    for place, table in tables:
+        for category in table:
+            if found.setdefault(category.id, category) != category:
+                raise ValueError(
+                    f"{place}: category {category.id} is {category.name!r} here and "
+                    f"{found[category.id].name!r} in another place; give each its own id"
+                )
+    return tuple(found[identity] for identity in sorted(found))
+
+
+def category_said(record: Mapping) -> int | None:
+    """Return the category that an annotation says it is of, None where that is no number."""
+    try:
+        return whole_of(record.get("category_id"), what="category_id")
+    except ValueError:
+        return None
+
+
+def category_of(record: Mapping, known: Set[int]) -> int | None:
+    """Return the category of an annotation, None where it is not among those that are `known`."""
+    said = category_said(record)
+    return said if said in known else None
 
 
 #: Why an annotation has no mask whatever its image is, or None.
@@ -173,11 +215,18 @@ class _Reading:
         self._images: dict[int | str, Mapping] = {}
         self._licences: dict[str, str] = {}
         self._left_out: Counter[str] = Counter()
+        self._categories: list[Category] = []
+        self._said: Counter[object] = Counter()  # annotations by what they say is their category
         self._number = 0
 
     def read(self, file: RangedFile, size: int) -> CocoIndex:
         """Return what the file holds."""
-        take = {"annotations": self._annotation, "images": self._image, "licenses": self._licence}
+        take = {
+            "annotations": self._annotation,
+            "images": self._image,
+            "licenses": self._licence,
+            "categories": self._category,
+        }
         keys = set()
         for key, begin, text, value in list_elements(file, size, name=self._place):
             keys.add(key)
@@ -189,7 +238,14 @@ class _Reading:
                 raise ValueError(
                     f"{self._place}: not COCO's JSON: no list `{key}`; check the dataset's kind"
                 )
-        return CocoIndex(images=tuple(self._listed()), left_out=self._left_out)
+        table = merged_categories([(self._place, tuple(self._categories))])
+        known = {category.id for category in table}
+        return CocoIndex(
+            images=tuple(self._listed()),
+            left_out=self._left_out,
+            categories=table,
+            unlisted=sum(n for said, n in self._said.items() if said not in known) if known else 0,
+        )
 
     def _annotation(self, begin: int, text: str, value: object) -> None:
         self._number += 1
@@ -205,6 +261,8 @@ class _Reading:
         if reason is not None:
             self._left_out[f"annotations with {reason}"] += 1
             return
+        if "category_id" in value:
+            self._said[category_said(value)] += 1
         spans = self._places.setdefault(_utf8_text(identity), array("q"))
         spans.extend((begin, begin + len(text)))
 
@@ -226,6 +284,22 @@ class _Reading:
                 f"{before.get('file_name')!s:.80} and {image.get('file_name')!s:.60}; number them "
                 "anew"
             )
+
+    def _category(self, begin: int, text: str, value: object) -> None:
+        """Take a row of `categories`; without `isthing`, which panoptic JSON has, it is a thing."""
+        del begin, value
+        record = _utf8(text, self._place)
+        try:
+            identity = whole_of(record.get("id"), what="id")
+            is_thing = flag_of(record.get("isthing", 1), what="isthing")
+        except ValueError as error:
+            self._left_out[f"categories with {error}"] += 1
+            return
+        if identity is None:
+            self._left_out["categories without id"] += 1
+            return
+        name = str(record.get("name") or identity)
+        self._categories.append(Category(id=identity, name=name, is_thing=is_thing))
 
     def _licence(self, begin: int, text: str, value: object) -> None:
         del begin, value
@@ -278,7 +352,7 @@ def _utf8(text: str, place: str) -> Mapping:
         value = json.loads(text.encode("latin-1"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{place}: {text[:40]!r} is not UTF-8 ({error.reason})") from None
-    used = ("id", "name", "file_name", "coco_url", "height", "width", "license")
+    used = ("id", "name", "isthing", "file_name", "coco_url", "height", "width", "license")
     return {key: value[key] for key in used if key in value} if isinstance(value, dict) else {}
 
 

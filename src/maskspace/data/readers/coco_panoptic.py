@@ -4,7 +4,8 @@ Layout: `annotations/panoptic_SPLIT.json` beside the folder `panoptic_SPLIT/` of
 segment of a pixel is R + 256 G + 65536 B and 0 is void; the images are where COCO has them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -17,7 +18,9 @@ from maskspace.data.readers.coco_json import (
     MAX_JSON_BYTES,
     CocoImage,
     annotation_files,
+    category_of,
     index_json,
+    merged_categories,
     read_annotations,
     split_notes,
 )
@@ -71,19 +74,27 @@ def read_coco_panoptic(
         licence="annotations CC BY 4.0; image {}",
     )
     notes = tuple(note for path, _, index in indexed for note in index.notes(path.name))
+    categories = merged_categories((str(path), index.categories) for path, _, index in indexed)
     return coco_source(
-        _masks, folder, listed, layout, limit=limit, notes=split_notes(files) + notes
+        partial(_masks, known=frozenset(category.id for category in categories)),
+        folder,
+        listed,
+        layout,
+        limit=limit,
+        notes=split_notes(files) + notes,
+        categories=categories,
     )
 
 
 def _masks(
-    label_path: AnyPath, entry: CocoImage, size_hw: tuple[int, int]
+    label_path: AnyPath, entry: CocoImage, size_hw: tuple[int, int], *, known: Set[int]
 ) -> tuple[list[Coded], tuple[str, ...]]:
     record, *others = read_annotations(label_path, entry)
     if others:
         raise ValueError(f"{label_path}: {entry.names[0]} has several annotations; keep one")
     png = label_path.with_suffix("") / _png_name(record, entry, label_path)
-    return _segments(read_label_map(png, size_hw, coding="colour"), record, place=str(png))
+    labels = read_label_map(png, size_hw, coding="colour")
+    return _segments(labels, record, place=str(png), known=known)
 
 
 def _png_name(record: Mapping, entry: CocoImage, label_path: AnyPath) -> str:
@@ -94,7 +105,7 @@ def _png_name(record: Mapping, entry: CocoImage, label_path: AnyPath) -> str:
 
 
 def _segments(
-    labels: Int64[np.ndarray, "h w"], record: Mapping, *, place: str
+    labels: Int64[np.ndarray, "h w"], record: Mapping, *, place: str, known: Set[int]
 ) -> tuple[list[Coded], tuple[str, ...]]:
     """Return the masks in the order of `segments_info`, and what does not fit it or the PNG."""
     size_hw = (labels.shape[0], labels.shape[1])
@@ -110,7 +121,8 @@ def _segments(
     for segment in segments:
         try:
             identity, ignore = _segment(segment, found, seen)
-            coded.append(Coded(counts=found[identity][0], ignore=ignore))
+            category = category_of(segment, known)
+            coded.append(Coded(counts=found[identity][0], ignore=ignore, category=category))
         except ValueError as error:
             left_out.append(str(error))
     left_out += [

@@ -25,16 +25,23 @@ def coded_label_map(
     background: int | None = 0,
     ignored: int | None = None,
     layer: int = 0,
+    categories: Mapping[int, int] | None = None,
 ) -> list[Coded]:
     """Return the mask of each label but `background` (None: of every label), ascending.
 
-    That of `ignored` is one to ignore.
+    That of `ignored` is one to ignore. `categories` holds the category of a label, where it has
+    one.
     """
     size_hw = (labels.shape[0], labels.shape[1])
     offset = int(labels.min()) - 1 if background is None else background
     ids, runs = label_map_runs(labels - offset if offset else labels)
     return [
-        Coded(counts=counts, layer=layer, ignore=label + offset == ignored)
+        Coded(
+            counts=counts,
+            layer=layer,
+            ignore=label + offset == ignored,
+            category=(categories or {}).get(label + offset),
+        )
         for label, counts in zip(ids.tolist(), encode_runs(runs, size_hw), strict=True)
     ]
 

@@ -21,12 +21,61 @@ from maskspace.data.readers.hdf5 import read_array
 from maskspace.data.readers.label_maps import read_file
 from maskspace.data.source import Source
 from maskspace.files import AnyPath, bounded_bytes, locate
-from maskspace.types import Sample
+from maskspace.types import Category, Sample
 
 SPLITS = ("train", "val", "test")
 SPLIT_FILE = "metadata_images_split_scene_v1.csv"
 
-Ids = Literal["render_entity_id", "semantic_instance"]
+Ids = Literal["render_entity_id", "semantic_instance", "semantic"]
+
+#: NYU40's classes (Gupta et al. 2013), by number from 1; those of _STUFF are no things.
+_NYU40 = (
+    "wall",
+    "floor",
+    "cabinet",
+    "bed",
+    "chair",
+    "sofa",
+    "table",
+    "door",
+    "window",
+    "bookshelf",
+    "picture",
+    "counter",
+    "blinds",
+    "desk",
+    "shelves",
+    "curtain",
+    "dresser",
+    "pillow",
+    "mirror",
+    "floor mat",
+    "clothes",
+    "ceiling",
+    "books",
+    "refrigerator",
+    "television",
+    "paper",
+    "towel",
+    "shower curtain",
+    "box",
+    "whiteboard",
+    "person",
+    "night stand",
+    "toilet",
+    "sink",
+    "lamp",
+    "bathtub",
+    "bag",
+    "other structure",
+    "other furniture",
+    "other prop",
+)
+_STUFF = ("wall", "floor", "ceiling")
+CATEGORIES = tuple(
+    Category(id=number, name=name, is_thing=name not in _STUFF)
+    for number, name in enumerate(_NYU40, start=1)
+)
 
 _COLUMNS = ("scene_name", "camera_name", "frame_id", "split_partition_name")
 _MAX_BYTES = 64_000_000
@@ -41,12 +90,16 @@ def read_hypersim(
     ids: Ids = "render_entity_id",
     preview: Literal["color", "tonemap"] = "color",
     split_file: str | None = None,
+    categories: bool = False,
     containment: float = CONTAINMENT,
 ) -> Source:
     """Return the frames of every scene under `root`, in the order of their paths.
 
     `ids` chooses what a mask is: an entity of the renderer, which covers nearly the whole image
-    with one or more per object, or an instance that people named, which half of the pixels have.
+    with one or more per object; an instance that people named, which half of the pixels have; or
+    all pixels of a class of NYU40 ("semantic"). With `categories` a mask has the class that most of
+    its pixels have in `frame.IIII.semantic.hdf5`, which is then needed, or none where most have
+    none.
     `preview` is the kind of the preview image. With the official split file, at `root` or at the
     path or URL `split_file`, frames have its split, those it leaves out of the release are left
     out, and `split` keeps one of "train", "val", "test". Scenes are the groups.
@@ -69,13 +122,20 @@ def read_hypersim(
     kept = tuple(paths[:limit])
     splits = tuple(official[_key(path)] if official else None for path in kept)
     read = partial(
-        _sample, paths=kept, splits=splits, root=folder, ids=ids, containment=containment
+        _sample,
+        paths=kept,
+        splits=splits,
+        root=folder,
+        ids=ids,
+        categories=categories,
+        containment=containment,
     )
     return Source(
         keys=tuple(map(_key, kept)),
         splits=splits,
         groups=tuple(path.parts[-4] for path in kept),
         read=read,
+        categories=CATEGORIES if categories or ids == "semantic" else (),
     )
 
 
@@ -110,23 +170,41 @@ def _sample(
     splits: tuple[str | None, ...],
     root: AnyPath,
     ids: Ids,
+    categories: bool,
     containment: float,
 ) -> Sample:
     path = paths[index]
     image = read_file(path)
     size_hw = image_size_hw(image, name=str(path))
     labels = read_entities(_ids_path(path, ids), size_hw)
+    wanted = categories or ids == "semantic"
+    named = _classes(path, labels) if wanted else {}
     return Sample(
         key=_key(path),
         dataset="hypersim",
         image=image,
         extension="jpg",
         size_hw=size_hw,
-        annotations=annotate_coded(coded_label_map(labels), size_hw, containment=containment),
+        annotations=annotate_coded(
+            coded_label_map(labels, categories=named), size_hw, containment=containment
+        ),
         split=splits[index],
         licence="CC-BY-SA-3.0",
         source=inside(path, root),
     )
+
+
+def _classes(preview: AnyPath, labels: Int64[np.ndarray, "h w"]) -> dict[int, int]:
+    """Return the class that most pixels of each entity have; of as many, the lower number."""
+    semantic = read_entities(_ids_path(preview, "semantic"), (labels.shape[0], labels.shape[1]))
+    if semantic.max() > len(CATEGORIES):
+        raise ValueError(f"{preview}: its semantic file has the class {semantic.max()}, above 40")
+    pairs, counts = np.unique(
+        np.stack([labels.ravel(), semantic.ravel()]), axis=1, return_counts=True
+    )
+    order = np.lexsort((-pairs[1], counts))  # the most frequent last
+    found = dict(pairs[:, order].T.tolist())
+    return {entity: number for entity, number in found.items() if number > 0}
 
 
 def _ids_path(preview: AnyPath, ids: Ids) -> AnyPath:

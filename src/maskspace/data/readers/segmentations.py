@@ -44,11 +44,13 @@ def coded_annotations(
     first: int | None = None,
     score: Callable[[Mapping], float] | None = None,
     check: Check | None = None,
+    category: Callable[[Mapping], int | None] = lambda _: None,
 ) -> tuple[list[Coded], tuple[str, ...]]:
     """Return the masks of annotations, and of each that is left out its name and the reason.
 
     A crowd, or one with `ignore`, is a mask to ignore. Annotations are named by their ids, or by
-    their number from `first`. `score` and `check` may raise ValueError to leave one out.
+    their number from `first`. `score` and `check` may raise ValueError to leave one out;
+    `category` is that of an annotation, None without one.
     """
     score = score or annotation_score
     strings: list[str] = []
@@ -72,7 +74,8 @@ def coded_annotations(
         if fault is None:
             string, area, box_xywh = next(found)
             fault = _fault(record, area, box_xywh, check)
-            coded += [] if fault else [Coded(counts=string, score=value, ignore=ignore)]
+            made = Coded(counts=string, score=value, ignore=ignore, category=category(record))
+            coded += [] if fault else [made]
         left_out += [f"{name}: {fault}"] if fault else []
     return coded, tuple(left_out)
 
