@@ -16,13 +16,18 @@ from pathlib import Path
 
 from maskspace.cli.evaluate import read_split
 from maskspace.evaluation.asking import Asked
-from maskspace.evaluation.config import REGION_COUNTS
-from maskspace.evaluation.regions import Numbers, measure_regions, summarize_regions
+from maskspace.evaluation.config import PROTOCOLS
+from maskspace.evaluation.measures.measure import Kept
+from maskspace.evaluation.measures.regions import regions
+from maskspace.evaluation.partitions import ask_partitions
 from maskspace.evaluation.truth import read_truth
 from maskspace.parallel import map_here, map_units
 from maskspace.segmenter import Segmenter
 from maskspace.segmenter.loading import load
 from maskspace.types import Sample
+
+CONFIG = PROTOCOLS["maskspace"]
+(MEASURE,) = regions(CONFIG)
 
 
 def main() -> None:
@@ -45,19 +50,20 @@ def main() -> None:
         found = list(work(partial(measured, name), samples, describe=f"{name[:12]}: images"))
         seconds = time.perf_counter() - start
         print(f"{name.partition('@')[0]}, {len(found)} images of {options.split}")
-        for measure, value in summarize_regions(found).items():
-            print(f"  {measure:<16} {value:.4f}")
+        for figure in MEASURE.figures:
+            print(f"  {figure.name:<16} {figure.of_dataset(found):.4f}")
         print(f"  {seconds / len(found):.2f} s an image", flush=True)
 
 
-def measured(name: str, sample: Sample) -> Numbers:
-    """Return the scores of a model's partitions of one image."""
+def measured(name: str, sample: Sample) -> Kept:
+    """Return what is kept of a model's partitions of one image."""
     asked = Asked()
     truth = read_truth(sample, min_area=1)
-    found = measure_regions(loaded(name), truth, counts=REGION_COUNTS, asked=asked)
-    if found is None:
+    counts = CONFIG.region_counts
+    parts = ask_partitions(loaded(name), truth, [MEASURE], counts=counts, asked=asked)
+    if parts is None:
         raise SystemExit(f"{name}: {asked.not_answered['regions']}")
-    return found
+    return MEASURE.of_image(parts[MEASURE.name], truth)
 
 
 @cache

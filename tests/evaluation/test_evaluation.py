@@ -66,7 +66,7 @@ def test_tables_agree_with_the_metrics(samples, models, config, tmp_path):
         weights = np.array([int(line["masks"]) for line in rows])
         assert weights.sum() == values["masks"]
         for column, metric in (
-            ("iou_at_1_center", "miou_at_1_center"),
+            ("miou_at_1_center", "miou_at_1_center"),
             ("mean_best_iou_50", "mean_best_iou_50"),
         ):
             per_image = np.array([float(line[column]) for line in rows])

@@ -7,8 +7,11 @@ import pytest
 
 from maskspace.evaluation.config import PROTOCOLS
 from maskspace.evaluation.intervals import comparisons, intervals
+from maskspace.evaluation.measures import figures_of
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.summary import summarize
+
+FIGURES = figures_of(PROTOCOLS["maskspace"])
 
 
 def rows_of(model, *, shift=0.0, images=12, seed=0):
@@ -25,9 +28,16 @@ def rows_of(model, *, shift=0.0, images=12, seed=0):
                 key=f"{index:03}",
                 masks=masks,
                 masks_too_small=0,
-                proposals=3,
-                best_iou={"1": (best / 2).tolist(), "5": best.tolist()},
-                matched={"1": int(random.integers(0, 8 * masks + 1) + 10 * masks * shift)},
+                kept={
+                    "miou_at_1_center": clicked.tolist(),
+                    "mean_best_iou_1": (best / 2).tolist(),
+                    "mean_best_iou_5": best.tolist(),
+                    "ar_1": [
+                        int(random.integers(0, 8 * masks + 1) + 10 * masks * shift),
+                        10 * masks,
+                    ],
+                    "proposals": [3.0],
+                },
                 areas=random.integers(300, 20_000, masks).tolist(),
                 click_ious={"center": [[iou] for iou in clicked.tolist()]},
                 not_answered={"embed": "no"},
@@ -48,12 +58,12 @@ def test_intervals_hold_the_means_and_every_mean_has_one():
         assert bounds["low"] < values[name] < bounds["high"]
     order = np.random.default_rng(1).permutation(13)
     rows = rows_of("m")
-    assert intervals([rows[i] for i in order], seed=0) == intervals(rows, seed=0)
+    assert intervals([rows[i] for i in order], FIGURES, seed=0) == intervals(rows, FIGURES, seed=0)
 
 
 def test_an_interval_needs_two_images():
     assert summary(rows_of("m", images=1))["m"]["interval_95"] == {}
-    assert not list(comparisons(rows_of("m", images=1) + rows_of("n", images=1), seed=0))
+    assert not list(comparisons(rows_of("m", images=1) + rows_of("n", images=1), FIGURES, seed=0))
 
 
 def test_a_comparison_is_the_opposite_of_the_other_way_round():
@@ -62,8 +72,8 @@ def test_a_comparison_is_the_opposite_of_the_other_way_round():
         replace(b, masks=a.masks, **same_masks(a, b)) for a, b in zip(first, second, strict=True)
     ]
     forth, back = (
-        list(comparisons(first + second, seed=0)),
-        list(comparisons(second + first, seed=0)),
+        list(comparisons(first + second, FIGURES, seed=0)),
+        list(comparisons(second + first, FIGURES, seed=0)),
     )
     for one, other in zip(forth, back, strict=True):
         assert (one.model, one.other, one.measure) == (other.other, other.model, other.measure)
@@ -78,15 +88,23 @@ def same_masks(a, b):
     return {
         "areas": a.areas,
         "click_ious": {"center": [[iou] for iou in values.tolist()]} if a.masks else {},
-        "best_iou": {"1": (values / 2).tolist(), "5": values.tolist()} if a.masks else {},
+        "kept": {
+            "miou_at_1_center": values.tolist(),
+            "mean_best_iou_1": (values / 2).tolist(),
+            "mean_best_iou_5": values.tolist(),
+        }
+        if a.masks
+        else {},
     }
 
 
 def test_a_model_does_not_differ_from_itself_and_a_constant_gain_is_certain():
     same = rows_of("m") + [replace(row, model="n") for row in rows_of("m")]
-    assert all(one.difference == 0 and one.p_value == 1 for one in comparisons(same, seed=0))
+    assert all(
+        one.difference == 0 and one.p_value == 1 for one in comparisons(same, FIGURES, seed=0)
+    )
     better = rows_of("m", shift=0.1) + [replace(row, model="n") for row in rows_of("m")]
-    for one in comparisons(better, seed=0):
+    for one in comparisons(better, FIGURES, seed=0):
         gain = 0.05 if one.measure == "mean_best_iou_1" else 0.1
         assert one.low == pytest.approx(gain) and one.high == pytest.approx(gain)
         assert one.p_value < 0.001
@@ -96,7 +114,7 @@ def test_sizes_share_the_masks_between_them():
     rows = rows_of("m")
     values = summary(rows)["m"]
     areas = np.array([area for row in rows for area in row.areas])
-    best = np.array([iou for row in rows for iou in row.best_iou.get("5", [])])
+    best = np.array([iou for row in rows for iou in row.kept.get("mean_best_iou_5", [])])
     by_size = values["mean_best_iou_by_size"]["5"]
     assert by_size["all"] == values["mean_best_iou_5"]
     assert by_size["small"] == pytest.approx(best[areas <= 32**2].mean())

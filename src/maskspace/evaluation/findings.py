@@ -35,9 +35,31 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Heading:
+    """How a number is shown.
+
+    name: its name in metrics.json.
+    title: the head of its column in tables; "" (the default) has none.
+    main: whether that column is in the main table (default), else in a section of the page alone.
+    explained: one line on the page, under "How to read".
+    question: what of the model it measures: embed, propose, regions or click.
+    curve, at: the curve that it is a point of, and where; "" (the default) is of none.
+    """
+
+    name: str
+    title: str = ""
+    main: bool = True
+    explained: str = ""
+    question: str = ""
+    curve: str = ""
+    at: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """What was found, by dataset.
 
+    headings: how the numbers are shown, in the order of the tables.
     images: number of images that were measured.
     compared: pairs of models, a mean each.
     pairs: by model that answers both, each image's IoU after one click and of its proposals.
@@ -46,6 +68,7 @@ class Findings:
     versions: lines of a name and what it stands for.
     """
 
+    headings: Sequence[Heading]
     images: Mapping[str, int]
     compared: Mapping[str, Sequence[Comparison]]
     pairs: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]
@@ -64,6 +87,7 @@ def read_findings(path: Path) -> Findings:
     told = json.loads(path.read_text())
     compared = told["compared"].items()
     return Findings(
+        headings=[Heading(**one) for one in told["headings"]],
         images=told["images"],
         compared={name: [Comparison(**one) for one in found] for name, found in compared},
         pairs=told["pairs"],

@@ -10,27 +10,14 @@ from pathlib import Path
 
 from maskspace.evaluation.click_table import click_cells
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.findings import Comparison, Metrics
+from maskspace.evaluation.findings import Comparison, Heading, Metrics
 from maskspace.evaluation.metric_names import bounds
 from maskspace.evaluation.page import definitions, figure, html_page, html_table
 from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.region_report import COVERING, partitions
-from maskspace.evaluation.tables import COLUMNS, correlations, number
+from maskspace.evaluation.tables import correlations, lacking, number, shown_headings
 from maskspace.files import write_whole
 
-#: How to read each column of the main table, metric -> one line.
-EXPLAINED = {
-    "miou_at_1_center": "mean IoU over masks after one click at the mask's centre.",
-    "miou_at_1_random": "the same after one click anywhere in the mask.",
-    "mean_best_iou_10": "mean over masks of the best IoU among the first 10 proposals.",
-    "mean_best_iou_50": "the same among the first 50.",
-    "ar_10": "COCO's average recall of the first 10 proposals, each serving one mask only.",
-    "ar_100": "the same of the first 100.",
-    "covering_ods": "share of annotators' regions that a partition covers, at one scale for all.",
-    "covering_ois": "the same at the best scale of each image.",
-    "covering_best": "the same at the best scale of each region.",
-    "feature_std": "spread of the features over pixels; 0 is a constant output.",
-}
 #: Pictures by file: title, and what is to be seen.
 PICTURES = {
     "curve.png": (
@@ -66,6 +53,7 @@ PICTURES = {
 class PageContent:
     """What a page is made of, by dataset; `versions` is lines of a name and what it stands for."""
 
+    headings: Sequence[Heading]
     metrics: Mapping[str, Mapping[str, Metrics]]
     compared: Mapping[str, Sequence[Comparison]]
     placed: Mapping[str, Sequence[Placed]]
@@ -79,17 +67,15 @@ def write_html(path: Path, content: PageContent) -> None:
     models = dict.fromkeys(model for found in metrics.values() for model in found)
     sections = {
         "Protocol": _protocol(content),
-        "Results": "".join(
-            _main_table(name, found, content.config) for name, found in metrics.items()
-        )
+        "Results": "".join(_main_table(name, found, content) for name, found in metrics.items())
         + _not_answered(metrics),
-        "Pairs of models": _pairs(content.compared),
+        "Pairs of models": _pairs(content),
         "Proposals": _figure(path, "curve.png") + _figure(path, "scatter.png", _together(metrics)),
         "Clicks": _click_section(path, metrics),
-        "Regions": _region_section(path, metrics),
+        "Regions": _region_section(path, content),
         "Published values": _published(content.placed),
         "Pictures": _figure(path, "gallery.png") + _figure(path, "cases.png"),
-        "How to read": _explained(metrics),
+        "How to read": _explained(content),
         "Versions": definitions(content.versions),
     }
     title = f"Evaluation of {_listed(models)} on {_listed(metrics)}"
@@ -127,20 +113,20 @@ def _protocol(content: PageContent) -> str:
     )
 
 
-def _main_table(dataset: str, models: Mapping[str, Metrics], config: EvaluateConfig) -> str:
-    columns = [c for c in COLUMNS if any(c in values for values in models.values())]
+def _main_table(dataset: str, models: Mapping[str, Metrics], content: PageContent) -> str:
+    columns = shown_headings([models], content.headings)
     counts = next(iter(models.values()))
     without, small = counts["images_without_truth"], counts["masks_too_small"]
     caption = (
         f"{counts['images']} images with {counts['masks']} masks"
         + (f"; images without one: {without}" if without else "")
-        + (f"; left out, of fewer than {config.min_area} pixels: {small}" if small else "")
+        + (f"; left out, of fewer than {content.config.min_area} pixels: {small}" if small else "")
     )
     rows = [
-        [escape(model), *(_cell(values, column) for column in columns)]
+        [escape(model), *(_cell(values, column.name) for column in columns)]
         for model, values in models.items()
     ]
-    heads = ["model", *(escape(COLUMNS[c]) for c in columns)]
+    heads = ["model", *(escape(column.title) for column in columns)]
     return f"<h3>{escape(dataset)}</h3>{html_table(heads, rows, caption=caption)}"
 
 
@@ -150,11 +136,9 @@ def _cell(values: Metrics, metric: str) -> str:
     return escape(number(values.get(metric))) + between
 
 
-def _explained(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
-    measured = {
-        metric for models in metrics.values() for values in models.values() for metric in values
-    }
-    return definitions((COLUMNS[c], told) for c, told in EXPLAINED.items() if c in measured)
+def _explained(content: PageContent) -> str:
+    shown = shown_headings(content.metrics.values(), content.headings)
+    return definitions((one.title, one.explained) for one in shown)
 
 
 def _not_answered(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
@@ -164,26 +148,31 @@ def _not_answered(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
         for model, values in models.items()
         for question, reason in _mapping(values["not_answered"]).items()
     ]
+    rows += [
+        [escape(dataset), "every model", escape(measure), escape(reason)]
+        for dataset, measure, reason in lacking(metrics)
+    ]
     if not rows:
         return ""
     table = html_table(["dataset", "model", "question", "reason"], rows, text=4)
     return f"<details><summary>What was not answered, and why</summary>{table}</details>"
 
 
-def _pairs(compared: Mapping[str, Sequence[Comparison]]) -> str:
+def _pairs(content: PageContent) -> str:
+    titles = {one.name: one.title for one in content.headings if one.title}
     rows = [
         [
             escape(dataset),
-            escape(COLUMNS[one.measure]),
+            escape(titles[one.measure]),
             escape(one.model),
             escape(one.other),
             _difference(one),
             f"{one.low:+.3f} to {one.high:+.3f}",
             f"{one.p_value:.3f}",
         ]
-        for dataset, found in compared.items()
+        for dataset, found in content.compared.items()
         for one in found
-        if one.measure in COLUMNS
+        if one.measure in titles
     ]
     if not rows:
         return ""
@@ -225,27 +214,21 @@ def _click_section(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> 
     )
 
 
-def _region_section(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
-    names = {
-        **{metric: f"covering {name}" for metric, name in COVERING.items()},
-        "rand_ods": "Rand ODS",
-        "rand_ois": "OIS",
-        "information_ods": "VI ODS",
-        "information_ois": "OIS",
-    }
+def _region_section(path: Path, content: PageContent) -> str:
+    columns = [one for one in content.headings if one.question == "regions"]
     rows = [
-        [escape(dataset), escape(model), *(number(values.get(name)) for name in names)]
-        for dataset, models in metrics.items()
+        [escape(dataset), escape(model), *(number(values.get(one.name)) for one in columns)]
+        for dataset, models in content.metrics.items()
         for model, values in models.items()
         if partitions(values)
     ]
     if not rows:
         return ""
     caption = (
-        "Against every annotator. Covering and Rand index: more is better; variation of "
-        "information (VI, nats): less is."
+        "Against every annotator. Covering, Rand index and F of boundaries: more is better; "
+        "variation of information (VI, nats): less is."
     )
-    heads = ["dataset", "model", *names.values()]
+    heads = ["dataset", "model", *(escape(one.title) for one in columns)]
     return html_table(heads, rows, caption=caption, text=2) + _figure(path, "regions.png")
 
 

@@ -6,8 +6,9 @@ the image. Masks go through a loop several at a time, so that a model is asked f
 and memory stays bounded.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -22,6 +23,7 @@ from maskspace.evaluation.answers import (
 )
 from maskspace.evaluation.asking import Asked, Refusal
 from maskspace.evaluation.config import ClickRun, InteractiveConfig
+from maskspace.evaluation.measures.measure import Measure
 from maskspace.evaluation.truth import Truth
 from maskspace.loaded import Segmenter
 from maskspace.metrics.clicks_to_iou import click_iou, iou_at_levels
@@ -38,12 +40,20 @@ class Clicked:
 
     `ious[run]` holds the IoUs after each click made, `changes[run]` the pixels that each further
     click changed and those of them outside the error region, `best_level[clicker]` the IoU of the
-    first click's map cut at the best level.
+    first click's map cut at the best level, `parts[run, name]` what a measure gave of the mask
+    after the first click.
     """
 
     ious: Mapping[str, Sequence[Sequence[float]]]
     changes: Mapping[str, Sequence[Sequence[tuple[int, int]]]]
     best_level: Mapping[str, Sequence[float]]
+    parts: Mapping[tuple[str, str], Sequence[Any]]
+
+    def of(self, measure: Measure) -> Sequence[Any]:
+        """Return what a measure gave of each mask after the first click of its run, or its IoU."""
+        if measure.of_part is None:
+            return [ious[0] for ious in self.ious[measure.run]]
+        return self.parts[measure.run, measure.name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +63,22 @@ class _Game:
     clicks: list[Click] = field(default_factory=list)
     ious: list[float] = field(default_factory=list)
     changes: list[tuple[int, int]] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)
 
 
-def click_masks(model: Segmenter, truth: Truth, config: InteractiveConfig, asked: Asked) -> Clicked:
+def click_masks(
+    model: Segmenter,
+    truth: Truth,
+    config: InteractiveConfig,
+    asked: Asked,
+    measures: Iterable[Measure] = (),
+) -> Clicked:
     """Return the outcome of every run of the protocol; what is refused stands in `asked`.
 
     A run is kept under `click_` and its name; a model that answers no click at all under `click`.
+    `measures` see the masks after the first click of their runs.
     """
+    of_part = {(m.run, m.name): m.of_part for m in measures if m.of_part is not None}
     games: dict[str, list[_Game]] = {}
     best: dict[str, list[float]] = {}
     possible = {run: why_unanswered(model, run) for run in config.runs}
@@ -73,7 +92,10 @@ def click_masks(model: Segmenter, truth: Truth, config: InteractiveConfig, asked
             for run in of_clicker:
                 try:
                     answering = answers(model, truth.image, run, asked, maps)
-                    played = _play(answering, truth, indices, run, config)
+                    seen = {
+                        name: of for (of_run, name), of in of_part.items() if of_run == run.name
+                    }
+                    played = _play(answering, truth, indices, run, config, seen)
                 except Refusal as refusal:
                     question = f"click_{run.name}" if run.mode == "iterative" else "click"
                     asked.not_answered[question] = str(refusal)
@@ -93,6 +115,12 @@ def click_masks(model: Segmenter, truth: Truth, config: InteractiveConfig, asked
             if run.clicks > 1
         },
         best_level={way: found for way, found in best.items() if len(found) == len(truth.masks)},
+        parts={
+            (run.name, name): [game.parts[name] for game in played]
+            for run, played in whole.items()
+            for of_run, name in of_part
+            if of_run == run.name
+        },
     )
 
 
@@ -144,6 +172,7 @@ def _play(
     indices: Sequence[int],
     run: ClickRun,
     config: InteractiveConfig,
+    of_part: Mapping[str, Callable[..., Any]],
 ) -> list[_Game]:
     """Return the games of the masks at `indices`, which go through the run's rounds together."""
     games = {index: _Game() for index in indices}
@@ -157,6 +186,13 @@ def _play(
         for index, mask in answering.masks(asked_now):
             truth.require_size(mask.shape, "answers a click with a mask")
             _record(games[index], masks[index], mask, truth, index)
+            if number == 0:
+                games[index].parts.update(
+                    {
+                        name: of(mask, truth.masks[index], truth.ignore)
+                        for name, of in of_part.items()
+                    }
+                )
             masks[index] = mask
     return list(games.values())
 

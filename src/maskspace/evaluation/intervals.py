@@ -1,73 +1,106 @@
 """How sure the numbers are: intervals over images, and two models on the same images."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from maskspace.evaluation.findings import Comparison
+from maskspace.evaluation.measures import Figure
 from maskspace.evaluation.rows import Row
 from maskspace.metrics.bootstrap import confidence_interval, paired_difference
-from maskspace.metrics.recall import THRESHOLDS
 
 Limits = dict[str, float]
 
 
-def intervals(rows: Sequence[Row], *, seed: int) -> dict[str, Limits]:
-    """Return `low` and `high` of the 95 % interval of each mean over the masks of a model.
+def intervals(
+    rows: Sequence[Row], figures: Mapping[str, Figure], *, seed: int
+) -> dict[str, Limits]:
+    """Return `low` and `high` of the 95 % interval of each figure that has one, of a model.
 
-    Of `miou_at_1_RUN`, `mean_best_iou_COUNT` and `ar_COUNT`, by resampling images; empty where
-    fewer than two images have masks.
+    By resampling images; empty where fewer than two images have masks.
     """
-    names, sums, counts = _sums(rows)
-    if len(counts) < 2 or not names:
-        return {}
-    found = confidence_interval(sums, counts, generator=np.random.default_rng(seed))
-    return {
-        name: {"low": float(low), "high": float(high)}
-        for name, low, high in zip(names, found.low, found.high, strict=True)
-    }
-
-
-def comparisons(rows: Sequence[Row], *, seed: int) -> Iterator[Comparison]:
-    """Yield every pair of models by every mean that both have, on the images of a dataset."""
-    for model, other in combinations(dict.fromkeys(row.model for row in rows), 2):
-        names, first, counts = _sums([row for row in rows if row.model == model])
-        others, second, _ = _sums([row for row in rows if row.model == other])
-        both = [name for name in names if name in others]
-        if len(counts) < 2 or not both:
+    found: dict[str, Limits] = {}
+    for names, sums, weights in _sums(rows, figures):
+        if (weights > 0).sum() < 2:
             continue
-        found = paired_difference(
-            first[:, [names.index(name) for name in both]],
-            second[:, [others.index(name) for name in both]],
-            counts,
-            generator=np.random.default_rng(seed),
+        bounds = confidence_interval(sums, weights, generator=np.random.default_rng(seed))
+        pairs = zip(names, bounds.low, bounds.high, strict=True)
+        found |= {name: {"low": float(low), "high": float(high)} for name, low, high in pairs}
+    return {name: found[name] for name in figures if name in found}
+
+
+def comparisons(
+    rows: Sequence[Row], figures: Mapping[str, Figure], *, seed: int
+) -> Iterator[Comparison]:
+    """Yield every pair of models by every figure that both have, on the images of a dataset.
+
+    Figures whose weights differ between the two, such as a quotient of what each model found, are
+    left out: their difference is no mean over masks.
+    """
+    of_model = {
+        model: _sums([row for row in rows if row.model == model], figures)
+        for model in dict.fromkeys(row.model for row in rows)
+    }
+    for model, other in combinations(of_model, 2):
+        found = [
+            comparison
+            for one in of_model[model]
+            for second in of_model[other]
+            if np.array_equal(one.weights, second.weights) and (one.weights > 0).sum() >= 2
+            for comparison in _compared(model, other, one, second, seed)
+        ]
+        order = list(figures)
+        yield from sorted(found, key=lambda comparison: order.index(comparison.measure))
+
+
+def _compared(
+    model: str, other: str, one: "_Sums", second: "_Sums", seed: int
+) -> Iterator[Comparison]:
+    both = [name for name in one.names if name in second.names]
+    if not both:
+        return
+    found = paired_difference(
+        one.sums[:, [one.names.index(name) for name in both]],
+        second.sums[:, [second.names.index(name) for name in both]],
+        one.weights,
+        generator=np.random.default_rng(seed),
+    )
+    for index, name in enumerate(both):
+        yield Comparison(
+            measure=name,
+            model=model,
+            other=other,
+            difference=float(found.value[index]),
+            low=float(found.low[index]),
+            high=float(found.high[index]),
+            p_value=float(found.p_value[index]),
         )
-        for index, name in enumerate(both):
-            yield Comparison(
-                measure=name,
-                model=model,
-                other=other,
-                difference=float(found.value[index]),
-                low=float(found.low[index]),
-                high=float(found.high[index]),
-                p_value=float(found.p_value[index]),
-            )
 
 
-def _sums(
-    rows: Sequence[Row],
-) -> tuple[list[str], Float64[np.ndarray, "n k"], Int64[np.ndarray, " n"]]:
-    """Return names of means, what each sums to over the masks of an image, and their numbers."""
+class _Sums(NamedTuple):
+    """Figures whose images weigh the same: their names, and what each image's values sum to."""
+
+    names: list[str]
+    sums: Float64[np.ndarray, "n k"]
+    weights: Float64[np.ndarray, " n"]
+
+
+def _sums(rows: Sequence[Row], figures: Mapping[str, Figure]) -> list[_Sums]:
+    """Return the sums of a model's figures that have intervals, those of equal weights together."""
     seen = sorted((row for row in rows if row.masks), key=lambda row: row.key)
-    columns: dict[str, list[float]] = {}
-    for row in seen:
-        for run in row.click_ious:
-            columns.setdefault(f"miou_at_1_{run}", []).append(sum(row.first_ious(run)))
-        for count, best in row.best_iou.items():
-            columns.setdefault(f"mean_best_iou_{count}", []).append(sum(best))
-        for count, matched in row.matched.items():
-            columns.setdefault(f"ar_{count}", []).append(matched / len(THRESHOLDS))
-    sums = np.array(list(columns.values()), np.float64).reshape(len(columns), len(seen)).T
-    return list(columns), sums, np.array([row.masks for row in seen], np.int64)
+    groups: dict[tuple[float, ...], dict[str, list[float]]] = {}
+    for name, figure in figures.items():
+        kept = [row.kept[figure.measure] for row in seen if figure.measure in row.kept]
+        if not figure.interval or figure.share is None or len(kept) < len(seen):
+            continue
+        shares = [figure.share(one) for one in kept]
+        weights = tuple(float(weight) for _, weight in shares)
+        groups.setdefault(weights, {})[name] = [math.fsum(values) for values, _ in shares]
+    return [
+        _Sums(list(found), np.array(list(found.values())).T, np.array(weights))
+        for weights, found in groups.items()
+    ]

@@ -23,6 +23,7 @@ from maskspace.evaluation.findings import (
 from maskspace.evaluation.gallery import Column, gallery_columns
 from maskspace.evaluation.intervals import comparisons
 from maskspace.evaluation.left_out import left_out_of, readable
+from maskspace.evaluation.measures import figures_of
 from maskspace.evaluation.rows import Row, measure_rows
 from maskspace.evaluation.summary import (
     collapse_lines,
@@ -108,10 +109,12 @@ def _findings(
     origins: Mapping[str, Origin],
 ) -> Findings:
     sides = {model.working_side for model in models.values()}
+    figures = figures_of(config)
     return Findings(
+        headings=[figure.heading for figure in figures.values()],
         images={dataset: _images(found) for dataset, found in measured.items()},
         compared={
-            dataset: list(comparisons(found, seed=config.interactive.seed))
+            dataset: list(comparisons(found, figures, seed=config.interactive.seed))
             for dataset, found in measured.items()
         },
         pairs={dataset: _pairs(found, models, config) for dataset, found in measured.items()},
@@ -142,11 +145,10 @@ def _write_tables(
     findings: Findings,
     config: EvaluateConfig,
 ) -> None:
-    headline = config.interactive.headline
-    run, count = headline.name if headline else "", config.headline_count
+    figures = figures_of(config).values()
     rows = [row for found in measured.values() for row in found]
-    curves.write_curves(out / "curves.csv", metrics)
-    curves.write_per_image(out / "per_image.csv", rows, count=count, run=run)
+    curves.write_curves(out / "curves.csv", metrics, figures)
+    curves.write_per_image(out / "per_image.csv", rows, figures)
     curves.write_comparisons(out / "comparisons.csv", findings.compared)
     click_report.write_per_sample(out / "per_sample.csv", rows, config=config.interactive)
     click_report.write_click_curves(out / "clicks.csv", metrics)

@@ -1,11 +1,11 @@
 """How numbers are named in metrics, and read by these names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from maskspace.evaluation.findings import Metrics
+from maskspace.evaluation.findings import Heading, Metrics
 
-#: Head of the names of mean best IoU; the tail is the number of proposals.
-CURVE = "mean_best_iou_"
+#: The curve of mean best IoU by the number of proposals.
+CURVE = "mean_best_iou"
 #: Heads of the names of metrics; the tail is that of a run.
 MIOU, NOC, NOF, NEVER = "miou_at_", "noc_", "nof_", "never_"
 OUTSIDE, OUTSIDE_OF_IMAGE = "changed_outside_", "changed_outside_of_image_"
@@ -30,13 +30,10 @@ def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]
     return found
 
 
-def curve(values: Metrics) -> list[tuple[int, float]]:
-    """Return the mean best IoU of each budget of proposals."""
-    return [
-        (int(name.removeprefix(CURVE)), float(value))
-        for name, value in values.items()
-        if name.startswith(CURVE) and isinstance(value, float)
-    ]
+def curve(values: Metrics, headings: Iterable[Heading]) -> list[tuple[Heading, float]]:
+    """Return the mean best IoU of each budget of proposals: `at` of its heading."""
+    points = [(point, values.get(point.name)) for point in headings if point.curve == CURVE]
+    return [(point, value) for point, value in points if isinstance(value, float)]
 
 
 def bounds(values: Metrics, metric: str) -> tuple[float, float] | None:

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from maskspace import pictures
-from maskspace.evaluation.findings import Metrics
-from maskspace.evaluation.metric_names import CURVE, answered_runs, bounds, curve, iou_curve
+from maskspace.evaluation.findings import Heading, Metrics
+from maskspace.evaluation.metric_names import answered_runs, bounds, curve, iou_curve
 from maskspace.evaluation.reference import Placed
 from maskspace.evaluation.tables import correlations
 
 
-def plot_iou_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
+def plot_iou_curves(
+    path: Path, metrics: Mapping[str, Mapping[str, Metrics]], headings: Sequence[Heading]
+) -> None:
     """Write a PNG: mean best IoU against the number of proposals, one panel a dataset.
 
     Bands are 95 % intervals over images.
@@ -19,9 +21,9 @@ def plot_iou_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) ->
         dataset: [
             pictures.Line(
                 label=f"{model} (by {values['ranking']})",
-                x=[count for count, _ in curve(values)],
-                y=[value for _, value in curve(values)],
-                band=_band(values),
+                x=[point.at for point, _ in curve(values, headings)],
+                y=[value for _, value in curve(values, headings)],
+                band=_band(values, headings),
             )
             for model, values in models.items()
             if "ranking" in values
@@ -104,6 +106,6 @@ def click_panels(
     return panels
 
 
-def _band(values: Metrics) -> list[tuple[float, float]] | None:
-    found = [bounds(values, f"{CURVE}{count}") for count, _ in curve(values)]
+def _band(values: Metrics, headings: Sequence[Heading]) -> list[tuple[float, float]] | None:
+    found = [bounds(values, point.name) for point, _ in curve(values, headings)]
     return None if None in found else [pair for pair in found if pair is not None]

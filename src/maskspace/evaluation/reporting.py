@@ -1,7 +1,7 @@
 """Draw what was measured: a page, plots, sheets of pictures and a table, from numbers alone."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from maskspace.evaluation import plots
 from maskspace.evaluation.click_table import click_table
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.findings import FINDINGS, Metrics, read_findings
+from maskspace.evaluation.findings import FINDINGS, Heading, Metrics, read_findings
 from maskspace.evaluation.html_report import PageContent, write_html
 from maskspace.evaluation.reference import place_published
 from maskspace.evaluation.region_report import plot_regions
@@ -31,9 +31,9 @@ DRAWN = (
 )
 
 
-def report(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+def report(metrics: Mapping[str, Mapping[str, Metrics]], headings: Sequence[Heading]) -> str:
     """Return the main numbers in plain text, those of the clicks below the others."""
-    tables = (metrics_table(metrics), click_table(metrics))
+    tables = (metrics_table(metrics, headings), click_table(metrics))
     return "\n".join(table for table in tables if table)
 
 
@@ -47,14 +47,16 @@ def draw_report(measured: Path, out: Path, *, config: EvaluateConfig) -> str:
     }
     headline = config.interactive.headline
     run, count = headline.name if headline else "", config.headline_count
-    table = report(metrics)
+    headings = findings.headings
+    table = report(metrics, headings)
     write_whole(out / "table.txt", table)
-    plots.plot_iou_curves(out / "curve.png", metrics)
+    plots.plot_iou_curves(out / "curve.png", metrics, headings)
     plots.plot_click_scatter(out / "scatter.png", findings.pairs, metrics, count=count, run=run)
     plots.plot_click_curves(out / "clicks.png", metrics, placed)
     plot_regions(out / "regions.png", metrics, placed)
     _draw_sheets(measured / SHOWN, out)
     content = PageContent(
+        headings=headings,
         metrics=metrics,
         compared=findings.compared,
         placed=placed,

@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Float32
+from typing import Any, get_args
 
 from maskspace import masks
 from maskspace.data.records import encode_record
@@ -20,12 +18,17 @@ from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.interactive import Clicked, click_masks
 from maskspace.evaluation.left_out import UNREADABLE, left_out_of, require_few, settled
-from maskspace.evaluation.regions import measure_regions
+from maskspace.evaluation.measures import Measure, measures_of
+from maskspace.evaluation.measures.measure import Kept, Question
+from maskspace.evaluation.partitions import ask_partitions
+from maskspace.evaluation.proposed import ask_proposals
 from maskspace.evaluation.truth import Truth, read_truth
-from maskspace.evaluation.zero_shot import zero_shot
 from maskspace.files import write_whole
 from maskspace.loaded import Segmenter
-from maskspace.types import Embedding, MapUnits, Sample
+from maskspace.types import MapUnits, Sample
+
+#: What a model is asked of an image, each once.
+QUESTIONS = get_args(Question)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +39,11 @@ class Row:
     image and of all its masks.
 
     `ids` and `areas` are of the masks, in the order of every list below, and `pixels` those of the
-    image that are not ignored. `best_iou` maps a budget to the best IoU of each mask, `matched` a
-    budget to COCO's matches over ten thresholds; the rest is of `Clicked`, and `combines` says
-    whether the model combined clicks in its own way. What the model could not answer is absent
-    there and stands in `not_answered` with the reason. `regions` is of `measure_regions`. `seconds`
-    is the time of its answers.
+    image that are not ignored. `click_ious`, `changes` and `best_level` are of `Clicked`, and
+    `combines` says whether the model combined clicks in its own way. `kept` is what each measure of
+    `MEASURES` keeps of the image. What the model could not answer is absent there and stands in
+    `not_answered` with the reason, a measure whose truth lacks what it needs in `lacks`. `seconds`
+    is the time of the answers.
     """
 
     dataset: str
@@ -49,17 +52,14 @@ class Row:
     masks: int
     masks_too_small: int
     seconds: float = 0.0
-    proposals: int | None = None
-    feature_std: float | None = None
-    best_iou: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    matched: Mapping[str, int] = field(default_factory=dict)
     ids: Sequence[int] = ()
     areas: Sequence[int] = ()
     pixels: int = 0
     click_ious: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     changes: Mapping[str, Sequence[Sequence[Sequence[int]]]] = field(default_factory=dict)
     best_level: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    regions: Mapping[str, Sequence[float]] | None = None
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     combines: bool = False
     not_answered: Mapping[str, str] = field(default_factory=dict)
     content: str = ""
@@ -182,21 +182,13 @@ def _rows(
     return rows
 
 
-def embedding_std(embedding: Embedding) -> float:
-    """Return the standard deviation over pixels, mean over channels, of the finest level."""
-    finest: Float32[np.ndarray, "c h w"] = embedding.levels[min(embedding.levels)]
-    return float(finest.std(axis=(1, 2), dtype=np.float64).mean())
-
-
 def _measure(
     dataset: str, name: str, model: Segmenter, truth: Truth, config: EvaluateConfig
 ) -> Row:
-    asked = Asked()
-    embedding = asked.ask("embed", lambda: model.embed(truth.image))
-    spread = None if embedding is None else embedding_std(embedding)
-    count, best, matched = _proposed(model, truth, config, asked)
-    regions = measure_regions(model, truth, counts=config.region_counts, asked=asked)
-    clicked: Clicked = click_masks(model, truth, config.interactive, asked)
+    asked, measures = Asked(), measures_of(config)
+    lacks = {key: why for key, one in measures.items() if (why := one.lacks(truth)) is not None}
+    possible = [one for key, one in measures.items() if key not in lacks]
+    clicked, kept = _kept(model, truth, possible, config, asked)
     return Row(
         dataset=dataset,
         model=name,
@@ -204,44 +196,39 @@ def _measure(
         masks=len(truth.masks),
         masks_too_small=truth.too_small,
         seconds=asked.seconds,
-        proposals=count,
-        feature_std=spread,
-        best_iou=best,
-        matched=matched,
         ids=list(truth.ids),
         areas=masks.areas(truth.masks).tolist(),
         pixels=int((~truth.ignore).sum()),
         click_ious=clicked.ious,
         changes=clicked.changes,
         best_level=clicked.best_level,
-        regions=regions,
+        kept=kept,
+        lacks=lacks,
         combines="click_probabilities" not in model.answers,
         not_answered=asked.not_answered,
     )
 
 
-def _proposed(
-    model: Segmenter, truth: Truth, config: EvaluateConfig, asked: Asked
-) -> tuple[int | None, dict[str, list[float]], dict[str, int]]:
-    limit = config.proposal_limit
-    proposals = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
-    if proposals is None:
-        return None, {}, {}
-    truth.require_size(proposals.size_hw, "proposes masks")
-    measured = zero_shot(
-        proposals,
-        truth,
-        limit=limit,
-        proposal_counts=config.proposal_counts,
-        recall_counts=config.recall_counts,
-    )
-    best = zip(config.proposal_counts, measured.best_iou.tolist(), strict=True)
-    matched = zip(config.recall_counts, measured.matched, strict=True)
-    return (
-        measured.proposals,
-        {str(budget): values for budget, values in best},
-        {str(budget): number for budget, number in matched},
-    )
+def _kept(
+    model: Segmenter,
+    truth: Truth,
+    measures: Sequence[Measure],
+    config: EvaluateConfig,
+    asked: Asked,
+) -> tuple[Clicked, dict[str, Kept]]:
+    """Ask the model each question once; return its clicks, and what each measure keeps."""
+    of = {question: [one for one in measures if one.question == question] for question in QUESTIONS}
+    embedding = asked.ask("embed", lambda: model.embed(truth.image))
+    most = max(config.recall_counts, default=0)
+    proposed = ask_proposals(model, truth, asked, limit=config.proposal_limit, most=most)
+    parts = ask_partitions(model, truth, of["regions"], counts=config.region_counts, asked=asked)
+    clicked = click_masks(model, truth, config.interactive, asked, of["click"])
+    answers: dict[str, Any] = parts or {}
+    answers |= {one.name: proposed for one in of["propose"] if proposed is not None}
+    answers |= {one.name: embedding for one in of["embed"] if embedding is not None}
+    answers |= {one.name: clicked.of(one) for one in of["click"] if one.run in clicked.ious}
+    kept = {m.name: m.of_image(answers[m.name], truth) for m in measures if m.name in answers}
+    return clicked, kept
 
 
 def _journal(work: Path, dataset: str, models: list[str], config: EvaluateConfig) -> Path:

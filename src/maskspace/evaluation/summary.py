@@ -10,9 +10,9 @@ from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.findings import Metrics
 from maskspace.evaluation.intervals import intervals
 from maskspace.evaluation.left_out import left_out_of, listed
-from maskspace.evaluation.regions import summarize_regions
+from maskspace.evaluation.measures import figures_of, measures_of
+from maskspace.evaluation.metric_names import CURVE
 from maskspace.evaluation.rows import Row
-from maskspace.evaluation.zero_shot import pooled_recall
 from maskspace.metrics.correlation import pearson, spearman
 from maskspace.metrics.sizes import SIZES, in_size
 
@@ -23,8 +23,8 @@ def summarize(
     """Return the metrics of each model on one dataset; every number is finite.
 
     `ranking` says of each model what its proposals are ranked by. Means are over all true masks, as
-    COCO pools them. What a model cannot answer is absent and
-    stands under `not_answered` with the reason, and images that were left out with theirs under
+    COCO pools them. What a model cannot answer is absent and stands under `not_answered` with the
+    reason, what the data have not enough for under `lacking`, and images that were left out under
     `left_out`. Raises ValueError if no image has a mask to measure.
     """
     models = dict.fromkeys(row.model for row in rows)
@@ -50,16 +50,23 @@ def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) 
         "images_left_out": len(left_out),
         "masks": sum(row.masks for row in seen),
         "masks_too_small": sum(row.masks_too_small for row in rows),
-        **_proposal_metrics(seen, not_answered),
-        **_region_metrics(seen),
         **click_metrics(seen, config.interactive, not_answered),
-        **_feature_metrics(seen, not_answered, config.collapse_std),
-        "interval_95": intervals(seen, seed=config.interactive.seed),
+        **_figures(seen, config),
+        "mean_best_iou_by_size": _by_size(seen, config),
+        "interval_95": intervals(seen, figures_of(config), seed=config.interactive.seed),
     }
+    spread = metrics.get("feature_std")
+    if isinstance(spread, float):
+        metrics["collapsed"] = spread < config.collapse_std
     if "propose" not in not_answered:
         metrics["ranking"] = ranking
         metrics |= _correlations(seen, config, not_answered)
-    return {**metrics, "not_answered": not_answered, "left_out": left_out}
+    return {
+        **metrics,
+        "lacking": _lacking(seen, config),
+        "not_answered": not_answered,
+        "left_out": left_out,
+    }
 
 
 def _unreadable(rows: Sequence[Row]) -> str:
@@ -67,53 +74,43 @@ def _unreadable(rows: Sequence[Row]) -> str:
     return f"; {len(left_out)} cannot be measured: {listed(left_out)}" if left_out else ""
 
 
-def _proposal_metrics(rows: Sequence[Row], not_answered: Mapping[str, str]) -> Metrics:
-    if "propose" in not_answered:
-        return {}
-    masks = sum(row.masks for row in rows)
-    best = {
-        f"mean_best_iou_{count}": _mean(value for row in rows for value in row.best_iou[count])
-        for count in rows[0].best_iou
-    }
-    recall = {
-        f"ar_{count}": pooled_recall(sum(row.matched[count] for row in rows), masks)
-        for count in rows[0].matched
-    }
-    return {
-        **best,
-        **recall,
-        "proposals": _mean(float(row.proposals or 0) for row in rows),
-        "mean_best_iou_by_size": _by_size(rows),
-    }
+def _figures(rows: Sequence[Row], config: EvaluateConfig) -> Metrics:
+    """Return the number of every figure whose measure every image has."""
+    found: Metrics = {}
+    for measure in measures_of(config).values():
+        kept = [row.kept[measure.name] for row in rows if measure.name in row.kept]
+        if len(kept) == len(rows):
+            numbers = {figure.name: figure.of_dataset(kept) for figure in measure.figures}
+            found |= {name: number for name, number in numbers.items() if number is not None}
+    return found
 
 
-def _region_metrics(rows: Sequence[Row]) -> Metrics:
-    regions = [row.regions for row in rows if row.regions is not None]
-    return dict(summarize_regions(regions)) if regions else {}
+def _lacking(rows: Sequence[Row], config: EvaluateConfig) -> dict[str, str]:
+    """Return why a measure is not reported: what the truth of the first such image lacks."""
+    found: dict[str, str] = {}
+    for name in measures_of(config):
+        reasons = [row.lacks[name] for row in rows if name in row.lacks]
+        if reasons:
+            found[name] = f"{len(reasons)} of {len(rows)} images: {reasons[0]}"
+    return found
 
 
-def _by_size(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+def _by_size(rows: Sequence[Row], config: EvaluateConfig) -> dict[str, dict[str, float]]:
     """Return for each budget the mean over the masks of each of COCO's sizes that there are."""
     areas = np.array([area for row in rows for area in row.areas], np.int64)
     sizes = {size: np.flatnonzero(in_size(areas, size)) for size in SIZES}
     found = {}
-    for count in rows[0].best_iou:
-        best = [value for row in rows for value in row.best_iou[count]]
-        found[count] = {
+    for count in config.proposal_counts:
+        name = f"{CURVE}_{count}"
+        if any(name not in row.kept for row in rows):
+            continue
+        best = [value for row in rows for value in row.kept[name]]
+        found[str(count)] = {
             size: _mean(best[index] for index in of_size)
             for size, of_size in sizes.items()
             if len(of_size)
         }
     return found
-
-
-def _feature_metrics(
-    rows: Sequence[Row], not_answered: Mapping[str, str], collapse_std: float
-) -> Metrics:
-    if "embed" in not_answered:
-        return {}
-    spread = _mean(row.feature_std or 0.0 for row in rows)
-    return {"feature_std": spread, "collapsed": spread < collapse_std}
 
 
 def zero_shot_against_click(
@@ -124,11 +121,12 @@ def zero_shot_against_click(
     None where the model does not answer both.
     """
     seen = [row for row in rows if row.masks]
-    if any(str(count) not in row.best_iou or run not in row.click_ious for row in seen):
+    name = f"{CURVE}_{count}"
+    if any(name not in row.kept or run not in row.click_ious for row in seen):
         return None
     return (
         [_mean(row.first_ious(run)) for row in seen],
-        [_mean(row.best_iou[str(count)]) for row in seen],
+        [_mean(row.kept[name]) for row in seen],
     )
 
 

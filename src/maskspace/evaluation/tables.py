@@ -1,37 +1,22 @@
 """The main numbers as tables in plain text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from maskspace.evaluation.findings import Metrics
+from maskspace.evaluation.findings import Heading, Metrics
 from maskspace.evaluation.left_out import listed
 
-#: Columns of the printed table, as far as they were measured: metric -> heading.
-COLUMNS = {
-    "miou_at_1_center": "mIoU@1",
-    "miou_at_1_random": "random",
-    "mean_best_iou_10": "best@10",
-    "mean_best_iou_50": "best@50",
-    "ar_10": "AR@10",
-    "ar_100": "AR@100",
-    "covering_ods": "cover ODS",
-    "covering_ois": "OIS",
-    "covering_best": "best",
-    "feature_std": "std",
-}
 
-
-def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
+def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]], headings: Iterable[Heading]) -> str:
     """Return the main numbers as a table in plain text, with what each ranking means below it.
 
-    mIoU@1 of centre and of random clicks, mean best IoU and COCO's AR of a number of proposals,
-    covering of partitions at one scale for all images, for each and for each region, standard
-    deviation of the features. A dash stands where a model does not answer; the reasons are below.
+    A dash stands where there is no number: because a model does not answer, or the data have not
+    what it needs. The reasons are below.
     """
-    columns = [c for c in COLUMNS if any(c in v for m in metrics.values() for v in m.values())]
-    table = [["dataset", "model", "images", "masks", *(COLUMNS[c] for c in columns)]]
+    shown = shown_headings(metrics.values(), headings)
+    table = [["dataset", "model", "images", "masks", *(one.title for one in shown)]]
     for dataset, models in metrics.items():
         for model, values in models.items():
-            numbers = [number(values.get(column)) for column in columns]
+            numbers = [number(values.get(one.name)) for one in shown]
             table.append([dataset, model, str(values["images"]), str(values["masks"]), *numbers])
     notes = {
         f"{model}: proposals ranked by {values['ranking']}": None
@@ -44,7 +29,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
 
 def _reasons(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
     """Return a line for what a dash in the table means, and for images that were left out."""
-    lines: dict[str, None] = {}
+    lines = {f"{dataset}: no {name}: {why}": None for dataset, name, why in lacking(metrics)}
     for dataset, models in metrics.items():
         for model, values in models.items():
             refused, left_out = values["not_answered"], values["left_out"]
@@ -57,6 +42,25 @@ def _reasons(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
                     f"{dataset}: {len(left_out)} of {images} images left out: {listed(left_out)}"
                 ] = None
     return list(lines)
+
+
+def shown_headings(
+    found: Iterable[Mapping[str, Metrics]], headings: Iterable[Heading]
+) -> list[Heading]:
+    """Return the columns of the main table that a model of one of the datasets has a number for."""
+    measured = {name for models in found for values in models.values() for name in values}
+    return [one for one in headings if one.title and one.main and one.name in measured]
+
+
+def lacking(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[tuple[str, str, str]]:
+    """Return dataset, measure and reason of what the data have not enough for, once each."""
+    found: dict[tuple[str, str, str], None] = {}
+    for dataset, models in metrics.items():
+        for values in models.values():
+            reasons = values["lacking"]
+            assert isinstance(reasons, dict)
+            found |= {(dataset, str(name), str(why)): None for name, why in reasons.items()}
+    return list(found)
 
 
 def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:

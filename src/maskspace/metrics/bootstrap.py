@@ -14,6 +14,9 @@ from jaxtyping import Float, Float64, Int64
 
 _AT_ONCE = 2**24  # numbers of images drawn that are held at a time
 
+#: What each of n images weighs: as a rule its number of masks.
+Weights = Int64[np.ndarray, " _"] | Float64[np.ndarray, " _"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
@@ -37,7 +40,7 @@ class Difference(Interval):
 
 def confidence_interval(
     sums: Float64[np.ndarray, "n k"],
-    counts: Int64[np.ndarray, " n"],
+    counts: Weights,
     *,
     generator: np.random.Generator,
     resamples: int = 2000,
@@ -57,7 +60,7 @@ def confidence_interval(
 def paired_difference(
     first: Float64[np.ndarray, "n k"],
     second: Float64[np.ndarray, "n k"],
-    counts: Int64[np.ndarray, " n"],
+    counts: Weights,
     *,
     generator: np.random.Generator,
     resamples: int = 2000,
@@ -77,8 +80,8 @@ def paired_difference(
 
 
 def _with_masks(
-    sums: Float64[np.ndarray, "n k"], counts: Int64[np.ndarray, " n"]
-) -> tuple[Float64[np.ndarray, "m k"], Int64[np.ndarray, " m"]]:
+    sums: Float64[np.ndarray, "n k"], counts: Weights
+) -> tuple[Float64[np.ndarray, "m k"], Weights]:
     if (counts < 0).any() or not np.isfinite(sums).all():
         raise ValueError("counts below 0, or sums that are not finite: leave such images out")
     kept = counts > 0
@@ -89,7 +92,7 @@ def _with_masks(
 
 def _means(
     sums: Float64[np.ndarray, "n k"],
-    counts: Int64[np.ndarray, " n"],
+    counts: Weights,
     *,
     resamples: int,
     generator: np.random.Generator,

@@ -56,9 +56,13 @@ def region_scores(
     Partitions are looked at one after the other. Pixels that an annotator leaves unlabelled (0) are
     not counted for that annotator.
     """
-    tables = [[contingency(labels, one) for one in true] for labels in scales]
-    _refuse_nothing(len(tables), len(true))
-    return _scores(list(zip(*tables, strict=True)))
+    return scores_of_tables([[contingency(labels, one) for one in true] for labels in scales])
+
+
+def scores_of_tables(scales: Sequence[Sequence[Contingency]]) -> RegionScores:
+    """Return the scores given the tables with each annotator's map, scale by scale."""
+    _refuse_nothing(len(scales), len(scales[0]) if scales else 0)
+    return _scores(list(zip(*scales, strict=True)))
 
 
 def nested_region_scores(

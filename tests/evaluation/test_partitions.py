@@ -7,7 +7,9 @@ import pytest
 
 from maskspace.evaluation import evaluate_models
 from maskspace.evaluation.asking import Asked
-from maskspace.evaluation.regions import measure_regions, summarize_regions
+from maskspace.evaluation.config import PROTOCOLS
+from maskspace.evaluation.measures.regions import regions
+from maskspace.evaluation.partitions import ask_partitions
 from maskspace.evaluation.truth import read_truth
 from maskspace.loaded import Segmenter
 from maskspace.metrics.hierarchy import region_scores, region_summary
@@ -38,14 +40,19 @@ def truths(samples):
 
 
 def scored(model, truths):
+    """Return the numbers of a model's partitions over the truths."""
     asked = Asked()
-    found = [measure_regions(model, truth, counts=(1, 4), asked=asked) for truth in truths]
+    (measure,) = regions(PROTOCOLS["maskspace"])
+    found = []
+    for truth in truths:
+        parts = ask_partitions(model, truth, [measure], counts=(1, 4), asked=asked)
+        found.append(measure.of_image(parts["regions"], truth))
     assert not asked.not_answered and asked.seconds > 0
-    return found
+    return {figure.name: figure.of_dataset(found) for figure in measure.figures}
 
 
 def test_an_annotators_own_map_covers_all_that_it_labels(truths):
-    found = summarize_regions(scored(Annotated(truths), truths))
+    found = scored(Annotated(truths), truths)
     assert all(found[name] == pytest.approx(1) for name in COVERINGS)
     assert found["rand_ods"] == pytest.approx(1)
     assert found["information_ois"] == pytest.approx(0, abs=1e-9)
@@ -53,7 +60,7 @@ def test_an_annotators_own_map_covers_all_that_it_labels(truths):
 
 def test_a_model_in_the_harness_has_the_scores_of_its_partitions(truths):
     model = load("slic-merging@superpixels=60")
-    found = summarize_regions(scored(model, truths))
+    found = scored(model, truths)
     expected = []
     for truth in truths:
         tree = model.hierarchy(truth.image)
@@ -77,8 +84,9 @@ def test_scales_that_do_not_nest_are_measured_and_what_has_none_is_said(samples,
 
 def test_without_numbers_of_regions_nothing_is_asked(truths):
     asked = Asked()
-    model = load("flood-fill")
-    assert measure_regions(model, truths[0], counts=(), asked=asked) is None
+    config = replace(PROTOCOLS["maskspace"], region_counts=())
+    assert not list(regions(config))
+    assert ask_partitions(load("flood-fill"), truths[0], [], counts=(), asked=asked) is None
     assert not asked.not_answered
 
 

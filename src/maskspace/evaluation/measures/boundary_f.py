@@ -1,0 +1,85 @@
+"""F of the boundaries of partitions, as BSDS500 reports it, at a third of the scales."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+
+import numpy as np
+from jaxtyping import Int
+
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.measures.measure import Figure, Kept, Measure
+from maskspace.evaluation.truth import Truth
+from maskspace.metrics.boundary import (
+    BoundaryCounts,
+    boundary_counts,
+    boundary_summary,
+    region_boundaries,
+)
+
+#: Matching the pixels of two boundaries takes tenths of a second: one scale of so many is measured.
+EVERY = 3
+#: Share of an image that an annotator may leave without a region.
+UNLABELLED = 0.05
+#: Each number of `BoundarySummary`: heading in the tables, and how to read it.
+NUMBERS = {
+    "ods": (
+        "F ODS",
+        "F of region boundaries against all annotators', at one scale for all images.",
+    ),
+    "ois": ("F OIS", "the same at the best scale of each image."),
+}
+
+
+def boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
+    """Yield `boundary_f_ods` and `boundary_f_ois`; nothing where no regions are asked for."""
+    if not config.region_counts:
+        return
+    yield Measure(
+        name="boundary_f",
+        question="regions",
+        of_part=_counts,
+        every=EVERY,
+        of_image=lambda scales, truth: [list(astuple(one)) for one in scales],
+        lacks=_unlabelled,
+        figures=tuple(
+            Figure(
+                name=f"boundary_f_{name}", title=heading, explained=told, share=None,
+                pool=_pool(name), interval=False,
+            )
+            for name, (heading, told) in NUMBERS.items()
+        ),
+    )  # fmt: skip
+
+
+def _counts(labels: Int[np.ndarray, "h w"], truth: Truth) -> BoundaryCounts:
+    true = [region_boundaries(one) for one in truth.label_maps]
+    return boundary_counts(region_boundaries(labels), true)
+
+
+def _pool(name: str) -> Callable[[Sequence[Kept]], float]:
+    def pool(images: Sequence[Kept]) -> float:
+        counts = [[_of_scale(*scale) for scale in scales] for scales in images]
+        return float(getattr(boundary_summary(counts), name))
+
+    return pool
+
+
+def _of_scale(
+    matched_predicted: int, predicted: int, matched_true: int, true: int
+) -> BoundaryCounts:
+    return BoundaryCounts(
+        matched_predicted=matched_predicted,
+        predicted=predicted,
+        matched_true=matched_true,
+        true=true,
+    )
+
+
+def _unlabelled(truth: Truth) -> str | None:
+    """Return why boundaries cannot be told right or wrong: there are pixels of no region."""
+    counted = max(1, int((~truth.ignore).sum()))
+    shares = [float((~truth.ignore & (one == 0)).sum() / counted) for one in truth.label_maps]
+    most = max(shares, default=1.0)
+    if most <= UNLABELLED:
+        return None
+    return f"an annotator leaves {most:.0%} of an image without a region; boundaries need all of it"

@@ -1,0 +1,32 @@
+"""Mean IoU after one click, for each way of clicking."""
+
+from collections.abc import Iterator
+
+from maskspace.evaluation.config import ClickRun, EvaluateConfig
+from maskspace.evaluation.measures.measure import Figure, Measure
+
+#: Runs that have a column in the tables: name -> heading, and what is said of where the click is.
+SHOWN = {"center": ("mIoU@1", "at the mask's centre"), "random": ("random", "anywhere in the mask")}
+
+
+def click_iou(config: EvaluateConfig) -> Iterator[Measure]:
+    """Yield `miou_at_1_RUN`, a mean over masks."""
+    yield from map(_of_run, config.interactive.runs)
+
+
+def _of_run(run: ClickRun) -> Measure:
+    heading, place = SHOWN.get(run.name, ("", f"of the run {run.name}"))
+    name = f"miou_at_1_{run.name}"
+    return Measure(
+        name=name,
+        question="click",
+        run=run.name,
+        of_image=lambda ious, truth: ious,
+        figures=(
+            Figure(
+                name=name,
+                title=heading,
+                explained=f"mean IoU over masks after one click {place}.",
+            ),
+        ),
+    )

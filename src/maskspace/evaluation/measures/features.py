@@ -1,0 +1,34 @@
+"""How much the features vary over pixels: 0 where a training has collapsed."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float32
+
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.measures.measure import Figure, Measure
+from maskspace.types import Embedding
+
+
+def embedding_std(embedding: Embedding) -> float:
+    """Return the standard deviation over pixels, mean over channels, of the finest level."""
+    finest: Float32[np.ndarray, "c h w"] = embedding.levels[min(embedding.levels)]
+    return float(finest.std(axis=(1, 2), dtype=np.float64).mean())
+
+
+def features(config: EvaluateConfig) -> Iterator[Measure]:
+    """Yield `feature_std`, a mean over images."""
+    del config
+    yield Measure(
+        name="feature_std",
+        question="embed",
+        of_image=lambda embedding, truth: [embedding_std(embedding)],
+        figures=(
+            Figure(
+                name="feature_std",
+                title="std",
+                explained="spread of the features over pixels; 0 is a constant output.",
+                interval=False,
+            ),
+        ),
+    )

@@ -1,0 +1,78 @@
+"""Covering, Rand index and variation of information of partitions, as BSDS500 reports them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+
+import numpy as np
+from jaxtyping import Int
+
+from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.measures.measure import Figure, Kept, Measure
+from maskspace.evaluation.truth import Truth
+from maskspace.metrics.contingency import Contingency, contingency
+from maskspace.metrics.hierarchy import RegionScores, region_summary, scores_of_tables
+
+#: Each number of `RegionSummary`: its heading, and how to read it. Coverings are in the main table.
+NUMBERS = {
+    "covering_ods": (
+        "cover ODS",
+        "share of annotators' regions that a partition covers, at one scale for all images.",
+    ),
+    "covering_ois": ("OIS", "the same at the best scale of each image."),
+    "covering_best": ("best", "the same at the best scale of each region."),
+    "rand_ods": ("Rand ODS", "Rand index at one scale for all images."),
+    "rand_ois": ("OIS", "the same at the best scale of each image."),
+    "information_ods": (
+        "VI ODS",
+        "variation of information, in nats, at one scale for all images.",
+    ),
+    "information_ois": ("OIS", "the same at the best scale of each image."),
+}
+
+
+def regions(config: EvaluateConfig) -> Iterator[Measure]:
+    """Yield the numbers of `RegionSummary`; nothing where no numbers of regions are asked for."""
+    if not config.region_counts:
+        return
+    yield Measure(
+        name="regions",
+        question="regions",
+        of_part=_tables,
+        of_image=_kept,
+        figures=tuple(
+            Figure(
+                name=name, title=heading, explained=told, share=None, pool=_pool(name),
+                interval=False,
+                main=name.startswith("covering"),
+            )
+            for name, (heading, told) in NUMBERS.items()
+        ),
+    )  # fmt: skip
+
+
+def _tables(labels: Int[np.ndarray, "h w"], truth: Truth) -> list[Contingency]:
+    return [contingency(labels, one) for one in truth.label_maps]
+
+
+def _kept(scales: Sequence[list[Contingency]], truth: Truth) -> list[list[float]]:
+    del truth
+    found = scores_of_tables(scales)
+    return [
+        np.atleast_1d(getattr(found, one.name)).astype(float).tolist()
+        for one in fields(RegionScores)
+    ]
+
+
+def _pool(name: str) -> Callable[[Sequence[Kept]], float]:
+    return lambda images: float(getattr(region_summary([*map(_scores, images)]), name))
+
+
+def _scores(kept: Kept) -> RegionScores:
+    by_name = dict(zip((one.name for one in fields(RegionScores)), kept, strict=True))
+    return RegionScores(
+        covered=np.array(by_name["covered"]),
+        best_covered=by_name["best_covered"][0],
+        area=int(by_name["area"][0]),
+        rand=np.array(by_name["rand"]),
+        information=np.array(by_name["information"]),
+    )
