@@ -50,7 +50,8 @@ class Segmenter(Protocol):
 
     A kind declares in `answers` what it can answer, and writes those methods alone: the others
     raise ValueError that names the model, the question and what it does answer. Images are uint8
-    RGB arrays, PIL images, encoded bytes or paths, from 16x16 to 12 megapixels.
+    RGB arrays, PIL images, encoded bytes or paths, from 16x16 pixels to 144 megapixels; those above
+    12 are worked on smaller and answered at their own size.
 
     name: for tables and errors.
     ranking: what decides the order of its proposals, in words.

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, Int64
 
-from maskspace.masks import decode, encode, enlarge, nearest_index, to_label_map
+from maskspace.masks import decode, encode, enlarge, to_label_map
 
 #: The class of what has none.
 NO_CLASS = -1
@@ -156,11 +156,12 @@ class Prediction:
             return self
         if self.is_label_map:
             return Prediction.of_labels(enlarge(self.labels, size_hw), self.scores, self.classes)
-        rows, columns = (
-            nearest_index(large, small) for large, small in zip(size_hw, self.size_hw, strict=True)
-        )
-        masks = self.masks.take(columns, axis=2).take(rows, axis=1)
-        return Prediction(masks, self.scores, self.classes)
+        # one mask at a time: all of a large photo's, dense, may not fit in memory
+        counts = [
+            encode(enlarge(self._dense(np.array([index]))[0], size_hw)[None])[0]
+            for index in range(len(self))
+        ]
+        return Prediction.of_strings(counts, size_hw, self.scores, self.classes)
 
     def ranked(self, *, limit: int | None = None) -> "Prediction":
         """Return at most `limit` masks, the highest score first; equal scores keep their order."""

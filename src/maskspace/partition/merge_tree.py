@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
 
-from maskspace.masks import enlarge, nearest_index
+from maskspace.masks import encode, enlarge, nearest_index
 from maskspace.partition.superpixels import superpixels
 from maskspace.types import Prediction
 
@@ -89,10 +89,9 @@ class MergeTree:
         areas = self._areas[enough]
         scores = self._persistence[enough] * np.sqrt(areas / areas[-1]).astype(np.float32)
         best = np.lexsort((enough, -areas, -scores))[:limit]
-        masks = np.empty((len(best), *self.size_hw), bool)
-        for mask, node in zip(masks, enough[best], strict=True):
-            mask[:] = self._node_mask(int(node))
-        return Prediction(masks, scores[best])
+        # one at a time: a hundred dense masks of twelve megapixels are 1.2 GB
+        counts = [encode(self._node_mask(int(node))[None])[0] for node in enough[best]]
+        return Prediction.of_strings(counts, self.size_hw, scores[best])
 
     def region_at(
         self,

@@ -7,6 +7,7 @@ click gives its region at one scale. Regions are 8-connected, and of different s
 nest.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from jaxtyping import Bool, Int, Int32, Int64, UInt8
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from skimage.segmentation import felzenszwalb as segment
 
-from maskspace.masks import enlarge
+from maskspace.masks import encode, enlarge
 from maskspace.peers.kinds import Peer
 from maskspace.peers.rankings import RANKINGS
 from maskspace.peers.shrunk import Shrunk, Side, shrunk
@@ -50,7 +51,7 @@ def felzenszwalb_proposals(
     found: dict[bytes, Int64[np.ndarray, " p"]] = {}
     times: Counter[bytes] = Counter()
     for scale in scales:
-        labels = segment(small, scale=scale, sigma=sigma, min_size=min_size)
+        labels = _LAST.labels(small, scale, sigma, min_size)
         for pixels in _regions(labels):
             found.setdefault(pixels.tobytes(), pixels)
             times[pixels.tobytes()] += 1
@@ -59,12 +60,45 @@ def felzenszwalb_proposals(
     if ranking == "stability":
         scores = {key: times[key] / len(scales) for key in found}
     best = sorted(found, key=lambda key: (scores[key], len(found[key])), reverse=True)[:limit]
-    masks = np.zeros((len(best), *image.shape[:2]), bool)
-    for mask, key in zip(masks, best, strict=True):
-        region = np.zeros(small.shape[:2], bool)
-        region.ravel()[found[key]] = True
-        mask[:] = enlarge(region, mask.shape)
-    return Prediction(masks, np.array([scores[key] for key in best], np.float32))
+    size_hw = (image.shape[0], image.shape[1])
+    counts = [_counts(found[key], (small.shape[0], small.shape[1]), size_hw) for key in best]
+    return Prediction.of_strings(
+        counts, size_hw, np.array([scores[key] for key in best], np.float32)
+    )
+
+
+class _LastImage:
+    """The partitions of the last image: proposals and scales ask for the same ones."""
+
+    def __init__(self) -> None:
+        self._known: tuple[bytes, dict[tuple[float, ...], Int32[np.ndarray, "r s"]]] = b"", {}
+
+    def labels(
+        self, image: UInt8[np.ndarray, "r s 3"], scale: float, sigma: float, min_size: int
+    ) -> Int32[np.ndarray, "r s"]:
+        """Return what `segment` gives, labels from 0."""
+        digest = hashlib.blake2b(image.tobytes(), digest_size=16)
+        digest.update(repr(image.shape).encode())
+        known = self._known
+        if known[0] != digest.digest():
+            known = self._known = (digest.digest(), {})
+        asked = (scale, sigma, float(min_size))
+        if asked not in known[1]:
+            found = segment(image, scale=scale, sigma=sigma, min_size=min_size)
+            known[1][asked] = found.astype(np.int32)
+        return known[1][asked]
+
+
+_LAST = _LastImage()
+
+
+def _counts(
+    pixels: Int64[np.ndarray, " p"], small_hw: tuple[int, int], size_hw: tuple[int, int]
+) -> str:
+    """Return a region of the small image as run lengths at the image's size."""
+    region = np.zeros(small_hw, bool)
+    region.ravel()[pixels] = True
+    return encode(enlarge(region, size_hw)[None])[0]
 
 
 def felzenszwalb_scales(
@@ -77,8 +111,8 @@ def felzenszwalb_scales(
     """Yield the partition at each of `SCALES`, finest first, labels from 1."""
     small = shrink_image(image, max_side=max_side)
     for scale in SCALES:
-        labels = segment(small, scale=scale, sigma=sigma, min_size=min_size)
-        yield enlarge(labels.astype(np.int32) + 1, (image.shape[0], image.shape[1]))
+        labels = _LAST.labels(small, scale, sigma, min_size)
+        yield enlarge(labels + 1, (image.shape[0], image.shape[1]))
 
 
 def felzenszwalb_regions(

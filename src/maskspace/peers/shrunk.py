@@ -32,6 +32,11 @@ class Shrunk:
         (height, width), (rows, columns) = self.size_hw, self.small_hw
         return click.y * rows // height, click.x * columns // width
 
+    def click(self, click: Click) -> Click:
+        """Return the click on the small image."""
+        y, x = self.pixel_yx(click)
+        return Click(x, y, click.positive)
+
     def disk(self, click: Click, *, radius: float) -> Bool[np.ndarray, "r s"]:
         """Return the small pixels whose centre is within `radius` small pixels of the click's."""
         row, column = self.pixel_yx(click)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 from pydantic import Field, PositiveInt
 
-from maskspace.masks import enlarge
+from maskspace.masks import encode, enlarge
 from maskspace.partition.merge_tree import MergeTree
 from maskspace.types import Click, Prediction
 
@@ -60,10 +60,11 @@ def ranked_regions(
     place = np.empty(tree.max_regions + 1, np.int32)
     place[runs.leaves + 1] = np.arange(tree.max_regions, dtype=np.int32)
     places: Int32[np.ndarray, "r s"] = place[tree.superpixels]
-    masks = np.empty((len(best), *tree.size_hw), bool)
-    for mask, start, count in zip(masks, runs.starts[best], runs.counts[best], strict=True):
-        mask[:] = enlarge((places >= start) & (places < start + count), tree.size_hw)
-    return Prediction(masks, scores[best])
+    strings = [  # one at a time: a hundred dense masks of twelve megapixels are 1.2 GB
+        encode(enlarge((places >= start) & (places < start + count), tree.size_hw)[None])[0]
+        for start, count in zip(runs.starts[best], runs.counts[best], strict=True)
+    ]
+    return Prediction.of_strings(strings, tree.size_hw, scores[best])
 
 
 def regions_under(

@@ -13,6 +13,9 @@ RAMP = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 GOLDEN_RATIO = 0.6180339887498949
 INK, PAPER = (33, 37, 41), (255, 255, 255)
 
+#: Pixels that are painted at once.
+_AT_ONCE = 2**19
+
 
 def label_colors(labels: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
     """Return the RGB colour of each label: always the same for the same label.
@@ -41,12 +44,17 @@ def paint_labels(
     image: UInt8[np.ndarray, "h w 3"], labels: Int[np.ndarray, "h w"], *, opacity: float = 0.6
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image with each label in its colour and white outlines; 0 stays, darkened."""
-    values, index = np.unique(labels, return_inverse=True)
+    values = np.unique(labels)
     palette = np.where(values[:, None] == 0, 0, label_colors(values))
-    strength = np.where(labels == 0, 0.5, opacity)[..., None]
-    painted = image * (1 - strength) + palette[index.reshape(labels.shape)] * strength
+    painted = np.empty_like(image)
+    step = max(1, _AT_ONCE // image.shape[1])
+    for begin in range(0, len(image), step):  # of a large photo all at once would take gigabytes
+        part = slice(begin, begin + step)
+        strength = np.where(labels[part] == 0, 0.5, opacity)[..., None]
+        colors = palette[np.searchsorted(values, labels[part])]
+        painted[part] = np.round(image[part] * (1 - strength) + colors * strength)
     painted[outlines(labels)] = PAPER
-    return np.round(painted).astype(np.uint8)
+    return painted
 
 
 def paint_masks(

@@ -8,12 +8,14 @@ from jaxtyping import Bool, Int32
 from torch import nn
 
 from maskspace.loaded import Answer, ImageLike, Segmenter, cannot_answer
+from maskspace.masks import enlarge
 from maskspace.peers.kinds import Peer
 from maskspace.segmenter.last_image import LastImage
 from maskspace.segmenter.questions import (
     checked_image,
     masks_only_session,
     some_clicks,
+    workable,
 )
 from maskspace.session import ClickLike, ClickSession
 from maskspace.types import ClickAnswer, Prediction
@@ -44,21 +46,24 @@ class PeerSegmenter(Segmenter):
         """Return the method's regions."""
         if self.peer.propose is None:
             raise cannot_answer(self, "propose")
-        return self.peer.propose(checked_image(image), limit=limit)
+        small = workable(checked_image(image))
+        return self.peer.propose(small.image, limit=limit).at(small.size_hw)
 
     def scales(self, image: ImageLike, counts: Sequence[int]) -> Iterator[Int32[np.ndarray, "h w"]]:
         """Yield the method's partitions, one a scale of its own; `counts` are not read."""
         if self.peer.scales is None:
             raise cannot_answer(self, "scales")
-        yield from self.peer.scales(checked_image(image))
+        small = workable(checked_image(image))
+        for labels in self.peer.scales(small.image):
+            yield enlarge(labels, small.size_hw)
 
     def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
         """Return the mask that the clicks describe, whatever their order."""
         if self.peer.click is None:
             raise cannot_answer(self, "click")
-        rgb = checked_image(image)
-        checked = some_clicks(clicks, (rgb.shape[0], rgb.shape[1]))
-        return self._last.get(rgb, self.peer.click)(checked)
+        small = workable(checked_image(image))
+        inside = [small.click(click) for click in some_clicks(clicks, small.size_hw)]
+        return small.enlarge(self._last.get(small.image, self.peer.click)(inside))
 
     def session(
         self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None

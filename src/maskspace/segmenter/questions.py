@@ -7,12 +7,13 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from maskspace.loaded import ImageLike, Segmenter
+from maskspace.peers.shrunk import Shrunk, shrunk
 from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import Click, read_rgb
 
 MIN_SIDE = 16
-#: What cameras sell as 12 megapixels.
-MAX_PIXELS = 4032 * 3024
+#: What cameras sell as 12 megapixels: larger images are worked on at this size at most.
+WORKING_PIXELS = 4032 * 3024
 
 
 def checked_image(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
@@ -27,11 +28,30 @@ def checked_image(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
             f"{place}the image has {width} columns and {height} rows; "
             f"give one of at least {MIN_SIDE} a side"
         )
-    if height * width > MAX_PIXELS:
-        raise ValueError(
-            f"{place}the image has {height * width / 1e6:.1f} megapixels; downscale it to 12"
-        )
     return rgb
+
+
+def workable(image: UInt8[np.ndarray, "h w 3"]) -> Shrunk:
+    """Return the image at `WORKING_PIXELS` at most, with the size that answers have to have.
+
+    For methods that look at every pixel; those with a size of their own bring any image to it.
+    """
+    pixels = image.shape[0] * image.shape[1]
+    longest = max(image.shape[:2])
+    if pixels > WORKING_PIXELS:
+        longest = max(32, int(longest * (WORKING_PIXELS / pixels) ** 0.5))
+    return shrunk(image, max_side=max(32, longest))
+
+
+def told_smaller(image: UInt8[np.ndarray, "h w 3"]) -> str | None:
+    """Return a line that says that an image is worked on smaller than it is, or None."""
+    height, width = image.shape[:2]
+    if height * width <= WORKING_PIXELS:
+        return None
+    return (
+        f"{height * width / 1e6:.1f} megapixels; looked at with {WORKING_PIXELS / 1e6:.1f} or "
+        "fewer, answered at its own size"
+    )
 
 
 def some_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[Click]:
