@@ -13,9 +13,13 @@ from maskspace.masks import split_components
 from maskspace.models import MODELS, to_published
 from maskspace.models.weights import save_model
 from maskspace.partition.grid_clicks import ClickGrid, propose_from_clicks
-from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, wrap
+from maskspace.peers import PEERS
+from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, questions, wrap
 from maskspace.segmenter.loading import load
 from maskspace.types import Click
+
+#: Peers that read weights or trees from files.
+NEED_FILES = ("dinov2", "gpb-owt-ucm", "sam", "sam-hq", "sam2")
 
 
 class Colors(nn.Module):
@@ -160,9 +164,27 @@ def test_a_large_image_is_worked_on_small_and_answered_large(scene):
     np.testing.assert_array_equal(mask, np.kron(red, np.ones((4, 4), bool)))
 
 
-def test_above_12_megapixels_is_refused_with_the_mend(student):
-    with pytest.raises(ValueError, match="downscale"):
-        student.hierarchy(np.zeros((4000, 4000, 3), np.uint8))
+@pytest.mark.parametrize("name", [n for n in PEERS if n not in NEED_FILES])
+def test_images_beyond_the_working_size_are_answered_at_their_own(name, scene, monkeypatch):
+    """Smaller inside, the same outside: a scene of large even regions is found as it is."""
+    image, red, _ = scene
+    large = np.kron(image, np.ones((4, 4, 1), np.uint8))
+    monkeypatch.setattr(questions, "WORKING_PIXELS", image.shape[0] * image.shape[1])
+    assert questions.told_smaller(large) is not None and questions.told_smaller(image) is None
+    model = load(name)
+    for ask in (
+        lambda: model.propose(large, limit=5).masks.shape[1:],
+        lambda: model.click(large, [(60, 60, True)]).shape,
+        lambda: model.partition(large, regions=3).shape,
+        lambda: next(iter(model.scales(large, [3]))).shape,
+    ):
+        try:
+            assert ask() == large.shape[:2]
+        except (ValueError, AttributeError) as error:
+            assert "cannot answer" in str(error) or "no attribute 'scales'" in str(error)
+    if name == "flood-fill":
+        expected = np.kron(red, np.ones((4, 4), bool))
+        np.testing.assert_array_equal(model.click(large, [(60, 60, True)]), expected)
 
 
 def test_coarser_levels_can_join_the_tree(scene):

@@ -1,12 +1,20 @@
 """What a model finds in an image: masks that may overlap, their scores, their classes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, Int64
 
-from maskspace.masks import decode, encode, enlarge, to_label_map
+from maskspace.masks import (
+    Priority,
+    decode,
+    encode,
+    enlarge,
+    strings_to_label_map,
+    to_label_map,
+)
+from maskspace.masks.coded import decode_runs
 
 #: The class of what has none.
 NO_CLASS = -1
@@ -171,3 +179,28 @@ class Prediction:
             counts = [self.counts[index] for index in order.tolist()]
             return Prediction.of_strings(counts, self.size_hw, self.scores[order], classes)
         return Prediction(self._dense(order), self.scores[order], classes)
+
+    def of_areas(self, *, least: int, largest: int) -> "Prediction":
+        """Return the masks of `least` to `largest` pixels, in their order."""
+        areas = decode_runs(self.counts, self.size_hw).areas() if len(self) else np.zeros(0)
+        return self._some(np.flatnonzero((areas >= least) & (areas <= largest)), self.counts)
+
+    def disjoint(self, *, priority: Priority) -> "Prediction":
+        """Return masks that share no pixel; those of which nothing is left are left out.
+
+        A pixel stays in the "smallest" mask over it, or in the "first".
+        """
+        labels = strings_to_label_map(self.counts, self.size_hw, priority=priority)
+        shown = np.unique(labels[labels > 0]) - 1
+        counts = {int(index): encode((labels == index + 1)[None])[0] for index in shown}
+        return self._some(shown, counts)
+
+    def _some(
+        self, chosen: Int[np.ndarray, " k"], counts: Sequence[str] | Mapping[int, str]
+    ) -> "Prediction":
+        return Prediction.of_strings(
+            [counts[index] for index in chosen.tolist()],
+            self.size_hw,
+            self.scores[chosen],
+            None if self.classes is None else self.classes[chosen],
+        )

@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except ValueError as error:
         return complain(str(error))
+    except OSError as error:  # a full disk, a folder that may not be written to
+        if error.filename is None:
+            raise
+        return complain(f"{error.filename}: {error.strerror}")
 
 
 def parser() -> OneLineParser:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskspace.cli.frame import DEFAULT_MODEL, MODEL_HELP, count, png, write_files
+from maskspace.cli.frame import DEFAULT_MODEL, MODEL_HELP, Inputs, count, note, png, write_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ def _unwanted(text: str) -> tuple[int, int, bool]:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
-    from maskspace.segmenter import checked_image
+    from maskspace.segmenter import checked_image, told_smaller
 
     known = options.session is not None and options.session.exists()
     if options.out.suffix.lower() != ".png":
@@ -106,7 +106,14 @@ def run(options: argparse.Namespace) -> int:
         options.refuse("--undo needs --session with a file that exists")
     if not (options.clicks or known):
         options.refuse("no clicks; give --at or --not, or --session with a file that exists")
+    inputs = [options.image, *([] if options.start is None else [options.start])]
+    Inputs(inputs).keep(path for path in (options.out, options.session) if path is not None)
+    if options.session is not None:
+        Inputs([options.session]).keep([options.out])
     image = checked_image(options.image)
+    smaller = told_smaller(image)
+    if smaller is not None:
+        note(f"{options.image}: {smaller}")
     start = None if options.start is None else _read_mask(options.start, image.shape[:2])
     try:
         session = _taken_up(image, options.session if known else None, options.model)

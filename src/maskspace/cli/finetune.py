@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from maskspace.cli.frame import DATA_HELP, MODEL_HELP, count, dataset, named
+from maskspace.cli.frame import DATA_HELP, MODEL_HELP, Inputs, count, dataset, named
 
 if TYPE_CHECKING:
     from maskspace.models.click_vit import ClickVit
@@ -65,6 +65,9 @@ def run(options: argparse.Namespace) -> int:
     from maskspace.training.config import ClickerConfig
     from maskspace.training.finetune import Dataset, finetune, recipe
 
+    given = [options.model, *(path for _, path in options.data)]
+    Inputs(map(Path, given)).keep([options.out, options.out / "model.safetensors"])
+    parallel.require_cluster()
     loaded = load(options.model)
     if "refine" not in loaded.answers:
         raise ValueError(f"{options.model}: no clicker; give the folder of one, or a checkpoint")

@@ -2,10 +2,12 @@
 
 import argparse
 import io
+import os
 import re
 import sys
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
@@ -35,8 +37,14 @@ MODEL_HELP = (
 
 def complain(message: str) -> int:
     """Print one line on standard error and return the exit status of a caller's mistake."""
-    print(f"maskspace: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split()).encode("utf-8", "backslashreplace").decode()
+    print(f"maskspace: {line}", file=sys.stderr)
     return 2
+
+
+def note(message: str) -> None:
+    """Print one line on standard error: nothing is wrong, but the caller should know."""
+    complain(message)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -111,6 +119,65 @@ def tell_notes(sources: "Mapping[str, Source]") -> None:
     for name, source in sources.items():
         for note in source.notes:
             complain(f"{name}: {note}")
+
+
+def same_name(path: Path) -> str:
+    """Return what is equal for paths that some file systems take for one.
+
+    Links are followed; capitals and composed characters do not count.
+    """
+    return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
+
+
+class Inputs:
+    """The files that a command was given: none of them may be replaced by what it writes."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = {same_name(path): path for path in paths}
+        self._files = {_number(path): path for path in self._paths.values() if path.exists()}
+        self._folders = {same_name(path.parent) for path in self._paths.values()}
+
+    def keep(self, outputs: Iterable[Path], *, beside: bool = False) -> None:
+        """Raise ValueError for an output that is an input: by its name, by a link, by its case.
+
+        With `beside`, also for one that would replace any other file in a folder of inputs: an
+        annotation of the same name, for one.
+        """
+        for output in outputs:
+            known = self._paths.get(same_name(output))
+            if known is None and output.exists():
+                known = self._files.get(_number(output))
+            if known is not None:
+                raise ValueError(f"{output}: would replace the input {known}; give another --out")
+            if beside and output.exists() and same_name(output.parent) in self._folders:
+                raise ValueError(
+                    f"{output}: is there, beside the input; it is not replaced; give another --out"
+                )
+
+
+def _number(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def image_files(folder: Path, *, leave: Path) -> list[Path]:
+    """Return the images in a folder and the folders in it, sorted; hidden ones are left out.
+
+    What lies under `leave`, the folder of the results, is none of them.
+    """
+    from maskspace.data.listings import natural
+    from maskspace.data.readers.folder import IMAGES
+
+    inside = leave.resolve() != folder.resolve() and leave.exists()
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+        and not (inside and path.resolve().is_relative_to(leave.resolve()))
+    ]
+    return sorted(found, key=lambda path: natural(path.as_posix()))
 
 
 def write_files(contents: dict[Path, bytes]) -> list[Path]:

@@ -1,16 +1,24 @@
 """`maskspace segment`: images -> regions or ranked proposals."""
 
 import argparse
-import io
-import json
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskspace.cli.frame import DEFAULT_MODEL, MODEL_HELP, complain, count, png, write_files
+from maskspace.cli.frame import (
+    DEFAULT_MODEL,
+    MODEL_HELP,
+    Inputs,
+    complain,
+    count,
+    image_files,
+    note,
+    same_name,
+    share,
+    write_files,
+)
+from maskspace.cli.segment_files import ENDINGS, Segmented, files_of, one_document
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,15 +28,21 @@ if TYPE_CHECKING:
 
 DEFAULT_REGIONS = 24
 
+#: Masks that a model is asked for at most where some of them may be left out for their area.
+MOST_ASKED = 1000
+
 
 def add(command: argparse.ArgumentParser) -> None:
     """Give a parser its options."""
     command.description = (
-        "Segment images of 16x16 to 12 megapixels. For IMAGE x.jpg it writes x.labels.png and "
-        "x.overlay.png, x.json (COCO, run lengths) or x.npz in DIR. A bad image is told in one "
-        "line and does not keep the others from being written; the exit status is then 2."
+        "Segment images from 16x16 pixels; those above 12 megapixels are looked at smaller and "
+        "answered at their own size. For IMAGE x.jpg it writes x.labels.png and x.overlay.png, "
+        "x.json (COCO, run lengths) or x.npz in DIR; of a folder all images, in folders of the "
+        "same names. A bad image is told in one line and does not keep the others from being "
+        "written; the exit status is then 2, unless --max-left-out allows it. No file of yours is "
+        "replaced: neither an image nor what lies beside it."
     )
-    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a file or a folder")
     number = command.add_mutually_exclusive_group()
     number.add_argument(
         "--regions",
@@ -43,10 +57,29 @@ def add(command: argparse.ArgumentParser) -> None:
         help="at most N ranked masks, which may overlap",
     )
     command.add_argument(
+        "--least-area",
+        type=count,
+        default=1,
+        metavar="PIXELS",
+        help="leave out regions or masks of fewer pixels (default 1)",
+    )
+    command.add_argument(
+        "--largest-area",
+        type=count,
+        metavar="PIXELS",
+        help="leave out regions or masks of more pixels (default none)",
+    )
+    command.add_argument(
+        "--no-overlap",
+        action="store_true",
+        help="give a pixel that several proposals share to one of them, as --on-top says",
+    )
+    command.add_argument(
         "--on-top",
         choices=("smallest", "best"),
         default="smallest",
-        help="which of several proposals at a pixel a label map shows (default smallest)",
+        help="which of several proposals at a pixel a label map, or --no-overlap, shows (default "
+        "smallest)",
     )
     command.add_argument(
         "--model",
@@ -55,11 +88,23 @@ def add(command: argparse.ArgumentParser) -> None:
         help=f"{MODEL_HELP} (default {DEFAULT_MODEL})",
     )
     command.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
+        "--out",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder to write to, made if missing; with --format coco also FILE.json, one for all "
+        "images",
+    )
+    command.add_argument(
+        "--max-left-out",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="exit status 0 if at most this share of the images could not be segmented (default 0)",
     )
     command.add_argument(
         "--format",
-        choices=sorted(WRITERS),
+        choices=sorted(ENDINGS),
         default="png",
         help="png: label map, 8 bits to 255 labels and 16 above, and an overlay; "
         "coco: JSON with run lengths, boxes and areas in pixels, for proposals the id of the "
@@ -71,117 +116,102 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
+    together = options.format == "coco" and options.out.suffix.lower() == ".json"
+    found = list(_images(options.images, leave=options.out))
+    if not found:
+        raise ValueError(f"{options.images[0]}: no images there; give files or a folder of images")
+    inputs = Inputs([photo for photo, _, _ in found])
+    if together:
+        inputs.keep([options.out])
     from maskspace.segmenter.loading import load
 
     model = load(options.model)
-    stems = Counter(path.stem for path in options.images)
-    status = 0
-    for path in options.images:
-        try:
-            if stems[path.stem] > 1:
-                raise ValueError(f"another image is also called {path.stem}; rename one of them")
-            for written in _segment_one(model, path, options):
-                print(written)
-        except ValueError as error:
-            message = str(error)
-            status = complain(message if str(path) in message else f"{path}: {message}")
-    return status
+    bad = 0
+    with one_document(options.out) if together else nullcontext() as document:
+        twice = _alike([name if together else place for _, place, name in found])
+        for photo, place, name in found:
+            try:
+                if (name if together else place) in twice:
+                    raise ValueError(f"another image is also called {place}; rename one of them")
+                if document is None:
+                    out = options.out / place
+                    inputs.keep(
+                        [out.with_name(out.name + e) for e in ENDINGS[options.format]], beside=True
+                    )
+                one = _segmented(model, photo, place, name, options)
+                if document is None:
+                    print(*write_files(files_of(one, options.format)), sep="\n")
+                else:
+                    document.add(one)
+            except ValueError as error:
+                message = str(error)
+                complain(message if str(photo) in message else f"{photo}: {message}")
+                bad += 1
+        if document is not None:
+            if not document.images:
+                raise ValueError(f"{options.out}: not written; no image could be segmented")
+            print(options.out)
+    if bad and len(found) > 1:
+        note(f"{bad} of {len(found)} images left out")
+    return 0 if bad <= options.max_left_out * len(found) else 2
 
 
-def _segment_one(model: "Segmenter", path: Path, options: argparse.Namespace) -> list[Path]:
-    """Return the files written for one image: complete, or none at all."""
-    from maskspace.segmenter import checked_image
-
-    image = checked_image(path)
-    if options.proposals:
-        found = model.propose(image, limit=options.proposals)
-    else:
-        found = model.partition(image, regions=options.regions or DEFAULT_REGIONS)
-    write = WRITERS[options.format]
-    if options.format == "png":
-        write = partial(write, best_on_top=options.on_top == "best")
-    return write_files(write(options.out, path.name, image, found))
+def _images(given: Sequence[Path], *, leave: Path) -> Iterator[tuple[Path, Path, Path]]:
+    """Yield image files, where their results lie under the output, and what they are called."""
+    for path in given:
+        if not path.is_dir():
+            yield path, Path(path.stem), Path(path.name)
+            continue
+        for file in image_files(path, leave=leave):
+            name = file.relative_to(path)
+            yield file, name.with_name(name.stem), name
 
 
-def _png_files(
-    folder: Path,
-    name: str,
-    image: "np.ndarray",
-    found: "np.ndarray | Prediction",
-    *,
-    best_on_top: bool,
-) -> dict[Path, bytes]:
-    import numpy as np
-
-    from maskspace.masks import strings_to_label_map
-    from maskspace.pictures import paint_labels
-
-    if isinstance(found, np.ndarray):
-        labels = found
-    else:
-        priority = "first" if best_on_top else "smallest"
-        labels = strings_to_label_map(found.counts, found.size_hw, priority=priority)
-    depth = np.uint8 if labels.max() <= 255 else np.uint16
-    stem = Path(name).stem
-    return {
-        folder / f"{stem}.labels.png": png(labels.astype(depth)),
-        folder / f"{stem}.overlay.png": png(paint_labels(image, labels)),
-    }
+def _alike(places: Sequence[Path]) -> set[Path]:
+    """Return the places that cannot be told apart, on some file systems at least."""
+    known: dict[str, list[Path]] = {}
+    for place in places:
+        known.setdefault(same_name(place), []).append(place)
+    return {place for alike in known.values() if len(alike) > 1 for place in alike}
 
 
-def _coco_files(
-    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Prediction"
-) -> dict[Path, bytes]:
-    import numpy as np
+def _segmented(
+    model: "Segmenter", photo: Path, place: Path, name: Path, options: argparse.Namespace
+) -> Segmented:
+    """Return what was found in one image."""
+    from maskspace.segmenter import checked_image, told_smaller
 
-    from maskspace.data.annotations import annotate, annotate_proposals
-
-    size_hw = list(image.shape[:2])
-    if isinstance(found, np.ndarray):  # one region at a time: all of them may not fit in memory
-        marked = [
-            replace(annotate(found[None] == label)[0], id=label)
-            for label in range(1, int(found.max()) + 1)
-        ]
-    else:
-        marked = annotate_proposals(found)
-    annotations = [
-        {
-            "id": one.id,
-            "image_id": 1,
-            "category_id": 1,
-            "iscrowd": 0,
-            "segmentation": {"size": size_hw, "counts": one.counts},
-            "area": one.area,
-            "bbox": one.box_xywh,
-            "score": one.score,
-            "parent": one.parent,
-        }
-        for one in marked
-    ]
-    document = {
-        "images": [{"id": 1, "file_name": name, "height": size_hw[0], "width": size_hw[1]}],
-        "categories": [{"id": 1, "name": "region"}],
-        "annotations": annotations,
-    }
-    return {folder / f"{Path(name).stem}.json": json.dumps(document).encode()}
+    image = checked_image(photo)
+    smaller = told_smaller(image)
+    if smaller is not None:
+        note(f"{photo}: {smaller}")
+    return Segmented(
+        name=name.as_posix(),
+        place=options.out / place,
+        image=image,
+        found=_found(model, image, options),
+        best_on_top=options.on_top == "best",
+    )
 
 
-def _npz_files(
-    folder: Path, name: str, image: "np.ndarray", found: "np.ndarray | Prediction"
-) -> dict[Path, bytes]:
-    import numpy as np
+def _found(
+    model: "Segmenter", image: "np.ndarray", options: argparse.Namespace
+) -> "np.ndarray | Prediction":
+    """Return the regions or the masks of an image that are as large as was asked for."""
+    largest = options.largest_area or image.shape[0] * image.shape[1]
+    if options.least_area > largest:
+        raise ValueError(f"--least-area {options.least_area} is above the largest area, {largest}")
+    if not options.proposals:
+        from maskspace.masks import keep_areas
 
-    file = io.BytesIO()
-    if isinstance(found, np.ndarray):
-        np.savez_compressed(file, labels=found)
-    else:
-        np.savez_compressed(file, masks=found.masks, scores=found.scores)
-    return {folder / f"{Path(name).stem}.npz": file.getvalue()}
-
-
-#: What each --format writes: folder, image's file name, image, label map or proposals -> files.
-WRITERS: "dict[str, Callable[..., dict[Path, bytes]]]" = {
-    "png": _png_files,
-    "coco": _coco_files,
-    "npz": _npz_files,
-}
+        labels = model.partition(image, regions=options.regions or DEFAULT_REGIONS)
+        return keep_areas(labels, least=options.least_area, largest=largest)
+    bounded = options.least_area > 1 or options.largest_area is not None
+    wanted = max(options.proposals, min(MOST_ASKED, 10 * options.proposals))
+    found = model.propose(image, limit=wanted if bounded else options.proposals)
+    found = found.of_areas(least=options.least_area, largest=largest)
+    found = found.ranked(limit=options.proposals)
+    if not options.no_overlap:
+        return found
+    shown = found.disjoint(priority="first" if options.on_top == "best" else "smallest")
+    return shown.of_areas(least=options.least_area, largest=largest)

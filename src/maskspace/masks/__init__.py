@@ -18,6 +18,7 @@ from maskspace.masks.dense import areas as areas
 from maskspace.masks.dense import boxes_xywh as boxes_xywh
 from maskspace.masks.dense import enlarge as enlarge
 from maskspace.masks.dense import from_label_map as from_label_map
+from maskspace.masks.dense import keep_areas as keep_areas
 from maskspace.masks.dense import nearest_index as nearest_index
 from maskspace.masks.dense import pairwise_intersections as pairwise_intersections
 from maskspace.masks.dense import pairwise_iou as pairwise_iou

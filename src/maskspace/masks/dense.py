@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int64, Shaped
+from jaxtyping import Bool, Float64, Int, Int32, Int64, Shaped
 from scipy import ndimage
 
 from maskspace.masks.coded import decode, decode_runs
@@ -100,6 +100,15 @@ def _paint_order(areas: Int64[np.ndarray, " n"], priority: Priority) -> list[int
     """Return the indices of masks, what shows in the end last."""
     last = -np.arange(len(areas))
     return np.lexsort((last, -areas) if priority == "smallest" else (last,)).tolist()
+
+
+def keep_areas(
+    labels: Int32[np.ndarray, "h w"], *, least: int, largest: int
+) -> Int32[np.ndarray, "h w"]:
+    """Return a label map in which regions of fewer or more pixels are 0; other labels stay."""
+    areas = np.bincount(labels.ravel())
+    kept = np.where((areas >= least) & (areas <= largest), np.arange(len(areas)), 0)
+    return kept.astype(np.int32)[labels]
 
 
 def split_components(

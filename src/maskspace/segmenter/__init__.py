@@ -12,7 +12,7 @@ that is served brings neither them nor what they import.
 from maskspace.loaded import ImageLike, Segmenter
 from maskspace.segmenter.click import CLICK_RANKINGS, ClickSegmenter
 from maskspace.segmenter.embedding import EmbeddingSegmenter, decoder_of, redecoded
-from maskspace.segmenter.questions import checked_image
+from maskspace.segmenter.questions import checked_image, told_smaller
 from maskspace.segmenter.wrapping import wrap
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "checked_image",
     "decoder_of",
     "redecoded",
+    "told_smaller",
     "wrap",
 ]

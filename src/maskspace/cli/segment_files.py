@@ -1,0 +1,165 @@
+"""What `maskspace segment` writes of an image: label maps and overlays, COCO's JSON, arrays."""
+
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from maskspace.cli.frame import png
+from maskspace.files import appearing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from maskspace.types import Prediction
+
+#: Endings of the files of each --format, after the image's name without its suffix.
+ENDINGS = {"png": (".labels.png", ".overlay.png"), "coco": (".json",), "npz": (".npz",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmented:
+    """One image and what was found: a label map of regions, or ranked masks.
+
+    `name` is the image's file as it is told, `place` that file without its suffix, where files are
+    written; `best_on_top` says which of several masks a label map shows, else the smallest.
+    """
+
+    name: str
+    place: Path
+    image: "np.ndarray"
+    found: "np.ndarray | Prediction"
+    best_on_top: bool = False
+
+
+def files_of(one: Segmented, kind: str) -> dict[Path, bytes]:
+    """Return the files of one image, by format."""
+    endings = ENDINGS[kind]
+    contents = _WRITERS[kind](one)
+    return {
+        one.place.with_name(one.place.name + ending): content
+        for ending, content in zip(endings, contents, strict=True)
+    }
+
+
+def _png_files(one: Segmented) -> tuple[bytes, ...]:
+    import numpy as np
+
+    from maskspace.masks import strings_to_label_map
+    from maskspace.pictures import paint_labels
+
+    found = one.found
+    if isinstance(found, np.ndarray):
+        labels = found
+    else:
+        priority = "first" if one.best_on_top else "smallest"
+        labels = strings_to_label_map(found.counts, found.size_hw, priority=priority)
+    depth = np.uint8 if labels.max() <= 255 else np.uint16
+    return png(labels.astype(depth)), png(paint_labels(one.image, labels))
+
+
+def _coco_files(one: Segmented) -> tuple[bytes, ...]:
+    document = {
+        "images": [image_entry(one, 1)],
+        "categories": [{"id": 1, "name": "region"}],
+        "annotations": annotations_of(one, 1),
+    }
+    return (json.dumps(document).encode(),)
+
+
+def image_entry(one: Segmented, image_id: int) -> dict[str, object]:
+    """Return COCO's entry of an image."""
+    height, width = one.image.shape[:2]
+    return {"id": image_id, "file_name": one.name, "height": height, "width": width}
+
+
+def annotations_of(one: Segmented, image_id: int, *, first_id: int | None = None) -> list[dict]:
+    """Return COCO's annotations of an image; ids run from `first_id` if it is given."""
+    import numpy as np
+
+    from maskspace.data.annotations import annotate, annotate_proposals
+
+    found = one.found
+    if isinstance(found, np.ndarray):  # one region at a time: all of them may not fit in memory
+        marked = [
+            replace(annotate(found[None] == label)[0], id=int(label))
+            for label in np.unique(found[found > 0])
+        ]
+    else:
+        marked = annotate_proposals(found)
+    ids = {mark.id: mark.id for mark in marked}
+    if first_id is not None:
+        ids = {mark.id: first_id + number for number, mark in enumerate(marked)}
+    return [
+        {
+            "id": ids[mark.id],
+            "image_id": image_id,
+            "category_id": 1,
+            "iscrowd": 0,
+            "segmentation": {"size": list(one.image.shape[:2]), "counts": mark.counts},
+            "area": mark.area,
+            "bbox": mark.box_xywh,
+            "score": mark.score,
+            "parent": None if mark.parent is None else ids[mark.parent],
+        }
+        for mark in marked
+    ]
+
+
+def _npz_files(one: Segmented) -> tuple[bytes, ...]:
+    import numpy as np
+
+    file = io.BytesIO()
+    if isinstance(one.found, np.ndarray):
+        np.savez_compressed(file, labels=one.found)
+    else:
+        np.savez_compressed(file, masks=one.found.masks, scores=one.found.scores)
+    return (file.getvalue(),)
+
+
+#: What each --format writes of an image, in the order of `ENDINGS`.
+_WRITERS: dict[str, Callable[[Segmented], tuple[bytes, ...]]] = {
+    "png": _png_files,
+    "coco": _coco_files,
+    "npz": _npz_files,
+}
+
+
+class OneDocument:
+    """COCO's JSON of many images, written as they come; what is in memory is one image's."""
+
+    def __init__(self, file: IO[bytes], spool: IO[bytes]) -> None:
+        self._file, self._spool = file, spool
+        self.images = self._annotations = 0
+        file.write(b'{"categories": [{"id": 1, "name": "region"}], "images": [')
+
+    def add(self, one: Segmented) -> None:
+        """Append an image; its annotations wait in the spool."""
+        self.images += 1
+        entry = json.dumps(image_entry(one, self.images)).encode()
+        self._file.write((b",\n" if self.images > 1 else b"\n") + entry)
+        for mark in annotations_of(one, self.images, first_id=self._annotations + 1):
+            self._annotations += 1
+            line = json.dumps(mark).encode()
+            self._spool.write((b",\n" if self._annotations > 1 else b"\n") + line)
+
+    def close(self) -> None:
+        """Append the annotations and the end."""
+        self._file.write(b'], "annotations": [')
+        self._spool.seek(0)
+        shutil.copyfileobj(self._spool, self._file)
+        self._file.write(b"]}\n")
+
+
+@contextmanager
+def one_document(path: Path) -> Iterator[OneDocument]:
+    """Give a document to add images to; it appears at `path`, complete, when the block ends."""
+    with appearing(path) as partial, partial.open("wb") as file, tempfile.TemporaryFile() as spool:
+        document = OneDocument(file, spool)
+        yield document
+        document.close()
