@@ -100,7 +100,8 @@ def add(command: argparse.ArgumentParser) -> None:
         type=share,
         default=0.0,
         metavar="SHARE",
-        help="exit status 0 if at most this share of the images could not be segmented (default 0)",
+        help="exit with 0 if at most this share of the images cannot be segmented, and count them "
+        "(default 0: with 2 for any)",
     )
     command.add_argument(
         "--format",
@@ -151,7 +152,9 @@ def run(options: argparse.Namespace) -> int:
             if not document.images:
                 raise ValueError(f"{options.out}: not written; no image could be segmented")
             print(options.out)
-    if bad and len(found) > 1:
+    if (
+        bad and options.max_left_out
+    ):  # else each has been told, and the status says that some failed
         note(f"{bad} of {len(found)} images left out")
     return 0 if bad <= options.max_left_out * len(found) else 2
 
