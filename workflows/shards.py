@@ -11,7 +11,7 @@ from maskspace.data import READERS
 from maskspace.data.baseline import write_baseline
 from maskspace.data.config import ShardsConfig
 from maskspace.data.drawn import is_drawn
-from maskspace.data.shards import read_manifest, write_dataset
+from maskspace.data.shards import INPUTS, read_manifest, write_dataset
 from workflows.frame import publish, stage_main, work_folder
 
 #: Up to so many shards, a Ray of our own takes longer to start than to be worth it.
@@ -37,6 +37,8 @@ def main(dataset: str) -> None:
     print(
         f"{dataset}: {totals['samples']} samples, {totals['masks']} masks, {totals['bytes']} bytes"
     )
+    # times of files differ from machine to machine, and the name of `work` says what was read
+    (work / INPUTS).unlink(missing_ok=True)
     publish(work, Path("build/shards") / dataset)
 
 

@@ -141,7 +141,7 @@ def run(options: argparse.Namespace) -> int:
     from maskspace.parallel import map_here, map_units, require_cluster
     from maskspace.segmenter.loading import load
 
-    Inputs(Path(path) for _, path in options.data).keep([options.out])
+    Inputs(Path(one.path) for one in options.data).keep([options.out])
     if options.workers > 1:
         require_cluster()
     for label, times in Counter(label for label, _ in options.models).items():

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from maskspace.training.config import ClickerConfig
     from maskspace.training.finetune import Dataset, finetune, recipe
 
-    given = [options.model, *(path for _, path in options.data)]
+    given = [options.model, *(one.path for one in options.data)]
     Inputs(map(Path, given)).keep([options.out, options.out / "model.safetensors"])
     parallel.require_cluster()
     loaded = load(options.model)

@@ -1,12 +1,18 @@
 """What is in a dataset's folders: listings whose order is always the same, and keys."""
 
 import hashlib
+import json
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from pathlib import Path
 
 from maskspace.files import AnyPath, locate
+
+#: What stores call the version of a file's content.
+_VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
 
 
 def dataset_root(root: str) -> AnyPath:
@@ -41,6 +47,29 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
     pieces = re.split(r"(\d+)", name)
     # a piece between numbers sorts by its text, a number by its value and then its digits
     return tuple((int(p) if i % 2 else -1, p) for i, p in enumerate(pieces))
+
+
+def files_stamp(root: AnyPath) -> str:
+    """Return a hash of the names, sizes and times of change of all files under a root, or of it.
+
+    At a URL the store's own listing says them. Links to folders are followed.
+    """
+    digest = hashlib.sha256()
+    if isinstance(root, Path):
+        for file in [root] if root.is_file() else sorted(_files_under(root)):
+            status = file.stat()
+            digest.update(os.fsencode(file.relative_to(root)))
+            digest.update(f"\0{status.st_size} {status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+    for name, entry in sorted(root.fs.find(root.path, detail=True).items()):
+        told = [str(entry[key]) for key in ("size", *_VERSIONS) if key in entry]
+        digest.update(json.dumps([name, told]).encode())
+    return digest.hexdigest()
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (path for name in names if (path := Path(place, name)).exists())
 
 
 def safe_key(name: str) -> str:

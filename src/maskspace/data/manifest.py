@@ -23,13 +23,17 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardFacts:
-    """What the manifest says of one shard, and the counts of its samples for the totals."""
+    """What the manifest says of one shard, and the counts of its samples for the totals.
+
+    `refused` are the samples that its reader could not read, with the reasons; they are not in it.
+    """
 
     name: str
     samples: int
     masks: int
     bytes: int
     sha256: str
+    refused: Mapping[str, str] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts, compare=False)
 
 
@@ -119,7 +123,10 @@ def _sum(facts: list[ShardFacts]) -> dict[str, Any]:
 
 
 def _said(facts: ShardFacts) -> dict[str, Any]:
-    return {key: value for key, value in vars(facts).items() if key != "counts"}
+    said = {key: value for key, value in vars(facts).items() if key != "counts"}
+    if not facts.refused:  # nearly always, and what is published stays as it is
+        del said["refused"]
+    return said
 
 
 def read_manifest(folder: str | AnyPath) -> dict[str, Any]:

@@ -36,11 +36,16 @@ def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
     """Return the JSON of a sample, the same for the same sample; `place` points to its image."""
     record = dict(vars(sample))
     image, extension = record.pop("image"), record.pop("extension")
+    record["source"] = sample.source.encode("utf-8", "backslashreplace").decode()
     record["annotations"] = [_said(annotation) for annotation in sample.annotations]
     if not sample.left_out:
         del record["left_out"]  # as records were before there was such a field
     record["sha256"] = hashlib.sha256(image).hexdigest()
     if place is not None:
+        if place.file.encode("utf-8", "replace").decode() != place.file:
+            raise ValueError(
+                f"{place.file}: its name is not UTF-8; rename it, or repack the images"
+            )
         record["image"] = {**asdict(place), "extension": extension}
     return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
 

@@ -12,7 +12,7 @@ import io
 import json
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from maskspace.config import Choice, choose, keyword_options, lookup
 from maskspace.data.annotations import refine
 from maskspace.data.config import ShardsConfig
 from maskspace.data.counts import Tally
+from maskspace.data.listings import files_stamp
 from maskspace.data.manifest import (
     MANIFEST,
     SamplePlace,
@@ -63,6 +64,12 @@ __all__ = [
 
 PLAN = "plan.json"
 
+#: What the files of the dataset were when its shards were begun.
+INPUTS = "inputs.json"
+
+#: Share of a dataset's samples that its reader may refuse.
+REFUSED = 0.05
+
 #: Samples that are looked at to find out how many make up a number of bytes.
 PROBED = 32
 
@@ -87,9 +94,12 @@ def write_dataset(
 ) -> AnyPath:
     """Write the shards of a dataset and its manifest in `folder`, and return the manifest's path.
 
-    Shards of the same dataset and parameters that are already there are kept. Raises ValueError for
-    a folder with shards of others, for a reader that `repack: false` does not fit, and for a split
-    that would be empty though its share is not 0.
+    Shards of the same dataset and parameters that are already there are kept, as long as every file
+    under the root has the size and the time of change that it had. A sample that its reader refuses
+    is left out and listed in the manifest, with the reason (`ShardFacts.refused`), up to a share of
+    `REFUSED` and one at least. Raises ValueError beyond that, for a folder with shards of other
+    parameters, for a reader that `repack: false` does not fit, and for a split that would be empty
+    though its share is not 0.
     """
     folder = _absolute(folder)
     stored = folder if config.store == "." else _absolute(config.store) / folder.name
@@ -102,10 +112,13 @@ def write_dataset(
     split = assign_splits(source, config.split)
     require_splits(split, config.split, root=config.root)
     details = {**_details(config, readers), **categories_as_json(source.categories)}
+    if source.files:
+        _forget_if_changed(stored, config.root)
     plan = _plan(stored, source, config, details)
     units = _units(stored, split, plan["samples_in_a_shard"])
     shard = partial(_write_unit, source=source, config=config)
     facts = list(map_units(shard, units))
+    _require_few_refused(facts, source, name)
     notes = {"notes": list(source.notes)} if source.notes else {}
     written = {**details, "plan": plan, **notes}
     manifest = write_manifest(stored, facts, dataset=name, details=written)
@@ -113,6 +126,36 @@ def write_dataset(
     if stored == folder:
         return manifest
     return write_json(folder / MANIFEST, {**read_manifest(stored), "stored_in": str(stored)})
+
+
+def _forget_if_changed(stored: AnyPath, root: str) -> None:
+    """Let the shards of other data count as not written: of files of another size or time.
+
+    What the data were is noted beside the shards; where that is not known, they are trusted.
+    """
+    now, note = {"files_sha256": files_stamp(_absolute(root))}, stored / INPUTS
+    try:
+        before = json.loads(note.read_bytes())
+    except (FileNotFoundError, ValueError):
+        before = now
+    if before != now:
+        for known in (PLAN, MANIFEST):
+            (stored / known).unlink(missing_ok=True)
+        for sidecar in stored.glob("*.tar.json"):
+            sidecar.unlink()
+    write_json(note, now)
+
+
+def _require_few_refused(facts: Sequence[ShardFacts], source: Source, name: str) -> None:
+    """Say which samples were refused; raise ValueError where they are too many."""
+    refused = {key: why for one in facts for key, why in one.refused.items()}
+    if not refused:
+        return
+    key, why = next(iter(refused.items()))
+    told = f"{name}: {len(refused)} of {len(source)} samples cannot be read: {key} ({why})"
+    if len(refused) > max(1, int(REFUSED * len(source))) or len(refused) == len(source):
+        raise ValueError(f"{told}; more than {REFUSED:.0%}; mend the data")
+    sys.stderr.write(f"{told}; left out, and listed in {MANIFEST}\n")
 
 
 def _absolute(place: str | AnyPath) -> AnyPath:
@@ -167,10 +210,10 @@ def _fitting(shard_bytes: int, source: Source, config: ShardsConfig) -> int:
     probed = min(PROBED, len(source))
     picked = [(2 * i + 1) * len(source) // (2 * probed) for i in range(probed)]
     sizes = 0
-    for sample, place in _samples(picked, source, config):
+    for sample, place in _samples(picked, source, config, {}):
         sizes += _in_tar(len(encode_record(sample, place=place)))
         sizes += 0 if place else _in_tar(len(sample.image))
-    return max(1, shard_bytes * probed // sizes)
+    return max(1, shard_bytes * probed // max(1, sizes))
 
 
 def _in_tar(size: int) -> int:
@@ -190,16 +233,26 @@ def _units(stored: AnyPath, split: np.ndarray, step: int) -> list[_Unit]:
 
 def _write_unit(unit: _Unit, *, source: Source, config: ShardsConfig) -> ShardFacts:
     finished = finished_shard(unit.path)
-    return finished or _write(unit.path, _samples(unit.indices.tolist(), source, config))
+    refused: dict[str, str] = {}
+    samples = _samples(unit.indices.tolist(), source, config, refused)
+    return finished or _write(unit.path, samples, refused)
 
 
 def _samples(
-    indices: Iterable[int], source: Source, config: ShardsConfig
+    indices: Iterable[int], source: Source, config: ShardsConfig, refused: dict[str, str]
 ) -> Iterator[tuple[Sample, ImagePlace | None]]:
-    """Yield samples as they are written, with the places of their images if these stay there."""
+    """Yield samples as they are written, with the places of their images if these stay there.
+
+    Those that cannot be read are noted in `refused`, by key.
+    """
     for index in indices:
+        try:
+            found = source[index]
+        except (ValueError, OSError) as error:
+            refused[source.keys[index]] = str(error)
+            continue
         sample = refine(
-            source[index],
+            found,
             split_components=config.split_components,
             min_component_area=config.min_component_area,
             containment=config.containment,
@@ -210,10 +263,14 @@ def _samples(
 
 def write_shard(path: AnyPath, samples: Iterable[Sample]) -> ShardFacts:
     """Write a tar of samples, whole or not at all, then its sidecar; same samples, same bytes."""
-    return _write(path, ((sample, None) for sample in samples))
+    return _write(path, ((sample, None) for sample in samples), {})
 
 
-def _write(path: AnyPath, samples: Iterable[tuple[Sample, ImagePlace | None]]) -> ShardFacts:
+def _write(
+    path: AnyPath,
+    samples: Iterable[tuple[Sample, ImagePlace | None]],
+    refused: Mapping[str, str],
+) -> ShardFacts:
     from webdataset.writer import TarWriter  # a second to import, and reading needs none of it
 
     tally, places = Tally(), []
@@ -236,6 +293,7 @@ def _write(path: AnyPath, samples: Iterable[tuple[Sample, ImagePlace | None]]) -
         masks=counts.masks,
         bytes=hashed.size,
         sha256=hashed.sha256.hexdigest(),
+        refused=refused,
         counts=counts,
     )
     write_sidecar(path, Sidecar(facts=facts, places=tuple(places)))

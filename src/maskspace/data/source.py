@@ -66,7 +66,8 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     image lies, so that a shard may point to it. `categories` is the table that annotations refer
     to, empty where the source names no classes. The sequences of a large source are compact ones:
     `PackedNames` for keys and groups, `Repeated` for splits that are all the same. `notes` say in a
-    line each what the reader guessed, and how much it left out.
+    line each what the reader guessed, and how much it left out. `files` is
+    whether samples come from files under the root, and are not generated.
     """
 
     keys: Sequence[str]
@@ -76,6 +77,7 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     image_place: Callable[[int], ImagePlace] | None = None
     notes: tuple[str, ...] = ()
     categories: tuple[Category, ...] = ()
+    files: bool = True
 
     def __post_init__(self) -> None:
         """Refuse keys that could not name a record."""
@@ -147,4 +149,4 @@ def generated(name: str, *, limit: int | None, read: Callable[[int], Sample]) ->
     if limit is None or limit < 0:
         raise ValueError(f"{name}: a generated dataset has no end; set limit to a whole number")
     keys = tuple(f"{name}-{index:06d}" for index in range(limit))
-    return Source(keys=keys, splits=(None,) * limit, read=read)
+    return Source(keys=keys, splits=(None,) * limit, read=read, files=False)

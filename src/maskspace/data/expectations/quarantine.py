@@ -54,7 +54,7 @@ def _lines(
 ) -> str:
     """Return a line of JSON for each bad record: where it is, its key, what it breaks."""
     numbers = {name: number for number, name in enumerate(report.shards)}
-    lines = [
+    lines: list[dict[str, object]] = [
         {
             "shard": shard,
             "position": position,
@@ -63,6 +63,10 @@ def _lines(
         }
         for (shard, positions), found in zip(excluded.items(), keys, strict=True)
         for position, key in zip(positions, found, strict=True)
+    ]
+    lines += [
+        {"shard": shard, "position": None, "key": key, "reasons": [f"refused by its reader: {why}"]}
+        for key, (shard, why) in report.refused.items()
     ]
     return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
 

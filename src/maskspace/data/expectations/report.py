@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from maskspace.data.expectations.suites import EXPECTATIONS, Severity
@@ -40,7 +40,8 @@ class Report:
 
     `shards` names the files that places count from 0. `bad` gives, by shard and position, the
     records that break an expectation of severity "error", with the names of those; it is empty
-    where no quarantine was asked for.
+    where no quarantine was asked for. `refused` gives the samples that never became records, as
+    their reader could not read them: key -> shard, reason.
     """
 
     dataset: str
@@ -49,6 +50,7 @@ class Report:
     records: int
     outcomes: tuple[Outcome, ...]
     bad: Mapping[tuple[int, int], tuple[str, ...]]
+    refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def broken(self) -> tuple[Outcome, ...]:
@@ -74,6 +76,7 @@ def metrics(report: Report) -> dict[str, object]:
         "errors": sum(o.failures for o in report.broken),
         "warnings": sum(o.failures for o in report.warnings),
         "quarantined": len(report.bad),
+        **({"refused": len(report.refused)} if report.refused else {}),
         "failures": {o.name: o.failures for o in report.outcomes},
     }
 
@@ -127,11 +130,21 @@ def _page(report: Report) -> str:
         f"<style>{_STYLE}</style><h1>{name}: {len(report.outcomes)} expectations, {verdict}, "
         f"{told}</h1><p>The suite of {html.escape(report.kind)}; {len(EXPECTATIONS)} expectations "
         "are known. Each looks at the rows of one table.</p>"
-        "<table><tr><th>table<th>expectation<th>severity<th>rows<th>broken<th>worst</tr>\n"
+        f"{_refused(report)}<table><tr><th>table<th>expectation<th>severity<th>rows"
+        "<th>broken<th>worst</tr>\n"
         + "\n".join(map(_row, report.outcomes))
         + '\n</table><p><img src="gallery.png" alt="The worst records of each broken expectation">'
         "</p></html>\n"
     )
+
+
+def _refused(report: Report) -> str:
+    """Return the samples that their reader refused, a line each."""
+    lines = [
+        f"<li>{html.escape(key)} ({html.escape(shard)}): {html.escape(why)}"
+        for key, (shard, why) in report.refused.items()
+    ]
+    return f"<p>Refused by the reader:</p><ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def _row(outcome: Outcome) -> str:

@@ -43,6 +43,7 @@ def validate_shards(
     manifest = read_manifest(folder)
     shards = _listed(shards_folder(folder, manifest), manifest)
     kind = str(manifest.get("reader", {}).get("name", manifest["dataset"]))
+    refused = _refused(shards, config)
     run = _Run(shards, _checker(kind, manifest, config), config)
     index = Index(min_contrast=config.min_contrast)
     look = partial(
@@ -64,7 +65,29 @@ def validate_shards(
         records=run.records,
         outcomes=run.checker.outcomes(),
         bad={place: tuple(names) for place, names in sorted(run.bad.items())},
+        refused=refused,
     )
+
+
+def _refused(shards: "Sequence[_Shard]", config: ValidateConfig) -> dict[str, tuple[str, str]]:
+    """Return the samples that their reader refused: key -> shard, reason; ValueError if too many.
+
+    They are no records, but count as bad ones: none is allowed where there is no quarantine.
+    """
+    found = {
+        key: (shard.path.name, str(why))
+        for shard in shards
+        for key, why in shard.said.get("refused", {}).items()
+    }
+    total = len(found) + sum(shard.said["samples"] for shard in shards)
+    rate = config.quarantine.rate if config.quarantine else 0.0
+    if len(found) > rate * total:
+        key, (_, why) = next(iter(found.items()))
+        raise ValueError(
+            f"{key}: refused by its reader ({why}); that makes {len(found)} of {total}, "
+            f"validate.quarantine.rate allows {rate:g}; mend the data"
+        )
+    return found
 
 
 def _checker(kind: str, manifest: Mapping[str, Any], config: ValidateConfig) -> Checker:
@@ -176,7 +199,8 @@ class _Run:
                 names.append(name)
         total = sum(shard.said["samples"] for shard in self.shards)
         rate = self.config.quarantine.rate
-        if len(self.bad) > rate * total:
+        refused = sum(len(shard.said.get("refused", {})) for shard in self.shards)
+        if len(self.bad) + refused > rate * (total + refused):
             raise ValueError(
                 f"{first}: breaks {name!r}; that makes {len(self.bad)} bad records of {total} or "
                 f"more, validate.quarantine.rate allows {rate:g}; mend the data"
