@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 Entry = TypeVar("Entry")
 
 DEFAULT_MODEL = "student"
+
+#: In every file of masks that a command writes: it may be replaced by the same command.
+MARK = b"written by maskspace"
+
 DATA_HELP = (
     "a dataset's kind and where it is, such as bsds500:/data/bsds500, with options of its reader "
     "after commas, as in folder:/data/cells,ignored=255,mask_suffix=_mask (docs/datasets.md)"
 )
+
 MODEL_HELP = (
     "a bundled model, a peer such as felzenszwalb@scale=200 or sam@weights=FOLDER, a folder with "
     "model.json and model.safetensors, a published checkpoint *.pth, or models:/NAME@alias; a "
@@ -140,8 +145,8 @@ class Inputs:
     def keep(self, outputs: Iterable[Path], *, beside: bool = False) -> None:
         """Raise ValueError for an output that is an input: by its name, by a link, by its case.
 
-        With `beside`, also for one that would replace any other file in a folder of inputs: an
-        annotation of the same name, for one.
+        With `beside`, also for one that would replace any other file in a folder of inputs, such as
+        an annotation of the same name, unless a command wrote it (see `MARK`).
         """
         for output in outputs:
             known = self._paths.get(same_name(output))
@@ -149,10 +154,17 @@ class Inputs:
                 known = self._files.get(_number(output))
             if known is not None:
                 raise ValueError(f"{output}: would replace the input {known}; give another --out")
-            if beside and output.exists() and same_name(output.parent) in self._folders:
+            there = beside and same_name(output.parent) in self._folders
+            if there and output.exists() and not _is_ours(output):
                 raise ValueError(
                     f"{output}: is there, beside the input; it is not replaced; give another --out"
                 )
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a command wrote the file: it says so near its beginning or its end."""
+    content = path.read_bytes() if path.is_file() else b""
+    return MARK in content[:200] or MARK in content[-50:]
 
 
 def _number(path: Path) -> tuple[int, int]:
@@ -194,7 +206,10 @@ def write_files(contents: dict[Path, bytes]) -> list[Path]:
 def png(array: "np.ndarray") -> bytes:
     """Return an image as a PNG file."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
+    told = PngInfo()
+    told.add_text("Software", MARK.decode())
     file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
+    Image.fromarray(array).save(file, "PNG", pnginfo=told)
     return file.getvalue()

@@ -4,13 +4,14 @@ import io
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from maskspace.cli.frame import png
+from maskspace.cli.frame import MARK, png
 from maskspace.files import appearing
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 #: Endings of the files of each --format, after the image's name without its suffix.
 ENDINGS = {"png": (".labels.png", ".overlay.png"), "coco": (".json",), "npz": (".npz",)}
+
+
+#: First in every JSON, so that what wrote it is found without reading all of it.
+INFO = {"description": MARK.decode()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,7 @@ def _png_files(one: Segmented) -> tuple[bytes, ...]:
 
 def _coco_files(one: Segmented) -> tuple[bytes, ...]:
     document = {
+        "info": INFO,
         "images": [image_entry(one, 1)],
         "categories": [{"id": 1, "name": "region"}],
         "annotations": annotations_of(one, 1),
@@ -119,6 +125,8 @@ def _npz_files(one: Segmented) -> tuple[bytes, ...]:
         np.savez_compressed(file, labels=one.found)
     else:
         np.savez_compressed(file, masks=one.found.masks, scores=one.found.scores)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = MARK
     return (file.getvalue(),)
 
 
@@ -136,7 +144,8 @@ class OneDocument:
     def __init__(self, file: IO[bytes], spool: IO[bytes]) -> None:
         self._file, self._spool = file, spool
         self.images = self._annotations = 0
-        file.write(b'{"categories": [{"id": 1, "name": "region"}], "images": [')
+        info = json.dumps(INFO).encode()
+        file.write(b'{"info": %s, "categories": [{"id": 1, "name": "region"}], "images": [' % info)
 
     def add(self, one: Segmented) -> None:
         """Append an image; its annotations wait in the spool."""
