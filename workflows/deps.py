@@ -41,8 +41,6 @@ FREE = (
     "maskspace.training.sweep_record",
     "workflows.frame",
 )
-
-
 #: Where dvc.yaml has its vars, where its stages begin, and where a stage has its deps.
 _VARS = re.compile(r"^vars:.*\n(?: +.*\n)*", re.MULTILINE)
 _STAGE = re.compile(r"^(?=  [a-z_]+:$)", re.MULTILINE)
@@ -53,37 +51,50 @@ _DEPS = re.compile(r"^( +)deps:\n(?:\1  - .*\n)*", re.MULTILINE)
 class Reads:
     """What a stage reads beside its code.
 
-    `made` are outputs of other stages; `data` and `evaluated` keys of params.yaml that name
-    datasets, whose validated shards or whose evaluation is read; `options` the sections that choose
-    of tables; `code` modules that it starts by their path. A stage that `draws` depends on what
-    draws a training, which a training itself does not.
+    made: outputs of other stages.
+    data: keys of params.yaml that name datasets, whose validated shards are read.
+    evaluated: keys that name datasets, whose evaluation is read.
+    files: keys whose value, if not null, is a path to read.
+    options: sections of params.yaml that choose of tables.
+    code: modules that are started by their path.
+    draws: whether what draws a training is needed, which a training itself does not depend on.
     """
 
     made: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     evaluated: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     draws: bool = False
 
 
-#: Of those, what a training is drawn by.
+#: Of FREE, what a training is drawn by.
 DRAWING = ("maskspace.training.drawing", "maskspace.training.sweep_record")
+_TEACHER_FILES = ("clicker.initial", "clicker.backbone")
 _STUDENT = ("distill.model", "sweep.objectives")
 STAGES: Mapping[str, Reads] = {
     "shards": Reads(made=("${item.root}",)),
     "validate": Reads(made=("build/shards/${key}",)),
-    "clicker": Reads(data=("clicker.data",), options=("clicker",)),
-    "regimes": Reads(data=("regimes.datasets",), options=("regimes", "clicker")),
+    "clicker": Reads(data=("clicker.data",), files=_TEACHER_FILES, options=("clicker",)),
+    "regimes": Reads(
+        data=("regimes.datasets",), files=_TEACHER_FILES, options=("regimes", "clicker")
+    ),
     "compare": Reads(
         made=("build/regimes",), data=("regimes.datasets",), options=("clicker.model",)
     ),
     "regime_report": Reads(made=("build/compare",)),
     "proposals": Reads(made=("build/clicker",), data=("distill.data",), options=("clicker.model",)),
     "overfit": Reads(data=("overfit.dataset",), options=("overfit",)),
-    "sweep": Reads(data=("distill.data",), options=("sweep", "distill")),
+    "sweep": Reads(
+        data=("distill.data",), files=("distill.backbone",), options=("sweep", "distill")
+    ),
     "pictures": Reads(made=("build/${item}",), options=("sweep.objectives", "overfit"), draws=True),
-    "objectives": Reads(data=("objectives.datasets",), options=("objectives", "distill.model")),
+    "objectives": Reads(
+        data=("objectives.datasets",),
+        files=("distill.backbone",),
+        options=("objectives", "distill.model"),
+    ),
     "standings": Reads(
         made=("build/objectives",),
         data=("objectives.datasets",),
@@ -94,6 +105,7 @@ STAGES: Mapping[str, Reads] = {
     "distill": Reads(
         made=("build/proposals", "build/select/winner.json"),
         data=("distill.data",),
+        files=("distill.backbone",),
         options=("distill", "sweep.objectives"),
     ),
     "evaluate": Reads(
@@ -196,6 +208,7 @@ def stage_deps(stage: str, code: Code, params: Mapping[str, Any]) -> list[str]:
         *(f"build/shards/{name}" for name in data),
         *(f"build/validate/{name}/manifest.json" for name in data),
         *(f"build/evaluate/{name}" for name in _datasets(reads.evaluated, params)),
+        *(str(path) for key in reads.files if (path := _value(params, key)) is not None),
     }
     needed = sorted(code.modules[name].path.as_posix() for name in _needed(stage, code, params))
     return [*sorted(made), *needed]
