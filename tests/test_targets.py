@@ -126,3 +126,15 @@ def test_odd_sizes_have_a_cell_for_every_pixel():
 def test_cells_over_the_edge_hold_what_is_inside():
     labels = torch.tensor([[[1, 1, 2], [1, 1, 2], [3, 3, 4], [3, 0, 4], [5, 5, 6]]])
     assert labels_at(labels, 2).tolist() == [[[1, 2], [UNLABELLED, 4], [5, 6]]]
+
+
+def test_nested_label_maps_put_finer_layers_on_coarser_ones_of_one_annotator():
+    masks = np.zeros((4, 1, 6), bool)
+    masks[0, 0, :4] = masks[1, 0, 1:3] = masks[2, 0, 4:] = True  # an object, its part, another
+    masks[3, 0, :2] = True  # by somebody else
+    truth = Targets.of_masks(masks, annotators=[0, 0, 0, 1])
+    assert truth.nested_label_maps().tolist() == [
+        [[[1, 1, 1, 1, 3, 3]], [[1, 2, 2, 1, 3, 3]], [[4, 4, 0, 0, 0, 0]]]
+    ]
+    other = Targets.join([truth, Targets.of_masks(masks[:1])]).nested_label_maps()
+    assert (other[1, 1:] == UNLABELLED).all()

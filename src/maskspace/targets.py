@@ -160,6 +160,20 @@ class Targets(NamedTuple):
         most = int(self.annotators.max()) + 1
         return torch.stack([self.labels(person) for person in range(max(most, 1))], dim=1)
 
+    def nested_label_maps(self) -> Int[Tensor, "b l h w"]:
+        """Return one label map a layer: the layer on top of those of its annotator that are below.
+
+        So each is a whole partition, an annotator's finer ones are nested in the coarser ones, and
+        what has no finer parts is the same in all. UNLABELLED where nobody knows, and where an
+        image has fewer layers.
+        """
+        maps = [self.layers[:, 0]]
+        for k in range(1, self.layers.shape[1]):
+            layer, same = self.layers[:, k], self.annotators[:, k] == self.annotators[:, k - 1]
+            below = torch.where(same[:, None, None], maps[-1], layer)
+            maps.append(torch.where(layer > 0, layer, below))
+        return torch.stack(maps, dim=1)
+
     def instances(self, image: int) -> "InstanceMasks":
         """Return the instances of one image as masks that may overlap, in order of their labels."""
         layers = self.layers[image].flatten(1)  # l p

@@ -58,9 +58,12 @@ def test_merges_and_costs_are_those_of_the_loop(case):
     vectors = rng.random((20, 3)).astype(np.float32) / 3
     weights = np.array([0.7, 0.3, 10.0, 0.5])
     expected = naive(pairs, lengths, sums, areas, vectors, weights)
-    room = np.zeros(39), np.zeros((39, 3), np.float32)
+    room = np.zeros(39), np.zeros((39, 3), np.float32), np.zeros((39, 2))
     room[0][:20], room[1][:20] = areas, vectors
+    for values, column in ((lengths, 0), (sums, 1)):
+        room[2][:20, column] = np.bincount(pairs.ravel(), weights=values.repeat(2), minlength=20)
     merges, heights = np.empty((19, 2), np.int64), np.empty(19)
     border_merges(pairs.copy(), lengths.copy(), sums.copy(), *room, weights, merges, heights)
     assert np.array_equal(merges, expected[0])
     np.testing.assert_allclose(heights, expected[1], rtol=1e-5)
+    assert abs(room[2][38]).max() < 1e-9, "the whole has no border"

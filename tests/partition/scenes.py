@@ -52,6 +52,7 @@ def perfect_outputs(labels: Int[np.ndarray, "h w"], *, heads: tuple[str, ...]) -
         "offset": perfect_offset,
         "energy": perfect_energy,
         "affinity": perfect_breaks,
+        "boundary": perfect_boundary,
         "query": perfect_queries,
     }
     return {name: torch.from_numpy(make[name](labels).astype(np.float32)) for name in heads}
@@ -63,6 +64,15 @@ def perfect_embedding(labels: np.ndarray) -> np.ndarray:
     vectors = np.zeros((labels.max(initial=0) + 1, CHANNELS))
     vectors[ids, np.arange(len(ids))] = LENGTH
     return vectors[labels].transpose(2, 0, 1)
+
+
+def perfect_boundary(labels: np.ndarray) -> np.ndarray:
+    """Return logits of both pixels of a pair with different labels."""
+    padded = np.pad(labels, 1, mode="edge")
+    rows, columns = labels.shape
+    shifts = [(0, 1), (2, 1), (1, 0), (1, 2)]
+    near = [padded[y : y + rows, x : x + columns] != labels for y, x in shifts]
+    return np.where(np.any(near, axis=0), 8.0, -8.0)[None]
 
 
 def perfect_queries(labels: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ def test_every_objective_has_finite_figures_and_its_outputs_are_left_alone(name)
         if isinstance(made, Queries):
             outputs[head] = torch.rand(2, made.number, made.channels)
             continue
-        side, width = 8 // made.stride, made.channels + 2 * (made.position == "concat")
+        side, width = -(-8 // made.stride), made.channels + 2 * (made.position == "concat")
         outputs[head] = torch.rand(2, width, side, side)
     before = {head: x.clone() for head, x in outputs.items()}
     with torch.inference_mode():

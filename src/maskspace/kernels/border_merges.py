@@ -90,14 +90,16 @@ def border_merges(
     sums: Float64[np.ndarray, " e"],
     areas: Float64[np.ndarray, " n"],
     vectors: Float32[np.ndarray, "n c"],
+    outlines: Float64[np.ndarray, "n 2"],
     weights: Float64[np.ndarray, " w"],
     merges: Int64[np.ndarray, "m 2"],
     heights: Float64[np.ndarray, " m"],
 ) -> None:
     """Write the merges in order and the cost of each.
 
-    `areas` and `vectors` have leaves first and room for the nodes that are made; `pairs`,
-    `lengths` and `sums` are changed. All leaves are connected.
+    `areas`, `vectors` and `outlines`, the length and the summed strength of all of a region's
+    borders, have leaves first and room for the nodes that are made; `pairs`, `lengths` and `sums`
+    are changed. All leaves are connected.
     """
     leaves, size = len(merges) + 1, len(pairs)
     ends = pairs.reshape(-1)  # the region at each end of a border
@@ -127,6 +129,9 @@ def border_merges(
         _drop(cheapest, heap, size, places, costs)
         size -= 1
         areas[node] = areas[one] + areas[other]
+        shared_border = (lengths[cheapest], sums[cheapest])
+        for at in range(2):
+            outlines[node, at] = outlines[one, at] + outlines[other, at] - 2 * shared_border[at]
         for channel in range(vectors.shape[1]):
             vectors[node, channel] = (
                 areas[one] * vectors[one, channel] + areas[other] * vectors[other, channel]

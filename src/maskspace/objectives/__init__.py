@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 from maskspace.objectives.anchor_mask import anchor_mask
 from maskspace.objectives.balls import balls
+from maskspace.objectives.borders_and_cuts import borders_and_cuts
+from maskspace.objectives.boundary import boundary
 from maskspace.objectives.centre_softmax import centre_softmax
 from maskspace.objectives.centre_votes import centre_votes
 from maskspace.objectives.class_instance import class_instance
 from maskspace.objectives.clustering_queries import clustering_queries
+from maskspace.objectives.cut_metric import cut_metric
 from maskspace.objectives.deep_watershed import deep_watershed
 from maskspace.objectives.direction_depth import direction_depth
 from maskspace.objectives.discriminative import discriminative
@@ -34,10 +37,13 @@ __all__ = ["OBJECTIVES", "Objective"]
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "anchor_mask": anchor_mask,
     "balls": balls,
+    "borders_and_cuts": borders_and_cuts,
+    "boundary": boundary,
     "centre_softmax": centre_softmax,
     "centre_votes": centre_votes,
     "class_instance": class_instance,
     "clustering_queries": clustering_queries,
+    "cut_metric": cut_metric,
     "deep_watershed": deep_watershed,
     "direction_depth": direction_depth,
     "discriminative": discriminative,

@@ -25,11 +25,37 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from maskspace.config import Choice
 from maskspace.heads import DenseMap
 from maskspace.mask_losses.masks import at_least_float32
+from maskspace.objectives.objective import Objective, Outputs, Terms
+from maskspace.targets import Targets
 
 #: Strides of the logits that only training looks at.
 SIDES: tuple[int, ...] = (4, 8, 16)
+
+
+def boundary(
+    *, tolerance: int = 2, border_weight: float = 4.0, side_weight: float = 0.5
+) -> Objective:
+    """Return the objective of borders alone.
+
+    tolerance: pixels that annotators misplace a border by, at least 0.
+    border_weight: how much more a pixel on a border weighs than one off it, above 0.
+    side_weight: weight of each side's loss, that of the boundary being 1.
+    """
+    options = {
+        "tolerance": tolerance,
+        "border_weight": border_weight,
+        "side_weight": side_weight,
+    }
+
+    def terms(outputs: Outputs, targets: Targets) -> Terms:
+        return boundary_terms(outputs, targets.nested_label_maps(), **options)
+
+    return Objective(
+        heads=boundary_heads(), terms=terms, decoder=Choice(name="border_tree", options={})
+    )
 
 
 def boundary_heads(sides: tuple[int, ...] = SIDES) -> dict[str, DenseMap]:

@@ -21,9 +21,35 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from maskspace.config import Choice
 from maskspace.heads import Level, level_name
 from maskspace.objectives.boundary import label_borders
+from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.samples import features_at, sample_pixels
+from maskspace.targets import Targets
+
+
+def cut_metric(
+    *, channels: int = 24, stride: int = 2, pairs: int = 2048, near: int = 12, border: int = 4
+) -> Objective:
+    """Return the objective of distances alone.
+
+    channels: numbers a vector, as many masks as are represented exactly.
+    stride: pixels a side of a cell.
+    pairs: pairs an image in each of the three groups.
+    near, border: cells that a near pair, and one about a border, are apart at most.
+    """
+    options = {"stride": stride, "pairs": pairs, "near": near, "border": border}
+
+    def terms(outputs: Outputs, targets: Targets) -> Terms:
+        vectors = outputs[level_name(stride)]
+        return cut_metric_terms(vectors, targets.nested_label_maps(), **options)
+
+    return Objective(
+        heads=cut_metric_head(channels, stride),
+        terms=terms,
+        decoder=Choice(name="border_tree", options={}),
+    )
 
 
 def cut_metric_head(channels: int, stride: int) -> dict[str, Level]:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from maskspace.partition.agglomeration import agglomeration, merge_tree
+from maskspace.partition.border_regions import border_regions
 from maskspace.partition.centre_votes import centre_votes
 from maskspace.partition.components import components
 from maskspace.partition.hdbscan import hdbscan
@@ -31,6 +32,7 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
 #: {head: map of one image} -> instances; the options are keyword-only.
 DECODERS: dict[str, Callable[..., Prediction]] = {
     "agglomeration": agglomeration,
+    "border_tree": border_regions,
     "centre_votes": centre_votes,
     "components": components,
     "hdbscan": hdbscan,

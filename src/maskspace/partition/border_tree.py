@@ -10,41 +10,111 @@ doi:10.1109/TPAMI.2010.161): the cost of two regions is
     (w_b b + w_d min(d, 1)) (a / (a + g))^s,
 
 b the mean of the map along their whole border, d the L1 distance of their mean vectors, a the area
-of the smaller, g a fixed number of pixels. A background whose features drift is not cut in halves
+of the smaller, g a fixed number of pixels. Where the superpixels are fewer than the regions that
+may be asked for, each is cut into pieces that join at height 0: smaller seeds' cells would lie on
+the crests, and crests would become regions. A background whose features drift is not cut in halves
 before a faint object is found, as differences of mean features do: what counts is a border.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Float64, Int32, Int64
+from torch import Tensor
 
+from maskspace.config import build_section, section
+from maskspace.heads import levels_of
 from maskspace.kernels.border_merges import border_merges
 from maskspace.kernels.flooding import flood
 from maskspace.partition.merge_tree import MergeTree
-from maskspace.partition.superpixels import grid_seeds, row_major_labels
+from maskspace.partition.node_ranks import NodeShapes, node_ranks
+from maskspace.partition.superpixels import equal_components, grid_seeds, row_major_labels
 
 #: Whole numbers of cost that a border of strength 1 is worth in flooding.
 LEVELS = 8191
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class BorderRule:
-    """The constants of the tree.
+    """The constants of the tree; those that are fitted are fitted on training photos.
 
     border, distance: w_b and w_d, what the two strengths weigh.
     grain, smallness: g in pixels and s, how early specks join.
-    cell: pixels a side of a seed's cell; smaller where that gives fewer than 1024 regions.
+    cell: pixels a side of a seed's cell.
     compactness: strength that weighs as much as a cell of distance, for smooth borders where
         there is none in the map.
+    costs, shares: costs, ascending, and the share of people who see such a border; between them
+        a height is interpolated (default: a height is the cost).
+    ranking: weights of `node_ranks` (default: nodes are ranked by persistence).
     """
 
-    border: float = 0.7
-    distance: float = 0.3
-    grain: float = 64.0
+    border: float = 0.8
+    distance: float = 0.2
+    grain: float = 256.0
     smallness: float = 0.5
     cell: float = 6.0
     compactness: float = 0.01
+    costs: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
+    ranking: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a table of heights that falls."""
+        steps = [*np.diff(self.costs), *np.diff(self.shares)]
+        if len(self.costs) != len(self.shares) or any(step < 0 for step in steps):
+            raise ValueError("costs and shares are as many as each other, and do not fall")
+
+    def heights(self, costs: Float64[np.ndarray, " m"]) -> Float32[np.ndarray, " m"]:
+        """Return the heights of merges: their costs, never falling, as shares of people."""
+        raised = np.clip(np.maximum.accumulate(costs), 0, 1)
+        if self.costs:
+            raised = np.interp(raised, self.costs, self.shares)
+        return raised.astype(np.float32)
+
+
+def read_rule(options: Mapping[str, object]) -> BorderRule:
+    """Return a rule given as plain values; ValueError in one line for a wrong one."""
+    held = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    return build_section(BorderRule, held, place="border_tree")
+
+
+def tree_of_outputs(
+    outputs: Mapping[str, Tensor],
+    rule: BorderRule,
+    *,
+    size_hw: tuple[int, int] | None = None,
+    regions: int = 1024,
+) -> MergeTree:
+    """Return the tree of a network's outputs for one image.
+
+    They hold `boundary`, logits, a level of the embedding, or both; without the first, borders
+    are as strong as the level's vectors are apart.
+    """
+    levels = levels_of(outputs)
+    if not levels and "boundary" not in outputs:
+        raise ValueError(f"border_tree needs boundary or a level; got {', '.join(outputs)}")
+    stride = min(levels, default=1)
+    vectors = levels[stride].float().cpu().numpy() if levels else None
+    if "boundary" in outputs:
+        boundary = outputs["boundary"][0].float().sigmoid().cpu().numpy()
+    else:
+        boundary = _steepness(levels[stride], stride).cpu().numpy()
+    return border_tree(
+        boundary, vectors, stride=stride, size_hw=size_hw, regions=regions, rule=rule
+    )
+
+
+def _steepness(vectors: Float[Tensor, "c i j"], stride: int) -> Float32[Tensor, "h w"]:
+    """Return at every pixel how far the vectors on both sides of its cell are apart, at most 1."""
+    around = torch.nn.functional.pad(vectors.float()[None], (1, 1, 1, 1), mode="replicate")[0]
+    across = (around[:, 1:-1, 2:] - around[:, 1:-1, :-2]).abs().sum(0)
+    along = (around[:, 2:, 1:-1] - around[:, :-2, 1:-1]).abs().sum(0)
+    apart = torch.maximum(across, along).clamp(max=1)
+    whole = [(side - 1) * stride + 1 for side in apart.shape]
+    return torch.nn.functional.interpolate(
+        apart[None, None], whole, mode="bilinear", align_corners=True
+    )[0, 0]
 
 
 def border_tree(
@@ -66,26 +136,78 @@ def border_tree(
         raise ValueError("the boundary map is empty or not finite; was the model trained?")
     right = (boundary[:, 1:] + boundary[:, :-1]) * np.float32(0.5)
     down = (boundary[1:] + boundary[:-1]) * np.float32(0.5)
-    labels = _flooded(boundary, right, down, regions=regions, rule=rule)
+    steps = _steps(right, down, vectors, stride=stride, rule=rule)
+    coarse = _flooded(boundary, *steps, number=_cells(boundary, rule), rule=rule)
+    labels = coarse
+    least = min(boundary.size, regions)
+    if coarse.max() < least:
+        fine = _flooded(boundary, *steps, number=least, rule=rule)
+        labels = equal_components(coarse * (fine.max() + 1) + fine)
+    right, down = (
+        np.where(same, 0, strength)
+        for same, strength in (
+            (coarse[:, 1:] == coarse[:, :-1], right),
+            (coarse[1:] == coarse[:-1], down),
+        )
+    )
     pairs, lengths, sums = _borders(labels, right, down)
     leaves = int(labels.max())
     areas = np.zeros(2 * leaves - 1)
     areas[:leaves] = np.bincount(labels.ravel())[1:]
     held = np.zeros((2 * leaves - 1, 0 if vectors is None else len(vectors)), np.float32)
     if vectors is not None:
-        held[:leaves] = _means(labels, vectors, stride=stride)
+        first = np.unique(labels, return_index=True)[1]
+        held[:leaves] = _means(coarse, vectors, stride=stride)[coarse.ravel()[first] - 1]
     merges, costs = np.empty((leaves - 1, 2), np.int64), np.empty(leaves - 1)
+    outlines = np.zeros((2 * leaves - 1, 2))
+    for column, values in enumerate((lengths, sums)):
+        outlines[:leaves, column] = np.bincount(
+            pairs.ravel(), weights=values.repeat(2), minlength=leaves
+        )
     weights = np.array(
         [rule.border, 0.0 if vectors is None else rule.distance, rule.grain, rule.smallness]
     )
-    border_merges(pairs, lengths, sums, areas, held, weights, merges, costs)
-    heights = np.clip(np.maximum.accumulate(costs), 0, 1).astype(np.float32)
+    border_merges(pairs, lengths, sums, areas, held, outlines, weights, merges, costs)
+    heights = rule.heights(costs)
+    ranks = None
+    if rule.ranking:
+        shapes = NodeShapes(merges=merges, heights=heights, areas=areas, outlines=outlines)
+        ranks = node_ranks(shapes, rule.ranking)
     return MergeTree(
         superpixels=labels,
         merges=merges,
         heights=heights,
         size_hw=size_hw or (boundary.shape[0], boundary.shape[1]),
+        ranks=ranks,
     )
+
+
+def _steps(
+    right: Float[np.ndarray, "h w_minus_1"],
+    down: Float[np.ndarray, "h_minus_1 w"],
+    vectors: Float[np.ndarray, "c i j"] | None,
+    *,
+    stride: int,
+    rule: BorderRule,
+) -> tuple[Float[np.ndarray, "h w_minus_1"], Float[np.ndarray, "h_minus_1 w"]]:
+    """Return what a step to the right and down costs: w_b b + w_d d, d from pixel to pixel."""
+    if vectors is None:
+        return right, down
+    across, along = (np.abs(np.diff(vectors, axis=axis)).sum(0) / stride for axis in (2, 1))
+    rows, columns = (np.arange(side) for side in (right.shape[0], down.shape[1]))
+    mixed = []
+    for strength, apart, row, column in (
+        (right, across, (rows + stride // 2) // stride, columns[:-1] // stride),
+        (down, along, rows[:-1] // stride, (columns + stride // 2) // stride),
+    ):
+        places = [np.minimum(p, n - 1) for p, n in zip((row, column), apart.shape, strict=True)]
+        here = np.minimum(apart[places[0]][:, places[1]], 1) if apart.size else 0
+        mixed.append(rule.border * strength + rule.distance * here)
+    return mixed[0], mixed[1]
+
+
+def _cells(boundary: Float[np.ndarray, "h w"], rule: BorderRule) -> int:
+    return min(boundary.size, max(1, round(boundary.size / rule.cell**2)))
 
 
 def _flooded(
@@ -93,10 +215,9 @@ def _flooded(
     right: Float[np.ndarray, "h w_minus_1"],
     down: Float[np.ndarray, "h_minus_1 w"],
     *,
-    regions: int,
+    number: int,
     rule: BorderRule,
 ) -> Int32[np.ndarray, "h w"]:
-    number = max(min(boundary.size, regions), round(boundary.size / rule.cell**2))
     seeds = grid_seeds(boundary, regions=number)
     labels = np.zeros(boundary.size, np.int32)
     side = (boundary.size / len(seeds)) ** 0.5
@@ -127,7 +248,7 @@ def _borders(
         np.minimum(first, second) * number + np.maximum(first, second), return_inverse=True
     )
     lengths = np.bincount(inverse, minlength=len(code)).astype(np.float64)
-    sums = np.bincount(inverse, weights=strength, minlength=len(code))
+    sums = np.bincount(inverse, weights=strength, minlength=len(code)).astype(np.float64)
     return np.stack([code // number, code % number], axis=1), lengths, sums
 
 

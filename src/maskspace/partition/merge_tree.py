@@ -36,13 +36,15 @@ class MergeTree:
     `superpixels` holds labels 1..k at the working resolution, which is at most the image's own,
     `size_hw`; answers are in the image's. Nodes 0..k-1 are the superpixels and node k + i is made
     by merge i, which joins the nodes `merges[i]`. `heights[i]` in [0, 1] is the feature difference
-    that merge i bridges, raised to the greatest so far; heights never decrease.
+    that merge i bridges, raised to the greatest so far; heights never decrease. `ranks` says of
+    each node how good a proposal it is, in any unit; None where persistence says it.
     """
 
     superpixels: Int32[np.ndarray, "r s"]
     merges: Int64[np.ndarray, "m 2"]
     heights: Float32[np.ndarray, " m"]
     size_hw: tuple[int, int]
+    ranks: Float32[np.ndarray, " n"] | None = None
 
     @property
     def max_regions(self) -> int:
@@ -75,19 +77,39 @@ class MergeTree:
         """Return the partition in which every merge of at most `height` in [0, 1] is done."""
         return self.partition(self._regions_at(height))
 
+    def ends(self, labels: Int32[np.ndarray, "h w"]) -> Float32[np.ndarray, " n"]:
+        """Return the height at which each region of a partition of this tree is merged on.
+
+        Regions by label, from 1; 1 for the whole image.
+        """
+        _, first = np.unique(labels, return_index=True)
+        places = np.unravel_index(first, self.size_hw)
+        leaves = [self._leaf_at(int(x), int(y)) for y, x in zip(*places, strict=True)]
+        last = len(self.merges) - (len(leaves) - 1)  # merges that are done
+        above = np.concatenate([self.heights, [np.float32(1)]])
+        found = np.empty(len(leaves), np.float32)
+        for label, leaf in enumerate(leaves):
+            line = self._ancestors(leaf)
+            made = next((n for n in line if n >= self.max_regions + last), None)
+            found[label] = above[-1 if made is None else made - self.max_regions]
+        return found
+
     def proposals(self, limit: int = 100, *, min_area: int = 16) -> Prediction:
         """Return up to `limit` nodes of the tree, best first; no two are equal.
 
-        A node's score is its persistence, the height at which it is merged into something else
-        minus the height at which it came to be (0 for a superpixel), times the root of its share
-        of the image. The whole image, never merged, scores 0. Ties go to the larger area. Nodes of
-        fewer than `min_area` pixels of the working resolution are left out.
+        A node's score is its rank. Where there are none it is its persistence, the height at which
+        it is merged into something else minus the height at which it came to be (0 for a
+        superpixel), times the root of its share of the image; the whole image, never merged, scores
+        0. Ties go to the larger area. Nodes of fewer than `min_area` pixels of the working
+        resolution are left out.
         """
         if limit < 1:
             raise ValueError(f"proposals: limit is at least 1; got {limit}")
         enough = np.flatnonzero((self._areas >= min_area) | (self._areas == self._areas[-1]))
         areas = self._areas[enough]
         scores = self._persistence[enough] * np.sqrt(areas / areas[-1]).astype(np.float32)
+        if self.ranks is not None:
+            scores = self.ranks[enough]
         best = np.lexsort((enough, -areas, -scores))[:limit]
         # one at a time: a hundred dense masks of twelve megapixels are 1.2 GB
         counts = [encode(self._node_mask(int(node))[None])[0] for node in enough[best]]

@@ -13,6 +13,7 @@ from maskspace.partition import DECODERS
 #: What each decoder groups by: a distance, a size, or how sure of something it wants to be.
 SCALES: Mapping[str, tuple[str, ...]] = {
     "agglomeration": ("bandwidth",),
+    "border_tree": ("height",),
     "centre_votes": ("radius",),
     "components": ("threshold",),
     "hdbscan": ("min_size",),

@@ -10,6 +10,7 @@ from maskspace.heads import levels_of
 from maskspace.loaded import Segmenter
 from maskspace.models import load_model
 from maskspace.partition import DECODERS
+from maskspace.segmenter.border import border_segmenter
 from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.embedding import EmbeddingSegmenter
 from maskspace.types import ClickModel, MapNetwork, network_answers
@@ -28,6 +29,8 @@ def wrap(module: nn.Module, *, name: str) -> Segmenter:
     strides = tuple(levels_of(module.declared))
     if module.decoder is None:
         return EmbeddingSegmenter(name, module, levels=strides[:2])
+    if module.decoder.name == "border_tree":
+        return border_segmenter(name, module, module.decoder)
     decode = choose(DECODERS, module.decoder, kind="decoder")
     return EmbeddingSegmenter(
         name,

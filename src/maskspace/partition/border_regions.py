@@ -1,0 +1,35 @@
+"""Instances from the tree of border strength, cut at one height.
+
+A student with this decoder is not read by it alone: its partitions, proposals and clicks are those
+of the whole tree (`segmenter.border`).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float32
+from torch import Tensor
+
+from maskspace.partition.border_tree import read_rule, tree_of_outputs
+from maskspace.partition.decoded import foreground_of, gathered
+from maskspace.prediction import Prediction
+
+
+def border_regions(
+    outputs: Mapping[str, Float32[Tensor, "..."]],
+    *,
+    height: float = 0.3,
+    min_area: int = 16,
+    rule: Mapping[str, object] | None = None,
+) -> Prediction:
+    """Return the regions of the tree cut at a height in [0, 1], inside the foreground.
+
+    `rule` holds options of `BorderRule`. The score is the height at which a region ends, the share
+    of people who see its weakest border.
+    """
+    tree = tree_of_outputs(outputs, read_rule(rule or {}), regions=1)
+    labels = tree.cut(min(height, 1.0))
+    inside = foreground_of(outputs, (labels.shape[0], labels.shape[1])).cpu().numpy()
+    ends = np.ones(labels.max() + 1)
+    ends[1:] = tree.ends(labels)
+    return gathered(np.where(inside, labels, 0), ends[labels], min_area=min_area)
