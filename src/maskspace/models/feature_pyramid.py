@@ -51,11 +51,7 @@ class Refinement(nn.Module):
 
 
 class FeaturePyramid(nn.Module):
-    """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes regions of the maps.
-
-    With `fixed_statistics` the encoder's batch normalisations keep their running statistics in
-    training, as is usual where batches are small and weights come from a large set.
-    """
+    """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes regions of the maps."""
 
     mean: Tensor
     std: Tensor
@@ -67,12 +63,11 @@ class FeaturePyramid(nn.Module):
         backbone: str,
         width: int,
         depth: int,
-        fixed_statistics: bool,
         decoder: Choice | None,
         categories: tuple[Category, ...] = (),
     ) -> None:
         super().__init__()
-        self.decoder, self.fixed_statistics = decoder, fixed_statistics
+        self.decoder = decoder
         self.categories = categories
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
@@ -95,13 +90,6 @@ class FeaturePyramid(nn.Module):
     def backbone(self) -> EfficientNetLite:
         """The part that takes ImageNet weights."""
         return self.encoder
-
-    def train(self, mode: bool = True) -> "FeaturePyramid":
-        """Set training mode, except where the encoder's statistics are fixed."""
-        super().train(mode)
-        if self.fixed_statistics:
-            self.encoder.eval()
-        return self
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> dict[str, Tensor]:
         """Return the heads' maps in float32; one of stride s has ceil(h / s) rows.
@@ -147,7 +135,6 @@ def build_feature_pyramid(
     backbone: str,
     width: int = 48,
     depth: int = 1,
-    fixed_statistics: bool = True,
     heads: Mapping[str, Mapping[str, object]] | None = None,
     decoder: Mapping[str, object] | None = None,
     categories: Sequence[Mapping[str, object]] = (),
@@ -155,7 +142,7 @@ def build_feature_pyramid(
     """Return a student for photos.
 
     `backbone` is one of MULTIPLES, `width` counts the pyramid's channels, `depth` the refinements a
-    level; `fixed_statistics` is for an encoder with ImageNet weights, False for a new one.
+    level.
     `heads`, `decoder` and `categories` are as `build_pixel_embedding` takes them.
     """
     lookup(MULTIPLES, backbone, kind="backbone")
@@ -164,7 +151,6 @@ def build_feature_pyramid(
         backbone=backbone,
         width=width,
         depth=depth,
-        fixed_statistics=fixed_statistics,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
         categories=read_categories(categories),
     )
