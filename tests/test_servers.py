@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from PIL import Image
 
 from maskspace import parallel, servers, tracking
+from maskspace.cli import main
+from maskspace.files import locate
+from workflows.frame import require_servers
 
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
@@ -133,3 +137,57 @@ def test_what_is_asked_may_answer_or_raise(impatient):
         servers.within(lambda: {}[0])
     with pytest.raises(TimeoutError, match=r"no answer within 0\.5 s"):
         servers.within(threading.Event().wait)
+
+
+@pytest.mark.parametrize("kind", ABSENT)
+def test_an_object_store_that_does_not_answer_is_told(kind, impatient, monkeypatch):
+    with ABSENT[kind]() as place:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{place}")
+        with pytest.raises(ValueError, match=f"s3://b/x: http://{place}: no server answers there"):
+            locate("s3://b/x")
+
+
+#: Commands, what of the environment points to nobody, and where it says so.
+COMMANDS = {
+    "segment": (["segment", "x.png", "--out", "o", "--model", "models:/m@champion"], "MLFLOW"),
+    "click": (["click", "x.png", "--at", "1,1", "--out", "m.png", "--model", "models:/m/1"],
+              "MLFLOW"),
+    "evaluate, model": (["evaluate", "--data", "folder:x", "--model", "models:/m@champion",
+                         "--out", "o"], "MLFLOW"),
+    "evaluate, Ray": (["evaluate", "--data", "folder:x", "--model", "felzenszwalb", "--workers",
+                       "2", "--out", "o"], "RAY"),
+    "evaluate, data": (["evaluate", "--data", "folder:s3://b/x", "--model", "felzenszwalb",
+                        "--out", "o"], "AWS"),
+    "finetune, Ray": (["finetune", "models:/m/1", "--data", "folder:x", "--out", "o"], "RAY"),
+    "shards info": (["shards", "info", "s3://b/x"], "AWS"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_tells_a_missing_server_in_one_line(
+    command, impatient, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (32, 32)).save("x.png")
+    arguments, server = COMMANDS[command]
+    with gone() as place:
+        names = {
+            "MLFLOW": ("MLFLOW_TRACKING_URI", f"http://{place}"),
+            "RAY": ("RAY_ADDRESS", place),
+            "AWS": ("AWS_ENDPOINT_URL", f"http://{place}"),
+        }
+        monkeypatch.setenv(*names[server])
+        assert main(arguments) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and "no server answers" in told[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_every_stage_asks_for_its_servers_before_anything_else(impatient, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ValueError, match="RAY_ADDRESS"):
+        require_servers()
+    monkeypatch.delenv("RAY_ADDRESS")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(ValueError, match="MLFLOW_TRACKING_URI"):
+        require_servers()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from maskspace import parallel, tracking
 from workflows import deps, plan, profiles
-from workflows.frame import WORK, adopt_orphans, die_with_parent, end_orphans
+from workflows.frame import WORK, adopt_orphans, die_with_parent, end_orphans, require_servers
 
 RECEIPT = Path("build/register/receipt.json")
 
@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
         if options.dry_run:
             print(plan.describe(options.stages))
             return 0
+        require_servers()
         plan.check_inputs()
         with _alone():
             return _run(options.stages, workspace, start)

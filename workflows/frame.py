@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from maskspace import parallel, tracking
 from maskspace.config import lookup, read_params
 
 WORK = Path(".work")
@@ -31,6 +32,8 @@ HASHED_BYTES = 64 * 2**20
 def stage_main(main: Callable[..., None]) -> None:
     """Run a stage's `main(*arguments)` from the command line; exit 1 with one line if it fails.
 
+    Exit 2, also with one line, where a server that the environment names does not answer.
+
     Files and parameters that are wrong are ValueErrors, and what the system refuses (a full disk, a
     missing permission) OSErrors: both are told in one line. Anything else is a defect and keeps its
     traceback.
@@ -38,6 +41,11 @@ def stage_main(main: Callable[..., None]) -> None:
     die_with_parent()
     sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]
     name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
+    try:
+        require_servers()
+    except ValueError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     try:
         main(*sys.argv[1:])
     except ValueError as error:
@@ -48,6 +56,15 @@ def stage_main(main: Callable[..., None]) -> None:
             raise
         print(f"{name}: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def require_servers() -> None:
+    """Raise ValueError in one line for a Ray or an MLflow of the environment that is not there.
+
+    At the beginning, before anything is deleted, trained or registered.
+    """
+    parallel.require_cluster()
+    tracking.require_store()
 
 
 def die_with_parent() -> None:

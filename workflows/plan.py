@@ -7,8 +7,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from maskspace.config import Choice, choose, load_section, lookup, read_params
+from maskspace.servers import require_http, require_port
 from workflows.frame import WORK, dependencies, is_url, outputs, remote_inputs
 
 #: Metrics of the table at the end of a run: key in metrics.json -> column title.
@@ -180,11 +182,27 @@ def _check_remote() -> None:
     mend = "name one that has the data with `dvc remote add -d NAME URL`"
     if not url:
         raise ValueError(f".dvc/config: no default remote, and data/ is not here; {mend}")
+    if "://" in url:
+        _require_remote(name, url, settings)
+        return
     place = Path(os.path.normpath(Path(".dvc", url)))
-    if "://" not in url and not place.is_dir():
+    if not place.is_dir():
         raise ValueError(
             f".dvc/config: remote {name!r}: {place}: no such folder; restore it, or {mend}"
         )
+
+
+def _require_remote(name: str, url: str, settings: configparser.ConfigParser) -> None:
+    """Raise ValueError if the server of a DVC remote does not answer; DVC itself would try on."""
+    parts = urlsplit(url)
+    told = f".dvc/config: remote {name!r}: {url}"
+    endpoint = settings.get(f"'remote \"{name}\"'", "endpointurl", fallback=None)
+    if parts.scheme in ("http", "https"):
+        require_http(url, name=told)
+    elif parts.scheme == "s3" and (endpoint or os.environ.get("AWS_ENDPOINT_URL")):
+        require_http(endpoint or os.environ["AWS_ENDPOINT_URL"], name=told)
+    elif parts.scheme == "ssh" and parts.hostname:
+        require_port(parts.hostname, parts.port or 22, name=told)
 
 
 def describe(stages: list[str]) -> str:

@@ -10,12 +10,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 import fsspec
 from fsspec.core import split_protocol
 from upath import UPath
+
+from maskspace.servers import require_http
 
 #: A local path, or a URL with its options.
 AnyPath: TypeAlias = Path | UPath
@@ -47,13 +50,37 @@ def locate(place: str | AnyPath) -> AnyPath:
 def _checked(protocol: str, url: str) -> UPath:
     try:
         fsspec.get_filesystem_class(protocol)
+        if protocol in _EXTRAS:
+            _require_endpoint(_endpoint())
+        elif protocol in _READ_ONLY:
+            _require_endpoint("/".join(url.split("/")[:3]))
         return UPath(url)
     except ImportError as error:
         extra = _EXTRAS.get(protocol)
         mend = f"`pip install maskspace[{extra}]`" if extra else error
         raise ValueError(f"{url}: the driver for {protocol}:// is not installed; {mend}") from None
+    except ConnectionError as error:
+        raise ValueError(f"{url}: {error}; start it, or correct the address") from None
     except ValueError:
         raise ValueError(f"{url}: no driver knows {protocol}://; correct the URL") from None
+
+
+def _endpoint() -> str | None:
+    """Return the address that object stores are reached at, None for the provider's own."""
+    told = fsspec.config.conf.get("s3", {}).get("endpoint_url")
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return told or next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+@lru_cache
+def _require_endpoint(address: str | None) -> None:
+    """Raise ConnectionError within seconds if nobody answers; drivers try for minutes."""
+    if address is None:
+        return
+    try:
+        require_http(address, name=address)
+    except ValueError as error:
+        raise ConnectionError(str(error)) from None
 
 
 def transfer_errors() -> tuple[type[Exception], ...]:

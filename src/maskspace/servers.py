@@ -74,7 +74,12 @@ def require_database(url: str, *, name: str) -> None:
     port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
     host = parts.hostname
     if host is not None and port is not None:
-        _require(lambda: _connected(host, port), name)
+        require_port(host, port, name=name)
+
+
+def require_port(host: str, port: int, *, name: str) -> None:
+    """Raise ValueError that starts with `name` unless the port takes a connection."""
+    _require(lambda: _connected(host, port), name)
 
 
 def _require(ask: Callable[[], None], name: str) -> None:

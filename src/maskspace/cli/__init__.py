@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from maskspace.cli import click, download, evaluate, finetune, segment, shards
 from maskspace.cli.frame import OneLineParser, complain
+from maskspace.files import transfer_errors
 
 #: Commands in the order of `--help`: name, what adds its options, what it does.
 COMMANDS = (
@@ -28,10 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except ValueError as error:
         return complain(str(error))
-    except OSError as error:  # a full disk, a folder that may not be written to
-        if error.filename is None:
+    except transfer_errors() as error:  # a full disk, a folder that may not be written to, a store
+        name = getattr(error, "filename", None)
+        if isinstance(error, OSError) and name is None and error.errno is None:
             raise
-        return complain(f"{error.filename}: {error.strerror}")
+        return complain(f"{name}: {error.strerror}" if isinstance(error, OSError) else str(error))
 
 
 def parser() -> OneLineParser:
