@@ -28,7 +28,7 @@ TINY = {
     },
     "pixel_embedding": {"width": 16, "registers": 1},
     "unet": {"width": 4, "depth": 2},
-    "feature_pyramid": {"backbone": "efficientnet_lite0", "width": 8, "fixed_statistics": False},
+    "feature_pyramid": {"backbone": "efficientnet_lite0", "width": 8},
 }  # fmt: skip
 
 
