@@ -2,8 +2,10 @@
 
 import logging
 import os
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
@@ -28,6 +30,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("no CUDA device")
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[subprocess.Popen, Callable[[], bool]], bool]:
+    """Wait for what a process does: until `holds()`, or the process has ended; return `holds()`."""
+
+    def wait(process: subprocess.Popen, holds: Callable[[], bool]) -> bool:
+        while not holds() and process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.005)
+        return holds()
+
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -221,7 +220,6 @@ def test_every_byte_passes_the_throttle(server, tmp_path):
 
 def test_stopping_leaves_what_can_be_gone_on_with(server, transport, tmp_path):
     path = tmp_path / "a.bin"
-    server.faults.append(lambda h: setattr(h, "pace", 400_000))
     with Transport(show=False) as stopped:
         stopped.throttle = NotedThrottle(500_000, stopping=stopped.stopping, end=60_000)
         with pytest.raises(StoppedError):
@@ -246,16 +244,12 @@ with Transport(show=False) as transport:
 
 
 @pytest.mark.fault
-def test_a_killed_run_and_the_next_give_the_same_bytes(server, transport, tmp_path):
+def test_a_killed_run_and_the_next_give_the_same_bytes(server, transport, tmp_path, until):
     path = tmp_path / "a.bin"
     server.faults.append(lambda h: setattr(h, "pace", 100_000))
     run = subprocess.Popen([sys.executable, "-c", FETCH, f"{server.url}/a.bin", str(path)])
     partial, note = partial_paths(path)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (
-        partial.exists() and partial.stat().st_size > 20_000
-    ):
-        time.sleep(0.02)
+    assert until(run, lambda: partial.exists() and partial.stat().st_size > 20_000)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     server.faults.clear()

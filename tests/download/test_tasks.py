@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -399,7 +398,7 @@ def test_a_damaged_archive_without_a_hash_is_not_kept(server, tmp_path, capsys):
 
 @pytest.mark.fault
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_download_that_was_broken_off_goes_on(server, raw, tmp_path, how):
+def test_a_download_that_was_broken_off_goes_on(server, raw, tmp_path, how, until):
     names = ["sa_000000.tar", "sa_000001.tar"]
     server.files |= {name: (raw / "sa1b" / name).read_bytes() for name in names}
     links = tmp_path / "links.txt"
@@ -413,12 +412,12 @@ def test_a_download_that_was_broken_off_goes_on(server, raw, tmp_path, how):
     )
     command = ["download", "sa1b", "--out", str(out), "--links", str(links)]
     run = subprocess.Popen([sys.executable, "-c", code, *command], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def both_have_begun():
         sizes = [path.stat().st_size for path in out.glob("*.partial")]
-        if len(sizes) == 2 and min(sizes) > 10_000:
-            break
-        time.sleep(0.02)
+        return len(sizes) == 2 and min(sizes) > 10_000
+
+    assert until(run, both_have_begun)
     os.kill(run.pid, how)
     error = run.communicate(timeout=30)[1].decode()
     if how == signal.SIGINT:

@@ -8,8 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -39,7 +38,7 @@ def clone(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(clone) -> tuple[Path, dict[str, bytes], str]:
+def finished(clone, until) -> tuple[Path, dict[str, bytes], str]:
     """The workspace of a finished run that was killed twice, the shards of before, what was told.
 
     Once the launcher is killed, in the clicker, once the stage itself, in the sweep.
@@ -47,7 +46,7 @@ def finished(clone) -> tuple[Path, dict[str, bytes], str]:
     workspace = clone / ".profiles" / "tiny"
     with _launch(clone) as first:
         _wait_for(first, "Running stage 'clicker'")
-        _wait_until(first, lambda: any(workspace.glob(".work/clicker-*/run/history.jsonl")))
+        assert until(first, lambda: any(workspace.glob(".work/clicker-*/run/history.jsonl")))
         shards = _bytes(workspace / "build" / "shards")
         family = psutil.Process(first.pid).children(recursive=True)
         first.kill()
@@ -55,7 +54,7 @@ def finished(clone) -> tuple[Path, dict[str, bytes], str]:
     assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
     with _launch(clone) as second:
         _wait_for(second, "Running stage 'sweep'")
-        _wait_until(second, lambda: any(workspace.glob(".work/sweep-*/run/**/history.jsonl")))
+        assert until(second, lambda: any(workspace.glob(".work/sweep-*/run/**/history.jsonl")))
         for process in psutil.Process(second.pid).children(recursive=True):
             if process.cmdline()[1:3] == ["-m", "workflows.sweep"]:
                 process.send_signal(signal.SIGKILL)
@@ -152,13 +151,6 @@ def _launch(clone: Path) -> subprocess.Popen[str]:
 def _wait_for(process: subprocess.Popen[str], text: str) -> None:
     told = list(_until(process, text))
     assert text in told[-1], "".join(told)
-
-
-def _wait_until(process: subprocess.Popen[str], holds: Callable[[], bool]) -> None:
-    """Wait for what a run leaves on the disk; what it says meanwhile stays in its pipe."""
-    while not holds():
-        with suppress(subprocess.TimeoutExpired):
-            raise AssertionError(f"the run has ended: {process.wait(0.1)}")
 
 
 def _until(process: subprocess.Popen[str], text: str) -> Iterator[str]:

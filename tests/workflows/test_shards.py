@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def test_an_unknown_dataset_is_one_line(project: Path) -> None:
 
 @pytest.mark.fault
 @pytest.mark.slow
-def test_killed_anywhere_the_same_bytes_come_out(project: Path, shared_ray: None) -> None:
+def test_killed_anywhere_the_same_bytes_come_out(project: Path, shared_ray: None, until) -> None:
     """Killed thrice: at Ray's first shard, half-way, and as the finished shards are published."""
     (project / "params.yaml").write_text(PARAMS % 340)  # more shards than the stage writes alone
     assert run(project, "shards")[0] == 0
@@ -142,8 +141,7 @@ def test_killed_anywhere_the_same_bytes_come_out(project: Path, shared_ray: None
     ]
     for is_now in moments:
         process = start(project, "shards")
-        while process.poll() is None and not is_now():
-            time.sleep(0.002)
+        until(process, is_now)
         process.kill()
         process.communicate()
     assert run(project, "shards")[0] == 0
