@@ -1,15 +1,14 @@
 """The feed of trainings: images a second, against an earlier tree and against the JPEGs alone.
 
-    python -m benchmarks.loader [--before CHECKOUT] [--turns 5] [--seconds 4]
+    python -m benchmarks.loader [--before CHECKOUT] [--turns 3 --seconds 4 --steps 12]
 
 Two sets, each sharded by the tree that reads it: BSDS500's photos with all annotators' masks, and
 records like those of SA-1B as it was taken: photos of 12 megapixels with hundreds of masks, large
 ones and small ones. Two tasks, with the crops that photos are trained at: the clicker and the
-student. One loader process makes batches of 8; the trees take turns in one run, since other work on
-the machine comes and goes, and the ratios are medians over the turns. CPU milliseconds an image are
-those of all processes of a contestant. `limit` decodes the same JPEGs whole, in one process, and
-nothing else. Then trainings on the CPU with two loader processes: the share of their time that they
-wait for data, and the memory of a feed over many images.
+student. One process makes batches of 2; the trees take turns in one run, since other work on the
+machine comes and goes, and the ratios are medians over the turns. `limit` decodes the same JPEGs
+whole, and nothing else. Then trainings on the CPU, of one process with two loader processes: the
+share of their time that they wait for data; and the memory of a feed over many images.
 
 `CHECKOUT` is a folder of another commit, as `git worktree add --detach CHECKOUT COMMIT` makes it.
 """
@@ -33,12 +32,15 @@ import numpy as np
 import psutil
 import torch
 from PIL import Image
+from pycocotools import mask as coco
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCH, WARM = 8, 6  # images of a batch, batches before the clock starts
+BATCH = 2
+PARTS = ("feed", "waiting", "memory")
 SETS = {"bsds500": 256, "large": 512}  # the side of a crop
 TASKS = ("clicker", "student")
-PHOTOS, TILES = 24, 14  # large photos, and small photos in each whose masks it has
+LARGE_HW = (3000, 4000)
+PHOTOS, TILES = 8, 14  # large photos, and the small ones in each whose masks it has
 
 
 def main() -> None:
@@ -52,9 +54,12 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         children = {tree: Child(place, Path(name) / tree) for tree, place in trees.items()}
-        compare(children, turns=arguments.turns, seconds=arguments.seconds)
-        show_waiting(children["now"])
-        show_memory(children["now"])
+        if "feed" in arguments.parts:
+            compare(children, turns=arguments.turns, seconds=arguments.seconds)
+        if "waiting" in arguments.parts:
+            show_waiting(children["now"], arguments.steps)
+        if "memory" in arguments.parts:
+            show_memory(children["now"])
         for child in children.values():
             child.stop()
 
@@ -63,8 +68,10 @@ def parse() -> argparse.Namespace:
     """Return the arguments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", help="folder of an earlier commit")
-    parser.add_argument("--turns", type=int, default=5, help="turns of each (default 5)")
+    parser.add_argument("--turns", type=int, default=3, help="turns of each (default 3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of a turn (default 4)")
+    parser.add_argument("--steps", type=int, default=12, help="of a training (default 12)")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="(default: all)")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -103,7 +110,7 @@ def compare(children: dict[str, Child], *, turns: int, seconds: float) -> None:
     for data in SETS:
         limits = [children["now"].ask(what="limit", data=data, seconds=seconds) for _ in range(3)]
         speed, cpu = (median(one[key] for one in limits) for key in ("speed", "cpu"))
-        print(f"{data:8} limit    JPEGs  {speed:10.1f} {1e3 * cpu:16.1f}")
+        print(f"{data:8} limit    JPEGs  {speed:10.1f} {1e3 * cpu:16.1f}", flush=True)
     for data, task in product(SETS, TASKS):
         found: dict[str, list[dict[str, float]]] = {tree: [] for tree in children}
         for _, (tree, child) in product(range(turns), children.items()):
@@ -111,7 +118,7 @@ def compare(children: dict[str, Child], *, turns: int, seconds: float) -> None:
         for tree, answers in found.items():
             speed, cpu = (median(one[key] for one in answers) for key in ("speed", "cpu"))
             print(f"{data:8} {task:8} {tree:6} {speed:10.1f} {1e3 * cpu:16.1f}", end="")
-            print(ratios(found) if tree == "now" and len(found) > 1 else "")
+            print(ratios(found) if tree == "now" and len(found) > 1 else "", flush=True)
 
 
 def ratios(found: dict[str, list[dict[str, float]]]) -> str:
@@ -122,18 +129,18 @@ def ratios(found: dict[str, list[dict[str, float]]]) -> str:
     return f" {speed:11.2f} {cpu:12.2f}"
 
 
-def show_waiting(child: Child) -> None:
+def show_waiting(child: Child, steps: int) -> None:
     """Print how long trainings wait for data, with two loader processes."""
     print("\ntraining with two loaders      images/s  waits for data")
     for data, task in product(SETS, TASKS):
-        row = child.ask(what="train", task=task, data=data)
-        print(f"{data:8} {task:20} {row['speed']:10.2f} {row['waits']:15.1%}")
+        row = child.ask(what="train", task=task, data=data, steps=steps)
+        print(f"{data:8} {task:20} {row['speed']:10.2f} {row['waits']:15.1%}", flush=True)
 
 
 def show_memory(child: Child) -> None:
     """Print the resident memory of a feed in one process over many images."""
     seen = child.ask(what="memory", task="clicker", data="bsds500")["mb"]
-    print(f"\nresident MB after 1000 images {seen[0]:.0f}; up to 6000: ", end="")
+    print(f"\nresident MB after 500 images {seen[0]:.0f}; up to 2500: ", end="")
     print(f"{min(seen) - seen[0]:+.0f} to {max(seen) - seen[0]:+.0f}")
 
 
@@ -151,32 +158,24 @@ def serve(folder: Path) -> None:
         elif what == "feed":
             place = data, request["task"]
             if place not in feeds:
-                feeds[place] = feed(folder, request["task"], data, loaders=1)
+                feeds[place] = feed(folder, request["task"], data)
             answer = timed(feeds[place], request["seconds"], images=BATCH)
         elif what == "train":
-            answer = trained(folder, request["task"], data)
+            answer = trained(folder, request["task"], data, steps=request["steps"])
         else:
-            answer = {"mb": list(resident(feed(folder, request["task"], data, loaders=0)))}
+            answer = {"mb": list(resident(feed(folder, request["task"], data)))}
         print(json.dumps(answer), flush=True)
 
 
 def timed(items: Iterator[object], seconds: float, *, images: int = 1) -> dict[str, float]:
     """Return images a second and CPU seconds an image."""
-    for _ in range(WARM):  # start, and empty what has been prepared meanwhile
-        next(items)
-    own, number = psutil.Process(), 0
-    begin, cpu = time.perf_counter(), cpu_seconds(own)
-    while time.perf_counter() - begin < seconds or number < 3 * images:
+    next(items)
+    number, begin, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - begin < seconds:
         next(items)
         number += images
     taken = time.perf_counter() - begin
-    return {"speed": number / taken, "cpu": (cpu_seconds(own) - cpu) / number}
-
-
-def cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time of this process and its children."""
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    return {"speed": number / taken, "cpu": (time.process_time() - cpu) / number}
 
 
 def decoded(folder: Path, data: str) -> Iterator[object]:
@@ -190,16 +189,16 @@ def decoded(folder: Path, data: str) -> Iterator[object]:
             yield decode_jpeg(image)
 
 
-def feed(folder: Path, task: str, data: str, *, loaders: int) -> Iterator[object]:
-    """Return the feed of a training."""
+def feed(folder: Path, task: str, data: str) -> Iterator[object]:
+    """Return the feed of a training, made in this process."""
     from maskspace.training.feed import Feed
 
     made, cpu = task_of(folder, task, data), torch.device("cpu")
     if hasattr(made, "batches"):
         rows = [range(BATCH)]
-        return Feed(made.batches, range(10**6), rows=rows, loaders=loaders, device=cpu)
+        return Feed(made.batches, range(10**6), rows=rows, loaders=0, device=cpu)
     # trees before the loader was one
-    return Feed(made.batch, range(10**6), parts=[range(BATCH)], loaders=loaders, device=cpu)  # pyright: ignore
+    return Feed(made.batch, range(10**6), parts=[range(BATCH)], loaders=0, device=cpu)  # pyright: ignore
 
 
 def task_of(folder: Path, task: str, data: str) -> Any:
@@ -227,12 +226,11 @@ def task_of(folder: Path, task: str, data: str) -> Any:
     return make_embedding_task(objective, config=changed, shards=folder)
 
 
-def trained(folder: Path, task: str, data: str) -> dict[str, float]:
+def trained(folder: Path, task: str, data: str, *, steps: int) -> dict[str, float]:
     """Return images a second of a training's last steps, and the share of them that it waited."""
     from maskspace.training.loop import Worker, fit
 
     made = task_of(folder, task, data)
-    steps = {"bsds500": 24, "large": 12}[data]
     recipe = replace(made.config.optimisation, warmup=1).shortened(steps, steps // 2)
     made = replace(made, config=replace(made.config, optimisation=recipe, validation_images=2))
     rows: list[dict[str, float]] = []
@@ -242,13 +240,11 @@ def trained(folder: Path, task: str, data: str) -> dict[str, float]:
 
 
 def resident(items: Iterator[object]) -> Iterator[float]:
-    """Yield the resident megabytes of this process after each 1000 images of 6000."""
+    """Yield the resident megabytes of this process after each 500 images of 2500."""
     own = psutil.Process()
-    for number, _ in enumerate(items, start=1):
-        if number * BATCH % 1000 == 0:
+    for number, _ in zip(range(BATCH, 2501, BATCH), items, strict=False):
+        if number % 500 == 0:
             yield own.memory_info().rss / 1e6
-        if number * BATCH == 6000:
-            return
 
 
 def write_bsds(folder: Path) -> None:
@@ -287,29 +283,20 @@ def large_photo(small: list[Any], number: int) -> Any:
     """Return 3000 x 4000 pixels of small photos side by side.
 
     The masks are those of the first annotator of some of them, where they lie, and those of one
-    more, stretched over all of it.
+    more, eight times as large.
     """
-    from maskspace.data.annotations import annotate
+    from maskspace.data.annotations import Coded, annotate_coded
     from maskspace.types import read_rgb
 
-    height, width, rng = 3000, 4000, np.random.default_rng(number)
-    pixels, masks = np.zeros((height, width, 3), np.uint8), []
-    tiles = [
-        (top, left) for top in range(0, height - 481, 330) for left in range(0, width - 481, 490)
-    ]
-    for place, (top, left) in enumerate(rng.permutation(tiles).tolist()):
+    rng, pixels = np.random.default_rng(number), np.zeros((*LARGE_HW, 3), np.uint8)
+    coded = [place_mask(mask, (200, 60), 8) for mask in first_masks(small[number])]
+    corners = list(product(range(0, LARGE_HW[0] - 481, 490), range(0, LARGE_HW[1] - 481, 490)))
+    for place, (top, left) in enumerate(rng.permutation(corners).tolist()):
         one = small[int(rng.integers(len(small)))]
         image = read_rgb(one.image)
-        inside = slice(top, top + image.shape[0]), slice(left, left + image.shape[1])
-        pixels[inside] = image
-        for mask in first_masks(one) if place < TILES else ():
-            masks.append(np.zeros((height, width), bool))
-            masks[-1][inside] = mask
-    rows, columns = (np.arange(side) for side in (height, width))
-    whole = first_masks(small[number])
-    down, right = whole.shape[1] / height, whole.shape[2] / width
-    at = (rows * down).astype(int)[:, None], (columns * right).astype(int)
-    masks += [mask[at] for mask in whole]
+        pixels[top : top + image.shape[0], left : left + image.shape[1]] = image
+        masks = first_masks(one) if place < TILES else ()
+        coded += [place_mask(mask, (top, left), 1) for mask in masks]
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="JPEG", quality=90)
     return replace(
@@ -317,17 +304,31 @@ def large_photo(small: list[Any], number: int) -> Any:
         key=f"large-{number:06d}",
         dataset="large",
         image=buffer.getvalue(),
-        size_hw=(height, width),
-        annotations=annotate(np.stack(masks)),
+        size_hw=LARGE_HW,
+        annotations=annotate_coded([Coded(counts=counts) for counts in coded], LARGE_HW),
     )
 
 
 def first_masks(sample: Any) -> np.ndarray:
-    """Return the masks of a sample's first annotator, n h w."""
+    """Return the masks of a sample's first annotator, n h w, no larger than fits eight times."""
     from maskspace.masks import decode
 
     counts = [one.counts for one in sample.annotations if one.layer == 0]
-    return decode(counts, sample.size_hw)
+    masks = decode(counts, sample.size_hw)[:, :321, :481]
+    return masks[masks.any(axis=(1, 2))]
+
+
+def place_mask(mask: np.ndarray, corner_yx: tuple[int, int], scale: int) -> str:
+    """Return COCO's string of a mask, enlarged, at a place of a large photo."""
+    borders = np.diff(np.pad(mask, ((1, 1), (0, 0))).astype(np.int8), axis=0).T
+    (columns, begins), (_, ends) = np.nonzero(borders == 1), np.nonzero(borders == -1)
+    across = (columns[:, None] * scale + np.arange(scale)).ravel() + corner_yx[1]
+    first, last = (np.repeat(rows * scale + corner_yx[0], scale) for rows in (begins, ends))
+    order = np.lexsort((first, across))
+    places = np.stack([first, last], axis=1)[order] + across[order, None] * LARGE_HW[0]
+    lengths = np.diff(np.concatenate([[0], places.ravel(), [LARGE_HW[0] * LARGE_HW[1]]]))
+    coded: Any = {"size": list(LARGE_HW), "counts": lengths.tolist()}
+    return coco.frPyObjects(coded, *LARGE_HW)["counts"].decode()
 
 
 if __name__ == "__main__":
