@@ -66,7 +66,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Return the arguments."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Images a second of the feed of trainings.")
     parser.add_argument("--before", help="folder of an earlier commit")
     parser.add_argument("--turns", type=int, default=3, help="turns of each (default 3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of a turn (default 4)")
@@ -257,7 +257,7 @@ def small_photos() -> list[Any]:
     from maskspace.data import READERS
 
     assets = Path(os.environ["MASKSPACE_ASSETS"])
-    return READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=None)[:]
+    return list(READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=None))
 
 
 def write(folder: Path, samples: list[Any]) -> None:

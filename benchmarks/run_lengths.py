@@ -68,9 +68,7 @@ def resized(sample: Sample, size_hw: tuple[int, int]) -> Sample:
     size = (size_hw[1], size_hw[0])
     nearest = Image.Resampling.NEAREST
     stack = np.stack([np.asarray(Image.fromarray(mask).resize(size, nearest)) for mask in masks])
-    return replace(
-        sample, size_hw=size_hw, annotations=annotate(stack[stack.any(axis=2).any(axis=1)])
-    )
+    return replace(sample, size_hw=size_hw, annotations=annotate(stack[stack.any(axis=(1, 2))]))
 
 
 def largest(sample: Sample, number: int) -> Sample:

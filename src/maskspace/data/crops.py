@@ -202,7 +202,8 @@ def _resized(
     """Return a box (left, top, right, bottom) of an image, resized bilinearly and antialiased."""
     if image.shape[:2] == size_hw and box == (0, 0, size_hw[1], size_hw[0]):
         return image
-    resized = Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.BILINEAR, box=box)
+    rows, columns = size_hw
+    resized = Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR, box=box)
     return np.asarray(resized)
 
 
