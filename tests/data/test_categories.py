@@ -18,8 +18,14 @@ PERSON, CAR = Category(id=1, name="person"), Category(id=2, name="car")
 def test_classes_of_one_dataset_are_its_table_in_order():
     found = joint_classes({"a": (CAR, PERSON)})
     assert [one.name for one in found.table] == ["car", "person"]
-    assert [one.id for one in found.table] == [0, 1]
+    assert found.table == (CAR, PERSON)
     assert found.index == {"a": {2: 0, 1: 1}}
+
+
+def test_ids_that_two_datasets_share_are_numbered_anew():
+    found = joint_classes({"a": (PERSON, CAR), "b": (Category(id=1, name="tree"),)})
+    assert [(one.id, one.name) for one in found.table] == [(1, "person"), (2, "car"), (3, "tree")]
+    assert found.index == {"a": {1: 0, 2: 1}, "b": {1: 2}}
 
 
 def test_datasets_without_categories_have_no_class():

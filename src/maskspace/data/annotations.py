@@ -9,7 +9,8 @@ from jaxtyping import Bool
 from maskspace.masks.coded import decode_runs, encode, encode_runs
 from maskspace.masks.nesting import nesting_parents
 from maskspace.masks.runs import boxes_of_runs, component_runs
-from maskspace.types import Annotation, Prediction, Sample
+from maskspace.prediction import NO_CLASS, Prediction
+from maskspace.types import Annotation, Category, Sample
 
 #: A mask lies in another when this share of its pixels does: SA-1B's masks overlap by slivers.
 CONTAINMENT = 0.95
@@ -40,10 +41,18 @@ def annotate(
     return annotate_coded(coded, masks.shape[1:], containment=containment)
 
 
-def annotate_proposals(found: Prediction) -> tuple[Annotation, ...]:
-    """Return annotations of proposals with ids from 1, as `annotate_coded` does."""
-    pairs = zip(found.counts, found.scores.tolist(), strict=True)
-    coded = [Coded(counts=counts, score=score) for counts, score in pairs]
+def annotate_proposals(
+    found: Prediction, *, categories: Sequence[Category] = ()
+) -> tuple[Annotation, ...]:
+    """Return annotations of proposals with ids from 1, as `annotate_coded` does.
+
+    Where the prediction has classes, a mask of class k is of `categories[k]`.
+    """
+    classes = [NO_CLASS] * len(found) if found.classes is None else found.classes.tolist()
+    coded = [
+        Coded(counts=counts, score=score, category=categories[one].id if one >= 0 else None)
+        for counts, score, one in zip(found.counts, found.scores.tolist(), classes, strict=True)
+    ]
     return annotate_coded(coded, found.size_hw)
 
 

@@ -1,7 +1,7 @@
 """Categories of several datasets as one table of classes, joined by name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maskspace.types import Category
 
@@ -10,7 +10,8 @@ from maskspace.types import Category
 class Classes:
     """The classes that a model tells apart.
 
-    table: the categories, by class: `table[k].id` is k.
+    table: the categories, by class: class k is `table[k]`. They keep their source's ids, but where
+        two of several datasets would then share one all are numbered from 1.
     index: class of each category id, by dataset.
     """
 
@@ -37,16 +38,19 @@ def joint_classes(tables: Mapping[str, Sequence[Category]]) -> Classes:
         {'coco': {1: 0, 3: 1}, 'streets': {0: 1}}
     """
     found: dict[str, Category] = {}
+    classes: dict[str, int] = {}
     index: dict[str, dict[int, int]] = {}
     for dataset, table in tables.items():
         for one in table:
-            known = found.setdefault(
-                one.name, Category(id=len(found), name=one.name, is_thing=one.is_thing)
-            )
+            known = found.setdefault(one.name, one)
+            classes.setdefault(one.name, len(classes))
             if known.is_thing != one.is_thing:
                 raise ValueError(
                     f"{dataset}: {one.name} is {'a thing' if one.is_thing else 'stuff'}, another "
                     "dataset says the other; rename one"
                 )
-            index.setdefault(dataset, {})[one.id] = known.id
-    return Classes(table=tuple(found.values()), index=index)
+            index.setdefault(dataset, {})[one.id] = classes[one.name]
+    table = tuple(found.values())
+    if len({one.id for one in table}) < len(table):
+        table = tuple(replace(one, id=number) for number, one in enumerate(table, start=1))
+    return Classes(table=table, index=index)
