@@ -21,14 +21,14 @@ STEPS = (
     (3, 0, "crops", "data/stream, data/crops", False),
     (4, 0, "Targets", "layers, classes, annotators", True),
     (4, 1, "terms", "objectives, mask_losses", False),
-    (3, 1, "outputs", "one a head: Level, DenseMap, Queries", True),
+    (3, 1, "outputs", "by head: Level, DenseMap, Queries", True),
     (2, 1, "network", "models", False),
     (3, 2, "decoder", "partition", False),
-    (4, 2, "Prediction", "masks or label map, scores, classes", True),
+    (4, 2, "Prediction", "masks or labels, scores, classes", True),
     (4, 3, "measures", "metrics, evaluation", False),
     (2, 2, "Segmenter", "a loaded model: what it answers", True),
-    (1, 2, "peers", "other people's methods", False),
-    (0, 2, "commands", "cli, serving, workflows", False),
+    (2, 3, "peers", "other people's methods", False),
+    (1, 2, "commands", "cli, serving, workflows", False),
 )
 #: Arrows of the way, by the titles of their ends.
 ARROWS = (
@@ -46,7 +46,7 @@ ARROWS = (
     ("network", "Segmenter"),
     ("peers", "Segmenter"),
     ("Segmenter", "decoder"),
-    ("commands", "peers"),
+    ("commands", "Segmenter"),
 )
 BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 184, 56, 214, 92
 TOP = 60
@@ -107,9 +107,7 @@ def _arrow(start: str, end: str) -> str:
     else:
         x0, x1 = x0 + BOX_WIDTH // 2, x1 + BOX_WIDTH // 2
         y0, y1 = (y0 + BOX_HEIGHT, y1) if r1 > r0 else (y0, y1 + BOX_HEIGHT)
-    return (
-        f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="#555" marker-end="url(#head)"/>'
-    )
+    return f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="#555" marker-end="url(#head)"/>'
 
 
 def _row(index: int, names: list[str], y: int) -> str:

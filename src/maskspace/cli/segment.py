@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
 
     model = load(options.model)
     bad = 0
-    with one_document(options.out) if together else nullcontext() as document:
+    with one_document(options.out, model.categories) if together else nullcontext() as document:
         twice = _alike([name if together else place for _, place, name in found])
         for photo, place, name in found:
             try:
@@ -194,6 +194,7 @@ def _segmented(
         image=image,
         found=_found(model, image, options),
         best_on_top=options.on_top == "best",
+        categories=model.categories,
     )
 
 

@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from maskspace.files import appearing
 if TYPE_CHECKING:
     import numpy as np
 
-    from maskspace.types import Prediction
+    from maskspace.types import Category, Prediction
 
 #: Endings of the files of each --format, after the image's name without its suffix.
 ENDINGS = {"png": (".labels.png", ".overlay.png"), "coco": (".json",), "npz": (".npz",)}
@@ -32,7 +32,8 @@ class Segmented:
     """One image and what was found: a label map of regions, or ranked masks.
 
     `name` is the image's file as it is told, `place` that file without its suffix, where files are
-    written; `best_on_top` says which of several masks a label map shows, else the smallest.
+    written; `best_on_top` says which of several masks a label map shows, else the smallest;
+    `categories` are those of the model's classes, empty where it has none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Segmented:
     image: "np.ndarray"
     found: "np.ndarray | Prediction"
     best_on_top: bool = False
+    categories: "tuple[Category, ...]" = ()
 
 
 def files_of(one: Segmented, kind: str) -> dict[Path, bytes]:
@@ -72,10 +74,20 @@ def _coco_files(one: Segmented) -> tuple[bytes, ...]:
     document = {
         "info": INFO,
         "images": [image_entry(one, 1)],
-        "categories": [{"id": 1, "name": "region"}],
+        "categories": category_table(one.categories),
         "annotations": annotations_of(one, 1),
     }
     return (json.dumps(document).encode(),)
+
+
+def category_table(categories: "Sequence[Category]") -> list[dict[str, object]]:
+    """Return COCO's categories: the model's, then `region`, for masks of no class."""
+    table = [{"id": c.id, "name": c.name, "isthing": int(c.is_thing)} for c in categories]
+    return [*table, {"id": _region_id(categories), "name": "region"}]
+
+
+def _region_id(categories: "Sequence[Category]") -> int:
+    return 1 + max((category.id for category in categories), default=0)
 
 
 def image_entry(one: Segmented, image_id: int) -> dict[str, object]:
@@ -97,7 +109,8 @@ def annotations_of(one: Segmented, image_id: int, *, first_id: int | None = None
             for label in np.unique(found[found > 0])
         ]
     else:
-        marked = annotate_proposals(found)
+        marked = annotate_proposals(found, categories=one.categories)
+    region = _region_id(one.categories)
     ids = {mark.id: mark.id for mark in marked}
     if first_id is not None:
         ids = {mark.id: first_id + number for number, mark in enumerate(marked)}
@@ -105,7 +118,7 @@ def annotations_of(one: Segmented, image_id: int, *, first_id: int | None = None
         {
             "id": ids[mark.id],
             "image_id": image_id,
-            "category_id": 1,
+            "category_id": region if mark.category is None else mark.category,
             "iscrowd": 0,
             "segmentation": {"size": list(one.image.shape[:2]), "counts": mark.counts},
             "area": mark.area,
@@ -124,7 +137,8 @@ def _npz_files(one: Segmented) -> tuple[bytes, ...]:
     if isinstance(one.found, np.ndarray):
         np.savez_compressed(file, labels=one.found)
     else:
-        np.savez_compressed(file, masks=one.found.masks, scores=one.found.scores)
+        classes = {} if one.found.classes is None else {"classes": one.found.classes}
+        np.savez_compressed(file, masks=one.found.masks, scores=one.found.scores, **classes)
     with zipfile.ZipFile(file, "a") as archive:
         archive.comment = MARK
     return (file.getvalue(),)
@@ -141,11 +155,13 @@ _WRITERS: dict[str, Callable[[Segmented], tuple[bytes, ...]]] = {
 class OneDocument:
     """COCO's JSON of many images, written as they come; what is in memory is one image's."""
 
-    def __init__(self, file: IO[bytes], spool: IO[bytes]) -> None:
+    def __init__(
+        self, file: IO[bytes], spool: IO[bytes], categories: "Sequence[Category]" = ()
+    ) -> None:
         self._file, self._spool = file, spool
         self.images = self._annotations = 0
-        info = json.dumps(INFO).encode()
-        file.write(b'{"info": %s, "categories": [{"id": 1, "name": "region"}], "images": [' % info)
+        info, table = (json.dumps(one).encode() for one in (INFO, category_table(categories)))
+        file.write(b'{"info": %s, "categories": %s, "images": [' % (info, table))
 
     def add(self, one: Segmented) -> None:
         """Append an image; its annotations wait in the spool."""
@@ -166,9 +182,9 @@ class OneDocument:
 
 
 @contextmanager
-def one_document(path: Path) -> Iterator[OneDocument]:
+def one_document(path: Path, categories: "Sequence[Category]" = ()) -> Iterator[OneDocument]:
     """Give a document to add images to; it appears at `path`, complete, when the block ends."""
     with appearing(path) as partial, partial.open("wb") as file, tempfile.TemporaryFile() as spool:
-        document = OneDocument(file, spool)
+        document = OneDocument(file, spool, categories)
         yield document
         document.close()
