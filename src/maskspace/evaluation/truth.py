@@ -15,7 +15,8 @@ class Truth:
     """An image, its masks without ignored pixels, and the number of masks that were too small.
 
     `label_maps` is one map an annotator of masks of every size, the smallest on top, 0 where there
-    is none; an annotator of nothing visible has no map.
+    is none; an annotator of nothing visible has no map. `left_out` counts the annotations that the
+    reader could not take.
     """
 
     key: str
@@ -25,6 +26,17 @@ class Truth:
     ignore: Bool[np.ndarray, "h w"]
     too_small: int
     label_maps: tuple[Int64[np.ndarray, "h w"], ...]
+    left_out: int = 0
+
+    @property
+    def unlabelled(self) -> float:
+        """Return the share of the pixels that count, in [0, 1], that no mask covers.
+
+        Of several annotators' maps the largest.
+        """
+        counted = ~self.ignore
+        left = ((labels == 0) & counted for labels in self.label_maps)
+        return max((float(one.sum()) for one in left), default=0.0) / max(1, int(counted.sum()))
 
     def require_size(self, shape: tuple[int, ...], answer: str) -> None:
         """Raise ValueError if an answer, in words, is not of the image's size."""
@@ -51,6 +63,7 @@ def read_truth(sample: Sample, *, min_area: int) -> Truth:
         ids=tuple(arrays.ids[large].tolist()),
         ignore=arrays.ignore,
         too_small=int((~large).sum()),
+        left_out=len(sample.left_out),
         label_maps=tuple(
             labels
             for layer in np.unique(arrays.layers)
