@@ -1,7 +1,7 @@
 """Every reader of READERS against files of the same meaning in other codings, and doubtful ones.
 
-Tables: LAYOUTS (readers), SAME and DOUBTFUL (codings of mask files), SPLIT_LAYOUTS (same names in two
-splits), NUMBERS (ways to write numbers in JSON). A reader that is not in a table fails here.
+Tables: LAYOUTS (readers), SAME and DOUBTFUL (codings of mask files), SPLIT_LAYOUTS (same names in
+two splits), NUMBERS (ways to write numbers in JSON). A reader that is in no table fails here.
 """
 
 import io
@@ -45,16 +45,16 @@ def put(path: Path, content: bytes | str) -> None:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one image and its mask file are written; None for readers without mask images.
+    """How one image and its mask file are written.
 
-    `coloured` says that the base is a colour image, of codes; `refuses` names codings that the
-    format makes doubtful though others read them.
+    `values` are those of the mask file, None for readers without mask images. `refuses` names
+    codings that this format makes doubtful, `differs` those that are other labels in it.
     """
 
     write: Callable[[Path, bytes], None]
     values: np.ndarray | None
     refuses: tuple[str, ...] = ()
-    accepts: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -127,7 +127,7 @@ LAYOUTS = {
     "camvid": Layout(at("val/1.png", "valannot/1.png"), areas_of(0, 1, 2, 11)),
     "coco": Layout(coco, None),
     "coco_lvis": Layout(lvis_pickle, LABELS),
-    "coco_panoptic": Layout(panoptic, np.dstack([LABELS] * 3), accepts=("16 bits", "32 bits")),
+    "coco_panoptic": Layout(panoptic, np.dstack([LABELS] * 3), differs=("16 bits", "32 bits")),
     "davis": Layout(at("JPEGImages/480p/run/00000.jpg", "Annotations/480p/run/00000.png"), LABELS),
     "davis_interactive": Layout(at("img/1.jpg", "gt/1.png"), BINARY),
     "dsb2018": Layout(at("val/images/1.png", "val/labels/1.png"), LABELS),
@@ -236,7 +236,7 @@ def test_another_coding_of_the_same_meaning_gives_the_same_masks(
         with pytest.raises(ValueError, match=r"\.png: ") as error:
             masks(name, tmp_path / "b")
         assert "\n" not in str(error.value)
-    elif coding in layout.accepts:  # one channel is another number than three of it
+    elif coding in layout.differs:  # one channel is another number than three of it
         with pytest.raises(ValueError, match="segment"):
             masks(name, tmp_path / "b")
     else:
@@ -251,7 +251,7 @@ def test_a_coding_that_could_mean_two_things_is_an_error(
     layout = WITH_MASKS[name]
     assert layout.values is not None
     layout.write(tmp_path, DOUBTFUL[coding](layout.values))
-    with pytest.raises(ValueError, match="1|00000") as error:
+    with pytest.raises(ValueError, match=r"1|00000") as error:
         masks(name, tmp_path)
     assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
