@@ -241,3 +241,68 @@ def test_shrinking_keeps_means_aspect_and_small_images():
     assert small.shape == (32, 64, 3)
     np.testing.assert_allclose(small.mean(), image.mean(), atol=1)
     assert shrink_image(image, max_side=256) is image
+
+
+#: Arrays whose white is stated by their type, and what they are of 8 bits.
+STATED = {
+    "bool": (np.array([[True, False]]), [255, 0]),
+    "int16 of 8 bits": (np.array([[255, 100]], np.int16), [255, 100]),
+    "int32 of 8 bits": (np.array([[255, 100]], np.int32), [255, 100]),
+    "int64 of 16 bits": (np.array([[65535, 257]]), [255, 1]),
+    "uint32 of 16 bits": (np.array([[65535, 514]], np.uint32), [255, 2]),
+    "float": (np.array([[1.0, 0.5]]), [255, 128]),
+    "float32": (np.array([[1.0, 0.2]], np.float32), [255, 51]),
+    "black": (np.zeros((1, 2), np.uint16), [0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_white_is_what_the_type_says(name):
+    array, expected = STATED[name]
+    assert read_rgb(array)[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 14, 16])
+def test_white_is_what_the_option_says(bits):
+    ramp = np.linspace(0, 2**bits - 1, 256).round().astype(np.uint16)[None]
+    shown = read_rgb(ramp, white=2**bits - 1)[0, :, 0]
+    np.testing.assert_allclose(shown, np.arange(256), atol=1)
+    assert read_rgb(ramp, white="minmax")[0, [0, -1], 0].tolist() == [0, 255]
+    if bits <= 12:
+        with pytest.raises(ValueError, match="nearly black where 65535 is white"):
+            read_rgb(ramp)
+
+
+def test_white_is_what_a_tiff_says():
+    ramp = np.linspace(0, 4095, 64).round().astype(np.uint16)[None].repeat(4, axis=0)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, ramp, extratags=[(281, "H", 1, 4095, True)])
+    np.testing.assert_allclose(
+        read_rgb(buffer.getvalue())[0, :, 0], np.linspace(0, 255, 64), atol=1
+    )
+
+
+def test_percentiles_leave_out_what_is_odd():
+    array = np.full((100, 100), 500, np.uint16)
+    array[:50], array[0, 0] = 100, 65535
+    assert np.unique(read_rgb(array, white="percentile")).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_exif_can_be_turned_off(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    flat = np.zeros((8, 16, 3), np.uint8)
+    flat[:, 8:] = 255
+    content = encoded(
+        Image.fromarray(flat), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {})
+    )
+    assert read_rgb(content).shape == (16, 8, 3)
+    off = read_rgb(content, exif=False)
+    assert off.shape == (8, 16, 3) and off[0, 0, 0] < 9 and off[0, -1, 0] > 246
+
+
+def test_broken_exif_and_trailing_bytes_do_not_matter():
+    content = encoded(Image.fromarray(np.tile(RGB, (8, 8, 1))), "JPEG", exif=b"Exif\0\0MM\0*broken")
+    plain = encoded(Image.fromarray(np.tile(RGB, (8, 8, 1))), "JPEG")
+    np.testing.assert_array_equal(read_rgb(content + b"more"), read_rgb(plain))
