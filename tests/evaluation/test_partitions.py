@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from maskspace.data.annotations import annotate
+from maskspace.data.dense import dense
 from maskspace.evaluation import evaluate_models
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import PROTOCOLS
@@ -72,10 +74,30 @@ def test_a_model_in_the_harness_has_the_scores_of_its_partitions(truths):
     assert found["covering_ods"] <= found["covering_ois"] <= found["covering_best"]
 
 
+def partition(sample):
+    """Return a sample whose background is annotated, too."""
+    masks = dense(sample).masks
+    rest = ~masks.any(axis=0, keepdims=True)
+    return replace(sample, annotations=annotate(np.concatenate([masks, rest])))
+
+
+def test_partial_truth_has_no_covering_and_the_table_says_why(samples, config, tmp_path):
+    models = {"felzenszwalb": load("felzenszwalb")}
+    few = replace(config, limit=2)
+    whole = [partition(samples[0]), samples[1]]
+    metrics = evaluate_models({"d": samples, "mixed": whole}, models, tmp_path, config=few)
+    assert not any("covering_ods" in found["felzenszwalb"] for found in metrics.values())
+    table = (tmp_path / "table.txt").read_text()
+    assert "d: no regions: 2 of 2 images: masks leave" in table
+    assert "mixed: no regions: 1 of 2 images: masks leave" in table
+    assert "unlabelled" in (tmp_path / "report.html").read_text()
+
+
 def test_scales_that_do_not_nest_are_measured_and_what_has_none_is_said(samples, config, tmp_path):
     models = {name: load(name) for name in ("felzenszwalb", "flood-fill")}
     few = replace(config, limit=2)
-    metrics = evaluate_models({"d": samples}, models, tmp_path, config=few)["d"]
+    whole = [partition(sample) for sample in samples[:2]]
+    metrics = evaluate_models({"d": whole}, models, tmp_path, config=few)["d"]
     assert 0 < metrics["felzenszwalb"]["covering_ods"] <= metrics["felzenszwalb"]["covering_best"]
     assert "covering_ods" not in metrics["flood-fill"]
     assert "hierarchy" in metrics["flood-fill"]["not_answered"]["regions"]

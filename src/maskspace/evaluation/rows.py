@@ -35,8 +35,9 @@ QUESTIONS = get_args(Question)
 class Row:
     """One model on one image; with `masks` 0 the image had no truth to measure and was not shown.
 
-    `left_out` is why an image that should have been measured was not. `content` is a hash of the
-    image and of all its masks.
+    `left_out` is why an image that should have been measured was not, `annotations_left_out` how
+    many annotations of a measured one its reader could not take. `content` is a hash of the image
+    and of all its masks.
 
     `ids` and `areas` are of the masks, in the order of every list below, and `pixels` those of the
     image that are not ignored. `click_ious`, `changes` and `best_level` are of `Clicked`, and
@@ -64,6 +65,7 @@ class Row:
     not_answered: Mapping[str, str] = field(default_factory=dict)
     content: str = ""
     left_out: str = ""
+    annotations_left_out: int = 0
 
     def first_ious(self, run: str) -> list[float]:
         """Return the IoU of each mask after one click of a run."""
@@ -169,7 +171,12 @@ def _rows(
     if len(truth.masks) == 0:
         return [
             Row(
-                dataset=dataset, model=name, key=truth.key, masks=0, masks_too_small=truth.too_small
+                dataset=dataset,
+                model=name,
+                key=truth.key,
+                masks=0,
+                masks_too_small=truth.too_small,
+                annotations_left_out=truth.left_out,
             )
             for name in models
         ]
@@ -204,6 +211,7 @@ def _measure(
         best_level=clicked.best_level,
         kept=kept,
         lacks=lacks,
+        annotations_left_out=truth.left_out,
         combines="click_probabilities" not in model.answers,
         not_answered=asked.not_answered,
     )

@@ -50,6 +50,7 @@ def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) 
         "images_left_out": len(left_out),
         "masks": sum(row.masks for row in seen),
         "masks_too_small": sum(row.masks_too_small for row in rows),
+        "annotations_left_out": sum(row.annotations_left_out for row in rows),
         **click_metrics(seen, config.interactive, not_answered),
         **_figures(seen, config),
         "mean_best_iou_by_size": _by_size(seen, config),

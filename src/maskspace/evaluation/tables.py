@@ -36,6 +36,9 @@ def _reasons(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
             assert isinstance(refused, dict) and isinstance(left_out, dict)
             for question, why in refused.items():
                 lines[f"{model}: no answer to {question}: {why}"] = None
+            if values.get("annotations_left_out"):
+                number_of = values["annotations_left_out"]
+                lines[f"{dataset}: {number_of} annotations left out: no mask can be read"] = None
             if left_out:
                 images = len(left_out) + int(str(values["images"]))
                 lines[

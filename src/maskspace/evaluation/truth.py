@@ -1,6 +1,7 @@
 """The ground truth that a model is measured against: what is left of a sample's masks."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -8,6 +9,9 @@ from jaxtyping import Bool, Int64, UInt8
 from maskspace import masks
 from maskspace.data.dense import dense
 from maskspace.types import Sample
+
+#: The largest share of pixels without a region in a truth that is a partition.
+PARTIAL = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +32,21 @@ class Truth:
     label_maps: tuple[Int64[np.ndarray, "h w"], ...]
     left_out: int = 0
 
-    @property
+    @cached_property
     def unlabelled(self) -> float:
         """Return the share of the pixels that count, in [0, 1], that no mask covers.
 
-        Of several annotators' maps the largest.
+        Of several annotators' maps the largest; 1 where there is no map.
         """
         counted = ~self.ignore
-        left = ((labels == 0) & counted for labels in self.label_maps)
-        return max((float(one.sum()) for one in left), default=0.0) / max(1, int(counted.sum()))
+        number = max(1, int(counted.sum()))
+        left = (float(((labels == 0) & counted).sum()) for labels in self.label_maps)
+        return max(left, default=float(number)) / number
+
+    @property
+    def is_partition(self) -> bool:
+        """Return whether the masks leave hardly a pixel without a region: PARTIAL at the most."""
+        return self.unlabelled <= PARTIAL
 
     def require_size(self, shape: tuple[int, ...], answer: str) -> None:
         """Raise ValueError if an answer, in words, is not of the image's size."""

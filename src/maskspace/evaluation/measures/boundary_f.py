@@ -18,8 +18,6 @@ from maskspace.metrics.boundary import (
 
 #: Matching the pixels of two boundaries takes tenths of a second: one scale of so many is measured.
 EVERY = 3
-#: Share of an image that an annotator may leave without a region.
-UNLABELLED = 0.05
 #: Each number of `BoundarySummary`: heading in the tables, and how to read it.
 NUMBERS = {
     "ods": (
@@ -77,9 +75,9 @@ def _of_scale(
 
 def _unlabelled(truth: Truth) -> str | None:
     """Return why boundaries cannot be told right or wrong: there are pixels of no region."""
-    counted = max(1, int((~truth.ignore).sum()))
-    shares = [float((~truth.ignore & (one == 0)).sum() / counted) for one in truth.label_maps]
-    most = max(shares, default=1.0)
-    if most <= UNLABELLED:
+    if truth.is_partition:
         return None
-    return f"an annotator leaves {most:.0%} of an image without a region; boundaries need all of it"
+    return (
+        f"an annotator leaves {truth.unlabelled:.0%} of an image without a region; boundaries need "
+        "all of it"
+    )

@@ -39,6 +39,7 @@ def regions(config: EvaluateConfig) -> Iterator[Measure]:
         question="regions",
         of_part=_tables,
         of_image=_kept,
+        lacks=partly_labelled,
         figures=tuple(
             Figure(
                 name=name, title=heading, explained=told, share=None, pool=_pool(name),
@@ -48,6 +49,19 @@ def regions(config: EvaluateConfig) -> Iterator[Measure]:
             for name, (heading, told) in NUMBERS.items()
         ),
     )  # fmt: skip
+
+
+def partly_labelled(truth: Truth) -> str | None:
+    """Return why partitions are not measured against a truth that leaves pixels unlabelled.
+
+    Those count nowhere, so that one region that covers all would have a covering near 1.
+    """
+    if truth.is_partition:
+        return None
+    return (
+        f"masks leave {truth.unlabelled:.0%} of the pixels unlabelled, where one region that "
+        "covers all would have a covering near 1"
+    )
 
 
 def _tables(labels: Int[np.ndarray, "h w"], truth: Truth) -> list[Contingency]:
