@@ -13,7 +13,8 @@ from maskspace.data.reading import bound_reader
 
 #: A value as text for each option that any reader has.
 VALUES = {
-    "categories": "true", "annotations": "a.json", "background": "none", "containment": "0.9", "contrast": "1.5+2",
+    "annotations": "a.json", "background": "none", "categories": "true", "containment": "0.9",
+    "contrast": "1.5+2",
     "exif": "false", "ids": "semantic_instance", "ignored": "255", "images": "imgs",
     "kind": "masks", "labels": "gt", "layout": "union", "licence": "own", "mask_suffix": "_mask",
     "masklets": "both", "max_json_bytes": "1000", "max_pickle_bytes": "1000", "mean_jitter": "2.5",
