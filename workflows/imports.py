@@ -61,7 +61,7 @@ class Module:
     @cached_property
     def defined(self) -> set[str]:
         """The names that are assigned at the file's top level, or are its functions and classes."""
-        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         named = {node.name for node in self.tree.body if isinstance(node, kinds)}
         written = (node for node in ast.walk(self.tree) if isinstance(node, ast.Name))
         return named | {node.id for node in written if isinstance(node.ctx, ast.Store)}
@@ -109,7 +109,7 @@ class Module:
                 zip(value.keys, value.values, strict=True) if isinstance(value, ast.Dict) else ()
             )
             found = {
-                key.value: entry.id
+                str(key.value): entry.id
                 for key, entry in entries
                 if isinstance(key, ast.Constant) and isinstance(entry, ast.Name)
             }
