@@ -9,14 +9,14 @@ from types import ModuleType
 import pytest
 
 from maskspace.data import READERS
-from maskspace.metrics import METRICS
+from maskspace.evaluation.measures import MEASURES
 from maskspace.models import MODELS
 from maskspace.objectives import OBJECTIVES
 from maskspace.partition import DECODERS
 from maskspace.peers import PEERS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
-TABLES = (READERS, OBJECTIVES, MODELS, DECODERS, METRICS, PEERS)
+TABLES = (READERS, OBJECTIVES, MODELS, DECODERS, MEASURES, PEERS)
 
 
 def sections() -> dict[str, list[str]]:
