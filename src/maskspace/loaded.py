@@ -128,6 +128,18 @@ class Segmenter(Protocol):
         """Return clicks on one image that can be added, undone, saved and loaded."""
         raise cannot_answer(self, "session")
 
+    def of_image(self, key: str) -> "Segmenter":
+        """Return what answers for the image of a dataset with this key: the model itself.
+
+        Results that were computed before are another matter: they are found by the key.
+        """
+        del key
+        return self
+
+    def version(self) -> str | None:
+        """Return a name of what the model answers from, where that is no network: None."""
+        return None
+
     def networks(self) -> list[nn.Module]:
         """Return the networks whose weights decide what the model answers."""
         return []

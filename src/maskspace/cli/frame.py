@@ -35,7 +35,8 @@ DATA_HELP = (
 
 MODEL_HELP = (
     "a bundled model, a peer such as felzenszwalb@scale=200 or sam@weights=FOLDER, a folder with "
-    "model.json and model.safetensors, a published checkpoint *.pth, or models:/NAME@alias; a "
+    "model.json and model.safetensors, a published checkpoint *.pth, models:/NAME@alias, or "
+    "results:PATH, COCO's list of results or a folder of label maps, to be evaluated; a "
     "click model takes options too, as in FOLDER@per_side=32,nms=box (docs/proposals.md)"
 )
 

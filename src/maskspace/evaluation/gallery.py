@@ -52,7 +52,7 @@ def _model_columns(
     }
     for way, answer in ways.items():
         try:
-            found = [shrunk(answer(model, truth), SIDE) for truth in truths]
+            found = [shrunk(answer(model.of_image(truth.key), truth), SIDE) for truth in truths]
         except ValueError:  # not this way: the next
             continue
         columns[f"{name}: {way}", "labels"] = found

@@ -183,7 +183,7 @@ def _rows(
     rows = []
     for name, model in models.items():
         try:
-            rows.append(_measure(dataset, name, model, truth, config))
+            rows.append(_measure(dataset, name, model.of_image(truth.key), truth, config))
         except ValueError as error:
             raise ValueError(f"{dataset}/{truth.key}: {name} {error}") from error
     return rows

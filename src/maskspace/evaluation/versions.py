@@ -18,7 +18,7 @@ def weights_version(model: Segmenter) -> str | None:
     for network in networks:
         for key, weight in network.state_dict().items():
             digest.update(key.encode() + weight.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:DIGITS] if networks else None
+    return digest.hexdigest()[:DIGITS] if networks else model.version()
 
 
 def truth_version(rows: Iterable[Row]) -> str:

@@ -14,6 +14,7 @@ from maskspace.peers import PEERS
 from maskspace.peers.finding import option_texts
 from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.peer_loading import load_peer
+from maskspace.segmenter.results import PREFIX, results_model
 from maskspace.segmenter.wrapping import wrap
 
 BUNDLED = Path(__file__).parents[1] / "weights"
@@ -24,8 +25,11 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
 
     A name is that of a bundled model or a peer's. It may have options: a peer's own, as in
     `felzenszwalb@scale=200,min_size=50`, or of a click model those of `ClickGrid`, as in
-    `FOLDER@per_side=32,levels=0.75+0.5+0.25`.
+    `FOLDER@per_side=32,levels=0.75+0.5+0.25`. `results:PATH` are masks that somebody has computed
+    (see `results`), to be evaluated.
     """
+    if name.startswith(PREFIX):
+        return results_model(name)
     peer = load_peer(name, device=device)
     if peer is not None:
         return peer
