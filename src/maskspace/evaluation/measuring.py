@@ -1,5 +1,6 @@
 """Drive models through clicks and proposals, and write the numbers of what was measured."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -82,9 +83,8 @@ def measure_models(
         )
         for dataset, samples in datasets.items()
     }
-    told = [[asdict(row) for row in found] for found in rows.values()]
     versions = _versions(rows, models, origins or {})
-    stamp = json.dumps([told, asdict(config), ranking, versions], sort_keys=True)
+    stamp = json.dumps([_digest(rows), asdict(config), ranking, versions], sort_keys=True)
     if work is not None and is_written(out, NUMBERS, stamp, record=work / WRITTEN):
         return json.loads((out / "metrics.json").read_text())
     metrics = {
@@ -100,6 +100,15 @@ def measure_models(
     if work is not None:
         record_written(out, NUMBERS, stamp, record=work / WRITTEN)
     return metrics
+
+
+def _digest(measured: Mapping[str, Sequence[Row]]) -> str:
+    """Return a hash of rows, a row at a time: all as text would be larger than the rows."""
+    digest = hashlib.sha256()
+    for rows in measured.values():
+        for row in rows:
+            digest.update(json.dumps(asdict(row), sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _findings(
