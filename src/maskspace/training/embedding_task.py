@@ -18,7 +18,7 @@ from maskspace.data.stream import Mixture, Turn, join_mixtures, open_mixture, st
 from maskspace.files import AnyPath
 from maskspace.heads import heads_as_options
 from maskspace.models import MODELS
-from maskspace.models.imagenet import load_imagenet
+from maskspace.models.imagenet import load_imagenet, load_installed
 from maskspace.objectives import OBJECTIVES, Objective
 from maskspace.shown import NUMBER, keep_shown
 from maskspace.targets import NONE, UNLABELLED, Targets
@@ -109,7 +109,9 @@ class EmbeddingTask:
     def build(self) -> nn.Module:
         """Return the student: fresh, its backbone with ImageNet's weights if there are any."""
         model = choose(MODELS, self.model, kind="model")()
-        if self.config.backbone is not None:
+        if self.config.backbone == "installed":
+            load_installed(model.backbone)
+        elif self.config.backbone is not None:
             load_imagenet(model.backbone, Path(self.config.backbone))
         return model
 
