@@ -467,3 +467,11 @@ def test_a_report_names_its_protocol_and_what_a_model_does_not_answer(tmp_path, 
     answers = metrics["rectangles"]["student"]
     assert not any(name.startswith("noc_") for name in answers)
     assert any("iterative" in name for name in answers["not_answered"])
+
+
+@pytest.mark.parametrize("number", ["--regions", "--proposals"])
+def test_more_labels_than_a_png_holds_are_refused_before_the_work(photo, tmp_path, number, capsys):
+    out = tmp_path / "out"
+    assert main(["segment", str(photo), number, "65536", "--model", "none", "--out", str(out)]) == 2
+    assert "a PNG label map holds 65535: give --format npz" in complaint(capsys)
+    assert not out.exists()

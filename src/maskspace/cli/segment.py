@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT_REGIONS = 24
 
+#: Labels of a PNG of 16 bits.
+MOST_LABELS = 65_535
+
 #: Masks that a model is asked for at most where some of them may be left out for their area.
 MOST_ASKED = 1000
 
@@ -118,6 +121,11 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
     together = options.format == "coco" and options.out.suffix.lower() == ".json"
+    asked = options.regions or options.proposals or 0
+    if options.format == "png" and asked > MOST_LABELS:
+        raise ValueError(
+            f"{asked} labels asked for; a PNG label map holds {MOST_LABELS}: give --format npz"
+        )
     found = list(_images(options.images, leave=options.out))
     if not found:
         raise ValueError(f"{options.images[0]}: no images there; give files or a folder of images")

@@ -117,12 +117,8 @@ def _blank(row: "Row", reason: str) -> "Row":
 def _unanswered(row: "Row", question: str, reason: str) -> "Row":
     """Return the row without the answers to a question, which gets a reason."""
     row = replace(row, not_answered={**row.not_answered, question: reason})
-    if question == "embed":
-        return replace(row, feature_std=None)
-    if question == "propose":
-        return replace(row, proposals=None, best_iou={}, matched={})
-    if question == "regions":
-        return replace(row, regions=None)
+    if question in ("embed", "propose", "regions"):
+        return row  # what some images have not kept is reported of none
     if question == "click":
         return replace(row, click_ious={}, changes={}, best_level={})
     run = question.removeprefix("click_")
