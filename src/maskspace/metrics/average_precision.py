@@ -1,9 +1,9 @@
 """Mask AP as COCO defines it: the area under precision against recall, mean over IoU thresholds.
 
 T.-Y. Lin et al., Microsoft COCO, 2014, arXiv 1405.0312; pycocotools' COCOeval with iouType "segm",
-without crowds. Precision at a recall is the best at that recall or a higher one, read at 101
-recalls. Of a class of size, truths of other sizes take part without counting: a proposal that
-takes one, or takes none and is of another size itself, is neither right nor wrong.
+without crowds. Precision at a recall is the best precision at that recall or a higher one; it is
+read at 101 recalls. For a class of size, truths of other sizes are matched but do not count: a
+proposal that matches one of them, or matches nothing and has another size itself, is ignored.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,11 @@ class ScoredMatches:
     """One image and class: whether each proposal, best first, is right, and whether it counts.
 
     By IoU threshold; `truths` is the number of those that count.
+
+    Example:
+        >>> mask = np.ones((1, 4, 4), bool)
+        >>> scored_matches(mask, np.array([0.9]), mask).truths
+        1
     """
 
     scores: Float64[np.ndarray, " n"]
@@ -45,6 +50,13 @@ def scored_matches(
     """Return what an image adds to the average precision of a class.
 
     Of equal scores the first is better; `limit` is COCO's maxDets, `size` one of `sizes.SIZES`.
+
+    Example:
+        >>> masks_ = np.zeros((2, 4, 4), bool)
+        >>> masks_[0, :2], masks_[1, 2:] = True, True
+        >>> matches = scored_matches(masks_, np.array([0.9, 0.8]), masks_[:1])
+        >>> matches.right[0].tolist()  # at an IoU of 0.5: the first is right
+        [True, False]
     """
     order = np.argsort(-scores, kind="stable")[:limit]
     chosen = predicted[order]
@@ -68,6 +80,11 @@ def precision_at_recall(images: Sequence[ScoredMatches]) -> Float64[np.ndarray, 
     """Return the precision of a class at COCO's thresholds and recalls, over images.
 
     0 at recalls that are not reached. Raises ValueError if no image has a truth.
+
+    Example:
+        >>> mask = np.ones((1, 4, 4), bool)
+        >>> precision_at_recall([scored_matches(mask, np.array([0.9]), mask)]).shape
+        (10, 101)
     """
     truths = sum(image.truths for image in images)
     if truths == 0:
@@ -86,12 +103,26 @@ def precision_at_recall(images: Sequence[ScoredMatches]) -> Float64[np.ndarray, 
 
 
 def average_precision(images: Sequence[ScoredMatches]) -> float:
-    """Return COCO's AP of a class over images, in [0, 1]."""
+    """Return COCO's AP of a class over images, in [0, 1].
+
+    Example:
+        >>> mask = np.ones((1, 4, 4), bool)
+        >>> average_precision([scored_matches(mask, np.array([0.9]), mask)])
+        1.0
+    """
     return float(precision_at_recall(images).mean())
 
 
 def mean_average_precision(classes: Sequence[Sequence[ScoredMatches]]) -> float:
-    """Return the mean of `average_precision` over the classes that have a truth."""
+    """Return the mean of `average_precision` over the classes that have a truth.
+
+    Example:
+        >>> mask, none = np.ones((1, 4, 4), bool), np.zeros((0, 4, 4), bool)
+        >>> found = scored_matches(mask, np.array([0.9]), mask)
+        >>> missed = scored_matches(none, np.zeros(0), mask)
+        >>> mean_average_precision([[found], [missed]])
+        0.5
+    """
     present = [images for images in classes if any(image.truths for image in images)]
     if not present:
         raise ValueError("no class has a true mask; precision needs one or more")

@@ -19,8 +19,14 @@ from maskspace.metrics.sizes import SIZES, in_size
 def best_iou(iou: Float64[np.ndarray, "n m"], counts: Sequence[int]) -> Float64[np.ndarray, "k m"]:
     """Return for each budget in `counts` the best IoU of each of m truths.
 
-    `iou[i, j]` is that of proposal i, best ranked first, with truth j. A budget beyond n takes all
-    proposals; with none the best IoU is 0. Budgets are at least 1.
+    `iou[i, j]` is the IoU of proposal i with truth j; proposals are ordered, best first. A budget
+    larger than n uses all proposals. Without proposals the best IoU is 0. Raises ValueError for a
+    budget below 1.
+
+    Example:
+        >>> iou = np.array([[0.5, 0.0], [0.2, 0.8]])  # two proposals, two truths
+        >>> best_iou(iou, [1, 2]).tolist()
+        [[0.5, 0.0], [0.5, 0.8]]
     """
     if any(count < 1 for count in counts):
         raise ValueError(f"a budget of proposals is at least 1; got {min(counts)}")
@@ -32,9 +38,14 @@ def best_iou(iou: Float64[np.ndarray, "n m"], counts: Sequence[int]) -> Float64[
 
 @dataclass(frozen=True, kw_only=True)
 class SizeSums:
-    """Best IoUs of an image's truths summed by budget and class of `SIZES`, and their numbers.
+    """Sums of the best IoUs of an image's truths, by budget and class of `SIZES`, and counts.
 
-    Sums and counts of images add up; their quotient is the mean over all truths of a class.
+    Add sums and counts over images; sum / count is the mean over all truths of a class.
+
+    Example:
+        >>> best = np.array([[0.5, 1.0]])  # one budget, two truths
+        >>> sums_by_size(best, np.array([100, 20000])).counts.tolist()  # all, small, medium, large
+        [2, 1, 0, 1]
     """
 
     sums: Float64[np.ndarray, "k z"]
@@ -42,7 +53,13 @@ class SizeSums:
 
 
 def sums_by_size(best: Float64[np.ndarray, "k m"], areas: Int64[np.ndarray, " m"]) -> SizeSums:
-    """Return the sums of `best_iou`'s rows over the truths of each size, areas in pixels."""
+    """Return the sums of `best_iou`'s rows over the truths of each size, areas in pixels.
+
+    Example:
+        >>> sizes = sums_by_size(np.array([[0.5, 1.0]]), np.array([100, 20000]))
+        >>> sizes.sums.tolist()  # all, small, medium, large
+        [[1.5, 0.5, 0.0, 1.0]]
+    """
     inside = np.array([in_size(areas, size) for size in SIZES])  # z m
     return SizeSums(sums=best @ inside.T.astype(float), counts=inside.sum(axis=1))
 
@@ -53,7 +70,14 @@ def mean_best_iou(
     *,
     limit: int | None = None,
 ) -> float:
-    """Return the mean over the true masks of their best IoU with the first `limit` proposals."""
+    """Return the mean over the true masks of their best IoU with the first `limit` proposals.
+
+    Example:
+        >>> true = np.zeros((2, 4, 4), bool)
+        >>> true[0, :2], true[1, 2:] = True, True
+        >>> mean_best_iou(true[:1], true)
+        0.5
+    """
     if len(true) == 0:
         raise ValueError("no true mask; the mean over truths needs one or more")
     iou = iou_table(predicted, true)
@@ -63,7 +87,12 @@ def mean_best_iou(
 def best_match_recall(
     best: Float64[np.ndarray, " m"], thresholds: Float64[np.ndarray, " t"]
 ) -> Float64[np.ndarray, " t"]:
-    """Return the share of truths whose best IoU reaches each threshold."""
+    """Return the share of truths whose best IoU reaches each threshold.
+
+    Example:
+        >>> best_match_recall(np.array([0.4, 0.6, 1.0]), np.array([0.5, 1.0])).round(3).tolist()
+        [0.667, 0.333]
+    """
     ranked = np.sort(best)
     return 1 - np.searchsorted(ranked, thresholds, side="left") / len(best)
 
@@ -71,8 +100,13 @@ def best_match_recall(
 def recall_integral(best: Float64[np.ndarray, " m"], *, low: float = 0.0) -> float:
     """Return best-match recall averaged over every IoU in (low, 1], without thresholds.
 
-    The mean best IoU at `low` 0, Hosang's average recall at 0.5: the mean of max(best - low, 0),
-    over 1 - low.
+    The value is the mean of max(best - low, 0), divided by 1 - low. With `low` 0 it is the mean
+    best IoU; with `low` 0.5 it is Hosang's average recall.
+
+    Example:
+        >>> best = np.array([0.4, 0.8])
+        >>> bool(recall_integral(best) == best.mean())
+        True
     """
     if not 0 <= low < 1:
         raise ValueError(f"recall is averaged from an IoU in [0, 1); got {low}")

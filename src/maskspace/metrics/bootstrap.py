@@ -1,9 +1,9 @@
 """Intervals of means over masks, and of differences of two methods, by resampling images.
 
-B. Efron, R. Tibshirani, 1993, chapters 6 and 13 (percentile intervals). Images are drawn, not
-masks: masks of one image are not independent, and intervals that pretend so are too narrow. Both
-methods of a comparison have the same images in every resample, so that what makes an image hard
-for both does not count.
+B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13 (percentile
+intervals). A resample draws images, not masks: masks of one image are not independent, and
+intervals that ignore this are too narrow. A comparison of two methods uses the same images for
+both in every resample. So an image that is hard for both methods does not widen the interval.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,18 @@ from jaxtyping import Float, Float64, Int64
 
 _AT_ONCE = 2**21  # numbers of images drawn that are held at a time
 
-#: What each of n images weighs: as a rule its number of masks.
+#: The weight of each of n images, usually its number of masks.
 Weights = Int64[np.ndarray, " _"] | Float64[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Means of k measures and the bounds of their confidence intervals."""
+    """Means of k measures and the bounds of their confidence intervals.
+
+    Example:
+        >>> Interval(value=np.array([0.5]), low=np.array([0.4]), high=np.array([0.6])).high.item()
+        0.6
+    """
 
     value: Float64[np.ndarray, " k"]
     low: Float64[np.ndarray, " k"]
@@ -31,8 +36,14 @@ class Interval:
 class Difference(Interval):
     """Means of the first method less those of the second, and how surely they differ.
 
-    `p_value` is two-sided, that of the hypothesis that the difference is 0: no interval of a
-    confidence above 1 - p_value leaves 0 out. It is never below 1 / (resamples + 1).
+    `p_value` is two-sided; the hypothesis is that the difference is 0. Every interval with a
+    confidence above 1 - p_value contains 0. The smallest possible value is 2 / (resamples + 1).
+
+    Example:
+        >>> first, second = np.array([[0.6], [0.8]]), np.array([[0.5], [0.7]])
+        >>> gain = paired_difference(first, second, np.ones(2), generator=np.random.default_rng(0))
+        >>> bool(gain.low > 0)  # the first method is better on both images
+        True
     """
 
     p_value: Float64[np.ndarray, " k"]
@@ -48,8 +59,25 @@ def confidence_interval(
 ) -> Interval:
     """Return the mean over all masks of k measures, with percentile intervals over images.
 
-    Image i has `counts[i]` masks, whose measures add up to `sums[i]`; with counts of 1 this is the
-    mean over images. Images without masks take no part; ValueError if fewer than two are left.
+    Image i has `counts[i]` masks, and `sums[i]` is the sum of their measures. With counts of 1 the
+    result is the mean over images. Images without masks are left out. Raises ValueError if fewer
+    than two images are left.
+
+    Args:
+        sums: n images, k measures; finite.
+        counts: number of masks of each image, >= 0.
+        generator: source of the resamples; the same seed gives the same interval.
+        resamples: number of resamples (default 2000).
+        confidence: share of resamples inside the interval, in (0, 1) (default 0.95).
+
+    Example:
+        >>> ious = np.array([[0.5], [0.7], [0.9]])  # one mask in each of three images
+        >>> one = np.ones(3, np.int64)
+        >>> interval = confidence_interval(ious, one, generator=np.random.default_rng(0))
+        >>> interval.value.round(6).tolist()
+        [0.7]
+        >>> bool(interval.low <= interval.value <= interval.high)
+        True
     """
     sums, counts = _with_masks(sums, counts)
     means = _means(sums, counts, resamples=resamples, generator=generator)
@@ -66,7 +94,16 @@ def paired_difference(
     resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Difference:
-    """Return how much the first method's means exceed the second's on the same images."""
+    """Return the means of the first method minus those of the second, on the same images.
+
+    Arguments and errors are those of `confidence_interval`; `first` and `second` are sums.
+
+    Example:
+        >>> first, second = np.array([[0.6], [0.8]]), np.array([[0.5], [0.7]])
+        >>> gain = paired_difference(first, second, np.ones(2), generator=np.random.default_rng(0))
+        >>> gain.value.round(6).tolist()
+        [0.1]
+    """
     sums, counts = _with_masks(first - second, counts)
     means = _means(sums, counts, resamples=resamples, generator=generator)
     low, high = _bounds(means, confidence)

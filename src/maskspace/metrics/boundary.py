@@ -1,10 +1,11 @@
 """Boundary precision, recall and F: boundary pixels that find a partner within a tolerance.
 
 D. Martin, C. Fowlkes, J. Malik, 2004, doi:10.1109/TPAMI.2004.1273918, pooled as the BSDS500
-benchmark pools (P. Arbeláez et al., 2011, doi:10.1109/TPAMI.2010.161). The matching is one-to-one
-and of the greatest size, by Hopcroft and Karp; the benchmark's own is of the least cost with a high
-price on pixels left alone, which has the same size, but on a graph thinned at random. Boundaries
-are those of regions, at most a pixel wide to the right and below; they are not thinned further.
+benchmark pools (P. Arbeláez et al., 2011, doi:10.1109/TPAMI.2010.161). Predicted and true pixels
+are matched one to one, and the matching is as large as possible (Hopcroft and Karp). The benchmark
+minimises a cost in which an unmatched pixel is very expensive: its matching has the same size, but
+it works on a graph from which edges were removed at random. Boundaries are those between regions:
+at most one pixel wide, at the right and lower side. They are not thinned further.
 """
 
 import math
@@ -24,8 +25,12 @@ TOLERANCE = 0.0075
 class BoundaryCounts:
     """Boundary pixels of one image and one scale; counts of images and annotators add up.
 
-    A predicted pixel is matched if any annotator's pixel is its partner; true pixels are counted
-    for every annotator.
+    A predicted pixel counts as matched if it has a partner in the map of at least one annotator.
+    True pixels are counted once for every annotator.
+
+    Example:
+        >>> f_measure(BoundaryCounts(matched_predicted=8, predicted=10, matched_true=8, true=10))
+        0.8000000000000002
     """
 
     matched_predicted: int
@@ -36,7 +41,13 @@ class BoundaryCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class BoundarySummary:
-    """F of a data set: at the best scale for all images (ODS) and at that of each image (OIS)."""
+    """F of a data set: at the best scale for all images (ODS) and at that of each image (OIS).
+
+    Example:
+        >>> same = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
+        >>> boundary_summary([[same]])
+        BoundarySummary(ods=1.0, ois=1.0)
+    """
 
     ods: float
     ois: float
@@ -46,6 +57,10 @@ def region_boundaries(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]
     """Return pixels whose label differs from that to the right, below, or to the lower right.
 
     The benchmark's rule for boundaries of the image's own size.
+
+    Example:
+        >>> region_boundaries(np.array([[1, 1, 2, 2]])).astype(int).tolist()
+        [[0, 1, 0, 0]]
     """
     boundary = np.zeros(labels.shape, bool)
     boundary[:, :-1] |= labels[:, :-1] != labels[:, 1:]
@@ -63,6 +78,11 @@ def boundary_counts(
     """Return the matches of boundary pixels with those of each annotator.
 
     `tolerance` is the greatest distance of partners as a share of the image's diagonal.
+
+    Example:
+        >>> line = region_boundaries(np.array([[1, 1, 2, 2]] * 3))
+        >>> boundary_counts(line, [line, line]).true
+        6
     """
     reach = tolerance * math.hypot(*predicted.shape)
     hit = np.zeros(predicted.shape, bool)
@@ -85,6 +105,13 @@ def matched_pixels(
     """Return the predicted pixels with a partner in a largest one-to-one matching.
 
     Partners are at most `reach` pixels apart. As many true pixels have one.
+
+    Example:
+        >>> predicted, true = np.array([[1, 0, 0]], bool), np.array([[0, 1, 0]], bool)
+        >>> matched_pixels(predicted, true, reach=1.0).sum().item()
+        1
+        >>> matched_pixels(predicted, true, reach=0.5).sum().item()
+        0
     """
     matched = np.zeros(predicted.shape, bool)
     rows, columns = np.nonzero(predicted)
@@ -108,7 +135,12 @@ def matched_pixels(
 
 
 def f_measure(counts: BoundaryCounts) -> float:
-    """Return the harmonic mean of precision and recall in [0, 1]; 1 if there is no boundary."""
+    """Return the harmonic mean of precision and recall in [0, 1]; 1 if there is no boundary.
+
+    Example:
+        >>> f_measure(BoundaryCounts(matched_predicted=5, predicted=10, matched_true=10, true=10))
+        0.6666666666666666
+    """
     if counts.predicted == 0 and counts.true == 0:
         return 1.0
     precision = counts.matched_predicted / max(counts.predicted, 1)
@@ -122,7 +154,15 @@ def boundary_f(
     *,
     tolerance: float = TOLERANCE,
 ) -> float:
-    """Return F of the boundaries of a label map against those of several annotators' maps."""
+    """Return F of the boundaries of a label map against those of several annotators' maps.
+
+    Example:
+        >>> halves = np.array([[1, 1, 2, 2]] * 4)
+        >>> boundary_f(halves, [halves])
+        1.0
+        >>> boundary_f(np.ones((4, 4), int), [halves])
+        0.0
+    """
     if not true:
         raise ValueError("no true label map given; boundaries need one or more")
     boundaries = [region_boundaries(one) for one in true]
@@ -132,8 +172,14 @@ def boundary_f(
 def boundary_summary(images: Sequence[Sequence[BoundaryCounts]]) -> BoundarySummary:
     """Return F at ODS and OIS of images, each with its counts by scale.
 
-    Counts are summed over images before precision and recall are taken; OIS takes of each image
-    those of the scale of its best F.
+    Counts are summed over images first; precision and recall are computed from the sums. OIS uses
+    for each image the counts of the scale with the best F of that image.
+
+    Example:
+        >>> none = BoundaryCounts(matched_predicted=0, predicted=4, matched_true=0, true=4)
+        >>> all_ = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
+        >>> boundary_summary([[none, all_], [all_, none]])  # two images, two scales
+        BoundarySummary(ods=0.5, ois=1.0)
     """
     if len({len(scales) for scales in images}) != 1:
         raise ValueError("images without counts, or of different numbers of scales")
@@ -143,7 +189,13 @@ def boundary_summary(images: Sequence[Sequence[BoundaryCounts]]) -> BoundarySumm
 
 
 def pooled(counts: Sequence[BoundaryCounts]) -> BoundaryCounts:
-    """Return the sums of counts."""
+    """Return the sums of counts.
+
+    Example:
+        >>> one = BoundaryCounts(matched_predicted=1, predicted=2, matched_true=3, true=4)
+        >>> pooled([one, one])
+        BoundaryCounts(matched_predicted=2, predicted=4, matched_true=6, true=8)
+    """
     return BoundaryCounts(
         matched_predicted=sum(one.matched_predicted for one in counts),
         predicted=sum(one.predicted for one in counts),

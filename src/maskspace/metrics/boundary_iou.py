@@ -21,7 +21,12 @@ WIDTH = 0.02
 def inner_bands(
     stack: Bool[np.ndarray, "n h w"], *, width: float = WIDTH
 ) -> Bool[np.ndarray, "n h w"]:
-    """Return the pixels of each mask that are nearer to its outside than the width."""
+    """Return the pixels of each mask that are nearer to its outside than the width.
+
+    Example:
+        >>> inner_bands(np.ones((1, 3, 3), bool))[0].astype(int).tolist()
+        [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
+    """
     pixels = max(1, round(width * math.hypot(*stack.shape[1:])))
     bands = np.zeros_like(stack)
     for mask, band, (x, y, w, h) in zip(stack, bands, masks.boxes_xywh(stack), strict=True):
@@ -40,7 +45,14 @@ def boundary_iou_table(
     *,
     width: float = WIDTH,
 ) -> Float64[np.ndarray, "n m"]:
-    """Return the boundary IoU of every pair; two empty masks have 0."""
+    """Return the boundary IoU of every pair; two empty masks have 0.
+
+    Example:
+        >>> squares = np.zeros((2, 8, 8), bool)
+        >>> squares[0, :4, :4], squares[1, 4:, 4:] = True, True
+        >>> boundary_iou_table(squares, squares).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
     return iou_table(inner_bands(predicted, width=width), inner_bands(true, width=width))
 
 
@@ -50,7 +62,14 @@ def boundary_iou(
     *,
     width: float = WIDTH,
 ) -> Float64[np.ndarray, " n"]:
-    """Return the boundary IoU of each predicted mask with its truth; NaN where both are empty."""
+    """Return the boundary IoU of each predicted mask with its truth; NaN where both are empty.
+
+    Example:
+        >>> square = np.zeros((1, 8, 8), bool)
+        >>> square[0, 2:6, 2:6] = True
+        >>> boundary_iou(square, square).tolist()
+        [1.0]
+    """
     bands = inner_bands(predicted, width=width), inner_bands(true, width=width)
     shared = (bands[0] & bands[1]).sum(axis=(1, 2))
     union = (bands[0] | bands[1]).sum(axis=(1, 2))

@@ -13,6 +13,11 @@ class Contingency:
     Cell i counts the `shared[i]` pixels of predicted region `predicted[i]` and true region
     `true[i]`, regions numbered from 0 by ascending label. Memory grows with the pixels, never with
     the product of the numbers of regions.
+
+    Example:
+        >>> table = contingency(np.array([[1, 1, 2]]), np.array([[1, 2, 2]]))
+        >>> table.shared.tolist(), table.pixels
+        ([1, 1, 1], 3)
     """
 
     predicted: Int64[np.ndarray, " p"]
@@ -32,6 +37,11 @@ def contingency(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"])
 
     Pixels that the truth leaves unlabelled (0) are not counted; a predicted 0 is a region like any
     other. Raises ValueError if no pixel is labelled.
+
+    Example:
+        >>> table = contingency(np.array([[1, 1, 2, 2]]), np.array([[1, 1, 1, 0]]))
+        >>> table.predicted_areas.tolist()  # the last pixel is not labelled
+        [2, 1]
     """
     counted = true != 0
     if not counted.any():
@@ -40,7 +50,13 @@ def contingency(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"])
 
 
 def merge_regions(table: Contingency, region: Int[np.ndarray, " n"]) -> Contingency:
-    """Return the table after predicted region i, of n, became a part of region `region[i]`."""
+    """Return the table after predicted region i, of n, became a part of region `region[i]`.
+
+    Example:
+        >>> table = contingency(np.array([[1, 2, 3]]), np.array([[1, 1, 1]]))
+        >>> merge_regions(table, np.array([0, 0, 1])).predicted_areas.tolist()
+        [2, 1]
+    """
     row = _numbered(region)[table.predicted]
     return _tabulated(row, table.true, table.shared)
 
@@ -60,7 +76,7 @@ def _tabulated(
     """Return the table of pairs of regions, each of one pixel or of `shared` pixels."""
     width = int(column.max()) + 1
     key = row * width + column
-    if (int(row.max()) + 1) * width > 4 * len(key):  # too large to be made
+    if (int(row.max()) + 1) * width > 4 * len(key):  # a dense table would need too much memory
         cells, key = np.unique(key, return_inverse=True)
         sums = np.bincount(key, weights=shared)
     else:

@@ -5,7 +5,14 @@ from jaxtyping import Float64
 
 
 def pearson(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float | None:
-    """Return the linear correlation in [-1, 1]; None where one of the two does not vary."""
+    """Return the linear correlation in [-1, 1]; None where one of the two does not vary.
+
+    Example:
+        >>> pearson(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
+        1.0
+        >>> pearson(np.array([1.0, 2.0]), np.array([5.0, 5.0])) is None
+        True
+    """
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     a, b = (values - values.mean() for values in (first, second))
@@ -13,7 +20,12 @@ def pearson(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"])
 
 
 def spearman(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float | None:
-    """Return the correlation of the ranks in [-1, 1]; None where one of the two does not vary."""
+    """Return the correlation of the ranks in [-1, 1]; None where one of the two does not vary.
+
+    Example:
+        >>> round(spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 8.0, 27.0])), 6)
+        1.0
+    """
     return pearson(_ranks(first), _ranks(second))
 
 

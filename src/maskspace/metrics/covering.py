@@ -15,6 +15,13 @@ def covering(predicted: Int[np.ndarray, "h w"], true: Sequence[Int[np.ndarray, "
     """Return the mean over the true regions of all annotators, weighted by area, of their best IoU.
 
     The regions of several annotators are pooled, as the BSDS500 benchmark does. In (0, 1].
+
+    Example:
+        >>> halves = np.array([[1, 1, 2, 2]])
+        >>> covering(halves, [halves])
+        1.0
+        >>> covering(np.ones((1, 4), int), [halves])
+        0.5
     """
     if not true:
         raise ValueError("no true label map given; covering needs one or more")
@@ -30,13 +37,24 @@ def best_overlaps(
     """Return the area of each true region in pixels, and its best IoU with a predicted region.
 
     Pixels that the truth leaves unlabelled (0) are not counted.
+
+    Example:
+        >>> areas, ious = best_overlaps(np.array([[1, 1, 1, 2]]), np.array([[1, 1, 2, 2]]))
+        >>> areas.tolist(), ious.round(3).tolist()
+        ([2, 2], [0.667, 0.5])
     """
     table = contingency(predicted, true)
     return table.true_areas, overlaps_of(table)
 
 
 def overlaps_of(table: Contingency) -> Float64[np.ndarray, " n"]:
-    """Return the best IoU of each true region with a predicted one."""
+    """Return the best IoU of each true region with a predicted one.
+
+    Example:
+        >>> table = contingency(np.array([[1, 1, 1, 2]]), np.array([[1, 1, 2, 2]]))
+        >>> overlaps_of(table).round(3).tolist()
+        [0.667, 0.5]
+    """
     union = table.predicted_areas[table.predicted] + table.true_areas[table.true] - table.shared
     best = np.zeros(len(table.true_areas))
     np.maximum.at(best, table.true, table.shared / union)

@@ -12,6 +12,11 @@ def dice(
     """Return for each predicted mask twice what it shares with its truth over the sum of areas.
 
     In [0, 1], ignored pixels left out; NaN where neither has a counted pixel, as `click_iou`.
+
+    Example:
+        >>> predicted, true = np.array([[[1, 1, 0]]], bool), np.array([[[0, 1, 1]]], bool)
+        >>> dice(predicted, true).tolist()
+        [0.5]
     """
     counted = np.ones(true.shape[1:], bool) if ignore is None else ~ignore
     shared = (predicted & true & counted).sum(axis=(1, 2))

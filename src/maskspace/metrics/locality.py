@@ -8,7 +8,12 @@ from jaxtyping import Bool
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Pixels that a click changed, and those of them that were right before it."""
+    """Pixels that a click changed, and those of them that were right before it.
+
+    Example:
+        >>> Change(changed=10, outside=2)
+        Change(changed=10, outside=2)
+    """
 
     changed: int
     outside: int
@@ -22,8 +27,14 @@ def change(
 ) -> Change:
     """Return what changed, ignored pixels left out.
 
-    The error region is every wrong pixel, not only the component that was clicked, so that what
-    changed outside of it was right and is now wrong.
+    `outside` counts changed pixels that were right before, and so are wrong now. The error is every
+    wrong pixel of the image, not only the connected component that was clicked.
+
+    Example:
+        >>> before, after = np.array([[1, 0, 0]], bool), np.array([[1, 1, 1]], bool)
+        >>> true, ignore = np.array([[1, 1, 0]], bool), np.zeros((1, 3), bool)
+        >>> change(before, after, true, ignore)
+        Change(changed=2, outside=1)
     """
     changed = (before != after) & ~ignore
     return Change(

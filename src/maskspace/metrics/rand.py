@@ -14,15 +14,28 @@ from maskspace.metrics.contingency import Contingency, contingency
 
 
 def rand_index(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"]) -> float:
-    """Return the share in [0, 1] of pixel pairs on which both say together, or both say apart.
+    """Return the share in [0, 1] of pixel pairs on which the two partitions agree.
 
-    Pixels that the truth leaves unlabelled (0) are not counted. One single pixel gives 1.
+    A pair agrees if both partitions put it into one region, or both into two.
+    Pixels that the truth leaves unlabelled (0) are not counted. A single pixel gives 1.
+
+    Example:
+        >>> rand_index(np.array([[1, 1, 2]]), np.array([[5, 5, 6]]))
+        1.0
+        >>> round(rand_index(np.array([[1, 1, 1]]), np.array([[1, 1, 2]])), 3)  # 1 pair of 3
+        0.333
     """
     return rand_of(contingency(predicted, true))
 
 
 def rand_of(table: Contingency) -> float:
-    """Return the Rand index of the two partitions that a table is of."""
+    """Return the Rand index of the two partitions that a table is of.
+
+    Example:
+        >>> halves = np.array([[1, 1, 2, 2]])
+        >>> rand_of(contingency(halves, halves))
+        1.0
+    """
     together, in_predicted, in_true, pairs = (
         _pairs(counts)
         for counts in (
@@ -38,7 +51,13 @@ def rand_of(table: Contingency) -> float:
 def probabilistic_rand_index(
     predicted: Int[np.ndarray, "h w"], true: Sequence[Int[np.ndarray, "h w"]]
 ) -> float:
-    """Return the mean Rand index against the label maps of several annotators, in [0, 1]."""
+    """Return the mean Rand index against the label maps of several annotators, in [0, 1].
+
+    Example:
+        >>> halves, whole = np.array([[1, 1, 2, 2]]), np.ones((1, 4), int)
+        >>> round(probabilistic_rand_index(halves, [halves, whole]), 3)
+        0.667
+    """
     if not true:
         raise ValueError("no true label map given; the mean over annotators needs one or more")
     return sum(rand_index(predicted, one) for one in true) / len(true)

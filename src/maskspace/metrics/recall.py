@@ -1,8 +1,9 @@
 """Average recall as COCO defines it: greedy one-to-one matches in order of score.
 
 T.-Y. Lin et al., Microsoft COCO, 2014, arXiv 1405.0312; pycocotools' COCOeval without categories,
-one maxDets a budget. Of a class of size only the truths of that class take part: COCOeval lets a
-proposal choose among them first, and one that then takes another truth changes no recall.
+one maxDets per budget. For a class of size only the truths of that class count. This gives
+COCOeval's recall: there a proposal also chooses among these truths first, and a proposal that then
+takes a truth of another size does not change the recall.
 """
 
 from collections.abc import Sequence
@@ -26,9 +27,14 @@ def greedy_matches(
 ) -> Int64[np.ndarray, "t m"]:
     """Return at each threshold the rank of the proposal that took each truth, or UNMATCHED.
 
-    Proposals choose in order, each the free truth of largest IoU at or above the threshold, the
-    last of equal ones: pycocotools' rule. A match within the first k proposals is one of rank
-    below k, so that one matching serves every budget.
+    Proposals choose in order. Each takes the free truth with the largest IoU at or above the
+    threshold, and the last of equal ones, as pycocotools does. A truth is matched within the first
+    k proposals if its rank is below k: so one matching serves every budget.
+
+    Example:
+        >>> iou = np.array([[0.6, 0.0], [0.9, 0.7]])  # two proposals, two truths
+        >>> greedy_matches(iou, np.array([0.5])).tolist()
+        [[0, 1]]
     """
     ranks = np.full((len(thresholds), iou.shape[1]), UNMATCHED)
     if iou.size == 0:
@@ -49,6 +55,11 @@ def recall_at(ranks: Int64[np.ndarray, "t m"], counts: Sequence[int]) -> Float64
     """Return recall averaged over the thresholds for each budget of proposals, of one image.
 
     Over a data set COCO pools the truths of all images: see `average_recall`.
+
+    Example:
+        >>> iou = np.array([[0.6, 0.0], [0.9, 0.7]])
+        >>> recall_at(greedy_matches(iou, np.array([0.5])), [1, 2]).tolist()
+        [0.5, 1.0]
     """
     return np.array([(ranks < count).mean() for count in counts])
 
@@ -62,8 +73,13 @@ def average_recall(
 ) -> float:
     """Return COCO's AR@limit over images: n h w proposals, best first, and m h w truths of each.
 
-    The truths of all images are pooled; images without any count for nothing. `size` is one of
-    `sizes.SIZES`.
+    The truths of all images are pooled; images without truths do not count. `size` is one of
+    `sizes.SIZES`. Raises ValueError if no image has a truth of this size.
+
+    Example:
+        >>> mask = np.ones((1, 4, 4), bool)
+        >>> average_recall([mask], [mask])
+        1.0
     """
     matched, total = 0, 0
     for proposals, truths in zip(predicted, true, strict=True):

@@ -15,7 +15,12 @@ SIZES: Mapping[str, tuple[float, float]] = {
 
 
 def in_size(areas: Int64[np.ndarray, " n"], size: str) -> Bool[np.ndarray, " n"]:
-    """Return whether each area is of the class; ValueError for a class that is none of `SIZES`."""
+    """Return whether each area is of the class; ValueError for a class that is none of `SIZES`.
+
+    Example:
+        >>> in_size(np.array([100, 5000, 20000]), "medium").tolist()
+        [False, True, False]
+    """
     if size not in SIZES:
         raise ValueError(f"no class of size {size!r}; there are {', '.join(SIZES)}")
     least, greatest = SIZES[size]
