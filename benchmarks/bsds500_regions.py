@@ -18,7 +18,7 @@ from maskspace.cli.evaluate import read_split
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import PROTOCOLS
 from maskspace.evaluation.measures.measure import Kept
-from maskspace.evaluation.measures.regions import regions
+from maskspace.evaluation.measures.regions import measure_regions
 from maskspace.evaluation.partitions import ask_partitions
 from maskspace.evaluation.truth import read_truth
 from maskspace.parallel import map_here, map_units
@@ -27,7 +27,7 @@ from maskspace.segmenter.loading import load
 from maskspace.types import Sample
 
 CONFIG = PROTOCOLS["maskspace"]
-(MEASURE,) = regions(CONFIG)
+(MEASURE,) = measure_regions(CONFIG)
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ from maskspace.data.stream import Mixture
 from maskspace.training.checkpoint import Progress
 from maskspace.training.click_task import ClickBatch, ClickTask
 from maskspace.training.config import ClickerConfig, Optimisation, Workers
-from maskspace.training.feed import Part
+from maskspace.training.feed import FeedPart
 from maskspace.training.workers import fit_distributed
 
 STORED = 8
@@ -46,7 +46,7 @@ class StoredTask(ClickTask):
 
     stored: tuple[ClickBatch, ...] = ()
 
-    def batches(self, parts: Iterable[Part]) -> Iterator[ClickBatch]:
+    def batches(self, parts: Iterable[FeedPart]) -> Iterator[ClickBatch]:
         """Yield rows of stored batches."""
         for step, rows in parts:
             whole = self.stored[step % len(self.stored)]

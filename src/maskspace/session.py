@@ -26,7 +26,7 @@ MAX_BYTES = 1 << 26
 
 
 @runtime_checkable
-class Answer(Protocol):
+class SessionAnswer(Protocol):
     """What answers clicks on one image; it refuses settings that it has no use for."""
 
     def __call__(
@@ -104,7 +104,7 @@ class ClickSession:
     def __init__(
         self,
         image: UInt8[np.ndarray, "h w 3"],
-        answer: Answer,
+        answer: SessionAnswer,
         *,
         model: str,
         level: float = 0.5,

@@ -30,7 +30,7 @@ def read_shown(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, json.loads(str(arrays.pop(_ABOUT)))
 
 
-def shrunk(array: Shaped[np.ndarray, "*c h w"], side: int) -> Shaped[np.ndarray, "*c r s"]:
+def shrunk_array(array: Shaped[np.ndarray, "*c h w"], side: int) -> Shaped[np.ndarray, "*c r s"]:
     """Return evenly spaced rows and columns, so many that the longer side is at most `side`.
 
     What is as small already is returned as it is; otherwise pixels are those at the centres.

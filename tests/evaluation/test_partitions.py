@@ -10,7 +10,7 @@ from maskspace.data.dense import dense
 from maskspace.evaluation import evaluate_models
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.config import PROTOCOLS
-from maskspace.evaluation.measures.regions import regions
+from maskspace.evaluation.measures.regions import measure_regions
 from maskspace.evaluation.partitions import ask_partitions
 from maskspace.evaluation.truth import read_truth
 from maskspace.loaded import Segmenter
@@ -44,7 +44,7 @@ def truths(samples):
 def scored(model, truths):
     """Return the numbers of a model's partitions over the truths."""
     asked = Asked()
-    (measure,) = regions(PROTOCOLS["maskspace"])
+    (measure,) = measure_regions(PROTOCOLS["maskspace"])
     found = []
     for truth in truths:
         parts = ask_partitions(model, truth, [measure], counts=(1, 4), asked=asked)
@@ -107,7 +107,7 @@ def test_scales_that_do_not_nest_are_measured_and_what_has_none_is_said(samples,
 def test_without_numbers_of_regions_nothing_is_asked(truths):
     asked = Asked()
     config = replace(PROTOCOLS["maskspace"], region_counts=())
-    assert not list(regions(config))
+    assert not list(measure_regions(config))
     assert ask_partitions(load("flood-fill"), truths[0], [], counts=(), asked=asked) is None
     assert not asked.not_answered
 

@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional
 
-from maskspace.models.pyramid import Head, Pyramid, resize
+from maskspace.models.pyramid import MaskHead, Pyramid, resize
 
 
 def test_levels_are_a_quarter_to_twice_the_stride():
@@ -16,7 +16,7 @@ def test_levels_are_a_quarter_to_twice_the_stride():
 
 def test_the_head_equals_fusing_what_was_concatenated():
     torch.manual_seed(0)
-    head = Head((4, 5, 6, 7), 8).eval()
+    head = MaskHead((4, 5, 6, 7), 8).eval()
     levels = [torch.rand(2, c, s, s) for c, s in ((4, 16), (5, 8), (6, 4), (7, 2))]
     resized = [
         functional.interpolate(functional.relu(layer(x)), (16, 16), mode="bilinear")

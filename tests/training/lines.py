@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from maskspace.config import Choice
 from maskspace.training.config import Optimisation
-from maskspace.training.feed import Part
+from maskspace.training.feed import FeedPart
 from maskspace.training.loop import Task
 
 #: The step at which patient trials wait.
@@ -37,7 +37,7 @@ class LineTask:
     def build(self) -> nn.Module:
         return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
 
-    def batches(self, parts: Iterable[Part]) -> Iterator[Points]:
+    def batches(self, parts: Iterable[FeedPart]) -> Iterator[Points]:
         return (self.points(step, rows) for step, rows in parts)
 
     def points(self, step: int, rows: range) -> Points:

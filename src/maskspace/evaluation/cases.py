@@ -17,7 +17,7 @@ from maskspace.evaluation.left_out import readable
 from maskspace.evaluation.rows import Row
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.loaded import Segmenter
-from maskspace.shown import shrunk
+from maskspace.shown import shrunk_array
 from maskspace.types import shrink_image
 
 #: Longest side in pixels of what is kept of an image.
@@ -146,12 +146,12 @@ def _answered(
     ((_, mask),) = answering.masks({0: [click]})
     arrays: dict[str, np.ndarray] = {
         "image": shrink_image(truth.image, max_side=SIDE),
-        "truth": shrunk(truth.masks[index], SIDE),
-        "mask": shrunk(mask, SIDE),
+        "truth": shrunk_array(truth.masks[index], SIDE),
+        "mask": shrunk_array(mask, SIDE),
     }
     probability = answering.probability(0)
     if probability is not None:
-        arrays["probability"] = shrunk(probability, SIDE)
+        arrays["probability"] = shrunk_array(probability, SIDE)
     height, width = truth.ignore.shape
     place = ((2 * click.x + 1) / (2 * width), (2 * click.y + 1) / (2 * height))
     return {"click": (*place, int(click.positive)), "arrays": arrays}

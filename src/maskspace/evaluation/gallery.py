@@ -10,7 +10,7 @@ from maskspace import masks
 from maskspace.data.clicks import center_click
 from maskspace.evaluation.truth import Truth
 from maskspace.loaded import Segmenter
-from maskspace.shown import shrunk
+from maskspace.shown import shrunk_array
 from maskspace.types import shrink_image
 
 #: Longest side in pixels of what is kept of an image, and of its features.
@@ -32,7 +32,9 @@ def gallery_columns(
     """
     columns: dict[tuple[str, str], Column] = {
         ("input", "image"): [shrink_image(truth.image, max_side=SIDE) for truth in truths],
-        ("truth", "labels"): [shrunk(masks.to_label_map(truth.masks), SIDE) for truth in truths],
+        ("truth", "labels"): [
+            shrunk_array(masks.to_label_map(truth.masks), SIDE) for truth in truths
+        ],
     }
     for name, model in models.items():
         columns |= _model_columns(name, model, truths, count)
@@ -52,7 +54,9 @@ def _model_columns(
     }
     for way, answer in ways.items():
         try:
-            found = [shrunk(answer(model.of_image(truth.key), truth), SIDE) for truth in truths]
+            found = [
+                shrunk_array(answer(model.of_image(truth.key), truth), SIDE) for truth in truths
+            ]
         except ValueError:  # not this way: the next
             continue
         columns[f"{name}: {way}", "labels"] = found
@@ -84,4 +88,4 @@ def _clicked(model: Segmenter, truth: Truth) -> Int[np.ndarray, "h w"]:
 
 def _features(model: Segmenter, truth: Truth) -> Float[np.ndarray, "c h w"]:
     levels = model.embed(truth.image).levels
-    return shrunk(levels[min(levels)], FEATURE_SIDE)
+    return shrunk_array(levels[min(levels)], FEATURE_SIDE)

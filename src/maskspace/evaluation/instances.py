@@ -19,7 +19,7 @@ Propose = Callable[[UInt8[np.ndarray, "h w 3"]], Prediction]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundInstances:
     """One image: the best IoU of each true mask among all proposals, and COCO's matches."""
 
     best_iou: Float64[np.ndarray, " m"]
@@ -45,7 +45,7 @@ class InstanceScore:
     seconds: float
 
 
-def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> Found:
+def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundInstances:
     """Return how the proposals of an image hold its true masks; ignored pixels are left out."""
     start = time.perf_counter()
     proposals = propose(truth.image)
@@ -55,10 +55,10 @@ def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> Found:
     scores = proposals.scores[:limit]
     (best,) = best_iou(iou_table(masks, truth.masks), [max(len(masks), 1)])
     matches = scored_matches(masks, scores, truth.masks, limit=limit)
-    return Found(best_iou=best, matches=matches, seconds=seconds)
+    return FoundInstances(best_iou=best, matches=matches, seconds=seconds)
 
 
-def score_instances(images: Sequence[Found], *, seed: int) -> InstanceScore:
+def score_instances(images: Sequence[FoundInstances], *, seed: int) -> InstanceScore:
     """Return the score of a dataset; ValueError if no image has a true mask."""
     counts = np.array([len(image.best_iou) for image in images])
     sums = np.array([[image.best_iou.sum()] for image in images])

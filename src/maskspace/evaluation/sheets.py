@@ -15,7 +15,7 @@ LINES = (0.1, 0.3, 0.5, 0.7, 0.9)
 #: |logit| that is shown as quite certain: a probability of 0.9975.
 SURE_LOGIT = 6.0
 
-Picture = UInt8[np.ndarray, "_ _ 3"]
+SheetPicture = UInt8[np.ndarray, "_ _ 3"]
 
 
 def draw_gallery(
@@ -36,7 +36,7 @@ def draw_gallery(
     pictures.save_image(path, sheet)
 
 
-def _cell(image: UInt8[np.ndarray, "h w 3"], array: np.ndarray, kind: str) -> Picture:
+def _cell(image: UInt8[np.ndarray, "h w 3"], array: np.ndarray, kind: str) -> SheetPicture:
     if kind == "features":
         return pictures.fit_image(pictures.feature_colors(array.astype(np.float32)), SIDE)
     if kind == "labels":
@@ -56,7 +56,7 @@ def draw_cases(
     pictures.save_image(path, sheet)
 
 
-def _row(arrays: Mapping[str, np.ndarray], click: Sequence[int | float]) -> list[Picture]:
+def _row(arrays: Mapping[str, np.ndarray], click: Sequence[int | float]) -> list[SheetPicture]:
     image = pictures.fit_image(arrays["image"], SIDE)
     shown = [
         _clicked(image, click),
@@ -69,7 +69,7 @@ def _row(arrays: Mapping[str, np.ndarray], click: Sequence[int | float]) -> list
     return [*shown, _certainty(fitted), pictures.paint_level_lines(image, fitted, levels=LINES)]
 
 
-def _clicked(image: UInt8[np.ndarray, "r s 3"], click: Sequence[int | float]) -> Picture:
+def _clicked(image: UInt8[np.ndarray, "r s 3"], click: Sequence[int | float]) -> SheetPicture:
     x, y, positive = click
     place = int(x * image.shape[1]), int(y * image.shape[0])
     return pictures.paint_click(image, place, radius=SIDE // 48, positive=bool(positive))
@@ -77,13 +77,13 @@ def _clicked(image: UInt8[np.ndarray, "r s 3"], click: Sequence[int | float]) ->
 
 def _painted(
     image: UInt8[np.ndarray, "h w 3"], labels: Int[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]
-) -> Picture:
+) -> SheetPicture:
     """Return the labels on the image, enlarged before painting so that outlines stay thin."""
     fitted = pictures.fit_labels(labels.astype(np.int64), SIDE)
     return pictures.paint_labels(pictures.fit_image(image, SIDE), fitted)
 
 
-def _certainty(probability: Float32[np.ndarray, "r s"]) -> Picture:
+def _certainty(probability: Float32[np.ndarray, "r s"]) -> SheetPicture:
     """Return |logit|, black where the model does not know."""
     sure = 1 / (1 + np.exp(-SURE_LOGIT))
     inside = np.clip(probability.astype(np.float64), 1 - sure, sure)

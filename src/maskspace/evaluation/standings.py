@@ -20,7 +20,12 @@ import torch
 from jaxtyping import UInt8
 
 from maskspace.config import Choice, build_section, choose
-from maskspace.evaluation.instances import Found, InstanceScore, measure_instances, score_instances
+from maskspace.evaluation.instances import (
+    FoundInstances,
+    InstanceScore,
+    measure_instances,
+    score_instances,
+)
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.files import write_whole
 from maskspace.loaded import Segmenter
@@ -236,7 +241,7 @@ def _best_reading(contestant: Contestant, images: Sequence[Truth], most: int) ->
 
 def _measured(
     contestant: Contestant, reading: str, images: Sequence[Truth], most: int
-) -> list[Found]:
+) -> list[FoundInstances]:
     propose = partial(contestant.read_as(reading), limit=most)
     return [measure_instances(propose, truth, limit=most) for truth in images]
 

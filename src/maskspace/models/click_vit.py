@@ -33,7 +33,7 @@ from maskspace.models.prompts import (
     relation_maps,
     scale_clicks,
 )
-from maskspace.models.pyramid import Head, Pyramid, resize
+from maskspace.models.pyramid import MaskHead, Pyramid, resize
 from maskspace.models.vit import Stem, VisionTransformer, patch_embedding
 
 ViT = Literal["tiny", "small", "base", "large"]
@@ -121,7 +121,7 @@ class ClickVit(nn.Module):
         self.neck = Pyramid(a.dim, a.neck_dims, checkpointing=a.checkpointing)
         width = self.backbone.detail_dim
         self.detail = nn.Conv2d(width, a.neck_dims[0], 1) if width else None
-        self.head = Head(a.neck_dims, a.head_dim)
+        self.head = MaskHead(a.neck_dims, a.head_dim)
 
     @property
     def working_side(self) -> int:

@@ -57,7 +57,7 @@ class Pyramid(nn.Module):
         return [recompute(level, features, enabled=self.checkpointing) for level in levels]
 
 
-class Head(nn.Module):
+class MaskHead(nn.Module):
     """Four levels -> one logit map at the finest level's resolution."""
 
     def __init__(self, in_dims: tuple[int, ...], dim: int) -> None:

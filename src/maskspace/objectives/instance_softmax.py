@@ -26,13 +26,13 @@ from maskspace.objectives.pixels import (
 )
 
 #: What likeness is: nearness in the feature space, or of directions.
-Measure = Literal["distance", "cosine"]
+SimilarityMeasure = Literal["distance", "cosine"]
 
 
 def instance_softmax(
     *,
     bandwidth: float = 0.1,
-    measure: Measure = "distance",
+    measure: SimilarityMeasure = "distance",
     channels: int = 3,
     level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
 ) -> Objective:
@@ -53,7 +53,7 @@ def softmax_terms(
     labels: Int[Tensor, "b h w"],
     *,
     bandwidth: float = 0.1,
-    measure: Measure = "distance",
+    measure: SimilarityMeasure = "distance",
     chunk: int | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `separation`: cross-entropy over the instances of the image, in nats.

@@ -119,7 +119,7 @@ def automatic_masks(
     parts = []
     for crop in crops:
         per_side = int(points_per_side / crop_n_points_downscale_factor**crop.layer)
-        found = crop_masks(
+        found = masks_of_crop(
             asked, image, crop, per_side=per_side, chunk=points_per_batch, passes=passes
         )
         parts.append(
@@ -146,7 +146,7 @@ def point_grid(per_side: int) -> Float64[np.ndarray, "p 2"]:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def crop_masks(
+def masks_of_crop(
     network: PromptedNetwork,
     image: UInt8[np.ndarray, "h w 3"],
     crop: View,

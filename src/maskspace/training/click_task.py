@@ -28,7 +28,7 @@ from maskspace.models.click_vit import ClickVit, Decode
 from maskspace.shown import NUMBER, keep_shown
 from maskspace.training.colour import recolour, to_float, to_uint8
 from maskspace.training.config import ClickerConfig
-from maskspace.training.feed import Part, positions_of
+from maskspace.training.feed import FeedPart, positions_of
 from maskspace.training.monitors import feature_std
 from maskspace.types import Sample
 
@@ -84,7 +84,7 @@ class ClickTask:
         recipe = self.config.optimisation
         return {**self.train.order(seed=recipe.seed).sequence, "batch": recipe.batch}
 
-    def batches(self, parts: Iterable[Part]) -> Iterator[ClickBatch]:
+    def batches(self, parts: Iterable[FeedPart]) -> Iterator[ClickBatch]:
         """Yield rows of batches; images without a mask to click are replaced."""
         recipe = self.config.optimisation
         positions = positions_of(parts, batch=recipe.batch)

@@ -25,7 +25,7 @@ from maskspace.targets import NONE, UNLABELLED, Targets
 from maskspace.training.colour import recolour, to_float, to_uint8
 from maskspace.training.config import DistillConfig, Optimisation
 from maskspace.training.diagnosis import output_figures, term_figures
-from maskspace.training.feed import Part, positions_of
+from maskspace.training.feed import FeedPart, positions_of
 from maskspace.training.monitors import collapse_verdict
 from maskspace.types import Sample
 
@@ -130,7 +130,7 @@ class EmbeddingTask:
         recipe = self.config.optimisation
         return {**self._samples.order(seed=recipe.seed).sequence, "batch": recipe.batch}
 
-    def batches(self, parts: Iterable[Part]) -> Iterator[EmbeddingBatch]:
+    def batches(self, parts: Iterable[FeedPart]) -> Iterator[EmbeddingBatch]:
         """Yield rows of batches."""
         recipe = self.config.optimisation
         positions = positions_of(parts, batch=recipe.batch)

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 #: A step, and the rows of its batch that are asked for.
-Part = tuple[int, range]
-MakeBatches = Callable[[Iterable[Part]], Iterator[object]]
+FeedPart = tuple[int, range]
+MakeBatches = Callable[[Iterable[FeedPart]], Iterator[object]]
 
 
 class Feed(Iterator[object]):
@@ -82,7 +82,7 @@ def share_of(batch: int, *, rank: int, world: int, accumulate: int) -> list[rang
     return [range(first + size * part, first + size * (part + 1)) for part in range(accumulate)]
 
 
-def positions_of(parts: Iterable[Part], *, batch: int) -> Iterator[range]:
+def positions_of(parts: Iterable[FeedPart], *, batch: int) -> Iterator[range]:
     """Yield the positions in the order of training of the rows of each part."""
     for step, rows in parts:
         yield range(step * batch + rows.start, step * batch + rows.stop)

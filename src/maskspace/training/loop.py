@@ -13,7 +13,7 @@ from maskspace.config import Choice
 from maskspace.data.memory import keep_freed_memory
 from maskspace.training.checkpoint import Progress
 from maskspace.training.config import Optimisation
-from maskspace.training.feed import Feed, Part, share_of
+from maskspace.training.feed import Feed, FeedPart, share_of
 from maskspace.training.learner import Learner
 from maskspace.training.monitors import WATCH_EVERY, has_stopped, no_keys
 from maskspace.training.record import LossRow, TrainingRecord
@@ -49,7 +49,7 @@ class Task(Protocol[Batch]):
         """Return the model with fresh weights, the same for the same seed."""
         ...
 
-    def batches(self, parts: Iterable[Part]) -> Iterator[Batch]:
+    def batches(self, parts: Iterable[FeedPart]) -> Iterator[Batch]:
         """Yield the rows that each part asks for: a function of (seed, step, row) alone."""
         ...
 

@@ -28,7 +28,7 @@ from maskspace.training.colour import to_float
 from maskspace.training.config import DistillConfig, OverfitConfig
 from maskspace.training.drawing import draw_shown
 from maskspace.training.embedding_task import EmbeddingBatch, EmbeddingTask
-from maskspace.training.feed import Part
+from maskspace.training.feed import FeedPart
 from maskspace.training.loop import Worker, fit
 from maskspace.training.progress import followed
 from maskspace.types import MapUnits, Sample
@@ -45,7 +45,7 @@ class OverfitTask(EmbeddingTask):
 
     pieces: tuple[Crop, ...] = ()
 
-    def batches(self, parts: Iterable[Part]) -> Iterator[EmbeddingBatch]:
+    def batches(self, parts: Iterable[FeedPart]) -> Iterator[EmbeddingBatch]:
         """Yield the pieces themselves, as many as there are."""
         return (self._batch(rows) for _, rows in parts)
 

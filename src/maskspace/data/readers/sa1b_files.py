@@ -57,7 +57,7 @@ class OneFile:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Sa1bPair:
     """An image with its JSON."""
 
     key: str
@@ -86,7 +86,7 @@ class PairedFiles:
         """Return the number of pairs."""
         return len(self.places)
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> Sa1bPair:
         """Return one pair."""
         container, stem = self.containers[bisect_right(self.ends, index)], self.stems[index]
         a, b, c, d, e, f = self.places[index].tolist()
@@ -95,7 +95,7 @@ class PairedFiles:
         within = inside(container, self.root)
         in_tar = f"{within}:{image.name}"
         loose = f"{within}/{image.name}" if container != self.root else image.name
-        return Pair(self._key(index), in_tar if a >= 0 else loose, image, label)
+        return Sa1bPair(self._key(index), in_tar if a >= 0 else loose, image, label)
 
     def keys(self) -> PackedNames:
         """Return the key of each pair: the name of its files without folder and suffix."""

@@ -8,30 +8,30 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from maskspace.evaluation.config import EvaluateConfig
-from maskspace.evaluation.measures.average_recall import average_recall
-from maskspace.evaluation.measures.best_iou import best_iou
-from maskspace.evaluation.measures.boundary_f import boundary_f
-from maskspace.evaluation.measures.boundary_iou import boundary_iou
-from maskspace.evaluation.measures.click_iou import click_iou
-from maskspace.evaluation.measures.dice import dice
-from maskspace.evaluation.measures.features import features
+from maskspace.evaluation.measures.average_recall import measure_average_recall
+from maskspace.evaluation.measures.best_iou import measure_best_iou
+from maskspace.evaluation.measures.boundary_f import measure_boundary_f
+from maskspace.evaluation.measures.boundary_iou import measure_boundary_iou
+from maskspace.evaluation.measures.click_iou import measure_click_iou
+from maskspace.evaluation.measures.dice import measure_dice
+from maskspace.evaluation.measures.features import measure_features
 from maskspace.evaluation.measures.measure import Figure, Measure
-from maskspace.evaluation.measures.panoptic import panoptic
-from maskspace.evaluation.measures.regions import regions
+from maskspace.evaluation.measures.panoptic import measure_panoptic_quality
+from maskspace.evaluation.measures.regions import measure_regions
 
 __all__ = ["MEASURES", "Figure", "Measure", "figures_of", "measures_of"]
 
 #: In the order of the columns of tables.
 MEASURES: Mapping[str, Callable[[EvaluateConfig], Iterable[Measure]]] = {
-    "click_iou": click_iou,
-    "dice": dice,
-    "boundary_iou": boundary_iou,
-    "best_iou": best_iou,
-    "average_recall": average_recall,
-    "panoptic": panoptic,
-    "regions": regions,
-    "boundary_f": boundary_f,
-    "features": features,
+    "click_iou": measure_click_iou,
+    "dice": measure_dice,
+    "boundary_iou": measure_boundary_iou,
+    "best_iou": measure_best_iou,
+    "average_recall": measure_average_recall,
+    "panoptic": measure_panoptic_quality,
+    "regions": measure_regions,
+    "boundary_f": measure_boundary_f,
+    "features": measure_features,
 }
 
 

@@ -12,7 +12,7 @@ from maskspace.metrics.recall import THRESHOLDS
 SHOWN = (10, 100)
 
 
-def average_recall(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_average_recall(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `ar_N`: pairs of a mask and an IoU that are served, over all pairs."""
     for count in config.recall_counts:
 

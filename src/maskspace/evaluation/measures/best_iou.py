@@ -13,7 +13,7 @@ from maskspace.metrics.best_iou import best_iou as best_iou_of_table
 SHOWN = (10, 50)
 
 
-def best_iou(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_best_iou(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `mean_best_iou_N`, a mean over masks, and how many proposals there were."""
     for count in config.proposal_counts:
 

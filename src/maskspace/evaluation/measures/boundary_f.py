@@ -28,7 +28,7 @@ NUMBERS = {
 }
 
 
-def boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `boundary_f_ods` and `boundary_f_ois`; nothing where no regions are asked for."""
     if not config.region_counts:
         return

@@ -10,7 +10,7 @@ from maskspace.evaluation.measures.measure import Figure, Measure
 from maskspace.metrics.boundary_iou import boundary_iou as boundary_iou_of_masks
 
 
-def boundary_iou(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_boundary_iou(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `boundary_iou_at_1`, a mean over masks; nothing where no clicks are made."""
     run = config.interactive.headline
     if run is None:

@@ -9,7 +9,7 @@ from maskspace.evaluation.measures.measure import Figure, Measure
 SHOWN = {"center": ("mIoU@1", "at the mask's centre"), "random": ("random", "anywhere in the mask")}
 
 
-def click_iou(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_click_iou(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `miou_at_1_RUN`, a mean over masks."""
     yield from map(_of_run, config.interactive.runs)
 

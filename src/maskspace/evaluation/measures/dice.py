@@ -10,7 +10,7 @@ from maskspace.evaluation.measures.measure import Figure, Measure
 from maskspace.metrics.dice import dice as dice_of_masks
 
 
-def dice(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_dice(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `dice_at_1`, a mean over masks; nothing where the protocol makes no clicks."""
     run = config.interactive.headline
     if run is None:

@@ -16,7 +16,7 @@ def embedding_std(embedding: Embedding) -> float:
     return float(finest.std(axis=(1, 2), dtype=np.float64).mean())
 
 
-def features(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_features(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `feature_std`, a mean over images."""
     del config
     yield Measure(

@@ -20,7 +20,7 @@ from maskspace.metrics.panoptic import panoptic_counts
 VISIBLE = 0.5
 
 
-def panoptic(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_panoptic_quality(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield `panoptic_quality` of the first 50 proposals, or the protocol's largest number."""
     count = config.headline_count
 

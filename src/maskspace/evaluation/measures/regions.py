@@ -30,7 +30,7 @@ NUMBERS = {
 }
 
 
-def regions(config: EvaluateConfig) -> Iterator[Measure]:
+def measure_regions(config: EvaluateConfig) -> Iterator[Measure]:
     """Yield the numbers of `RegionSummary`; nothing where no numbers of regions are asked for."""
     if not config.region_counts:
         return
