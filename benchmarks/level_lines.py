@@ -23,7 +23,7 @@ from maskspace.config import Choice
 from maskspace.data import READERS
 from maskspace.data.crops import Crops
 from maskspace.data.stream import Mixture
-from maskspace.mask_losses.level_line import levels_of
+from maskspace.mask_losses.level_line import cut_levels
 from maskspace.training.click_task import ClickTask, level_iou
 from maskspace.training.config import ClickerConfig, Optimisation, Workers
 from maskspace.training.learner import Learner
@@ -153,7 +153,7 @@ def draw(task: ClickTask, model: torch.nn.Module, path: Path) -> None:
         truth = np.stack([pictures.fit_map(mask.numpy(), SIDE) > 0.5 for mask in nests[prompt]])
         shown = pictures.fit_image(pixels, SIDE)
         scale = SIDE // SIZE
-        levels = levels_of(LEVELS)
+        levels = cut_levels(LEVELS)
         rows[pixels.tobytes()] = [
             pictures.paint_click(shown, (column * scale, row * scale), radius=4, positive=True),
             pictures.paint_masks(shown, truth),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.mask_losses import MaskLoss, levels_of
+from maskspace.mask_losses import MaskLoss, cut_levels
 from maskspace.objectives import Objective
 from maskspace.objectives.foreground import BESIDE_DISTANCES, foreground_term
 from maskspace.objectives.objective import LEVEL_WEIGHTS, colours
@@ -179,7 +179,7 @@ def loop_level_line(base: MaskLoss, logits: Tensor, nest: Tensor) -> Tensor:
     """Return `level_line`, an image and a level at a time."""
     images = []
     for z, masks in zip(logits, nest, strict=True):
-        thresholds = torch.tensor(levels_of(len(masks)), device=z.device).logit()
+        thresholds = torch.tensor(cut_levels(len(masks)), device=z.device).logit()
         costs = [base((z - t)[None], m[None]) for t, m in zip(thresholds, masks, strict=True)]
         images.append(torch.stack(costs).mean())
     return torch.stack(images).mean()

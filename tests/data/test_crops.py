@@ -17,7 +17,7 @@ from maskspace.data.crops import (
     random_crop,
     random_label_map,
 )
-from maskspace.data.dense import dense, read_image
+from maskspace.data.dense import dense, read_pixels
 from maskspace.data.images import encode_png
 from maskspace.data.placement import letterbox, stretch
 from maskspace.types import Sample
@@ -111,9 +111,9 @@ def test_a_photo_that_is_decoded_at_a_fraction_is_within_a_bound_of_the_whole_on
         height, width = (side // 8 * 8 for side in sample.size_hw)
         window = Window(top=0, left=0, height=height, width=width)
         placement = stretch((height, width), (height // part, width // part))
-        assert len(read_image(sample, least_hw=(height // 2, width // 2))) < height
+        assert len(read_pixels(sample, least_hw=(height // 2, width // 2))) < height
         small = crop_image(sample, window, placement).astype(float)
-        whole = Image.fromarray(read_image(sample)[:height, :width])
+        whole = Image.fromarray(read_pixels(sample)[:height, :width])
         shrunk = whole.resize((width // part, height // part), Image.Resampling.BILINEAR)
         apart = np.abs(small - np.asarray(shrunk))
         assert 0 < apart.mean() < 2.5 and (apart > 8).mean() < 0.05
@@ -265,7 +265,7 @@ def test_a_stretched_image_fills_the_square_and_a_letterbox_keeps_its_aspect(sce
     boxed = crop(tall, placement="letterbox", augment=False, size=96)
     assert stretched.image[:, :, 0].any(axis=0).all()
     assert (boxed.image[:, :24] == 0).all() and (boxed.image[:, 72:] == 0).all()
-    assert (boxed.image[:, 24:72] == read_image(tall)).all()
+    assert (boxed.image[:, 24:72] == read_pixels(tall)).all()
     assert boxed.masks.sum() * 2 == stretched.masks.sum()
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maskspace.data import READERS
-from maskspace.data.dense import dense, read_image
+from maskspace.data.dense import dense, read_pixels
 from maskspace.data.readers.rectangles import read_rectangles
 
 SAMPLE = read_rectangles("", seed=0, limit=1)[0]
@@ -37,11 +37,11 @@ def test_what_does_not_fit_names_the_record() -> None:
 
 def test_an_image_is_no_smaller_than_is_needed_and_the_same_picture(assets):
     sample = READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=1)[0]
-    whole = read_image(sample)
+    whole = read_pixels(sample)
     height, width = whole.shape[:2]
     for part in (1, 2, 4, 8):
         least_hw = -(-height // part) - 1, -(-width // part) - 1
-        small = read_image(sample, least_hw=least_hw)
+        small = read_pixels(sample, least_hw=least_hw)
         rows, columns = small.shape[:2]
         assert (rows, columns) == (-(-height // part), -(-width // part))
         rows, columns = height // part, width // part  # those that are of whole squares
@@ -50,11 +50,11 @@ def test_an_image_is_no_smaller_than_is_needed_and_the_same_picture(assets):
 
 
 def test_what_cannot_be_reduced_comes_whole():
-    np.testing.assert_array_equal(read_image(SAMPLE), read_image(SAMPLE, least_hw=(8, 8)))  # a PNG
+    np.testing.assert_array_equal(read_pixels(SAMPLE), read_pixels(SAMPLE, least_hw=(8, 8)))
 
 
 def test_a_reduced_photo_of_another_size_than_its_masks_is_refused(assets):
     sample = READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=1)[0]
     height, width = sample.size_hw
     with pytest.raises(ValueError, match=rf"{sample.key}: the image is"):
-        read_image(replace(sample, size_hw=(height, width + 8)), least_hw=(8, 8))
+        read_pixels(replace(sample, size_hw=(height, width + 8)), least_hw=(8, 8))

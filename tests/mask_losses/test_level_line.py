@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskspace.data.readers.scenes import draw_scene
-from maskspace.mask_losses import MASK_LOSSES, level_line, levels_of
+from maskspace.mask_losses import MASK_LOSSES, cut_levels, level_line
 from maskspace.masks import nested_chain
 
 NAMES = sorted(MASK_LOSSES)
@@ -27,7 +27,7 @@ def nest_of(ranks, number):
 
 def bands_of(ranks, number, *, outside=6.0):
     """Logits in the middle of each rank's band, and well beyond the thresholds at both ends."""
-    cuts = [-outside, *(logit(t) for t in reversed(levels_of(number))), outside]
+    cuts = [-outside, *(logit(t) for t in reversed(cut_levels(number))), outside]
     middles = torch.tensor([(low + high) / 2 for low, high in pairwise(cuts)])
     return middles[ranks]
 
@@ -37,7 +37,7 @@ def reference(base, logits, nest):
     images = []
     for z, masks in zip(logits, nest, strict=True):
         real = [mask for mask in masks if (mask >= 0).any()]
-        levels = levels_of(len(real))
+        levels = cut_levels(len(real))
         values = [
             base(z[None] - logit(t), mask[None]) for t, mask in zip(levels, real, strict=True)
         ]
@@ -59,11 +59,11 @@ def batch():
 
 
 def test_levels_are_evenly_spaced_and_the_finest_is_highest():
-    assert levels_of(1) == (0.5,)
-    assert levels_of(3) == (0.75, 0.5, 0.25)
-    assert levels_of(0) == ()
+    assert cut_levels(1) == (0.5,)
+    assert cut_levels(3) == (0.75, 0.5, 0.25)
+    assert cut_levels(0) == ()
     for number in range(1, 9):
-        steps = np.diff([0.0, *reversed(levels_of(number)), 1.0])
+        steps = np.diff([0.0, *reversed(cut_levels(number)), 1.0])
         np.testing.assert_allclose(steps, 1 / (number + 1))
 
 
@@ -119,7 +119,7 @@ def test_a_batch_without_a_mask_costs_exactly_nothing(name, levels):
 def test_hinges_are_zero_exactly_where_every_mask_is_a_level_set_with_the_margin(name, number):
     ranks = torch.arange(number + 1).repeat(1, 6, 2)
     nest, logits = nest_of(ranks, number), bands_of(ranks, number)
-    cuts = [logit(t) for t in levels_of(number)]
+    cuts = [logit(t) for t in cut_levels(number)]
     steps = [high - low for high, low in pairwise(cuts)]
     margin = 0.499 * min([*steps, 4.0])
 
@@ -147,14 +147,14 @@ def least(rank, number):
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_the_likelihood_is_least_between_the_thresholds_of_its_neighbours(number):
-    cuts = [-math.inf, *(logit(t) for t in reversed(levels_of(number))), math.inf]
+    cuts = [-math.inf, *(logit(t) for t in reversed(cut_levels(number))), math.inf]
     for rank in range(number + 1):
         assert cuts[rank] < least(rank, number) < cuts[rank + 1]
 
 
 def test_of_five_masks_the_likelihood_draws_the_outer_rings_further_out():
-    assert least(4, 5) > logit(levels_of(5)[0])
-    assert logit(levels_of(5)[2]) < least(3, 5) < logit(levels_of(5)[1])
+    assert least(4, 5) > logit(cut_levels(5)[0])
+    assert logit(cut_levels(5)[2]) < least(3, 5) < logit(cut_levels(5)[1])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -162,7 +162,7 @@ def test_gradients_push_a_ring_between_its_two_thresholds(name):
     """Pixels of the second mask and not of the first: down from above, up from below."""
     ranks = torch.tensor([0, 0, 1, 1, 2, 2]).repeat(1, 4, 1)
     nest, ring = nest_of(ranks, 2), ranks == 1
-    first, second = (logit(t) for t in levels_of(2))
+    first, second = (logit(t) for t in cut_levels(2))
     for place, sign in ((first + 1.5, 1), (second - 1.5, -1)):
         logits = torch.where(ring, place, bands_of(ranks, 2)).requires_grad_()
         (gradient,) = torch.autograd.grad(level_line(MASK_LOSSES[name], logits, nest), logits)
@@ -191,7 +191,7 @@ def fitted(name, start, nest):
 
 def level_ious(logits, masks):
     """IoU of each mask of one image with the logits cut at its level."""
-    found = [logits.sigmoid() > level for level in levels_of(len(masks))]
+    found = [logits.sigmoid() > level for level in cut_levels(len(masks))]
     return [
         float((cut & mask).sum() / (cut | mask).sum())
         for cut, mask in zip(found, masks, strict=True)

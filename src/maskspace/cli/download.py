@@ -99,7 +99,7 @@ def _agrees(question: str) -> bool:
 
 def _transfer(request: "Request", options: argparse.Namespace) -> int:
     """Download, or list what would be, and say what came of it."""
-    from maskspace.download.tasks import download, tasks
+    from maskspace.download.tasks import fetch_dataset, tasks
     from maskspace.download.transport import Transport
 
     try:
@@ -109,7 +109,7 @@ def _transfer(request: "Request", options: argparse.Namespace) -> int:
                     for name, size in task.files.items():
                         print(name, "" if size is None else f" {size} bytes")
                 return 0
-            report = download(request, transport, jobs=options.jobs)
+            report = fetch_dataset(request, transport, jobs=options.jobs)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ValueError(f"{error.filename or request.out}: {reason}; correct --out") from None

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
 from maskspace.config import section
-from maskspace.data.dense import category_ids, read_image
+from maskspace.data.dense import category_ids, read_pixels
 from maskspace.data.placement import Placement, letterbox, stretch
 from maskspace.masks.coded import decode_sampled
 from maskspace.masks.dense import to_label_map
@@ -180,7 +180,7 @@ def crop_image(sample: Sample, window: Window, placement: Placement) -> UInt8[np
         math.ceil(FINER * rows * height / window.height),
         math.ceil(FINER * columns * width / window.width),
     )
-    pixels = read_image(sample, least_hw=least_hw)
+    pixels = read_pixels(sample, least_hw=least_hw)
     # a pixel of what is decoded stands for `part` x `part` of the image, the last ones for fewer
     sizes = {part: (-(-height // part), -(-width // part)) for part in (8, 4, 2, 1)}
     part = next(part for part, size_hw in sizes.items() if size_hw == pixels.shape[:2])

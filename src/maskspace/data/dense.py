@@ -35,7 +35,7 @@ class Dense:
 
 def dense(sample: Sample) -> Dense:
     """Return a sample's arrays; ValueError that names its key where image and masks do not fit."""
-    image = read_image(sample)
+    image = read_pixels(sample)
     try:
         masks = decode([annotation.counts for annotation in sample.annotations], sample.size_hw)
     except ValueError as error:
@@ -60,7 +60,7 @@ def category_ids(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]:
     return np.array(found, np.int64)
 
 
-def read_image(
+def read_pixels(
     sample: Sample, *, least_hw: tuple[int, int] | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the pixels of a sample's image.

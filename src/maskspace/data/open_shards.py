@@ -22,7 +22,7 @@ from maskspace.data.records import (
     image_path,
     open_image_file,
     parse_record,
-    read_image,
+    read_pointed_image,
     sample_of,
     sample_places,
 )
@@ -232,7 +232,7 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
         self._images[path] = file
         while len(self._images) > OPEN_FILES:
             self._images.popitem(last=False)
-        return read_image(record, file, where=f"{path}, for {where}")
+        return read_pointed_image(record, file, where=f"{path}, for {where}")
 
 
 @dataclass(frozen=True, kw_only=True)

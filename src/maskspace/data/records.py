@@ -117,7 +117,7 @@ def open_image_file(path: AnyPath, *, where: str) -> LocalFile | RemoteFile:
         raise ValueError(f"{path}: missing, {where} points to it; put it back") from None
 
 
-def read_image(record: Record, file: RangedFile, *, where: str) -> bytes:
+def read_pointed_image(record: Record, file: RangedFile, *, where: str) -> bytes:
     """Return the image that a record points to, checked: no manifest has the hash of its file."""
     assert record.place is not None
     image = read_exactly(file, record.place.offset, record.place.size, name=where)
@@ -159,7 +159,9 @@ def read_sample(
         content, extension = read_member(path, image), image.name.rpartition(".")[2]
     else:
         file = image_path(record, images, where=where)
-        content = read_image(record, open_image_file(file, where=where), where=f"{file}, {where}")
+        content = read_pointed_image(
+            record, open_image_file(file, where=where), where=f"{file}, {where}"
+        )
         extension = record.extension or ""
     check_image(record, content, where=where)
     return sample_of(record, content, extension, where=where)

@@ -111,7 +111,7 @@ def overview() -> str:
     )
 
 
-def download(request: Request, transport: Transport, *, jobs: int = 4) -> DownloadReport:
+def fetch_dataset(request: Request, transport: Transport, *, jobs: int = 4) -> DownloadReport:
     """Download a dataset into `request.out` with `jobs` threads; a failed part fails alone.
 
     Raises ValueError in one line for what nothing can be done with: an unknown dataset, no links,

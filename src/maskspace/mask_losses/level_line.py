@@ -45,6 +45,6 @@ def threshold_logits(rank: Int[Tensor, "b m"], number: Int[Tensor, "b 1"]) -> Fl
     return torch.log((number + 1 - rank).clamp(min=1)) - torch.log(rank)
 
 
-def levels_of(number: int) -> tuple[float, ...]:
+def cut_levels(number: int) -> tuple[float, ...]:
     """Return the thresholds t_k = (K - k + 1) / (K + 1) of K nested masks, finest first."""
     return tuple((number - k + 1) / (number + 1) for k in range(1, number + 1))

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.partition.decoded import Outputs, foreground_of, gathered
+from maskspace.partition.decoded import HeadOutputs, foreground_of, gathered
 from maskspace.partition.modes import evenly_spaced, nearest_mode
 from maskspace.prediction import Prediction
 
@@ -77,7 +77,7 @@ def centre_votes(
     return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
 
 
-def _pointing(outputs: Outputs) -> tuple[bool, Float32[Tensor, "2 h w"]]:
+def _pointing(outputs: HeadOutputs) -> tuple[bool, Float32[Tensor, "2 h w"]]:
     """Return whether pixels point by direction alone, and where to."""
     if "direction" in outputs:
         return True, F.normalize(outputs["direction"], dim=0)

@@ -19,10 +19,10 @@ from maskspace.heads import levels_of
 from maskspace.partition.superpixels import row_major_labels
 from maskspace.prediction import Prediction
 
-Outputs = Mapping[str, Tensor]
+HeadOutputs = Mapping[str, Tensor]
 
 
-def finest_level(outputs: Outputs) -> Float32[Tensor, "c h w"]:
+def finest_level(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
     """Return the embedding at the smallest stride; ValueError if the outputs hold none."""
     levels = levels_of(outputs)
     if not levels:
@@ -32,12 +32,12 @@ def finest_level(outputs: Outputs) -> Float32[Tensor, "c h w"]:
     return levels[min(levels)]
 
 
-def cells(outputs: Outputs, pixels: int) -> int:
+def cells(outputs: HeadOutputs, pixels: int) -> int:
     """Return so many pixels of an image in cells of the finest embedding, 1 at least."""
     return max(1, pixels // min(levels_of(outputs), default=1) ** 2)
 
 
-def need(outputs: Outputs, name: str, *, decoder: str) -> Float32[Tensor, "c ..."]:
+def need(outputs: HeadOutputs, name: str, *, decoder: str) -> Float32[Tensor, "c ..."]:
     """Return an output, or raise ValueError that says which decoder wants it and what there is."""
     if name not in outputs:
         raise ValueError(
@@ -46,7 +46,7 @@ def need(outputs: Outputs, name: str, *, decoder: str) -> Float32[Tensor, "c ...
     return outputs[name]
 
 
-def foreground_of(outputs: Outputs, size_hw: tuple[int, int]) -> Bool[Tensor, "h w"]:
+def foreground_of(outputs: HeadOutputs, size_hw: tuple[int, int]) -> Bool[Tensor, "h w"]:
     """Return where instances may lie: above 0 of `foreground`, brought to a size bilinearly."""
     if "foreground" not in outputs:
         device = next(iter(outputs.values())).device

@@ -10,10 +10,10 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskspace.partition.decoded import Outputs, at_size, finest_level
+from maskspace.partition.decoded import HeadOutputs, at_size, finest_level
 
 
-def embedding_of(outputs: Outputs) -> Float32[Tensor, "c h w"]:
+def embedding_of(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
     """Return the finest embedding, fused if the outputs have both `offset` and `confidence`."""
     embedding = finest_level(outputs)
     if "offset" not in outputs or "confidence" not in outputs:

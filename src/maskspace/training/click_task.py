@@ -21,7 +21,7 @@ from maskspace.data.click_sampling import CLICK_SAMPLERS, DrawnClicks, next_trai
 from maskspace.data.crops import Crop, random_crop
 from maskspace.data.stream import Mixture, Turn, open_mixture, stream
 from maskspace.files import AnyPath
-from maskspace.mask_losses import MASK_LOSSES, level_line, levels_of
+from maskspace.mask_losses import MASK_LOSSES, cut_levels, level_line
 from maskspace.masks import nested_chain
 from maskspace.models import MODELS, load_mae, load_model, load_published
 from maskspace.models.click_vit import ClickVit, Decode
@@ -292,7 +292,7 @@ def level_iou(
     found = []
     for one, masks in zip(logits, nests, strict=True):
         real = masks[(masks >= 0).any(-1).any(-1)]
-        cuts = torch.tensor(levels_of(len(real))).logit().to(one)
+        cuts = torch.tensor(cut_levels(len(real))).logit().to(one)
         true, known = real > 0.5, real >= 0
         predicted = (one > cuts[:, None, None]) & known
         union = (predicted | true).sum((1, 2)).clamp(min=1)

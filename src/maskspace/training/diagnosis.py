@@ -14,11 +14,11 @@ from torch import Tensor
 
 from maskspace.heads import DenseMap, Head, Level, maps_of
 from maskspace.objectives import Objective
+from maskspace.objectives.objective import Outputs
 from maskspace.objectives.pixels import instances, own_squared_distance
 from maskspace.targets import Targets, labels_at
 from maskspace.training.monitors import feature_std
 
-Outputs = Mapping[str, Tensor]
 Labels = Int[Tensor, "b h w"]
 
 

@@ -22,7 +22,7 @@ from maskspace.data.records import (
     image_path,
     open_image_file,
     parse_record,
-    read_image,
+    read_pointed_image,
     sample_of,
     sample_places,
 )
@@ -200,7 +200,7 @@ def _sample(
 
 def _pointed(record: Record, images: AnyPath | None, where: str) -> bytes:
     file = image_path(record, images, where=where)
-    return read_image(record, open_image_file(file, where=where), where=where)
+    return read_pointed_image(record, open_image_file(file, where=where), where=where)
 
 
 def _misfits(sample: Sample) -> Iterator[str]:
