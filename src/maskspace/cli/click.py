@@ -114,7 +114,11 @@ def run(options: argparse.Namespace) -> int:
     smaller = told_smaller(image)
     if smaller is not None:
         note(f"{options.image}: {smaller}")
-    start = None if options.start is None else _read_mask(options.start, image.shape[:2])
+    start = (
+        None
+        if options.start is None
+        else _read_mask(options.start, (image.shape[0], image.shape[1]))
+    )
     try:
         session = _taken_up(image, options.session if known else None, options.model)
         session.change(level=options.level, rule=options.rule, start=start)
@@ -145,7 +149,7 @@ def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "Cl
     return session
 
 
-def _read_mask(path: Path, size_hw: tuple[int, ...]) -> "np.ndarray":
+def _read_mask(path: Path, size_hw: tuple[int, int]) -> "np.ndarray":
     """Return a mask file as bool h w, read as every reader reads masks."""
     from maskspace.data.readers.label_maps import binary_mask, read_file
 

@@ -51,7 +51,7 @@ def source_image(
         except ValueError as error:
             raise ValueError(f"{name}: {str(error).removeprefix('image bytes: ')}") from None
         return SourceImage(encode_png(pixels), "png", (pixels.shape[0], pixels.shape[1]), False)
-    upright = size_hw[::-1] if turns else size_hw
+    upright = (width, height) if turns else size_hw
     return SourceImage(encoded, suffix[1:].lower(), upright, turns)
 
 

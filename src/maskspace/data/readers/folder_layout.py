@@ -123,7 +123,9 @@ def _split_folders(
             f"{root}: no folder {split}/{names.images or 'images'}; correct the root or the split",
             there,
         )
-    kept = [(one, there[one]) for one in SPLITS if one in there and split in (None, one)]
+    kept: list[tuple[str | None, AnyPath]] = [
+        (one, there[one]) for one in SPLITS if one in there and split in (None, one)
+    ]
     return kept or [(None, root)]
 
 

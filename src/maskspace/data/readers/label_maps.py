@@ -171,10 +171,11 @@ def _indices(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarr
     if not _is_colour(found):
         return _grey_or_index(found, special, name)
     voc = _voc_labels(colours)
-    in_order = voc is not None and (voc == used).all()
     moved = used[(colours == 0).all(axis=1)].any()
-    if voc is not None and not in_order and (moved or VOID in voc):
-        return _voc_labels(found.colours)
+    if voc is not None and (voc != used).any() and (moved or VOID in voc):
+        labels = np.zeros(256, np.int64)
+        labels[used] = voc
+        return labels[found.values]
     if moved:
         raise ValueError(
             f"{name}: black is not the first colour of its palette, so that its index or colour "

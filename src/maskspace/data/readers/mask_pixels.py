@@ -95,9 +95,15 @@ def _check_coding(image: Image.Image, encoded: bytes, name: str) -> None:
 
 def _raw(image: Image.Image) -> str:
     """Return how PIL calls the stored form of the pixels, "" where it does not say."""
-    args = image.tile[0].args if getattr(image, "tile", None) else ""
-    first = args[0] if isinstance(args, tuple) and args else args
+    first = next(iter(_tile_args(image)), "")
     return first if isinstance(first, str) else ""
+
+
+def _tile_args(image: Image.Image) -> tuple[object, ...]:
+    """Return what PIL decodes the first tile of an opened image by: its raw mode, and more."""
+    tiles = getattr(image, "tile", None)
+    args = tiles[0].args if tiles else ()
+    return args if isinstance(args, tuple) else (args,)
 
 
 def _stretched(image: Image.Image) -> int:
@@ -106,9 +112,9 @@ def _stretched(image: Image.Image) -> int:
 
 def _portable_maximum(image: Image.Image) -> int | None:
     """Return the largest value that a PGM or PPM says it has, where PIL stretches it."""
-    args = image.tile[0].args if getattr(image, "tile", None) else ()
-    stretched = image.format == "PPM" and isinstance(args, tuple) and len(args) == 2
-    return args[1] if stretched and isinstance(args[1], int) else None
+    args = _tile_args(image)
+    stated = args[1] if image.format == "PPM" and len(args) == 2 else None
+    return stated if isinstance(stated, int) else None
 
 
 def _sign(image: Image.Image) -> np.dtype | None:
