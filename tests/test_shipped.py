@@ -272,9 +272,9 @@ def test_what_is_declared_is_what_is_imported():
     declared = _names(project["dependencies"])
     offered = _names([*extras["peers"], *extras["s3"]])
     source = Path(maskspace.__file__).parents[1]
-    needs = [needs_of(name, source) for name in modules()]
-    needs += [needs_of(f"workflows.{path.stem}", ROOT) for path in ROOT.glob("workflows/*.py")]
-    packages = {package for need in needs for package in need.packages} - {"maskspace"}
+    stages = [f"workflows.{path.stem}" for path in ROOT.glob("workflows/*.py")]
+    packages = needs_of(modules(), source).packages | needs_of(stages, ROOT).packages
+    packages -= {"maskspace"}
     imported = _names(pins(packages))
     assert imported - declared <= offered
     assert declared - imported == set(USED_BY_OTHERS)

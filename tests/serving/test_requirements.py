@@ -55,7 +55,7 @@ def package(tmp_path):
     ],
 )
 def test_what_a_module_imports_is_what_it_needs(package, module, files, packages):
-    needs = needs_of(f"pkg.{module}", package)
+    needs = needs_of([f"pkg.{module}"], package)
     assert {path.stem for path in needs.files} == {"__init__", *files.split()}
     assert needs.packages == set(packages.split())
 
@@ -63,7 +63,7 @@ def test_what_a_module_imports_is_what_it_needs(package, module, files, packages
 @pytest.mark.parametrize("module", ["relative", "computed"])
 def test_an_import_that_cannot_be_read_is_refused(package, module):
     with pytest.raises(ValueError, match=rf"{module}\.py: line \d: import by a full name"):
-        needs_of(f"pkg.{module}", package)
+        needs_of([f"pkg.{module}"], package)
 
 
 def test_what_serving_loads_was_read_from_its_imports():
@@ -74,7 +74,7 @@ def test_what_serving_loads_was_read_from_its_imports():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {Path(file) for file in json.loads(done.stdout)}
     assert loaded
-    assert loaded <= needs_of(LOADER, ROOT).files
+    assert loaded <= needs_of([LOADER], ROOT).files
 
 
 def test_pins_are_of_whom_provides_the_name_and_is_in_no_other():
@@ -85,7 +85,7 @@ def test_pins_are_of_whom_provides_the_name_and_is_in_no_other():
 
 
 def test_a_closure_holds_what_its_members_require():
-    closure = closure_pins(pins(needs_of(LOADER, ROOT).packages))
+    closure = closure_pins(pins(needs_of([LOADER], ROOT).packages))
     assert closure_pins(closure) == closure
     assert not any("+" in pin for pin in closure)
 

@@ -39,7 +39,7 @@ def log_student(
     pip's constraints. `example` is an input with its params, `answer` what the model says to it.
     """
     root = Path(__file__).parents[2]
-    needs = needs_of(LOADER, root)
+    needs = needs_of([LOADER], root)
     required = pins(needs.packages)
     with tempfile.TemporaryDirectory() as scratch:
         code, constraints = Path(scratch, "code"), Path(scratch, "constraints.txt")

@@ -34,20 +34,20 @@ class Needs:
     packages: frozenset[str]
 
 
-def needs_of(module: str, root: Path) -> Needs:
-    """Return what a module needs, itself included; its package lies in the folder `root`.
+def needs_of(modules: Iterable[str], root: Path) -> Needs:
+    """Return what modules need, themselves included; their packages lie in the folder `root`.
 
     Example:
-        >>> needs = needs_of("maskspace.rgb", Path(__file__).parents[2])
+        >>> needs = needs_of(["maskspace.jpeg"], Path(__file__).parents[2])
         >>> sorted(path.name for path in needs.files)
-        ['__init__.py', 'jpeg.py', 'rgb.py']
+        ['__init__.py', 'jpeg.py']
         >>> sorted(needs.packages)
-        ['PIL', 'jaxtyping', 'numpy', 'simplejpeg']
+        ['jaxtyping', 'numpy', 'simplejpeg']
     """
-    package = module.partition(".")[0]
+    waiting = [(module, True) for module in modules]
+    own = {module.partition(".")[0] for module, _ in waiting}
     read: dict[str, bool] = {}  # module -> whether its functions' imports were read too
     others: set[str] = set()
-    waiting = [(module, True)]
     while waiting:
         name, whole = waiting.pop()
         path = _file_of(name, root)
@@ -57,7 +57,7 @@ def needs_of(module: str, root: Path) -> Needs:
         parts = name.split(".")
         waiting += [(".".join(parts[:end]), False) for end in range(1, len(parts))]
         for imported, attribute in _imports(path, whole=whole):
-            if imported.partition(".")[0] != package:
+            if imported.partition(".")[0] not in own:
                 others.add(imported.partition(".")[0])
                 continue
             below = f"{imported}.{attribute}"
