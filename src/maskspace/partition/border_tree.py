@@ -49,9 +49,9 @@ class BorderRule:
     ranking: weights of `node_ranks` (default: nodes are ranked by persistence).
     """
 
-    border: float = 0.8
-    distance: float = 0.2
-    grain: float = 256.0
+    border: float = 0.7
+    distance: float = 0.3
+    grain: float = 1000.0
     smallness: float = 0.5
     cell: float = 6.0
     compactness: float = 0.01
