@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 import fsspec
+import fsspec.config
 from fsspec.core import split_protocol
 from upath import UPath
 

@@ -27,11 +27,12 @@ def decode_jpeg(
         1/4, 1/2 and 1/1 of the stored size, rounded up, that has as many (default: 1/1).
     """
     try:
-        height, width, kind, _ = simplejpeg.decode_jpeg_header(encoded)
+        rows, columns, kind, _ = simplejpeg.decode_jpeg_header(encoded)
+        size_hw = (int(rows), int(columns))
         if kind not in ("YCbCr", "Gray", "RGB"):
             return None
-        rows, columns = _reduced((height, width), least_hw or (height, width))
-        return simplejpeg.decode_jpeg(encoded, min_height=rows, min_width=columns)
+        height, width = _reduced(size_hw, least_hw or size_hw)
+        return simplejpeg.decode_jpeg(encoded, min_height=height, min_width=width)
     except ValueError:
         return None
 
@@ -42,7 +43,7 @@ def _reduced(size_hw: tuple[int, int], least_hw: tuple[int, int]) -> tuple[int, 
     libjpeg has all eighths, but those between take as long as the next larger one, or longer.
     """
     for part in (8, 4, 2):
-        rows, columns = (-(-side // part) for side in size_hw)
+        rows, columns = -(-size_hw[0] // part), -(-size_hw[1] // part)
         if rows >= least_hw[0] and columns >= least_hw[1]:
             return rows, columns
     return size_hw

@@ -162,6 +162,7 @@ def connect() -> Iterator[None]:
     set_environment()
     require_cluster()
     import ray  # 0.4 s, and a stage whose units are all done never needs it
+    from ray.exceptions import RayError
 
     if ray.is_initialized():
         yield
@@ -169,7 +170,7 @@ def connect() -> Iterator[None]:
     own = LocalRay()
     try:
         ray.init(address=_address(own), log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+    except (ConnectionError, RuntimeError, RayError) as error:
         place = _cluster() or "the local Ray"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"RAY_ADDRESS={place}: no Ray answers there ({reason})") from None

@@ -199,7 +199,7 @@ class Prediction:
         self, chosen: Int[np.ndarray, " k"], counts: Sequence[str] | Mapping[int, str]
     ) -> "Prediction":
         return Prediction.of_strings(
-            [counts[index] for index in chosen.tolist()],
+            [counts[int(index)] for index in chosen],
             self.size_hw,
             self.scores[chosen],
             None if self.classes is None else self.classes[chosen],

@@ -134,11 +134,14 @@ def _npz_files(one: Segmented) -> tuple[bytes, ...]:
     import numpy as np
 
     file = io.BytesIO()
+    arrays: dict[str, np.ndarray] = {}
     if isinstance(one.found, np.ndarray):
-        np.savez_compressed(file, labels=one.found)
+        arrays["labels"] = one.found
     else:
-        classes = {} if one.found.classes is None else {"classes": one.found.classes}
-        np.savez_compressed(file, masks=one.found.masks, scores=one.found.scores, **classes)
+        arrays |= {"masks": one.found.masks, "scores": one.found.scores}
+        if one.found.classes is not None:
+            arrays["classes"] = one.found.classes
+    np.savez_compressed(file, allow_pickle=False, **arrays)
     with zipfile.ZipFile(file, "a") as archive:
         archive.comment = MARK
     return (file.getvalue(),)

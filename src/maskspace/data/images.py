@@ -43,7 +43,7 @@ def source_image(
     """Return an encoded image whose file has a suffix, as `read_image`."""
     with open_image(encoded, name=name) as image:
         width, height = image.size
-        size_hw, deep, turns = (height, width), is_deep(image), is_turned(image, encoded)
+        deep, turns = is_deep(image), is_turned(image, encoded)
         redrawn = not exif and orientation(image) != 1
     if redrawn or (white is not None and deep):
         try:
@@ -51,8 +51,8 @@ def source_image(
         except ValueError as error:
             raise ValueError(f"{name}: {str(error).removeprefix('image bytes: ')}") from None
         return SourceImage(encode_png(pixels), "png", (pixels.shape[0], pixels.shape[1]), False)
-    upright = (width, height) if turns else size_hw
-    return SourceImage(encoded, suffix[1:].lower(), upright, turns)
+    upright_hw = (width, height) if turns else (height, width)
+    return SourceImage(encoded, suffix[1:].lower(), upright_hw, turns)
 
 
 def image_size_hw(encoded: bytes, *, name: str) -> tuple[int, int]:

@@ -61,9 +61,10 @@ def files_stamp(root: AnyPath) -> str:
             digest.update(os.fsencode(file.relative_to(root)))
             digest.update(f"\0{status.st_size} {status.st_mtime_ns}\n".encode())
         return digest.hexdigest()
-    for name, entry in sorted(root.fs.find(root.path, detail=True).items()):
-        told = [str(entry[key]) for key in ("size", *_VERSIONS) if key in entry]
-        digest.update(json.dumps([name, told]).encode())
+    listed: dict[str, dict] = root.fs.find(root.path, detail=True)  # pyright: ignore[reportAssignmentType]
+    for name, entry in sorted(listed.items()):
+        versions = [str(entry[key]) for key in ("size", *_VERSIONS) if key in entry]
+        digest.update(json.dumps([name, versions]).encode())
     return digest.hexdigest()
 
 

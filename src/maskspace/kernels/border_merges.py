@@ -145,7 +145,7 @@ def border_merges(
                 same = shared[neighbour]
                 lengths[same] += lengths[e]
                 sums[same] += sums[e]
-                _drop(e, heap, size, places, costs)
+                _drop(int(e), heap, size, places, costs)
                 size -= 1
             elif places[e] >= 0:
                 shared[neighbour], ends[end] = e, node
@@ -162,6 +162,6 @@ def border_merges(
         while end >= 0:
             e, neighbour = end // 2, ends[end ^ 1]
             shared[neighbour] = -1
-            costs[e] = _cost(e, node, neighbour, lengths, sums, areas, vectors, weights)
-            _sift(places[e], heap, size, places, costs)
+            costs[e] = _cost(int(e), node, int(neighbour), lengths, sums, areas, vectors, weights)
+            _sift(int(places[e]), heap, size, places, costs)
             end = follower[end]

@@ -58,6 +58,8 @@ def _of_weight(
     x: Float[Tensor, "b c h w"], grad: Float[Tensor, "b c r s"], *, kernel: int, stride: int
 ) -> Float[Tensor, "c 1 k k"]:
     taps = np.zeros((kernel, kernel, x.shape[1]), np.float32)
-    wide = (t.detach().float().permute(0, 2, 3, 1).contiguous().numpy() for t in (x, grad))
-    depthwise_taps(*wide, stride, taps)
+    image, gradient = (
+        t.detach().float().permute(0, 2, 3, 1).contiguous().numpy() for t in (x, grad)
+    )
+    depthwise_taps(image, gradient, stride, taps)
     return torch.from_numpy(taps).permute(2, 0, 1)[:, None]

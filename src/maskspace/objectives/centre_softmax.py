@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
-from maskspace.heads import Level
+from maskspace.heads import Head, Level
 from maskspace.objectives.balanced import balanced_cross_entropy
 from maskspace.objectives.centres import mean_pixels
 from maskspace.objectives.cluster_costs import cluster_costs
@@ -50,7 +50,7 @@ def centre_softmax(
     paper's metre of table: `tau` is then 15 in 17 pixels, `sigma` 5 pixels and `delta` 26. With the
     smaller crops of small images, take fewer.
     """
-    heads = {"1": Level(channels=2, position="add", unit=pixels_per_unit)}
+    heads: dict[str, Head] = {"1": Level(channels=2, position="add", unit=pixels_per_unit)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
     return Objective.of_label_maps(

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.heads import Level
+from maskspace.heads import Head, Level
 from maskspace.objectives.foreground import foreground_head, foreground_term
 from maskspace.objectives.instance_softmax import softmax_terms, unit
 from maskspace.objectives.objective import Objective, Outputs, Terms
@@ -40,7 +40,7 @@ def class_instance(
             found["foreground"] = foreground * foreground_term(outputs, labels)
         return found
 
-    heads = {"1": Level(channels=channels, activation="unit")}
+    heads: dict[str, Head] = {"1": Level(channels=channels, activation="unit")}
     if foreground:
         heads["foreground"] = foreground_head()
     # exp(cos / temperature) is the kernel whose concentration is the softmax's

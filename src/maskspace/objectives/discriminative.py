@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.heads import Level, level_name
+from maskspace.heads import Head, Level, level_name
 from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.foreground import (
     BESIDE_DISTANCES,
@@ -75,7 +75,7 @@ def discriminative(
             weighted[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return weighted
 
-    heads = {level_name(stride): Level(channels=channels, stride=stride)}
+    heads: dict[str, Head] = {level_name(stride): Level(channels=channels, stride=stride)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     decoder = Choice(name="mean_shift", options={"bandwidth": push_margin, "kernel": "flat"})

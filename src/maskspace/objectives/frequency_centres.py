@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.heads import Level, level_name
+from maskspace.heads import Head, Level, level_name
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.harmonic import (
     Weighting,
@@ -57,7 +57,9 @@ def frequency_centres(
             found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return found
 
-    heads = {level_name(stride): Level(channels=4 * len(frequencies), stride=stride)}
+    heads: dict[str, Head] = {
+        level_name(stride): Level(channels=4 * len(frequencies), stride=stride)
+    }
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth, "kernel": "flat"})

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
-from maskspace.heads import Level, level_name
+from maskspace.heads import Head, Level, level_name
 from maskspace.mask_losses.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.objective import Objective, Outputs, Terms
@@ -65,7 +65,7 @@ def harmonic(
             found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return found
 
-    heads = {level_name(stride): Level(channels=len(chosen), stride=stride)}
+    heads: dict[str, Head] = {level_name(stride): Level(channels=len(chosen), stride=stride)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth, "kernel": "flat"})

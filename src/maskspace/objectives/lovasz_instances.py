@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.heads import Level
+from maskspace.heads import Head, Level
 from maskspace.kernels.takes import kernels_take
 from maskspace.mask_losses.lovasz import jaccard_extension
 from maskspace.objectives.foreground import foreground_head, foreground_term
@@ -43,7 +43,7 @@ def lovasz_instances(
             found["foreground"] = foreground * foreground_term(outputs, labels)
         return found
 
-    heads = {"1": Level(channels=channels)}
+    heads: dict[str, Head] = {"1": Level(channels=channels)}
     if foreground:
         heads["foreground"] = foreground_head()
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})

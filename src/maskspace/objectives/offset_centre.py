@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.heads import DenseMap, Level
+from maskspace.heads import DenseMap, Head, Level
 from maskspace.objectives.balls import ball_terms
 from maskspace.objectives.foreground import FOREGROUND, foreground_head, foreground_term
 from maskspace.objectives.instance_softmax import softmax_terms
@@ -45,7 +45,7 @@ def offset_centre(
     unlabelled ones too.
     """
     reach = radius / pixels_per_unit
-    heads = {"1": Level(channels=2, position="add", unit=pixels_per_unit)}
+    heads: dict[str, Head] = {"1": Level(channels=2, position="add", unit=pixels_per_unit)}
     if form == "gaussian":
         # exp(-exp(SCALE x) r^2) is one half at the reach
         raw = math.log(math.log(2) / reach**2) / SCALE

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.config import Choice
-from maskspace.heads import Level, level_name
+from maskspace.heads import Head, Level, level_name
 from maskspace.mask_losses.masks import mean_over_maps
 from maskspace.objectives.foreground import (
     BESIDE_DISTANCES,
@@ -62,7 +62,9 @@ def recurrent_grouping(
             found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return found
 
-    heads = {level_name(stride): Level(channels=channels, stride=stride, activation="unit")}
+    heads: dict[str, Head] = {
+        level_name(stride): Level(channels=channels, stride=stride, activation="unit")
+    }
     if foreground > 0:
         heads[FOREGROUND] = foreground_head(stride=stride)
     options = {"bandwidth": width, "kernel": "von_mises_fisher"}

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskspace.config import Choice
-from maskspace.heads import Level, Queries
+from maskspace.heads import Head, Level, Queries
 from maskspace.mask_losses.masks import at_least_float32, mean_over_maps
 from maskspace.objectives.discriminative import push_of_means
 from maskspace.objectives.foreground import (
@@ -71,7 +71,7 @@ def semi_convolutional(
             found[FOREGROUND] = foreground * foreground_term(outputs, labels)
         return found | {"push": push_weight * found["push"]}
 
-    heads = {"1": Level(channels=channels, position="add", unit=unit)}
+    heads: dict[str, Head] = {"1": Level(channels=channels, position="add", unit=unit)}
     if kernel_weight > 0:
         heads[SCALE] = Queries(number=1, start=0.0)
     if foreground > 0:

@@ -126,7 +126,8 @@ def _split_folders(
     kept: list[tuple[str | None, AnyPath]] = [
         (one, there[one]) for one in SPLITS if one in there and split in (None, one)
     ]
-    return kept or [(None, root)]
+    whole: list[tuple[str | None, AnyPath]] = [(None, root)]
+    return kept or whole
 
 
 def _folders_in(folder: AnyPath) -> list[AnyPath]:
