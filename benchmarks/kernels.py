@@ -3,10 +3,9 @@
     python -m benchmarks.kernels [--rounds N] [--side S --batch B --instances N]
 
 For each objective that kernels take part in, and for Lovász losses, the CPU time of one thread, in
-milliseconds, of forward and backward of the student and of its terms: by the kernels as they are,
-by the same with the exp and log of the C library, and by torch alone. Each way runs in a process
-of its own with an empty folder for machine code, in turn; medians of the rounds. The last columns
-say by how much a whole step is longer without the own exp and log, and without any kernel.
+milliseconds, of forward and backward of the student and of its terms: by the kernels and by torch
+alone. Each way runs in a process of its own with an empty folder for machine code, in turn;
+medians of the rounds. The last column says by how much a whole step is longer without kernels.
 """
 
 import argparse
@@ -15,50 +14,31 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from functools import partial
 from statistics import median
 
-import numpy as np
 import torch
 
 from benchmarks.objectives import grid_labels, leaves, milliseconds, student_step, summed
-from maskspace.kernels import pairs
-from maskspace.kernels.compiled import compiled
+from maskspace.heads import heads_as_options
 from maskspace.models.pixel_embedding import build_pixel_embedding
 from maskspace.objectives import OBJECTIVES
 
 #: The first two are the default ones of params.yaml; the last is Lovász and Gaussian maps.
-NAMES = ("balls", "instance_softmax", "discriminative", "plain", "semi_convolutional",
-         "spatial_embedding")  # fmt: skip
-WAYS = ("kernels", "library", "torch")
-
-
-@compiled
-def library_exp_of_minus(x: np.float32) -> np.float32:
-    """Return exp(-x) by the C library."""
-    return np.float32(np.exp(-x))
-
-
-@compiled
-def library_expm1_of_minus(x: np.float32) -> np.float32:
-    """Return exp(-x) - 1 by the C library."""
-    return np.float32(np.expm1(-x))
-
-
-@compiled
-def library_log(x: np.float32) -> np.float32:
-    """Return log x by the C library."""
-    return np.float32(np.log(x))
+NAMES = (
+    "balls",
+    "instance_softmax",
+    "discriminative",
+    "plain",
+    "semi_convolutional",
+    "spatial_embedding",
+)
+WAYS = ("kernels", "torch")
 
 
 def choose_way(way: str) -> None:
-    """Put functions of another way in place, before anything is compiled."""
-    if way == "library":
-        pairs._exp_of_minus = library_exp_of_minus
-        pairs._expm1_of_minus = library_expm1_of_minus
-        pairs._log = library_log
-    elif way == "torch":
+    """Let torch alone answer, before anything is compiled."""
+    if way == "torch":
         for module in list(sys.modules.values()):
             if getattr(module, "kernels_take", None) is not None:
                 module.kernels_take = lambda x: False  # pyright: ignore[reportAttributeAccessIssue]
@@ -68,7 +48,7 @@ def measure(name: str, options: argparse.Namespace) -> tuple[float, float]:
     """Return the milliseconds of the student's own step, and of the objective's terms."""
     objective = OBJECTIVES[name]()
     torch.manual_seed(0)
-    model = build_pixel_embedding(heads={k: asdict(v) for k, v in objective.heads.items()})
+    model = build_pixel_embedding(heads=heads_as_options(objective.heads))
     images = torch.rand(options.batch, 3, options.side, options.side)
     labels = grid_labels(options.side, options.batch, options.instances, "cpu")
     outputs, loss = leaves(model(images)), summed(objective)
@@ -102,8 +82,7 @@ def main() -> None:
         choose_way(options.one[1])
         print(json.dumps(measure(options.one[0], options)))
         return
-    print(f"{'objective':20} {'student':>8} {'kernels':>8} {'library':>8} {'torch':>8}"
-          f" {'no own exp':>11} {'no kernel':>10}")  # fmt: skip
+    print(f"{'objective':20} {'student':>8} {'kernels':>8} {'torch':>8} {'no kernel':>10}")
     for name in options.only:
         found = {way: [] for way in WAYS}
         networks = []
@@ -113,10 +92,9 @@ def main() -> None:
                 networks.append(network)
                 found[way].append(terms)
         student = median(networks)
-        ours, library, plain = (median(found[way]) for way in WAYS)
-        more = (100 * (other - ours) / (student + ours) for other in (library, plain))
-        print(f"{name:20} {student:8.0f} {ours:8.1f} {library:8.1f} {plain:8.1f}"
-              + "".join(f" {value:+9.1f} %" for value in more), flush=True)  # fmt: skip
+        ours, plain = (median(found[way]) for way in WAYS)
+        more = 100 * (plain - ours) / (student + ours)
+        print(f"{name:20} {student:8.0f} {ours:8.1f} {plain:8.1f} {more:+8.1f} %", flush=True)
 
 
 if __name__ == "__main__":

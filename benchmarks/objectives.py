@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.naive_loops import LOOPS, Loss, Outputs, loop_level_line, summed
+from maskspace.heads import Queries, heads_as_options
 from maskspace.mask_losses import MASK_LOSSES, level_line
 from maskspace.models.pixel_embedding import build_pixel_embedding
 from maskspace.objectives import OBJECTIVES
@@ -93,7 +93,7 @@ def measure(name: str, options: argparse.Namespace) -> None:
     """Print the row of one objective."""
     objective = OBJECTIVES[name]()
     torch.manual_seed(0)
-    heads = {head: asdict(value) for head, value in objective.heads.items()}
+    heads = heads_as_options(objective.heads)
     model = build_pixel_embedding(heads=heads).to(options.device)
     images = torch.rand(options.batch, 3, options.side, options.side, device=options.device)
     labels = grid_labels(options.side, options.batch, options.instances, options.device)
@@ -141,13 +141,15 @@ def growth(name: str, options: argparse.Namespace) -> float:
     objective = OBJECTIVES[name]()
     side, device = options.memory_side, options.device
     torch.manual_seed(0)
-    heads = {head: asdict(value) for head, value in objective.heads.items()}
+    heads = heads_as_options(objective.heads)
     with torch.no_grad():  # the outputs of a small image, side by side
         small = build_pixel_embedding(heads=heads)(torch.rand(1, 3, 64, 64))
     tiles = side // 64
     outputs = leaves(
         {
-            head: x.repeat(1, 1, *(1 if objective.heads[head].constant else tiles,) * 2).to(device)
+            head: x.repeat(
+                1, 1, *(1 if isinstance(objective.heads[head], Queries) else tiles,) * 2
+            ).to(device)
             for head, x in small.items()
         }
     )

@@ -23,11 +23,6 @@ LINE, OFF_KERNEL = 0, 1
 NOBODY, NOWHERE = -1, -2
 #: From where exp(-x) is 0: the number would not be a normal one, which takes a hundred times long.
 _NOTHING = np.float32(87.0)
-_LOG2_E = np.float32(1.44269504)
-#: The bits of the root of 1/2.
-_ROOT = np.int32(0x3F3504F3)
-#: log 2 in two parts, of which the first times a small integer is exact.
-_LOG_2, _LOG_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 
 @compiled
@@ -116,8 +111,8 @@ def _off_kernel(
         none |= distance <= closest
         distance = closest if distance <= closest else distance
         out = (slot[p] == column) | (slot[p] == NOWHERE)
-        rest = -_expm1_of_minus(distance)
-        total += np.float32(0) if out else -_log(rest)
+        rest = -np.expm1(-distance)
+        total += np.float32(0) if out else -np.log(rest)
         half = np.float32(-0.5) * weight * _exp_of_minus(distance) / (rest * distance)
         squared[p] = np.float32(0) if out | none else half
     return total
@@ -163,60 +158,8 @@ def _errors(
 
 @compiled
 def _exp_of_minus(x: np.float32) -> np.float32:
-    """Return exp(-x) of x >= 0 to an ulp or two."""
-    scale, rest = _power_of_minus(x)
-    y = scale * (rest + np.float32(1))
-    # in this order NaN is passed on
-    return y if x < _NOTHING else np.float32(0) if x >= _NOTHING else x
-
-
-@compiled
-def _expm1_of_minus(x: np.float32) -> np.float32:
-    """Return exp(-x) - 1 of x >= 0 to a few ulps, also where x is small."""
-    scale, rest = _power_of_minus(x)
-    y = scale * rest + (scale - np.float32(1))
-    return y if x < _NOTHING else np.float32(-1) if x >= _NOTHING else x
-
-
-@compiled
-def _power_of_minus(x: np.float32) -> tuple[np.float32, np.float32]:
-    """Return a power of 2 and what times 1 plus it is exp(-x): a polynomial (Cephes' expf).
-
-    That of a library would be called for one number at a time.
-    """
-    power = x * -_LOG2_E
-    power = np.floor((power if power > np.float32(-126) else np.float32(-126)) + np.float32(0.5))
-    r = -x - power * _LOG_2 - power * _LOG_2_REST  # in +-log(2)/2
-    y = np.float32(1.9875691500e-4)
-    y = y * r + np.float32(1.3981999507e-3)
-    y = y * r + np.float32(8.3334519073e-3)
-    y = y * r + np.float32(4.1665795894e-2)
-    y = y * r + np.float32(1.6666665459e-1)
-    y = y * r + np.float32(5.0000001201e-1)
-    scale = np.int32((np.int32(power) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return scale, y * (r * r) + r
-
-
-@compiled
-def _log(x: np.float32) -> np.float32:
-    """Return log x of a normal x > 0 to an ulp or two, by a polynomial (Cephes' logf)."""
-    bits = np.float32(x).view(np.int32)
-    power = np.int32(bits - _ROOT) >> np.int32(23)
-    # in [sqrt(1/2), sqrt(2)), less 1
-    r = np.int32(bits - np.int32(power << np.int32(23))).view(np.float32) - np.float32(1)
-    y = np.float32(7.0376836292e-2)
-    y = y * r - np.float32(1.1514610310e-1)
-    y = y * r + np.float32(1.1676998740e-1)
-    y = y * r - np.float32(1.2420140846e-1)
-    y = y * r + np.float32(1.4249322787e-1)
-    y = y * r - np.float32(1.6668057665e-1)
-    y = y * r + np.float32(2.0000714765e-1)
-    y = y * r - np.float32(2.4999993993e-1)
-    y = y * r + np.float32(3.3333331174e-1)
-    exponent = np.float32(power)
-    y = y * (r * r * r) + exponent * _LOG_2_REST - np.float32(0.5) * (r * r)
-    y = r + y + exponent * _LOG_2
-    return y if x > 0 else x
+    """Return exp(-x) of x >= 0, 0 where it would be no normal number; NaN is passed on."""
+    return np.float32(0) if x >= _NOTHING else np.exp(-x)
 
 
 @compiled
