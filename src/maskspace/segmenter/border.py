@@ -17,7 +17,7 @@ from maskspace.segmenter.embedding import EmbeddingSegmenter
 from maskspace.types import MapNetwork
 
 #: Heights at which evaluation cuts: the same in every image, as a height means the same.
-HEIGHTS = tuple(step / 50 for step in range(1, 50))
+HEIGHTS = tuple(step / 25 for step in range(1, 25))
 
 
 @dataclass(frozen=True)
