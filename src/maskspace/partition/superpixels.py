@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
+from maskspace.kernels.cell_minima import cell_minima
+
 
 def superpixels(
     embedding: Float[np.ndarray, "c h w"], *, regions: int = 1024, compactness: float = 0.02
@@ -60,13 +62,10 @@ def grid_seeds(gradient: Float[np.ndarray, "h w"], *, regions: int) -> Int64[np.
     rows, columns = _grid_size(height, width, regions)
     row_cell = np.arange(height) * rows // height
     column_cell = np.arange(width) * columns // width
-    cell = (row_cell[:, None] * columns + column_cell[None, :]).ravel()
-    off_row = _offset_from_centre(row_cell)
-    off_column = _offset_from_centre(column_cell)
-    from_centre = (off_row[:, None] ** 2 + off_column[None, :] ** 2).ravel()
-    order = np.lexsort((from_centre, gradient.ravel(), cell))
-    first = np.flatnonzero(np.diff(cell[order], prepend=-1))
-    return order[first].astype(np.int64)
+    least = np.full((int(row_cell[-1]) + 1, int(column_cell[-1]) + 1), -1, np.int64)
+    off = _offset_from_centre(row_cell), _offset_from_centre(column_cell)
+    cell_minima(gradient, row_cell, column_cell, *off, least)
+    return least.ravel()
 
 
 def _grid_size(height: int, width: int, regions: int) -> tuple[int, int]:

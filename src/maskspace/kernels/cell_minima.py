@@ -1,0 +1,41 @@
+"""The least pixel of each cell of a grid.
+
+Input: a value a pixel, the cell of each row and column, how far they are from their cell's centre.
+Idea: one pass over the pixels, each compared with the least of its cell so far.
+Steps: for every pixel, compare the value, then the squared distance from the centre; the first of
+equal ones in row-major order stays.
+Cost: linear in the pixels.
+"""
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64
+
+from maskspace.kernels.compiled import compiled
+
+
+@compiled
+def cell_minima(
+    values: Float[np.ndarray, "h w"],
+    row_cells: Int64[np.ndarray, " h"],
+    column_cells: Int64[np.ndarray, " w"],
+    off_rows: Float64[np.ndarray, " h"],
+    off_columns: Float64[np.ndarray, " w"],
+    least: Int64[np.ndarray, "r c"],
+) -> None:
+    """Write the flat index of each cell's least pixel into `least`, -1 everywhere at first."""
+    width = values.shape[1]
+    for row in range(values.shape[0]):
+        for column in range(width):
+            cell = row_cells[row], column_cells[column]
+            best = least[cell]
+            if best >= 0:
+                other_row, other_column = best // width, best % width
+                value, other = values[row, column], values[other_row, other_column]
+                if value > other:
+                    continue
+                away = off_rows[row] ** 2 + off_columns[column] ** 2
+                if value == other and away >= (
+                    off_rows[other_row] ** 2 + off_columns[other_column] ** 2
+                ):
+                    continue
+            least[cell] = row * width + column
