@@ -73,7 +73,8 @@ def test_the_page_is_whole_and_fetches_nothing(written):
     assert "script" not in page.tags and "link" not in page.tags
     assert not re.search(r"https?:|url\(|@import", html)
     inside = [base64.b64decode(source.partition("base64,")[2]) for source in pictures]
-    assert sorted(inside) == sorted((written / name).read_bytes() for name in PICTURES)
+    shown = set(PICTURES) - {"regions.png"}  # rectangles do not cover their images: no covering
+    assert sorted(inside) == sorted((written / name).read_bytes() for name in shown)
 
 
 def test_names_are_shown_as_they_are(written):

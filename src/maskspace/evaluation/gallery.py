@@ -54,12 +54,12 @@ def _model_columns(
     }
     for way, answer in ways.items():
         try:
-            found = [
-                shrunk_array(answer(model.of_image(truth.key), truth), SIDE) for truth in truths
-            ]
+            answers = [answer(model.of_image(truth.key), truth) for truth in truths]
         except ValueError:  # not this way: the next
             continue
-        columns[f"{name}: {way}", "labels"] = found
+        for truth, labels in zip(truths, answers, strict=True):
+            truth.require_size(labels.shape, f"{truth.key}: {name} partitions into regions")
+        columns[f"{name}: {way}", "labels"] = [shrunk_array(labels, SIDE) for labels in answers]
         break
     try:
         columns[f"{name}: features", "features"] = [_features(model, truth) for truth in truths]

@@ -93,8 +93,8 @@ def measure_models(
     for line in collapse_lines(metrics):
         sys.stderr.write(f"{line}\n")
     findings = _findings(rows, models, config, origins or {})
-    _write_tables(out, metrics, rows, findings, config)
     _keep_shown(out / SHOWN, rows, datasets, models, config)
+    _write_tables(out, metrics, rows, findings, config)
     write_findings(out / FINDINGS, findings)
     curves.write_metrics(out / "metrics.json", metrics)
     if work is not None:

@@ -19,9 +19,9 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from skimage.segmentation import felzenszwalb as segment
 
 from maskspace.masks import encode, enlarge
+from maskspace.partition.shrunk import Shrunk, Side, shrunk
 from maskspace.peers.kinds import Peer
 from maskspace.peers.rankings import RANKINGS
-from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer, Prediction, shrink_image
 
 #: k of the partitions that are compared with people's.

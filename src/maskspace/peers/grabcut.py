@@ -14,8 +14,8 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field, PositiveInt
 from scipy import ndimage
 
+from maskspace.partition.shrunk import Shrunk, Side, shrunk
 from maskspace.peers.kinds import Peer
-from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer
 
 _MIXTURE = 5  # components of each colour model, which needs as many pixels

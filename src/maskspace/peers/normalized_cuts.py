@@ -15,9 +15,9 @@ from scipy.linalg import eigh
 from scipy.sparse import csgraph
 
 from maskspace.partition.merge_tree import MergeTree, region_adjacency
+from maskspace.partition.shrunk import Side
 from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_links
-from maskspace.peers.shrunk import Side
 from maskspace.peers.slic_merging import slic_labels
 from maskspace.types import shrink_image
 

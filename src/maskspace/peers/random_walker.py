@@ -19,8 +19,8 @@ from pydantic import Field, NonNegativeFloat
 from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
 
+from maskspace.partition.shrunk import Shrunk, Side, shrunk
 from maskspace.peers.kinds import Peer
-from maskspace.peers.shrunk import Shrunk, Side, shrunk
 from maskspace.types import Click, ClickAnswer
 
 

@@ -16,9 +16,9 @@ from skimage.measure import label
 from skimage.segmentation import slic
 
 from maskspace.partition.merge_tree import MergeTree, RegionGraph, region_adjacency
+from maskspace.partition.shrunk import Side
 from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_links
-from maskspace.peers.shrunk import Side
 from maskspace.types import shrink_image
 
 

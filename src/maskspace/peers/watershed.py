@@ -14,9 +14,9 @@ from pydantic import PositiveFloat
 from scipy import ndimage
 
 from maskspace.partition.merge_tree import MergeTree
+from maskspace.partition.shrunk import Side
 from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_contours
-from maskspace.peers.shrunk import Side
 from maskspace.types import shrink_image
 
 Attribute = Literal["area", "dynamics", "volume"]

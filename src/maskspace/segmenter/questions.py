@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from maskspace.loaded import ImageLike, Segmenter
-from maskspace.peers.shrunk import Shrunk, shrunk
+from maskspace.partition.shrunk import Shrunk, shrunk
 from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import Click, read_rgb
 
