@@ -183,7 +183,8 @@ class Prediction:
     def of_areas(self, *, least: int, largest: int) -> "Prediction":
         """Return the masks of `least` to `largest` pixels, in their order."""
         areas = decode_runs(self.counts, self.size_hw).areas() if len(self) else np.zeros(0)
-        return self._some(np.flatnonzero((areas >= least) & (areas <= largest)), self.counts)
+        chosen = np.flatnonzero((areas >= least) & (areas <= largest))
+        return self._some(chosen, dict(enumerate(self.counts)))
 
     def disjoint(self, *, priority: Priority) -> "Prediction":
         """Return masks that share no pixel; those of which nothing is left are left out.
@@ -195,9 +196,7 @@ class Prediction:
         counts = {int(index): encode((labels == index + 1)[None])[0] for index in shown}
         return self._some(shown, counts)
 
-    def _some(
-        self, chosen: Int[np.ndarray, " k"], counts: Sequence[str] | Mapping[int, str]
-    ) -> "Prediction":
+    def _some(self, chosen: Int[np.ndarray, " k"], counts: Mapping[int, str]) -> "Prediction":
         return Prediction.of_strings(
             [counts[int(index)] for index in chosen],
             self.size_hw,
