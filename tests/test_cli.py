@@ -148,7 +148,7 @@ def test_two_images_of_one_name_are_not_written_over_each_other(photo, tmp_path,
 
 
 def test_too_many_regions_name_the_image_and_the_range(photo, tmp_path, student, capsys):
-    command = ["segment", str(photo), "--regions", "99999", "--model", student]
+    command = ["segment", str(photo), "--regions", "60000", "--model", student]
     assert main([*command, "--out", str(tmp_path / "out")]) == 2
     error = complaint(capsys)
     assert "photo.png" in error and "1..1" in error

@@ -42,7 +42,7 @@ class Prediction:
         >>> found = Prediction.of_labels(labels, np.array([0.2, 0.9], np.float32))
         >>> found.masks.astype(int).tolist()
         [[[1, 1, 0, 0]], [[0, 0, 0, 1]]]
-        >>> found.ranked(limit=1).scores.round(1).tolist()
+        >>> found.ranked(limit=1).scores.astype(float).round(1).tolist()
         [0.9]
     """
 

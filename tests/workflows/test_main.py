@@ -62,7 +62,7 @@ def test_the_end_of_a_run_says_metrics_pictures_version_and_time(workspace):
         "dataset  model         mIoU@1  best IoU @50  AR@100",
         "a        student        0.500         0.250   0.125",
         "a        felzenszwalb       -             -   1.000",
-        "reports: build/evaluate/*/report.html, pictures beside them",
+        "reports: build/report/*/report.html, pictures beside them",
         "registered: models:/s/3 (champion; m on a 0.250)",
         "done in 61 s",
     ]
