@@ -100,6 +100,17 @@ def border_merges(
     `areas`, `vectors` and `outlines`, the length and the summed strength of all of a region's
     borders, have leaves first and room for the nodes that are made; `pairs`, `lengths` and `sums`
     are changed. All leaves are connected.
+
+    Example:
+        >>> pairs, lengths = np.array([[0, 1], [1, 2]]), np.ones(2)  # three regions in a row
+        >>> sums = np.array([0.1, 0.9])  # the border of 0 and 1 is the weaker one
+        >>> areas, vectors = np.array([4.0, 4, 4, 0, 0]), np.zeros((5, 1), np.float32)
+        >>> merges, heights = np.zeros((2, 2), np.int64), np.zeros(2)
+        >>> rule = np.array([1.0, 0.0, 0.0, 1.0])
+        >>> border_merges(
+        ...     pairs, lengths, sums, areas, vectors, np.zeros((5, 2)), rule, merges, heights)
+        >>> merges.tolist(), heights.tolist()  # node 3 is 0 with 1
+        ([[0, 1], [2, 3]], [0.1, 0.9])
     """
     leaves, size = len(merges) + 1, len(pairs)
     ends = pairs.reshape(-1)  # the region at each end of a border

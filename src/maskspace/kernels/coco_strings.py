@@ -34,6 +34,13 @@ def paint_runs(
     `column_at[x]` is where column x is shown, or -1. What is written pixel by pixel is where
     colours change within a column; then each row of the mask's box takes over what the row above
     it has.
+
+    Example:
+        >>> dense = np.zeros((1, 2, 2), np.uint8)
+        >>> every = np.arange(3)  # all rows and columns are shown
+        >>> paint_runs(dense, np.array([2, 2]), np.array([0, 2]), every, np.arange(2))
+        >>> dense.tolist()  # two pixels off, two on, column by column
+        [[[0, 1], [0, 1]]]
     """
     number, rows, columns = dense.shape
     height = len(rows_above) - 1
@@ -71,7 +78,15 @@ def foreground_runs(
     start: Int64[np.ndarray, " r"],
     length: Int64[np.ndarray, " r"],
 ) -> int:
-    """Write down the runs of foreground, those that touch as one, and return how many there are."""
+    """Write down the runs of foreground, those that touch as one, and return how many there are.
+
+    Example:
+        >>> owner, start, length = np.zeros((3, 2), np.int64)
+        >>> foreground_runs(np.array([2, 1, 4, 3]), np.array([0, 4]), owner, start, length)
+        2
+        >>> start.tolist(), length.tolist()
+        ([2, 7], [1, 3])
+    """
     number = 0
     for mask in range(len(firsts) - 1):
         first, position = number, 0
@@ -99,6 +114,13 @@ def parse_strings(
     The format is pycocotools': 5 bits a character with a continuation bit, offset 48, sign in the
     highest bit of a number's last character; from a string's fourth number on each adds to the one
     two before. No sum overflows: numbers are limited, and what is no length stops the covering.
+
+    Example:
+        >>> lengths, firsts = np.zeros(2, np.int64), np.zeros(2, np.int64)
+        >>> parse_strings(np.frombuffer(b"22", np.uint8), np.array([2]), 4, lengths, firsts)
+        (0, 0, 0)
+        >>> lengths.tolist(), firsts.tolist()
+        ([2, 2], [0, 2])
     """
     number, place = 0, 0
     for mask in range(len(characters)):
@@ -143,7 +165,14 @@ def write_strings(
     text: UInt8[np.ndarray, " t"],
     ends: Int64[np.ndarray, " m"],
 ) -> None:
-    """Write the strings of all masks one after the other, and where each ends."""
+    """Write the strings of all masks one after the other, and where each ends.
+
+    Example:
+        >>> text, ends = np.zeros(16, np.uint8), np.zeros(2, np.int64)
+        >>> write_strings(np.array([0]), np.array([2]), np.array([2]), 4, text, ends)
+        >>> text[: ends[-1]].tobytes()
+        b'22'
+    """
     run, place = 0, 0
     for mask in range(len(ends) - 1):
         index, position, before, last = 0, 0, 0, 0

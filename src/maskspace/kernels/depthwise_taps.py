@@ -20,7 +20,15 @@ def depthwise_taps(
     stride: int,
     taps: Float32[np.ndarray, "k k c"],
 ) -> None:
-    """Add the weights' gradient to `taps`."""
+    """Add the weights' gradient to `taps`.
+
+    Example:
+        >>> x = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)
+        >>> taps = np.zeros((2, 2, 1), np.float32)
+        >>> depthwise_taps(x, np.full((1, 1, 1, 1), 10, np.float32), 1, taps)
+        >>> taps[..., 0].tolist()  # the input under each tap, times the gradient
+        [[0.0, 10.0], [20.0, 30.0]]
+    """
     kernel, channels = taps.shape[0], taps.shape[2]
     for image in range(grad.shape[0]):
         for row in range(grad.shape[1]):

@@ -23,6 +23,14 @@ def dice_tangents(
     """Write the slopes of `dice` by errors: 1 - phi where `true`, phi elsewhere.
 
     Returns by how much each cost is more than the sum of slopes times errors.
+
+    Example:
+        >>> true, known = np.array([[True, False]]), np.array([[True, True]])
+        >>> errors = np.array([[0.5, 0.5]], np.float32)  # phi is 1/2 at both pixels
+        >>> slopes = np.zeros_like(errors)
+        >>> rest = dice_tangents(errors, true, known, slopes)
+        >>> round(rest.item() + (slopes * errors).sum().item(), 6)  # 1 - (1 + 1) / (0.5 + 1 + 1)
+        0.2
     """
     rests = np.empty(len(errors))
     for row in range(len(errors)):

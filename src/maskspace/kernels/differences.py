@@ -18,7 +18,15 @@ _BLOCK = 128  # bytes that are compared in one go
 def differences(
     one: UInt8[np.ndarray, " p"], other: UInt8[np.ndarray, " p"], found: Int64[np.ndarray, " q"]
 ) -> int:
-    """Write down the places where two arrays differ and return how many there are."""
+    """Write down the places where two arrays differ and return how many there are.
+
+    Example:
+        >>> mask = np.array([0, 0, 1, 1, 0], np.uint8)
+        >>> places = np.zeros(4, np.int64)
+        >>> number = differences(mask[1:], mask[:-1], places)
+        >>> places[:number].tolist()  # the mask changes behind the pixels 1 and 3
+        [1, 3]
+    """
     number = 0
     for begin in range(0, len(one), _BLOCK):
         left, right = one[begin : begin + _BLOCK], other[begin : begin + _BLOCK]

@@ -26,6 +26,14 @@ def flood(
 
     `away[n]` is added to the cost of a step to a pixel that is n pixels, rounded, from the seed; it
     does not fall, and its last value holds for all that are further.
+
+    Example:
+        >>> right = np.array([[1, 9, 1]], np.int32)  # a strong edge in the middle of four pixels
+        >>> down, away = np.zeros((0, 4), np.int32), np.zeros(1, np.int32)
+        >>> labels = np.zeros(4, np.int32)
+        >>> flood(right, down, away, np.array([0, 3]), labels)
+        >>> labels.tolist()
+        [1, 1, 2, 2]
     """
     height, width = right.shape[0], down.shape[1]
     buckets = max(right.max() if right.size else 0, down.max() if down.size else 0)

@@ -38,6 +38,14 @@ def slopes_by_radix(
     What is known may be one row for all. False pixels whose error is at most the least of a true
     one have slope 0 and are not sorted; true ones that err more, or less, than all false ones that
     are need no order among themselves, so that keys span the errors of false ones: fewer digits.
+
+    Example:
+        >>> true = np.array([[True, True, False, False]])
+        >>> errors = np.array([[0.1, 0.4, 0.3, 0.0]], np.float32)
+        >>> slopes, scratch = np.zeros_like(errors), np.zeros((2, 4), np.uint64)
+        >>> slopes_by_radix(errors.view(np.int32), true, np.ones((1, 4), bool), slopes, scratch)
+        >>> (6 * slopes).round().tolist()  # sixths: the pixel that errs most costs 1/2
+        [[2.0, 3.0, 1.0, 0.0]]
     """
     pixels = bits.shape[1]
     counts = np.empty((_PASSES, (1 << _DIGIT) + 1), np.uint32)

@@ -25,6 +25,13 @@ def mutex_clusters(
     Pairs of roots that are kept apart are in a hash table, and each root has a list of its own; of
     two that are joined the one of the shorter list gives its pairs to the other, and those that
     still have its name are never asked for again.
+
+    Example:
+        >>> first, second = np.array([0, 1, 0], np.int32), np.array([1, 2, 2], np.int32)
+        >>> mutex_clusters(first, second, np.array([0.9, -0.8, 0.5]), 3).tolist()
+        [1, 1, 2]
+        >>> mutex_clusters(first, second, np.array([0.9, 0.8, -0.5]), 3).tolist()
+        [1, 1, 1]
     """
     parent = np.arange(nodes)
     length, head = np.zeros(nodes, np.int64), np.full(nodes, -1)

@@ -41,6 +41,17 @@ def costs_of_others(
 
     f is of a `kind`, LINE or OFF_KERNEL. d^2 is at least `epsilon`, where it is that without a
     gradient; pixels whose slot is NOWHERE are left out.
+
+    Example:
+        >>> pixels, slot = np.array([[0.0, 3.0]], np.float32), np.array([0, NOBODY], np.int32)
+        >>> means, weight = np.zeros((1, 1), np.float32), np.ones(1, np.float32)
+        >>> by_pixel, by_mean = np.zeros_like(pixels), np.zeros((1, 1))
+        >>> hinge = tuple(np.float32(x) for x in (5, -1, 5))  # 5 - d up to a distance of 5
+        >>> epsilon = np.float32(1e-12)
+        >>> costs_of_others(pixels, slot, means, weight, LINE, hinge, epsilon, by_pixel, by_mean)
+        2.0
+        >>> by_pixel.round(3).tolist()  # farther away is cheaper
+        [[0.0, -1.0]]
     """
     channels, number = pixels.shape
     size = max(_PIXELS, _VALUES // max(1, channels))
@@ -131,6 +142,15 @@ def gaussian_errors(
     """Write phi, 1 - phi where `true`: phi = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2).
 
     True is where the slot is the instance's column.
+
+    Example:
+        >>> pixels = np.array([[0.0, 0.0, 9.0]], np.float32)
+        >>> slot = np.array([0, NOBODY, NOBODY], np.int32)
+        >>> gaussian = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)  # centre 0
+        >>> errors, true = np.zeros((1, 3), np.float32), np.zeros((1, 3), bool)
+        >>> gaussian_errors(pixels, slot, np.array([0]), *gaussian, errors, true)
+        >>> errors.round(3).tolist(), true.tolist()
+        ([[0.0, 1.0, 0.0]], [[True, False, False]])
     """
     channels, number = pixels.shape
     size = max(_PIXELS, _VALUES // max(1, channels))
@@ -175,7 +195,20 @@ def add_gaussian_gradients(
     by_centre: Float64[np.ndarray, "n c"],
     by_sharpness: Float64[np.ndarray, "n c"],
 ) -> float:
-    """Return sum_n weight_n sum_p slopes_np errors_np of `gaussian_errors`; add its gradients."""
+    """Return sum_n weight_n sum_p slopes_np errors_np of `gaussian_errors`; add its gradients.
+
+    Example:
+        >>> pixels, errors = np.array([[1.0]], np.float32), np.array([[0.25]], np.float32)
+        >>> centre = np.zeros((1, 1), np.float32)
+        >>> sharpness, weight = np.ones((2, 1, 1), np.float32)
+        >>> by_pixel, by_centre, by_sharpness = np.zeros_like(pixels), *np.zeros((2, 1, 1))
+        >>> form = (errors, np.array([[False]]), np.array([[2.0]], np.float32))
+        >>> gradients = (by_pixel, by_centre, by_sharpness)
+        >>> add_gaussian_gradients(pixels, centre, sharpness, weight[0], *form, *gradients)
+        0.5
+        >>> by_pixel.item(), by_centre.item()  # opposite: the cost depends on x - centre
+        (-1.0, 1.0)
+    """
     channels, number = pixels.shape
     size = max(_PIXELS, _VALUES // max(1, channels))
     total = 0.0

@@ -22,7 +22,14 @@ def note_members(
     firsts: Int64[np.ndarray, " i"],
     member: Int32[np.ndarray, " k"],
 ) -> None:
-    """Write down in which masks one is behind i borders: `member[firsts[i] : firsts[i + 1]]`."""
+    """Write down in which masks one is behind i borders: `member[firsts[i] : firsts[i + 1]]`.
+
+    Example:
+        >>> firsts, member = np.zeros(5, np.int64), np.zeros(2, np.int32)
+        >>> note_members(np.array([0, 1]), np.array([1, 1]), np.array([2, 2]), firsts, member)
+        >>> member[firsts[1] : firsts[2]].tolist()  # behind one border both masks hold the position
+        [0, 1]
+    """
     for run in range(len(mask)):
         for passed in range(first[run], end[run]):
             firsts[passed + 2] += 1
@@ -45,7 +52,16 @@ def add_overlaps(
     member: Int32[np.ndarray, " k"],
     shared: Int64[np.ndarray, "n m"],
 ) -> None:
-    """Add what runs share with truths: all with those they start in, and mend it at each border."""
+    """Add what runs share with truths: all with those they start in, and mend it at each border.
+
+    Example:
+        >>> shared, zero = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
+        >>> changes = np.array([[2, 0, 1], [5, 0, -1]])  # truth 0 covers positions 2 to 4
+        >>> firsts, member = np.array([0, 0, 1, 1]), np.zeros(1, np.int32)
+        >>> add_overlaps(zero, zero, np.array([4]), zero, changes, firsts, member, shared)
+        >>> shared.tolist()  # positions 0 to 3 share 2 and 3
+        [[2]]
+    """
     for run in range(len(mask)):
         row, change, stop = shared[mask[run]], passed[run], end[run]
         for place in range(firsts[change], firsts[change + 1]):

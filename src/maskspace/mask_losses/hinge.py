@@ -13,6 +13,15 @@ def hinge(
     *,
     margin: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Return the mean over maps of how much each known pixel falls short of the margin."""
+    """Return the mean over maps of how much each known pixel falls short of the margin.
+
+    Example:
+        >>> import torch
+        >>> truth = torch.tensor([[[1.0, 1.0, 0.0, -1.0]]])  # on, on, off, unknown
+        >>> hinge(torch.tensor([[[1.0, 3.0, -1.0, 9.0]]]), truth).item()  # all reach the margin
+        0.0
+        >>> round(hinge(torch.tensor([[[0.5, 3.0, -1.0, 9.0]]]), truth).item(), 4)  # 0.5 / 3
+        0.1667
+    """
     short = (margin - margins(logits, truth)).clamp(min=0)
     return mean_over_maps(mean_over_known(short, truth >= 0), weight)

@@ -28,6 +28,14 @@ def level_line(
     step between thresholds: 0.69, 0.54 and 0.40 for K of 2, 3 and 4. Overlaps of probabilities
     (`dice`, `lovasz_sigmoid`, `soft_iou`) may rather give up a mask: thresholds are about a logit
     apart, so that no probability between them is sure.
+
+    Example:
+        >>> from maskspace.mask_losses import MASK_LOSSES
+        >>> nest = torch.tensor([[[[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]]]])  # one pixel, then two
+        >>> logits = torch.tensor([[[9.0, 0.0, -9.0]]])  # higher where more masks hold the pixel
+        >>> right = level_line(MASK_LOSSES["hinge"], logits, nest)
+        >>> bool(right < level_line(MASK_LOSSES["hinge"], -logits, nest))
+        True
     """
     real = (nest >= 0).any(3).any(2)
     number = real.sum(1, keepdim=True)
@@ -40,11 +48,22 @@ def level_line(
 
 
 def threshold_logits(rank: Int[Tensor, "b m"], number: Int[Tensor, "b 1"]) -> Float[Tensor, "b m"]:
-    """Return logit t of the mask of each rank, 1 the finest, among so many masks."""
+    """Return logit t of the mask of each rank, 1 the finest, among so many masks.
+
+    Example:
+        >>> logits = threshold_logits(torch.tensor([[1, 2, 3]]), torch.tensor([[3]]))
+        >>> [round(t, 4) for t in logits.sigmoid()[0].tolist()]  # as `cut_levels(3)`
+        [0.75, 0.5, 0.25]
+    """
     rank = rank.clamp(min=1)
     return torch.log((number + 1 - rank).clamp(min=1)) - torch.log(rank)
 
 
 def cut_levels(number: int) -> tuple[float, ...]:
-    """Return the thresholds t_k = (K - k + 1) / (K + 1) of K nested masks, finest first."""
+    """Return the thresholds t_k = (K - k + 1) / (K + 1) of K nested masks, finest first.
+
+    Example:
+        >>> cut_levels(3)
+        (0.75, 0.5, 0.25)
+    """
     return tuple((number - k + 1) / (number + 1) for k in range(1, number + 1))

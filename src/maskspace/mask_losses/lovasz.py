@@ -28,6 +28,13 @@ def lovasz_hinge(
 
     Convex in the logits, at least `margin` times 1 - IoU of the logits cut at 0, and 0 where all
     are on their side by the margin.
+
+    Example:
+        >>> truth = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+        >>> lovasz_hinge(2 * truth - 1, truth).item()
+        0.0
+        >>> lovasz_hinge(1 - 2 * truth, truth).item()  # every pixel errs by 2
+        2.0
     """
     errors = (margin - margins(logits, truth)).clamp(min=0)
     return mean_over_maps(jaccard_extension(errors, truth > 0.5, truth >= 0), weight)
@@ -38,7 +45,13 @@ def lovasz_sigmoid(
     truth: Float[Tensor, "b h w"],
     weight: Float[Tensor, " b"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Return the mean over maps of the Lovász extension of 1 - IoU at |truth - p|; in [0, 1]."""
+    """Return the mean over maps of the Lovász extension of 1 - IoU at |truth - p|; in [0, 1].
+
+    Example:
+        >>> truth = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+        >>> lovasz_sigmoid(torch.full((1, 1, 4), 50.0), truth).item()  # all on: the IoU is 2 / 4
+        0.5
+    """
     errors = (-margins(logits, truth)).sigmoid()
     return mean_over_maps(jaccard_extension(errors, truth > 0.5, truth >= 0), weight)
 
@@ -51,6 +64,12 @@ def lovasz_softmax(
     The Lovász-Softmax is the mean over the classes, as a rule over those that a map has (eq. 12).
     `truth` is the class of each pixel from 0, below 0 where it is unknown; pixels of classes that
     have no channel are outside of all.
+
+    Example:
+        >>> truth = torch.tensor([[[0, 0, 1, 1]]])
+        >>> certain = torch.tensor([[[[1.0, 1, 1, 0]], [[0.0, 0, 0, 1]]]])  # pixel 2 is wrong
+        >>> lovasz_softmax(certain, truth).mul(6).round().tolist()  # sixths: 1 - 2/3 and 1 - 1/2
+        [[2.0, 3.0]]
     """
     number = probabilities.shape[1]
     classes = torch.arange(number, device=truth.device)[:, None, None]
@@ -68,6 +87,12 @@ def jaccard_extension(
 
     Where the errors are 0 or 1 this is 1 - IoU of the mask that is wrong where they are 1; an
     empty true mask has IoU 1 with nothing and 0 with anything else.
+
+    Example:
+        >>> true = torch.tensor([[[True, True, False, False]]])
+        >>> wrong = torch.tensor([[[0.0, 1.0, 1.0, 0.0]]])  # a pixel missed, and one too many
+        >>> round(jaccard_extension(wrong, true, torch.ones_like(true)).item(), 4)  # 1 - 1/3
+        0.6667
     """
     errors = errors.flatten(1)
     with torch.no_grad():
@@ -80,7 +105,15 @@ def jaccard_extension(
 def jaccard_slopes(
     errors: Float[Tensor, "b p"], true: Bool[Tensor, "b p"], known: Bool[Tensor, "b p"]
 ) -> Float[Tensor, "b p"]:
-    """Return the gradient of `jaccard_extension` with respect to the errors; 0 where unknown."""
+    """Return the gradient of `jaccard_extension` with respect to the errors; 0 where unknown.
+
+    Example:
+        >>> true = torch.tensor([[True, True, False, False]])
+        >>> errors = torch.tensor([[0.1, 0.4, 0.3, 0.0]])
+        >>> slopes = jaccard_slopes(errors, true, torch.ones_like(true))
+        >>> slopes.mul(6).round().tolist()  # sixths: the pixel that errs most costs 1/2
+        [[2.0, 3.0, 1.0, 0.0]]
+    """
     if kernels_take(errors):
         slopes = torch.empty_like(errors, memory_format=torch.contiguous_format)
         bits = errors.contiguous().view(torch.int32)
@@ -94,7 +127,14 @@ def jaccard_slopes(
 def slopes_by_sort(
     errors: Float[Tensor, "b p"], true: Bool[Tensor, "b p"], known: Bool[Tensor, "b p"]
 ) -> Float[Tensor, "b p"]:
-    """Return what `jaccard_slopes` does, by sorting in torch: any device, any precision."""
+    """Return what `jaccard_slopes` does, by sorting in torch: any device, any precision.
+
+    Example:
+        >>> true = torch.tensor([[True, True, False, False]])
+        >>> errors = torch.tensor([[0.1, 0.4, 0.3, 0.0]])
+        >>> slopes_by_sort(errors, true, torch.ones_like(true)).mul(6).round().tolist()  # sixths
+        [[2.0, 3.0, 1.0, 0.0]]
+    """
     # unknown pixels come last, so that they are in no set that holds a known one
     order = torch.where(known, errors, -1.0).argsort(dim=1, descending=True)
     hit = (true & known).gather(1, order)

@@ -14,7 +14,15 @@ from torch import Tensor
 
 @runtime_checkable
 class MaskLoss(Protocol):
-    """A mean over maps, equal or weighted; a map without a known pixel costs 0."""
+    """A mean over maps, equal or weighted; a map without a known pixel costs 0.
+
+    Example:
+        >>> def count_wrong(logits, truth, weight=None, /):
+        ...     wrong = (margins(logits, truth) < 0).float()
+        ...     return mean_over_maps(mean_over_known(wrong, truth >= 0), weight)
+        >>> isinstance(count_wrong, MaskLoss)
+        True
+    """
 
     def __call__(
         self,
@@ -28,14 +36,27 @@ class MaskLoss(Protocol):
 
 
 def at_least_float32(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return half precision as float32, and anything wider as it is."""
+    """Return half precision as float32, and anything wider as it is.
+
+    Example:
+        >>> at_least_float32(torch.zeros(2, dtype=torch.bfloat16)).dtype
+        torch.float32
+        >>> at_least_float32(torch.zeros(2, dtype=torch.float64)).dtype
+        torch.float64
+    """
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def margins(
     logits: Float[Tensor, "b h w"], truth: Float[Tensor, "b h w"]
 ) -> Float[Tensor, "b h w"]:
-    """Return how far every logit is on the right side of 0; unknown pixels count as off."""
+    """Return how far every logit is on the right side of 0; unknown pixels count as off.
+
+    Example:
+        >>> logits = torch.tensor([[[3.0, 3.0]]])
+        >>> margins(logits, torch.tensor([[[1.0, 0.0]]])).tolist()
+        [[[3.0, -3.0]]]
+    """
     wide = at_least_float32(logits)
     return torch.where(truth > 0.5, wide, -wide)
 
@@ -43,21 +64,40 @@ def margins(
 def probabilities(
     logits: Float[Tensor, "b h w"], truth: Float[Tensor, "b h w"]
 ) -> Float[Tensor, "b h w"]:
-    """Return the probability of the object at every pixel, 0 where the truth is unknown."""
+    """Return the probability of the object at every pixel, 0 where the truth is unknown.
+
+    Example:
+        >>> probabilities(torch.zeros(1, 1, 2), torch.tensor([[[1.0, -1.0]]])).tolist()
+        [[[0.5, 0.0]]]
+    """
     return torch.where(truth >= 0, at_least_float32(logits).sigmoid(), 0.0)
 
 
 def mean_over_known(
     values: Float[Tensor, "b h w"], known: Bool[Tensor, "b h w"]
 ) -> Float[Tensor, " b"]:
-    """Return the mean of each map over its known pixels; 0 where there is none."""
+    """Return the mean of each map over its known pixels; 0 where there is none.
+
+    Example:
+        >>> values = torch.tensor([[[1.0, 3.0, 99.0]]])
+        >>> mean_over_known(values, torch.tensor([[[True, True, False]]])).tolist()
+        [2.0]
+    """
     return torch.where(known, values, 0.0).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
 
 
 def mean_over_maps(
     values: Float[Tensor, " b"], weight: Float[Tensor, " b"] | None
 ) -> Float[Tensor, ""]:
-    """Return the weighted mean of the maps' losses, of equal weight without one; 0 of no weight."""
+    """Return the weighted mean of the maps' losses, of equal weight without one; 0 of no weight.
+
+    Example:
+        >>> losses = torch.tensor([1.0, 4.0])
+        >>> mean_over_maps(losses, None).item()
+        2.5
+        >>> mean_over_maps(losses, torch.tensor([2.0, 1.0])).item()
+        2.0
+    """
     weight = torch.ones_like(values) if weight is None else weight
     tiny = torch.finfo(values.dtype).tiny
     return (values * weight).sum() / weight.sum().clamp(min=tiny)

@@ -29,6 +29,13 @@ def normalised_focal(
     `alpha` weighs the object and 1 - `alpha` the rest; `max_focus` bounds the normalised weight of
     a pixel. The normaliser is a constant for the gradient unless `normaliser_gradient`. A perfect
     prediction gives about 1e-6, not 0.
+
+    Example:
+        >>> truth = torch.tensor([[[1.0, 1.0, 0.0, -1.0]]])  # on, on, off, unknown
+        >>> normalised_focal(20 * (2 * truth - 1), truth).item() < 1e-5
+        True
+        >>> round(normalised_focal(torch.zeros(1, 1, 4), truth).item(), 4)  # alpha * log 2
+        0.3466
     """
     known = truth >= 0
     wrong = (truth.clamp(min=0) - probabilities(logits, truth)).abs()

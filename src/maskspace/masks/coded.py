@@ -37,7 +37,12 @@ _WRONG = {
 
 
 def encode(masks: Bool[np.ndarray, "n h w"]) -> list[str]:
-    """Return COCO's compressed run-length string of each mask."""
+    """Return COCO's compressed run-length string of each mask.
+
+    Example:
+        >>> encode(np.array([[[0, 1], [0, 1]]], bool))  # two pixels off, two on, column by column
+        ['22']
+    """
     return encode_runs(mask_runs(masks), masks.shape[1:])
 
 
@@ -46,6 +51,14 @@ def decode(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, 
 
     Raises ValueError for a string that is no coding or does not cover the image exactly, and for
     more than MAX_PIXELS pixels or MAX_DENSE_BYTES bytes, before anything of that size is made.
+
+    Example:
+        >>> decode(["22"], (2, 2)).astype(int).tolist()
+        [[[0, 1], [0, 1]]]
+        >>> decode(["2"], (2, 2))
+        Traceback (most recent call last):
+            ...
+        ValueError: mask 0: its run lengths cover 2 pixels, the image has 2 x 2 = 4
     """
     _check_size(size_hw)
     return decode_sampled(counts, size_hw, np.arange(size_hw[0]), np.arange(size_hw[1]))
@@ -61,6 +74,12 @@ def decode_sampled(
 
     Hundreds of masks of a large photo, shrunk by nearest neighbour, take the memory of the small
     ones alone. Raises ValueError as `decode` does.
+
+    Example:
+        >>> coded = encode(np.eye(8, dtype=bool)[None])
+        >>> half = np.arange(0, 8, 2)
+        >>> bool((decode_sampled(coded, (8, 8), half, half)[0] == np.eye(4, dtype=bool)).all())
+        True
     """
     _check_size(size_hw)
     for name, places, size in (("rows", rows, size_hw[0]), ("columns", columns, size_hw[1])):
@@ -102,13 +121,23 @@ def run_lengths(counts: str) -> list[int]:
     """Return the run lengths, background first, that a COCO compressed string stands for.
 
     They may be negative or fit no image; ValueError for what is not COCO's coding.
+
+    Example:
+        >>> run_lengths("22")  # two pixels of background, then two of the mask
+        [2, 2]
     """
     lengths, _ = _parsed([counts], None)
     return lengths.tolist() or [0]
 
 
 def decode_runs(counts: Sequence[str], size_hw: tuple[int, int]) -> Runs:
-    """Return the runs of COCO's compressed strings; ValueError if one does not fit the size."""
+    """Return the runs of COCO's compressed strings; ValueError if one does not fit the size.
+
+    Example:
+        >>> runs = decode_runs(["22", "04"], (2, 2))
+        >>> runs.areas().tolist()
+        [2, 4]
+    """
     lengths, firsts = _covering_lengths(counts, size_hw)
     owner, start, length = np.empty((3, len(lengths) // 2), np.int64)
     number = foreground_runs(lengths, firsts, owner, start, length)
@@ -156,7 +185,12 @@ def _parsed(
 
 
 def encode_runs(runs: Runs, size_hw: tuple[int, int]) -> list[str]:
-    """Return COCO's compressed string of each mask."""
+    """Return COCO's compressed string of each mask.
+
+    Example:
+        >>> encode_runs(decode_runs(["22", "04"], (2, 2)), (2, 2))
+        ['22', '04']
+    """
     text = np.empty(DIGITS * (2 * len(runs.mask) + runs.number), np.uint8)
     ends = np.zeros(runs.number + 1, np.int64)
     write_strings(runs.mask, runs.start, runs.length, size_hw[0] * size_hw[1], text, ends)

@@ -11,7 +11,12 @@ from maskspace.masks.coded import decode, decode_runs
 
 
 def areas(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n"]:
-    """Return the pixel count of each mask."""
+    """Return the pixel count of each mask.
+
+    Example:
+        >>> areas(np.array([[[1, 1], [0, 1]], [[0, 0], [0, 0]]], bool)).tolist()
+        [3, 0]
+    """
     return masks.sum(axis=(1, 2), dtype=np.int64)
 
 
@@ -19,6 +24,12 @@ def boxes_xywh(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "n 4"]:
     """Return the tight box of each mask: first column and row, columns and rows covered.
 
     An empty mask has the box 0, 0, 0, 0.
+
+    Example:
+        >>> mask = np.zeros((1, 5, 6), bool)
+        >>> mask[0, 1:3, 2:6] = True
+        >>> boxes_xywh(mask).tolist()
+        [[2, 1, 4, 2]]
     """
     columns = np.asarray(masks.any(axis=1))  # n w
     rows = np.asarray(masks.any(axis=2))  # n h
@@ -38,6 +49,11 @@ def pairwise_intersections(
 
     Computed as a float32 product over blocks of at most 2**22 pixels, hence exact: every partial
     sum is an integer below 2**24.
+
+    Example:
+        >>> masks = np.array([[[1, 1, 0]], [[0, 1, 1]]], bool)
+        >>> pairwise_intersections(masks, masks).tolist()
+        [[2, 1], [1, 2]]
     """
     pixels = predicted.shape[1] * predicted.shape[2]
     flat_predicted, flat_true = (m.reshape(len(m), pixels) for m in (predicted, true))
@@ -53,7 +69,13 @@ def pairwise_intersections(
 def pairwise_iou(
     predicted: Bool[np.ndarray, "n h w"], true: Bool[np.ndarray, "m h w"]
 ) -> Float64[np.ndarray, "n m"]:
-    """Return intersection over union of every pair; two empty masks have IoU 0."""
+    """Return intersection over union of every pair; two empty masks have IoU 0.
+
+    Example:
+        >>> masks = np.array([[[1, 1, 0, 0]], [[0, 0, 1, 1]]], bool)
+        >>> pairwise_iou(masks, np.ones((1, 1, 4), bool)).tolist()
+        [[0.5], [0.5]]
+    """
     shared = pairwise_intersections(predicted, true)
     union = areas(predicted)[:, None] + areas(true)[None, :] - shared
     return shared / np.maximum(union, 1)
@@ -62,7 +84,13 @@ def pairwise_iou(
 def from_label_map(
     labels: Int[np.ndarray, "h w"],
 ) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, "n h w"]]:
-    """Return the non-zero labels, ascending, and the mask of each."""
+    """Return the non-zero labels, ascending, and the mask of each.
+
+    Example:
+        >>> ids, masks = from_label_map(np.array([[7, 0, 3]]))
+        >>> ids.tolist(), masks.astype(int).tolist()
+        ([3, 7], [[[0, 0, 1]], [[1, 0, 0]]])
+    """
     ids = np.unique(labels)
     ids = ids[ids != 0].astype(np.int64)
     return ids, labels[None] == ids[:, None, None]
@@ -79,6 +107,13 @@ def to_label_map(
 
     Of several masks at a pixel the smallest shows, the finest of a nest, ties going to the lower
     index; or the first.
+
+    Example:
+        >>> masks = np.array([[[1, 1, 1, 0]], [[0, 1, 0, 0]]], bool)
+        >>> to_label_map(masks).tolist()  # the smaller mask covers the larger one
+        [[1, 2, 1, 0]]
+        >>> to_label_map(masks, priority="first").tolist()
+        [[1, 1, 1, 0]]
     """
     labels = np.zeros(masks.shape[1:], np.int64)
     for index in _paint_order(areas(masks), priority):
@@ -89,7 +124,12 @@ def to_label_map(
 def strings_to_label_map(
     counts: Sequence[str], size_hw: tuple[int, int], *, priority: Priority = "smallest"
 ) -> Int64[np.ndarray, "h w"]:
-    """Return the label map of masks that come as COCO's strings; one at a time is dense."""
+    """Return the label map of masks that come as COCO's strings; one at a time is dense.
+
+    Example:
+        >>> strings_to_label_map(["04", "22"], (2, 2)).tolist()
+        [[1, 2], [1, 2]]
+    """
     labels = np.zeros(size_hw, np.int64)
     for index in _paint_order(decode_runs(counts, size_hw).areas(), priority):
         labels[decode([counts[index]], size_hw)[0]] = index + 1
@@ -105,7 +145,13 @@ def _paint_order(areas: Int64[np.ndarray, " n"], priority: Priority) -> list[int
 def keep_areas(
     labels: Int32[np.ndarray, "h w"], *, least: int, largest: int
 ) -> Int32[np.ndarray, "h w"]:
-    """Return a label map in which regions of fewer or more pixels are 0; other labels stay."""
+    """Return a label map in which regions of fewer or more pixels are 0; other labels stay.
+
+    Example:
+        >>> labels = np.array([[1, 2, 2, 3, 3, 3]], np.int32)
+        >>> keep_areas(labels, least=2, largest=2).tolist()
+        [[0, 2, 2, 0, 0, 0]]
+    """
     areas = np.bincount(labels.ravel())
     kept = np.where((areas >= least) & (areas <= largest), np.arange(len(areas)), 0)
     return kept.astype(np.int32)[labels]
@@ -117,6 +163,10 @@ def split_components(
     """Return the label map with a label for each 4-connected component of equal value.
 
     Labels run from 1 in row-major order of each component's first pixel; 0 stays 0.
+
+    Example:
+        >>> split_components(np.array([[5, 0, 5], [5, 0, 2]])).tolist()
+        [[1, 0, 2], [1, 0, 3]]
     """
     result = np.zeros(labels.shape, np.int64)
     offset = 0
@@ -139,6 +189,10 @@ def enlarge(
 
     Every row and column is repeated at least once, in order: labels, the nesting of masks and the
     4-connectedness of regions stay.
+
+    Example:
+        >>> enlarge(np.array([[1, 2]]), (2, 4)).tolist()
+        [[1, 1, 2, 2], [1, 1, 2, 2]]
     """
     if array.shape == size_hw:
         return array
@@ -149,7 +203,14 @@ def enlarge(
 
 
 def nearest_index(large: int, small: int) -> Int64[np.ndarray, " h"]:
-    """Return for each of `large` rows the nearest of `small` rows over the same extent."""
+    """Return for each of `large` rows the nearest of `small` rows over the same extent.
+
+    Example:
+        >>> nearest_index(6, 3).tolist()
+        [0, 0, 1, 1, 2, 2]
+        >>> nearest_index(5, 3).tolist()
+        [0, 0, 1, 2, 2]
+    """
     if not 0 < small <= large:
         raise ValueError(f"{small} rows cannot be enlarged to {large}")
     return (2 * np.arange(large) + 1) * small // (2 * large)

@@ -26,6 +26,12 @@ def iou_table(
     """Return intersection over union of every pair, bit for bit that of `masks.pairwise_iou`.
 
     Two empty masks have IoU 0.
+
+    Example:
+        >>> truths = np.zeros((2, 4, 4), bool)
+        >>> truths[0, :2], truths[1] = True, True  # the upper half, and all
+        >>> iou_table(truths[:1], truths).tolist()
+        [[1.0, 0.5]]
     """
     pixels = predicted.shape[1] * predicted.shape[2]
     if pixels == 0:
@@ -42,6 +48,10 @@ def iou_table_of_strings(
     """Return the table of masks that come as COCO's compressed strings, without decoding them.
 
     Raises ValueError for a string that does not cover the image exactly.
+
+    Example:
+        >>> iou_table_of_strings(["22"], ["22", "04"], (2, 2)).tolist()
+        [[1.0, 0.5]]
     """
     left, right = decode_runs(predicted, size_hw), decode_runs(true, size_hw)
     return _table(left, right)

@@ -17,6 +17,12 @@ def nested_chain(
     By area, ties to the lower index, a mask joins if it holds at least the share `containment` of
     the chain so far and adds a pixel to it; its level is the union of both. Empty masks never join.
     Of more levels than `limit` those of `evenly_spread` stay.
+
+    Example:
+        >>> masks = np.array([[[1, 1, 1, 1]], [[0, 1, 0, 0]], [[0, 1, 1, 0]]], bool)
+        >>> levels, indices = nested_chain(masks)
+        >>> indices.tolist(), levels.sum((1, 2)).tolist()
+        ([1, 2, 0], [1, 2, 4])
     """
     if not 0 <= containment <= 1:
         raise ValueError(f"a share of containment lies in 0..1, not at {containment}")
@@ -45,6 +51,10 @@ def evenly_spread(areas: Int64[np.ndarray, " k"], limit: int) -> Int64[np.ndarra
 
     The finest and the coarsest are kept (of a limit of 1 the finest); each of the others is the
     nearest to its even step, moved where two steps are nearest to the same level.
+
+    Example:
+        >>> evenly_spread(np.array([1, 2, 10, 90, 100]), 3).tolist()
+        [0, 2, 4]
     """
     if limit < 1:
         raise ValueError(f"a limit of levels is at least 1, not {limit}")
@@ -69,6 +79,12 @@ def nesting_parents(
 
     A mask is contained when at least `containment` of its pixels lie in the other. Equal areas
     never nest, so that the relation has no cycles; ties in area go to the lower index.
+
+    Example:
+        >>> from maskspace.masks import areas, encode
+        >>> masks = np.array([[[1, 1, 1, 1]], [[0, 1, 0, 0]], [[0, 1, 1, 0]]], bool)
+        >>> nesting_parents(encode(masks), (1, 4), areas(masks), containment=0.95)
+        [None, 2, 0]
     """
     order = np.argsort(area, kind="stable")
     coded = [string.encode("ascii") for string in counts]

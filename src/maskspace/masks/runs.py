@@ -23,6 +23,11 @@ class Runs:
     Run r covers the positions `start[r]` to `start[r] + length[r] - 1` of mask `mask[r]`, where the
     position of a pixel is its column times the height plus its row. Lengths are at least 1 and two
     runs of a mask never touch.
+
+    Example:
+        >>> runs = mask_runs(np.array([[[0, 1], [0, 1]]], bool))
+        >>> runs.start.tolist(), runs.length.tolist()  # position 2 is row 0 of column 1
+        ([2], [2])
     """
 
     number: int
@@ -31,13 +36,24 @@ class Runs:
     length: Int64[np.ndarray, " r"]
 
     def areas(self) -> Int64[np.ndarray, " n"]:
-        """Return the pixel count of each mask."""
+        """Return the pixel count of each mask.
+
+        Example:
+            >>> mask_runs(np.ones((2, 3, 3), bool)).areas().tolist()
+            [9, 9]
+        """
         total = np.concatenate([[0], np.cumsum(self.length)])
         return np.diff(total[np.searchsorted(self.mask, np.arange(self.number + 1))])
 
 
 def mask_runs(masks: Bool[np.ndarray, "n h w"]) -> Runs:
-    """Return the runs of dense masks."""
+    """Return the runs of dense masks.
+
+    Example:
+        >>> runs = mask_runs(np.array([[[1, 0, 1], [0, 0, 1]]], bool))
+        >>> runs.start.tolist(), runs.length.tolist()
+        ([0, 4], [1, 2])
+    """
     number, height, width = masks.shape
     flat = np.ascontiguousarray(masks).view(np.uint8).reshape(number, height * width)
     found = np.empty(height * width, np.int64)
@@ -53,7 +69,13 @@ def mask_runs(masks: Bool[np.ndarray, "n h w"]) -> Runs:
 
 
 def scan_runs(stack: Bool[np.ndarray, "n h w"]) -> Runs:
-    """Return the runs of dense masks in row-major order: positions are row times width + column."""
+    """Return the runs of dense masks in row-major order: positions are row times width + column.
+
+    Example:
+        >>> runs = scan_runs(np.array([[[1, 0, 1], [0, 0, 1]]], bool))
+        >>> runs.start.tolist(), runs.length.tolist()
+        ([0, 2, 5], [1, 1, 1])
+    """
     pixels = stack.shape[1] * stack.shape[2]
     flat = np.ascontiguousarray(stack).view(np.uint8).reshape(len(stack), pixels)
     found = np.empty(pixels + 1, np.int64)
@@ -67,7 +89,13 @@ def scan_runs(stack: Bool[np.ndarray, "n h w"]) -> Runs:
 
 
 def runs_between(pieces: Sequence[Int64[np.ndarray, " _"]]) -> Runs:
-    """Return runs by where those of each mask begin and end in turn."""
+    """Return runs by where those of each mask begin and end in turn.
+
+    Example:
+        >>> runs = runs_between([np.array([0, 2, 5, 6]), np.array([3, 4])])
+        >>> runs.mask.tolist(), runs.start.tolist(), runs.length.tolist()
+        ([0, 0, 1], [0, 5, 3], [2, 1, 1])
+    """
     owner = np.repeat(np.arange(len(pieces)), [len(piece) // 2 for piece in pieces])
     borders = np.concatenate([np.zeros(0, np.int64), *pieces]).reshape(-1, 2)
     return Runs(len(pieces), owner, borders[:, 0].copy(), borders[:, 1] - borders[:, 0])
@@ -79,7 +107,14 @@ def joined_runs(
     start: Int64[np.ndarray, " r"],
     length: Int64[np.ndarray, " r"],
 ) -> Runs:
-    """Return ordered runs with those that touch made one."""
+    """Return ordered runs with those that touch made one.
+
+    Example:
+        >>> zeros = np.zeros(3, np.int64)
+        >>> runs = joined_runs(1, zeros, np.array([0, 2, 7]), np.array([2, 3, 1]))
+        >>> runs.start.tolist(), runs.length.tolist()
+        ([0, 7], [5, 1])
+    """
     new = np.ones(len(mask), bool)
     new[1:] = (mask[1:] != mask[:-1]) | (start[1:] != start[:-1] + length[:-1])
     if new.all():
@@ -89,7 +124,13 @@ def joined_runs(
 
 
 def label_map_runs(labels: Int[np.ndarray, "h w"]) -> tuple[Int64[np.ndarray, " n"], Runs]:
-    """Return the non-zero labels, ascending, and the runs of the mask of each."""
+    """Return the non-zero labels, ascending, and the runs of the mask of each.
+
+    Example:
+        >>> ids, runs = label_map_runs(np.array([[7, 7], [0, 3]]))
+        >>> ids.tolist(), runs.areas().tolist()
+        ([3, 7], [1, 2])
+    """
     flat = labels.T.ravel()
     start = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
     length = np.diff(np.append(start, flat.size))
@@ -107,6 +148,12 @@ def component_runs(
     """Return the 4-connected components of at least `min_area` pixels, and the mask of each.
 
     They come mask by mask, in row-major order of their first pixels.
+
+    Example:
+        >>> runs = mask_runs(np.array([[[1, 0, 1, 1]]], bool))
+        >>> parts, owner = component_runs(runs, (1, 4), min_area=1)
+        >>> parts.areas().tolist(), owner.tolist()
+        ([1, 2], [0, 0])
     """
     height, width = size_hw
     cut = _cut_at_columns(runs, height)
@@ -132,7 +179,14 @@ def component_runs(
 
 
 def boxes_of_runs(runs: Runs, size_hw: tuple[int, int]) -> Int64[np.ndarray, "n 4"]:
-    """Return the tight box of each mask, 0, 0, 0, 0 of an empty one."""
+    """Return the tight box of each mask, 0, 0, 0, 0 of an empty one.
+
+    Example:
+        >>> mask = np.zeros((1, 5, 6), bool)
+        >>> mask[0, 1:3, 2:6] = True
+        >>> boxes_of_runs(mask_runs(mask), (5, 6)).tolist()
+        [[2, 1, 4, 2]]
+    """
     height, _ = size_hw
     cut = _cut_at_columns(runs, height)
     columns, rows = cut.start // height, cut.start % height

@@ -24,7 +24,14 @@ _BLOCK_ELEMENTS = 2**26  # of the tables that are floats at one time
 def shared_area(
     left: Bool[np.ndarray, "n s"], right: Bool[np.ndarray, "m s"], areas: Int[np.ndarray, " s"]
 ) -> Float64[np.ndarray, "n m"]:
-    """Return the area of the pieces that each row of `left` has in common with each of `right`."""
+    """Return the area of the pieces that each row of `left` has in common with each of `right`.
+
+    Example:
+        >>> pieces = np.array([10, 1, 5])  # pixels of each piece
+        >>> masks = np.array([[True, True, False], [False, True, True]])
+        >>> shared_area(masks, masks, pieces).tolist()
+        [[11.0, 1.0], [1.0, 6.0]]
+    """
     dtype = np.float32 if areas.sum(dtype=np.int64) < _EXACT_FLOAT32 else np.float64
     shared = np.zeros((len(left), len(right)), dtype)
     for part in _blocks(len(left) + len(right), len(areas)):
@@ -36,7 +43,14 @@ def shared_area(
 def shared_area_of_tensors(
     left: Bool[Tensor, "n s"], right: Bool[Tensor, "m s"], areas: Int[Tensor, " s"]
 ) -> Float64[Tensor, "n m"]:
-    """Return what `shared_area` does, computed where the tables are; off a GPU in float64."""
+    """Return what `shared_area` does, computed where the tables are; off a GPU in float64.
+
+    Example:
+        >>> pieces = torch.tensor([10, 1, 5])  # pixels of each piece
+        >>> masks = torch.tensor([[True, True, False], [False, True, True]])
+        >>> shared_area_of_tensors(masks, masks, pieces).tolist()
+        [[11.0, 1.0], [1.0, 6.0]]
+    """
     fits = areas.is_cuda and int(areas.sum()) < _EXACT_FLOAT32
     dtype = torch.float32 if fits else torch.float64
     shared = torch.zeros((len(left), len(right)), dtype=dtype, device=left.device)
@@ -53,6 +67,12 @@ def atoms(
     """Return which atoms each mask is made of, and the number of pixels of each atom.
 
     Two pixels are of one atom if every mask holds both or neither. In no particular order.
+
+    Example:
+        >>> masks = np.array([[[1, 1, 1, 0]], [[0, 1, 1, 1]]], bool)
+        >>> members, pixels = atoms(masks)
+        >>> shared_area(members, members, pixels).tolist()  # the intersections of the masks
+        [[3.0, 2.0], [2.0, 3.0]]
     """
     count = len(masks)
     if masks.size == 0:
@@ -65,7 +85,13 @@ def atoms(
 
 
 def atom_labels(masks: Bool[np.ndarray, "n h w"]) -> Int32[np.ndarray, "h w"]:
-    """Return the atom of each pixel as a label from 1; without masks there is one atom."""
+    """Return the atom of each pixel as a label from 1; without masks there is one atom.
+
+    Example:
+        >>> masks = np.array([[[1, 1, 1, 0]], [[0, 1, 1, 1]]], bool)
+        >>> len(np.unique(atom_labels(masks)))  # only the first, both, only the second
+        3
+    """
     if masks.size == 0:
         return np.ones(masks.shape[1:], np.int32)
     _, atom, lengths = _atom_runs(masks)

@@ -7,7 +7,12 @@ from maskspace.objectives import OBJECTIVES
 
 
 def about(names: Iterable[str]) -> dict[str, str]:
-    """Return what each objective is, in the words of its module and of its terms."""
+    """Return what each objective is, in the words of its module and of its terms.
+
+    Example:
+        >>> about(["plain"])["plain"].startswith("Push and pull to the centroid")
+        True
+    """
     described = {}
     for name in names:
         module = inspect.getmodule(OBJECTIVES[name])

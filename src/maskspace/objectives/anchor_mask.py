@@ -41,7 +41,13 @@ def anchor_mask(
     channels: int = 8,
     foreground: float = BESIDE_DISTANCES,
 ) -> Objective:
-    """Return the objective: the terms of `discriminative`, and `mask` times `anchor_terms`."""
+    """Return the objective: the terms of `discriminative`, and `mask` times `anchor_terms`.
+
+    Example:
+        >>> objective = anchor_mask()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground'], 'mean_shift')
+    """
     grouped = discriminative(
         pull_margin=pull_margin, push_margin=push_margin, channels=channels, foreground=foreground
     )
@@ -63,6 +69,15 @@ def anchor_terms(
     1 - (2 sum_{p in k} phi + 1) / (sum_p phi^2 + n_k + 1) over known pixels, background too.
     The anchor is an equal draw among the instance's pixels, and takes part in the gradient.
     A constant output is a stationary point, of 1 - (2 n_k + 1) / (N + n_k + 1).
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> apart = 9.0 * labels[:, None].float()
+        >>> round(anchor_terms(apart, labels)["mask"].item(), 4)
+        0.0
+        >>> constant = torch.zeros(1, 1, 1, 4)
+        >>> round(anchor_terms(constant, labels)["mask"].item(), 4)  # 1 - (2 n + 1) / (N + n + 1)
+        0.2857
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:

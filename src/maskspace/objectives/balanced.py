@@ -15,6 +15,12 @@ def balanced_cross_entropy(
 
     A class that an image lacks takes no part, nor does an image of which nothing is known; 0 if
     all are such. A logit of 0 everywhere costs log 2.
+
+    Example:
+        >>> truth = torch.tensor([[True, False, False, False]])  # one pixel of four
+        >>> cost = balanced_cross_entropy(torch.full((1, 4), -9.0), truth, torch.ones_like(truth))
+        >>> round(cost.item(), 2)  # half of the 9 that the rare class costs
+        4.5
     """
     wide = at_least_float32(logits)
     cost = F.binary_cross_entropy_with_logits(wide, truth.to(wide.dtype), reduction="none")

@@ -31,7 +31,13 @@ def balls(
     channels: int = 3,
     level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
 ) -> Objective:
-    """Return the objective; see `ball_terms`. Instances end at most `radius` around their means."""
+    """Return the objective; see `ball_terms`. Instances end at most `radius` around their means.
+
+    Example:
+        >>> objective = balls()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', '2', '4'], 'mean_shift')
+    """
     terms = partial(ball_terms, radius=radius, push_ratio=push_ratio, pull_weight=pull_weight)
     decoder = Choice(name="mean_shift", options={"bandwidth": radius})
     return colours(terms, level_weights=level_weights, channels=channels, decoder=decoder)
@@ -50,6 +56,17 @@ def ball_terms(
     pull = mean_k mean_{p in k} [|x_p - mu_k| - radius]+ times `pull_weight`;
     push = mean_k mean_{p not in k} [push_ratio * radius - |x_p - mu_k|]+.
     A constant output is a stationary point: its pull is 0 and its push has no direction.
+
+    Example:
+        >>> import torch
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> embedding = labels[:, None].float()  # each instance at a point of its own
+        >>> terms = ball_terms(embedding, labels)
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'pull': 0.0, 'push': 0.0}
+        >>> terms = ball_terms(torch.zeros_like(embedding), labels)
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'pull': 0.0, 'push': 0.3}
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:

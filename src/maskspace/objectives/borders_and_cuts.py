@@ -19,7 +19,13 @@ def borders_and_cuts(
     channels: int = 24,
     cut_weight: float = 1.0,
 ) -> Objective:
-    """Return the objective of both; `cut_weight` multiplies the terms of `cut_metric`."""
+    """Return the objective of both; `cut_weight` multiplies the terms of `cut_metric`.
+
+    Example:
+        >>> objective = borders_and_cuts()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['2', 'boundary', 'boundary/16', 'boundary/4', 'boundary/8'], 'border_tree')
+    """
     one = boundary(tolerance=tolerance, border_weight=border_weight, side_weight=side_weight)
     other = cut_metric(channels=channels)
 

@@ -43,6 +43,11 @@ def boundary(
     tolerance: pixels that annotators misplace a border by, at least 0.
     border_weight: how much more a pixel on a border weighs than one off it, above 0.
     side_weight: weight of each side's loss, that of the boundary being 1.
+
+    Example:
+        >>> objective = boundary()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['boundary', 'boundary/16', 'boundary/4', 'boundary/8'], 'border_tree')
     """
     options = {
         "tolerance": tolerance,
@@ -59,7 +64,12 @@ def boundary(
 
 
 def boundary_heads(sides: tuple[int, ...] = SIDES) -> dict[str, DenseMap]:
-    """Return the heads: `boundary`, a logit a pixel, and `boundary/s` at each side's stride."""
+    """Return the heads: `boundary`, a logit a pixel, and `boundary/s` at each side's stride.
+
+    Example:
+        >>> {name: head.stride for name, head in boundary_heads().items()}
+        {'boundary': 1, 'boundary/4': 4, 'boundary/8': 8, 'boundary/16': 16}
+    """
     heads = {"boundary": DenseMap(channels=1, stride=1)}
     return heads | {f"boundary/{stride}": DenseMap(channels=1, stride=stride) for stride in sides}
 
@@ -76,6 +86,13 @@ def boundary_terms(
 
     A layer is an annotator's label map, 0 and more; a pixel below 0 is unknown to its annotator,
     and one that nobody knows is not counted.
+
+    Example:
+        >>> layers = torch.tensor([[[[1, 1, 2, 2]]]])  # one annotator
+        >>> options = {"tolerance": 0, "border_weight": 1.0, "side_weight": 0.5}
+        >>> logits = torch.tensor([[[[-9.0, 9.0, 9.0, -9.0]]]])
+        >>> round(boundary_terms({"boundary": logits}, layers, **options)["boundary"].item(), 3)
+        0.0
     """
     target, known = border_target(layers, tolerance=tolerance)
     size_hw = (layers.shape[2], layers.shape[3])
@@ -93,7 +110,14 @@ def boundary_terms(
 def border_target(
     layers: Int[Tensor, "b a h w"], *, tolerance: int
 ) -> tuple[Float[Tensor, "b h w"], Bool[Tensor, "b h w"]]:
-    """Return the target t in [0, 1], and which pixels any annotator knows."""
+    """Return the target t in [0, 1], and which pixels any annotator knows.
+
+    Example:
+        >>> layers = torch.tensor([[[[1, 1, 2, 2]], [[1, 1, 1, 1]]]])  # one of two sees it
+        >>> target, known = border_target(layers, tolerance=1)
+        >>> target.max().item()
+        0.5
+    """
     known = layers >= 0
     number = known.sum(1).clamp(min=1)
     borders = label_borders(layers)
@@ -104,7 +128,12 @@ def border_target(
 
 
 def label_borders(layers: Int[Tensor, "b a h w"]) -> Bool[Tensor, "b a h w"]:
-    """Return the pixels with a 4-neighbour of another label, of those that are known."""
+    """Return the pixels with a 4-neighbour of another label, of those that are known.
+
+    Example:
+        >>> label_borders(torch.tensor([[[[1, 1, 2, 2, -1]]]])).int().tolist()
+        [[[[0, 1, 1, 0, 0]]]]
+    """
     borders = torch.zeros_like(layers, dtype=torch.bool)
     for axis in (2, 3):
         length = layers.shape[axis] - 1
@@ -121,6 +150,10 @@ def enlarged(
     """Return maps of a stride at the pixels, cell i being centred on the pixel `stride` i.
 
     Pixels behind the last cell have its value.
+
+    Example:
+        >>> enlarged(torch.tensor([[[[0.0, 4.0]]]]), (1, 6), stride=4).tolist()
+        [[[[0.0, 1.0, 2.0, 3.0, 4.0, 4.0]]]]
     """
     if stride == 1:
         return maps

@@ -49,6 +49,11 @@ def centre_softmax(
     `tau`, `sigma` and `delta` are in units. The default unit takes a crop of 256 pixels for the
     paper's metre of table: `tau` is then 15 in 17 pixels, `sigma` 5 pixels and `delta` 26. With the
     smaller crops of small images, take fewer.
+
+    Example:
+        >>> objective = centre_softmax()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground'], 'mean_shift')
     """
     heads: dict[str, Head] = {"1": Level(channels=2, position="add", unit=pixels_per_unit)}
     if foreground > 0:
@@ -96,6 +101,15 @@ def centre_classification_terms(
     cluster: see `cluster_costs`; foreground = cross-entropy, both classes weighing the same.
     Means over the images that have what they are of. Embeddings all at one point are not
     stationary: the centres are the truth's.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> there = mean_pixels(labels)[0, labels[0] - 1].permute(2, 0, 1)[None].float()
+        >>> outputs = {"1": there / 4}  # every pixel at its instance's mean, in units
+        >>> options = {"pixels_per_unit": 4.0, "foreground": 0.0}
+        >>> terms = centre_classification_terms(outputs, labels, **options)
+        >>> round(terms["offset"].item(), 4), round(terms["cluster"].item(), 4)
+        (0.0, 0.0)
     """
     found = instances(outputs["1"], labels)
     means = mean_pixels(labels).to(found.means) / pixels_per_unit

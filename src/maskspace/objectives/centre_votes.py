@@ -22,7 +22,13 @@ from maskspace.objectives.pixels import instances, mean_over_instances, mean_ove
 
 
 def centre_votes(*, background_weight: float = 0.1, foreground: float = 1.0) -> Objective:
-    """Return the objective; see `vote_terms`."""
+    """Return the objective; see `vote_terms`.
+
+    Example:
+        >>> objective = centre_votes()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['direction', 'foreground'], 'centre_votes')
+    """
     heads = {"direction": DenseMap(channels=2, activation="unit")}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
@@ -48,6 +54,12 @@ def vote_terms(
     (1 - u.(0, 1)) / 2, straight down; both are in [0, 1] before weights and means over the images
     that have such pixels. foreground = cross-entropy in nats, where both classes weigh the same.
     A constant output costs 1/2 where directions cancel out, and is not stationary.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 1, 0]]])
+        >>> outputs = {"direction": towards(labels, mean_pixels(labels))}
+        >>> vote_terms(outputs, labels, foreground=0.0)["direction"].item()
+        0.0
     """
     unit = at_least_float32(outputs["direction"])
     truth = towards(labels, mean_pixels(labels)).to(unit)

@@ -31,6 +31,11 @@ def class_instance(
     """Return the objective: `class_instance_terms`, and `foreground` times that of the mask.
 
     The mask tells at test time which of the groups are background.
+
+    Example:
+        >>> objective = class_instance()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground'], 'mean_shift')
     """
     similar = partial(class_instance_terms, temperature=temperature, triplet=triplet, margin=margin)
 
@@ -64,6 +69,15 @@ def class_instance_terms(
     the instances and the background, where there is one; triplet = `triplet` times
     mean_k mean_{p in k} [margin + max_{j != k} cos(x_p, mu_j) - cos(x_p, mu_k)]+. Images without an
     instance take no part. A constant output is a stationary point of log K of K prototypes.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> axes = torch.stack([labels == 1, labels == 2], 1).float()  # instances at a right angle
+        >>> round(class_instance_terms(axes, labels)["similarity"].item(), 3)
+        0.0
+        >>> same = torch.ones(1, 2, 1, 4)
+        >>> round(class_instance_terms(same, labels)["similarity"].item(), 3)  # log 2
+        0.693
     """
     # as one more instance the background is a prototype, unless there is nothing to tell it from
     some = (labels > 0).flatten(1).any(1)[:, None, None]

@@ -21,7 +21,15 @@ _FAR = 1e4
 
 @dataclass(frozen=True)
 class Sampled:
-    """Some pixels of instances; `weight` is 1 over the number of an instance's, 0 if not valid."""
+    """Some pixels of instances; `weight` is 1 over the number of an instance's, 0 if not valid.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> from maskspace.objectives.pixels import instances
+        >>> points = fifth_pixels(instances(torch.zeros(1, 2, 1, 4), labels))
+        >>> points.valid.tolist(), points.weight.tolist()
+        ([[True]], [[1.0]])
+    """
 
     place: Float[Tensor, "b m 2"]
     slot: Int[Tensor, "b m"]
@@ -39,6 +47,14 @@ def cluster_costs(
     After each step seed i and pixel j cost |z_i - x_j|^2 if both are of one instance, else
     [delta - |z_i - x_j|]+^2: the mean over each pair of instances, summed, as in the paper, over
     the pairs. 0 in images without instances. Lengths are those of the features.
+
+    Example:
+        >>> from maskspace.objectives.pixels import instances
+        >>> labels = (torch.arange(20) // 10 + 1).view(1, 2, 10)  # an instance a row
+        >>> apart = labels[:, None].expand(-1, 2, -1, -1).float()
+        >>> options = {"sigma": 0.02, "delta": 0.1, "seeds": 4, "steps": 2}
+        >>> round(cluster_costs(instances(apart, labels), **options).item(), 4)
+        0.0
     """
     points = fifth_pixels(found)
     moved = seeds_in_turns(points, seeds, columns=found.counts.shape[1])
@@ -79,7 +95,15 @@ def _moments(
 
 
 def fifth_pixels(found: Instances) -> Sampled:
-    """Return every fifth of an image's pixels on instances, in reading order, then padding."""
+    """Return every fifth of an image's pixels on instances, in reading order, then padding.
+
+    Example:
+        >>> from maskspace.objectives.pixels import instances
+        >>> labels = torch.ones(1, 1, 10, dtype=torch.long)
+        >>> x = torch.arange(10.0).expand(1, 2, 1, 10)
+        >>> fifth_pixels(instances(x, labels)).place[0].tolist()
+        [[0.0, 0.0], [5.0, 5.0]]
+    """
     rank = found.labelled.cumsum(1) - 1
     kept = found.labelled & (rank % SUBSAMPLE == 0)
     number = -(-kept.shape[1] // SUBSAMPLE)
@@ -93,6 +117,13 @@ def seeds_in_turns(points: Sampled, number: int, *, columns: int) -> Sampled:
     """Return random points, the first of every instance, then the second of every one, and so on.
 
     Drawn on the CPU, whose generator makes the same numbers for every device.
+
+    Example:
+        >>> from maskspace.objectives.pixels import instances
+        >>> labels = (torch.arange(20) // 15 + 1).view(1, 1, 20)  # 15 and 5 pixels
+        >>> points = fifth_pixels(instances(torch.zeros(1, 2, 1, 20), labels))
+        >>> sorted(seeds_in_turns(points, 2, columns=2).slot[0].tolist())  # one of each instance
+        [0, 1]
     """
     noise = torch.rand(points.slot.shape).to(points.place)
     slot = torch.where(points.valid, points.slot, columns)

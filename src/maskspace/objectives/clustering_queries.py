@@ -38,6 +38,11 @@ def clustering_queries(
     """Return the objective: an embedding at `stride` and so many queries plus the background's.
 
     ValueError for less than one query.
+
+    Example:
+        >>> objective = clustering_queries(queries=10)
+        >>> sorted(objective.heads), objective.decoder.name
+        (['4', 'query'], 'queries')
     """
     if queries < 1:
         raise ValueError(f"clustering_queries: queries is at least 1; got {queries}")
@@ -71,6 +76,14 @@ def query_terms(
     Queries that are matched to nothing are asked for nothing: all shares are spent on the others.
     Instances beyond the number of queries have none. Equal queries are a saddle: their matching is
     arbitrary, and it separates them. A constant embedding under different queries moves.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 0, 0]]])
+        >>> embedding = 9.0 * torch.stack([labels > 0, labels == 0], 1).float()
+        >>> queries = torch.tensor([[[9.0, 0.0], [0.0, 9.0]]])  # the last is the background's
+        >>> terms = query_terms(embedding, queries, labels, steps=1)
+        >>> round(terms["cross_entropy"].item(), 3), round(terms["dice"].item(), 3)
+        (0.0, 0.0)
     """
     slot, number = dense_slots(labels.flatten(1))
     if number == 0:
@@ -113,7 +126,13 @@ def _costs(
 def log_complement(
     logits: Float[Tensor, "b p k"], share: Float[Tensor, "b p k"]
 ) -> Float[Tensor, "b p k"]:
-    """Return log(1 - softmax), exact also where a share is 1 in this precision."""
+    """Return log(1 - softmax), exact also where a share is 1 in this precision.
+
+    Example:
+        >>> logits = torch.zeros(1, 1, 4)
+        >>> log_complement(logits, logits.softmax(2)).exp()[0, 0].tolist()  # 1 - 1/4
+        [0.75, 0.75, 0.75, 0.75]
+    """
     top = logits.argmax(2, keepdim=True)
     rest = logits.scatter(2, top, -torch.inf).logsumexp(2, keepdim=True)
     highest = rest - logits.logsumexp(2, keepdim=True)

@@ -38,6 +38,11 @@ def cut_metric(
     stride: pixels a side of a cell.
     pairs: pairs an image in each of the three groups.
     near, border: cells that a near pair, and one about a border, are apart at most.
+
+    Example:
+        >>> objective = cut_metric()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['2'], 'border_tree')
     """
     options = {"stride": stride, "pairs": pairs, "near": near, "border": border}
 
@@ -53,7 +58,12 @@ def cut_metric(
 
 
 def cut_metric_head(channels: int, stride: int) -> dict[str, Level]:
-    """Return the head: a vector in [0, 1]^d a cell, named by its stride as embeddings are."""
+    """Return the head: a vector in [0, 1]^d a cell, named by its stride as embeddings are.
+
+    Example:
+        >>> cut_metric_head(8, 2)["2"].activation
+        'sigmoid'
+    """
     return {level_name(stride): Level(channels=channels, stride=stride, activation="sigmoid")}
 
 
@@ -70,6 +80,13 @@ def cut_metric_terms(
 
     The cell (i, j) stands for the pixel (`stride` i, `stride` j). Near pairs are at most `near`
     cells apart in each direction, those about a border at most `border`.
+
+    Example:
+        >>> layers = torch.tensor([[[[1, 1, 2, 2]] * 4]])
+        >>> vectors = (layers - 1.0)  # 0 on one side of the border, 1 on the other
+        >>> terms = cut_metric_terms(vectors, layers, stride=1, pairs=8, near=2, border=1)
+        >>> {name: value.item() for name, value in terms.items()}
+        {'cut/far': 0.0, 'cut/near': 0.0, 'cut/border': 0.0}
     """
     labels = layers[..., ::stride, ::stride]
     known = (labels >= 0).any(1)
@@ -86,7 +103,14 @@ def cut_metric_terms(
 def separating_share(
     labels: Int[Tensor, "b a h w"], first: Int[Tensor, "b s"], second: Int[Tensor, "b s"]
 ) -> tuple[Float[Tensor, "b s"], Bool[Tensor, "b s"]]:
-    """Return the share of layers that give two pixels different labels; False where none knows."""
+    """Return the share of layers that give two pixels different labels; False where none knows.
+
+    Example:
+        >>> labels = torch.tensor([[[[1, 2]], [[5, 5]]]])  # one of two annotators parts the pixels
+        >>> share, is_known = separating_share(labels, torch.tensor([[0]]), torch.tensor([[1]]))
+        >>> share.item(), is_known.item()
+        (0.5, True)
+    """
     flat = labels.flatten(2)
     at = [flat.gather(2, p[:, None].expand(-1, flat.shape[1], -1)) for p in (first, second)]
     known = (at[0] >= 0) & (at[1] >= 0)

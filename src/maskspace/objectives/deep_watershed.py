@@ -45,6 +45,11 @@ def deep_watershed(
     foreground does; the default weights bring all three to one order.
     Instances below `min_area` pixels ask nothing: 100 in the paper, whose images have two million
     pixels; less here, as crops are smaller.
+
+    Example:
+        >>> objective = deep_watershed()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['direction', 'energy', 'foreground'], 'watershed_cut')
     """
     heads = {
         "direction": DenseMap(channels=2, activation="unit"),
@@ -82,6 +87,14 @@ def watershed_terms(
     The background is of bin 0, its weight as if it were one instance; the paper's semantic mask
     leaves it out. Means over the images that have such pixels. A nest of masks is seen one level at
     a time: the depth is that in the drawn one.
+
+    Example:
+        >>> labels = torch.zeros(1, 8, 8, dtype=torch.long)
+        >>> labels[:, 1:7, 1:7] = 1
+        >>> direction, _ = inner_direction(inner_distance(labels), labels)
+        >>> outputs = {"direction": direction, "energy": torch.zeros(1, len(BIN_WEIGHTS), 8, 8)}
+        >>> round(watershed_terms(outputs, labels, foreground=0.0)["direction"].item(), 2)
+        0.0
     """
     area = _areas(labels)
     weight = torch.where(area >= min_area, AREA_SCALE * area.clamp(min=1).rsqrt(), 0.0)
@@ -108,7 +121,13 @@ def watershed_terms(
 def direction_cost(
     output: Float[Tensor, "b 2 h w"], truth: Float[Tensor, "b 2 h w"]
 ) -> Float[Tensor, "b h w"]:
-    """Return the squared angle between two vectors, in radians; the truth is a unit or 0."""
+    """Return the squared angle between two vectors, in radians; the truth is a unit or 0.
+
+    Example:
+        >>> right, down = torch.eye(2).view(2, 1, 2, 1, 1)
+        >>> round(direction_cost(right, down).item() ** 0.5, 4)  # a right angle, in radians
+        1.5708
+    """
     unit = F.normalize(at_least_float32(output), dim=1)  # again: half precision is not that exact
     return ((unit * truth.to(unit)).sum(1) * SHRINK).arccos().square()
 
@@ -116,7 +135,15 @@ def direction_cost(
 def energy_cost(
     logits: Float[Tensor, "b e h w"], bins: Int[Tensor, "b h w"]
 ) -> Float[Tensor, "b h w"]:
-    """Return the weighted cross-entropy of every bin of its softmax against all the others."""
+    """Return the weighted cross-entropy of every bin of its softmax against all the others.
+
+    Example:
+        >>> bins = torch.zeros(1, 1, 1, dtype=torch.long)
+        >>> sure = torch.zeros(1, len(BIN_WEIGHTS), 1, 1)
+        >>> sure[:, 0] = 20.0
+        >>> round(energy_cost(sure, bins).item(), 4), round(energy_cost(sure, bins + 1).item(), 1)
+        (0.0, 107.8)
+    """
     wide = at_least_float32(logits)
     log_share = wide.log_softmax(1)
     share = log_share.exp().clamp(max=1 - torch.finfo(wide.dtype).eps)

@@ -30,6 +30,11 @@ def direction_depth(*, foreground: float = 1.0, depth: float = 0.0) -> Objective
 
     `depth` weighs the depth layer of each instance (the paper: 18 uneven bins and the background),
     which needs a depth map beside the labels. No record holds one: any weight but 0 is refused.
+
+    Example:
+        >>> objective = direction_depth()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['direction_bins', 'foreground'], 'centre_votes')
     """
     if depth != 0:
         raise ValueError(
@@ -55,6 +60,14 @@ def direction_terms(
     nats of the direction to the mean of the instance's visible pixels. A pixel at the mean has no
     direction and takes no part. A constant output costs log 8 at best, where it is stationary only
     if the directions are equally common.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 1, 0]]])
+        >>> bins, has_one = direction_bins(labels)
+        >>> logits = 20.0 * F.one_hot(bins, DIRECTIONS).permute(0, 3, 1, 2)
+        >>> terms = direction_terms({"direction_bins": logits}, labels, foreground=0.0)
+        >>> round(terms["direction"].item(), 4)
+        0.0
     """
     bins, has_one = direction_bins(labels)
     cost = F.cross_entropy(at_least_float32(outputs["direction_bins"]), bins, reduction="none")
@@ -68,7 +81,13 @@ def direction_terms(
 def direction_bins(
     labels: Int[Tensor, "b h w"],
 ) -> tuple[Int[Tensor, "b h w"], Bool[Tensor, "b h w"]]:
-    """Return the class of the direction from each pixel to its instance's mean, and where it is."""
+    """Return the class of the direction from each pixel to its instance's mean, and where it is.
+
+    Example:
+        >>> bins, has_one = direction_bins(torch.tensor([[[1, 1, 1, 0]]]))
+        >>> bins[has_one].tolist()  # right and left: 0 and 180 degrees
+        [0, 4]
+    """
     direction = towards(labels, mean_pixels(labels))
     angle = torch.atan2(direction[:, 1], direction[:, 0])
     bins = (angle * (DIRECTIONS / (2 * math.pi))).round().long() % DIRECTIONS

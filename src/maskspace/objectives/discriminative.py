@@ -57,6 +57,11 @@ def discriminative(
 
     `foreground` is the weight of the term of that head, which the paper takes for given; 0 for no
     such head. The decoder is the authors': flat mean shift of bandwidth `push_margin`.
+
+    Example:
+        >>> objective = discriminative()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground'], 'mean_shift')
     """
     weights = {"pull": pull_weight, "push": push_weight, "norm": norm_weight}
     weights |= {"background": background_push}
@@ -101,6 +106,15 @@ def discriminative_terms(
     unordered pairs and divided by K - 1, and norm is 0; of `pixels` (a much used port), pull is
     the mean over all pixels of instances. A constant output costs (2 push_margin)^2 of push and is
     a stationary point.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> terms = discriminative_terms(9.0 * labels[:, None], labels)
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'pull': 0.0, 'push': 0.0, 'norm': 13.5}
+        >>> constant = torch.zeros(1, 1, 1, 4)
+        >>> round(discriminative_terms(constant, labels)["push"].item(), 3)  # (2 * 1.5)^2
+        9.0
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
@@ -128,7 +142,14 @@ def discriminative_terms(
 
 
 def push_of_means(found: Instances, reach: float) -> Float[Tensor, " b"]:
-    """Return each image's mean over ordered pairs of [reach - |mu_a - mu_b|]+^2; 0 of no pair."""
+    """Return each image's mean over ordered pairs of [reach - |mu_a - mu_b|]+^2; 0 of no pair.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]]), labels)
+        >>> round(push_of_means(found, 3.0).item(), 3)  # (3 - 1)^2
+        4.0
+    """
     apart = found.means[:, :, None] - found.means[:, None]  # b n n c
     short = (reach - (apart.square().sum(-1) + EPSILON).sqrt()).clamp(min=0).square()
     pairs = (found.present[:, :, None] & found.present[:, None]).triu(diagonal=1)

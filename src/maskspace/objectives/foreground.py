@@ -22,7 +22,12 @@ BESIDE_DISTANCES = 20.0
 
 
 def foreground() -> Objective:
-    """Return the objective of the term alone, decoded as connected components."""
+    """Return the objective of the term alone, decoded as connected components.
+
+    Example:
+        >>> foreground().decoder.name
+        'components'
+    """
     return Objective.of_label_maps(
         heads={FOREGROUND: foreground_head()},
         terms=lambda outputs, labels: {FOREGROUND: foreground_term(outputs, labels)},
@@ -31,7 +36,12 @@ def foreground() -> Objective:
 
 
 def foreground_head(*, stride: int = 1) -> DenseMap:
-    """Return the head: one logit a cell."""
+    """Return the head: one logit a cell.
+
+    Example:
+        >>> foreground_head(stride=4).stride
+        4
+    """
     return DenseMap(channels=1, stride=stride)
 
 
@@ -41,6 +51,13 @@ def foreground_term(
     """Return the cross-entropy of instance against background: mean over known cells, then images.
 
     Images of which nothing is known take no part; 0 if all are such.
+
+    Example:
+        >>> import torch
+        >>> labels = torch.tensor([[[1, 2, 0, -1]]])  # the last pixel is unknown
+        >>> right = torch.tensor([[[[20.0, 20.0, -20.0, 20.0]]]])
+        >>> round(foreground_term({"foreground": right}, labels).item(), 4)
+        0.0
     """
     cells = labels_at(labels, stride)
     known = cells >= 0

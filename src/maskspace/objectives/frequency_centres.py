@@ -46,6 +46,11 @@ def frequency_centres(
     Frequencies are radians per side of the image. The background, whose centroid is nowhere, has no
     target by default. Codes `bandwidth` apart are of centroids 1/60 of a side apart by default.
     `foreground` is the weight of the term of that head, 0 for no such head.
+
+    Example:
+        >>> objective = frequency_centres()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground'], 'mean_shift')
     """
     cost = partial(regression, weighting=weighting, gain=gain, background=background)
 
@@ -72,6 +77,12 @@ def centre_codes(
     """Return the code of every pixel's instance's centroid; meaningless off instances.
 
     Channels are sin of x, sin of y, cos of x, cos of y at the first frequency, then at the next.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> code = centre_codes(labels, (math.pi,))
+        >>> torch.equal(code[..., 0], code[..., 1]), torch.equal(code[..., 1], code[..., 2])
+        (True, False)
     """
     xy = unit_coordinates(labels).expand(len(labels), -1, -1, -1)
     found = instances(xy, labels)

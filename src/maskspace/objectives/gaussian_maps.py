@@ -35,6 +35,15 @@ def gaussian_costs(
 
     phi_n(p) = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2), of `known` pixels. For tensors that
     the kernels take, `chunk` instances at a time; no gradient reaches `weight`.
+
+    Example:
+        >>> from maskspace.objectives.pixels import instances, shares
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> found = instances(9.0 * labels[:, None].float(), labels)
+        >>> known = torch.ones(1, 4, dtype=torch.bool)
+        >>> options = torch.ones_like(found.means), known, shares(found)
+        >>> round(gaussian_costs(found, found.means, *options, form="dice", chunk=2).item(), 4)
+        0.0
     """
     own = torch.where(found.labelled, found.slot, NOBODY).int().contiguous().numpy()
     certain = known.contiguous().numpy()

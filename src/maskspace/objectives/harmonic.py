@@ -53,6 +53,11 @@ def harmonic(
     in the paper's run on leaves. `background` says whether it is regressed too, as if it were one
     instance. `bandwidth` is the decoder's and the distance that `fit_guides` asks for.
     `foreground` is the weight of the term of that head, 0 for no such head.
+
+    Example:
+        >>> objective = harmonic()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground'], 'mean_shift')
     """
     chosen = random_guides(number, spread=spread, seed=seed) if guides is None else guides
     cost = partial(regression, weighting=weighting, gain=gain, boundary_weight=boundary_weight)
@@ -89,6 +94,12 @@ def regression(
     of the pixel's instance, or gain / n^(1/3), or gain / n. boundary is its part of the pixels
     within two of a boundary. A constant output is a stationary point only at the weighted median
     of all targets of the batch.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> target = guide_targets(labels, random_guides(4))
+        >>> regression(target, target, labels)["regression"].item()
+        0.0
     """
     groups = grouped(labels, background=background)
     found = instances(embedding[:, :1], groups)
@@ -107,7 +118,13 @@ def regression(
 
 
 def grouped(labels: Int[Tensor, "b h w"], *, background: bool) -> Int[Tensor, "b h w"]:
-    """Return labels above 0 for what has a target, the background as one instance or as none."""
+    """Return labels above 0 for what has a target, the background as one instance or as none.
+
+    Example:
+        >>> labels = torch.tensor([[[0, 1, -1]]])
+        >>> grouped(labels, background=True).tolist(), grouped(labels, background=False).tolist()
+        ([[[1, 2, 0]]], [[[0, 1, 0]]])
+    """
     return labels + 1 if background else labels.clamp(min=0)
 
 
@@ -117,13 +134,25 @@ def guide_targets(
     """Return for every pixel the mean of each guide over its instance; meaningless off instances.
 
     In float32: a target is no output.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> target = guide_targets(labels, random_guides(4))
+        >>> torch.equal(target[..., 0], target[..., 1])  # one target an instance
+        True
     """
     found = guide_means(labels, torch.tensor(guides, device=labels.device))
     return spread_over_pixels(found, found.means, labels)
 
 
 def guide_means(labels: Int[Tensor, "b h w"], guides: Float[Tensor, "c 3"]) -> Instances:
-    """Return the instances of label maps with the means of the guides."""
+    """Return the instances of label maps with the means of the guides.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> guide_means(labels, torch.tensor(random_guides(4))).means.shape  # b n c
+        torch.Size([1, 2, 4])
+    """
     xy = unit_coordinates(labels)
     phase = torch.einsum("ck,khw->chw", guides[:, :2], xy.to(guides.dtype))
     field = torch.sin(phase + guides[:, 2, None, None])
@@ -133,7 +162,14 @@ def guide_means(labels: Int[Tensor, "b h w"], guides: Float[Tensor, "c 3"]) -> I
 def spread_over_pixels(
     found: Instances, values: Float[Tensor, "b n c"], labels: Int[Tensor, "b h w"]
 ) -> Float[Tensor, "b c h w"]:
-    """Return each pixel's instance's value; 0 everywhere if there is no instance."""
+    """Return each pixel's instance's value; 0 everywhere if there is no instance.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> found = instances(labels[:, None].float(), labels)
+        >>> spread_over_pixels(found, torch.tensor([[[5.0], [7.0]]]), labels).tolist()
+        [[[[5.0, 5.0, 7.0, 7.0]]]]
+    """
     if values.shape[1] == 0:
         return values.new_zeros(len(labels), values.shape[2], *labels.shape[1:])
     index = found.slot[..., None].expand(-1, -1, values.shape[2])
@@ -141,13 +177,23 @@ def spread_over_pixels(
 
 
 def unit_coordinates(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "2 h w"]:
-    """Return the x and y of every cell of a map, 0 in the first column or row and 1 in the last."""
+    """Return the x and y of every cell of a map, 0 in the first column or row and 1 in the last.
+
+    Example:
+        >>> unit_coordinates(torch.zeros(1, 2, 3, dtype=torch.long)).tolist()
+        [[[0.0, 0.5, 1.0], [0.0, 0.5, 1.0]], [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]]
+    """
     rows, columns = (torch.linspace(0, 1, side, device=labels.device) for side in labels.shape[1:])
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
 
 
 def near_boundary(labels: Int[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:
-    """Return the pixels within two of one that has a neighbour of another label, of the eight."""
+    """Return the pixels within two of one that has a neighbour of another label, of the eight.
+
+    Example:
+        >>> near_boundary(torch.tensor([[[1, 1, 1, 1, 1, 2, 2]]])).int().tolist()
+        [[[0, 0, 1, 1, 1, 1, 1]]]
+    """
     wide = labels[:, None].double()  # exact
     most, least = (sign * F.max_pool2d(sign * wide, 3, stride=1, padding=1) for sign in (1, -1))
     return (F.max_pool2d((most != least).float(), 5, stride=1, padding=2) > 0)[:, 0]
@@ -157,6 +203,10 @@ def random_guides(number: int, *, spread: float = 40.0, seed: int = 0) -> tuple[
     """Return guides of one axis each, the first half of x: frequencies uniform in +-spread / 2.
 
     In radians per side; phases are uniform in [0, 1].
+
+    Example:
+        >>> [f"{a:.1f} {b:.1f}" for a, b, _ in random_guides(2)]  # one guide of x, one of y
+        ['-0.1 0.0', '0.0 -16.5']
     """
     drawn = torch.rand(number, 2, generator=torch.Generator().manual_seed(seed)).tolist()
     frequencies = [((u - 0.5) * spread, phase) for u, phase in drawn]
@@ -181,6 +231,14 @@ def fit_guides(
     Gradient descent on the mean over pairs of instances of an image of
     [distance - |t_a - t_b|^2]+, in the squared distance as the authors' code. Each guide keeps its
     axis. Begins at `random_guides`; these, where no image has two instances.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> start = guide_means(labels, torch.tensor(random_guides(2)))
+        >>> guides = fit_guides(labels, number=2, steps=5, rate=0.1)
+        >>> fitted = guide_means(labels, torch.tensor(guides))
+        >>> bool(crowding(fitted, 0.5) <= crowding(start, 0.5))
+        True
     """
     guides = torch.tensor(random_guides(number, spread=spread, seed=seed), device=labels.device)
     free = torch.ones_like(guides).masked_fill(guides == 0, 0.0)
@@ -193,7 +251,14 @@ def fit_guides(
 
 
 def crowding(found: Instances, distance: float) -> Float[Tensor, ""]:
-    """Return the mean over pairs of one image of [distance - |t_a - t_b|^2]+; 0 without a pair."""
+    """Return the mean over pairs of one image of [distance - |t_a - t_b|^2]+; 0 without a pair.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> same = instances(torch.zeros(1, 1, 1, 4), labels)
+        >>> crowding(same, 0.5).item()
+        0.5
+    """
     apart = (found.means[:, :, None] - found.means[:, None]).square().sum(-1)  # b n n
     pairs = (found.present[:, :, None] & found.present[:, None]).triu(diagonal=1)
     short = torch.where(pairs, (distance - apart).clamp(min=0), 0.0)

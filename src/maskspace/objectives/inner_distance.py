@@ -19,6 +19,10 @@ def inner_distance(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
 
     It is at least 1 on instances, and 0 elsewhere. What lies outside the image is of no label:
     an instance that the image cuts off goes on there; one that fills it is infinitely deep.
+
+    Example:
+        >>> inner_distance(torch.tensor([[[0, 1, 1, 1, 2]]])).tolist()
+        [[[0.0, 1.0, 2.0, 1.0, 1.0]]]
     """
     labels = labels.clamp(min=-1)
     inside = labels > 0
@@ -47,6 +51,13 @@ def inner_direction(
 
     The Sobel gradient of the distance: none on pixels with a neighbour of another label, whose
     distances are not of the same instance, nor on ridges, where the gradient vanishes.
+
+    Example:
+        >>> labels = torch.zeros(1, 7, 7, dtype=torch.long)
+        >>> labels[:, 1:6, 1:6] = 1
+        >>> direction, is_valid = inner_direction(inner_distance(labels), labels)
+        >>> direction[0, :, 3, 2].tolist()  # left of the middle: to the right
+        [1.0, 0.0]
     """
     wide = labels[:, None].double()
     most = F.max_pool2d(wide, 3, stride=1, padding=1)

@@ -36,7 +36,13 @@ def instance_softmax(
     channels: int = 3,
     level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
 ) -> Objective:
-    """Return the objective; see `softmax_terms`. By cosine the levels are unit vectors."""
+    """Return the objective; see `softmax_terms`. By cosine the levels are unit vectors.
+
+    Example:
+        >>> objective = instance_softmax(measure="cosine")
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', '2', '4'], 'mean_shift')
+    """
     terms = partial(softmax_terms, bandwidth=bandwidth, measure=measure)
     kernel = {"distance": "gaussian", "cosine": "von_mises_fisher"}[measure]
     return colours(
@@ -62,6 +68,16 @@ def softmax_terms(
     cosine, whose logits are cos(x_p, mu_k) / bandwidth^2, in radians where it is small.
     `chunk` logits, pixels times instances, are held at once; by default as many as the device
     does best with. A constant output gives log K and is a stationary point.
+
+    Example:
+        >>> import torch
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> embedding = labels[:, None].float()  # each instance at a point of its own
+        >>> round(softmax_terms(embedding, labels)["separation"].item(), 3)
+        0.0
+        >>> constant = torch.zeros_like(embedding)
+        >>> round(softmax_terms(constant, labels)["separation"].item(), 3)  # log 2
+        0.693
     """
     if measure == "cosine":
         embedding = unit(embedding, dim=1)
@@ -77,6 +93,12 @@ def softmax_terms(
 
 
 def unit(vectors: Float[Tensor, "*shape"], *, dim: int) -> Float[Tensor, "*shape"]:
-    """Return vectors along a dimension at length 1; the gradient at 0 is finite."""
+    """Return vectors along a dimension at length 1; the gradient at 0 is finite.
+
+    Example:
+        >>> import torch
+        >>> unit(torch.tensor([3.0, 4.0]), dim=0)
+        tensor([0.6000, 0.8000])
+    """
     wide = at_least_float32(vectors)
     return wide / (wide.square().sum(dim, keepdim=True) + EPSILON).sqrt()

@@ -34,7 +34,13 @@ def lovasz_instances(
     channels: int = 8,
     foreground: float = 1.0,
 ) -> Objective:
-    """Return the objective: `lovasz_terms`, and `foreground` times that of the mask."""
+    """Return the objective: `lovasz_terms`, and `foreground` times that of the mask.
+
+    Example:
+        >>> objective = lovasz_instances()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground'], 'mean_shift')
+    """
     overlap = partial(lovasz_terms, form=form, bandwidth=bandwidth)
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
@@ -64,6 +70,13 @@ def lovasz_terms(
     distance of 1.18 bandwidths. Of nested masks, labels are one level: others would be each other's
     outside. Memory is that of sorting `chunk` instances of an image. A constant output is a
     stationary point, of 2 (1 - n_k / N) for the hinge.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> round(lovasz_terms(9.0 * labels[:, None], labels)["overlap"].item(), 3)
+        0.0
+        >>> round(lovasz_terms(torch.zeros(1, 1, 1, 4), labels)["overlap"].item(), 3)  # 2 (1 - 1/2)
+        1.0
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:

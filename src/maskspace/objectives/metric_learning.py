@@ -65,6 +65,11 @@ def metric_learning(
 
     `temperature` is in units of squared distance. The decoder has no seeds where `seed_weight` is
     0, which is refused; `decay` is its weight of distance from chosen seeds (0.1 to 0.6).
+
+    Example:
+        >>> objective = metric_learning()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'seeds'], 'seeded_similarity')
     """
     if seed_weight <= 0:
         raise ValueError(f"seed_weight is above 0, as the decoder needs seeds; got {seed_weight}")
@@ -110,6 +115,12 @@ def pair_terms(
 
     See `pair_costs`. With `background` it is one instance more. Images without an instance take no
     part.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> terms = pair_terms(9.0 * labels[:, None], labels, samples=2)
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'pull': 0.0, 'push': 0.0}
     """
     some = (labels > 0).flatten(1).any(1)
     if background:
@@ -148,6 +159,12 @@ def pair_costs(
     the weight times 14.5, and is a stationary point; a step of 0.01 away foreign pairs are pushed
     by 2 / step. Where nothing tells pixels apart K instances settle at the entropy of 1/K
     (`uniform`): a plateau.
+
+    Example:
+        >>> instance, sizes = torch.tensor([[0, 1]]), torch.ones(1, 2)
+        >>> pull, push = pair_costs(torch.tensor([[[0.0], [9.0]]]), instance, sizes)
+        >>> pull.item(), round(push.item(), 3)  # far apart, and of two instances
+        (0.0, 0.0)
     """
     used = instance >= 0
     both = used[:, :, None] & used[:, None]
@@ -184,6 +201,13 @@ def seed_term(
     The mean over drawn known pixels and thresholds t, then over images with an instance. A seed
     gathers the known pixels q with sigma(seed, q) > t, and is right if their IoU with some instance
     is above `least_iou`. No gradient reaches the embedding.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> embedding = 9.0 * labels[:, None]
+        >>> sure = torch.full((1, 4, 1, 4), 20.0)  # each pixel gathers its instance
+        >>> round(seed_term(embedding, sure, labels, seeds=4).item(), 4)
+        0.0
     """
     pixel = sample_pixels(labels >= 0, number=seeds)
     right = gathers_instance(
@@ -210,7 +234,16 @@ def gathers_instance(
     temperature: float = 1.0,
     least_iou: float = 0.75,
 ) -> Bool[Tensor, "b s t"]:
-    """Return whether the known pixels as similar to a pixel as each threshold are an instance."""
+    """Return whether the known pixels as similar to a pixel as each threshold are an instance.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> pixel = torch.tensor([[0, 3]])
+        >>> gathers_instance(9.0 * labels[:, None], labels, pixel, thresholds=(0.5,)).tolist()
+        [[[True], [True]]]
+        >>> gathers_instance(torch.zeros(1, 1, 1, 4), labels, pixel, thresholds=(0.5,)).tolist()
+        [[[False], [False]]]
+    """
     found = instances(embedding, labels)
     columns = found.counts.shape[1]
     if columns == 0:

@@ -37,6 +37,11 @@ def object_centric(
     `object_size` is the diameter that objects have, which the decoder alone asks: half of it is its
     bandwidth. Nothing says what is foreground: the paper takes that from how much the embedding
     varies over distorted copies of the image, which is a matter of asking the network.
+
+    Example:
+        >>> objective = object_centric()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1'], 'mean_shift')
     """
     return Objective.of_label_maps(
         heads={"1": Level(channels=2, position="add")},
@@ -77,6 +82,12 @@ def object_centric_terms(
     the learning rate to the size and number of crops; here the default is the mean.
     Embeddings that are all equal cost 0, the least, and are stationary; offsets that are all equal
     cost 0.91 with the defaults.
+
+    Example:
+        >>> labels = torch.zeros(1, 8, 8, dtype=torch.long)
+        >>> same = {"1": torch.zeros(1, 2, 8, 8)}  # all pixels at one place: the least cost
+        >>> object_centric_terms(same, labels, kappa=2.0)["agreement"].item()
+        0.0
     """
     anchors, references, is_inside = anchor_pairs(labels, kappa=kappa, density=density)
     place = positions(labels).to(outputs["1"].device).flatten(2).transpose(1, 2)
@@ -100,6 +111,12 @@ def anchor_pairs(
     """Return pixels of anchors and of their references, and which references the image holds.
 
     Drawn on the CPU, whose generator makes the same numbers for every device.
+
+    Example:
+        >>> labels = torch.zeros(1, 8, 8, dtype=torch.long)
+        >>> anchors, references, is_inside = anchor_pairs(labels, kappa=2.0, density=0.5)
+        >>> anchors.shape[1], references.shape[2]  # half of 16 anchors, half of a disc of 13 pixels
+        (8, 6)
     """
     batch, height, width = labels.shape
     margins = [min(math.ceil(kappa), (side - 1) // 2) for side in (height, width)]

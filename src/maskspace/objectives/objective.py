@@ -38,6 +38,15 @@ class Objective:
     wants: the truth that it is trained on (default "masks"). "masks": all masks of an image, in
         layers. "label_map": one label map, at a random level of the nest.
     classes: how many classes it tells apart (default 0: none); the training data has as many.
+
+    Example:
+        >>> def terms(outputs, targets):
+        ...     return {"size": outputs["1"].square().mean()}
+        >>> decoder = Choice(name="mean_shift", options={})
+        >>> heads = {"1": Level(channels=8)}
+        >>> objective = Objective(heads=heads, terms=terms, decoder=decoder)
+        >>> objective.wants, objective.is_colours
+        ('masks', False)
     """
 
     heads: Mapping[str, Head]
@@ -58,7 +67,16 @@ class Objective:
         terms: Callable[[Outputs, Int[Tensor, "b h w"]], Terms],
         decoder: Choice,
     ) -> "Objective":
-        """Return an objective of disjoint instances: its terms take one label map an image."""
+        """Return an objective of disjoint instances: its terms take one label map an image.
+
+        Example:
+            >>> objective = Objective.of_label_maps(
+            ...     heads={"1": Level(channels=8)},
+            ...     terms=lambda outputs, labels: {"size": outputs["1"].square().mean()},
+            ...     decoder=Choice(name="mean_shift", options={}))
+            >>> objective.wants
+            'label_map'
+        """
 
         def of_targets(outputs: Outputs, targets: Targets) -> Terms:
             return terms(outputs, targets.labels())
@@ -87,6 +105,14 @@ def colours(
     comes once a level, `pull/4`, times the level's share of the weights. The decoder reads the
     finest level as it is: its `bandwidth`, given in the unit of the terms, is brought to that.
     Terms that look only at directions want `unit` vectors instead.
+
+    Example:
+        >>> from maskspace.objectives.balls import ball_terms
+        >>> decoder = Choice(name="mean_shift", options={"bandwidth": 0.1})
+        >>> objective = colours(
+        ...     ball_terms, level_weights={"1": 1.0, "2": 2.0}, channels=3, decoder=decoder)
+        >>> {name: head.channels for name, head in objective.heads.items()}
+        {'1': 3, '2': 12}
     """
     if not level_weights or any(w <= 0 for w in level_weights.values()):
         raise ValueError(f"level_weights are one or more, above 0; got {dict(level_weights)}")

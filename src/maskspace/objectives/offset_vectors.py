@@ -39,6 +39,11 @@ def offset_vectors(
 
     `offset` is x and y in half sides of the map, at most `reach` each; `confidence` is F in [0, 1]
     and weighs its term. The decoder reads the fused embedding because the outputs have both.
+
+    Example:
+        >>> objective = offset_vectors()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'confidence', 'foreground', 'offset'], 'mean_shift')
     """
     classify = partial(offset_terms, bandwidth=bandwidth, confidence_weight=confidence)
 
@@ -76,6 +81,13 @@ def offset_terms(
     is a label like another); a mean over pixels, then over images with an instance, where the
     paper's code sums the batch. It has no gradient for the offset.
     A constant embedding is a stationary point of the first three.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> embedding, still = 9.0 * labels[:, None], torch.zeros(1, 2, 1, 4)
+        >>> terms = offset_terms(embedding, still, torch.ones(1, 1, 1, 4), labels)
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'own': 0.0, 'sampled': 0.0, 'fused': 0.0, 'confidence': 0.0}
     """
     wide, offset, confidence = (at_least_float32(x) for x in (embedding, offset, confidence))
     place = _sites(offset)

@@ -43,6 +43,12 @@ class Instances:
     `pixels` holds every pixel's feature in float32; `slot` is the column of `means` of a pixel's
     own instance and `labelled` is False where it has none (its slot is then 0 and meaningless);
     `counts` is 0 in the columns that an image does not use.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> found.means[0, :, 0].tolist(), found.counts[0].tolist()
+        ([1.0, 6.0], [2.0, 2.0])
     """
 
     pixels: Float[Tensor, "b p c"]
@@ -62,6 +68,12 @@ def instances(embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"])
 
     Sums are index additions in float32 (of double precision: in it), also under autocast; no loop
     over instances.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> found.slot.tolist(), found.means[0, :, 0].tolist()
+        ([[0, 0, 1, 1]], [1.0, 6.0])
     """
     pixels = at_least_float32(embedding).flatten(2)  # b c p
     slot, columns = dense_slots(labels.flatten(1))
@@ -85,6 +97,11 @@ def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
     """Return labels renumbered 0, 1, ... within each image, ascending, and the largest count.
 
     Pixels of label 0 or below get slot 0; the caller masks them.
+
+    Example:
+        >>> dense_slots(torch.tensor([[7, 7, 0, 30], [5, 5, 5, 5]]))
+        (tensor([[0, 0, 0, 1],
+                [0, 0, 0, 0]]), 2)
     """
     if labels.numel() == 0:
         return torch.zeros_like(labels), 0
@@ -102,12 +119,26 @@ def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
 
 
 def own_distance(found: Instances) -> Float[Tensor, "b p"]:
-    """Return the distance of every pixel to the mean of its own instance."""
+    """Return the distance of every pixel to the mean of its own instance.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> own_distance(found).round(decimals=3).tolist()
+        [[1.0, 1.0, 0.0, 0.0]]
+    """
     return (own_squared_distance(found) + EPSILON).sqrt()
 
 
 def own_squared_distance(found: Instances) -> Float[Tensor, "b p"]:
-    """Return the squared distance of every pixel to the mean of its own instance."""
+    """Return the squared distance of every pixel to the mean of its own instance.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> own_squared_distance(found).tolist()
+        [[1.0, 1.0, 0.0, 0.0]]
+    """
     pixels = found.pixels.transpose(1, 2)  # b c p, as it lies in memory
     own = found.means.transpose(1, 2).gather(2, found.slot[:, None].expand_as(pixels))
     return (pixels - own).square().sum(1)
@@ -118,6 +149,13 @@ def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Te
 
     |x - m|^2 = |x|^2 - 2 x.m + |m|^2 with two channels more than the features, so that no
     pixel-by-instance-by-channel array exists and the large one is written once.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> left, right = distance_factors(found)
+        >>> (left @ right).tolist()  # four pixels, two means at 1 and 6
+        [[[1.0, 36.0], [1.0, 16.0], [25.0, 0.0], [25.0, 0.0]]]
     """
     pixels, means = (x.transpose(1, 2) for x in (found.pixels, found.means))  # as in memory
     pixel_norms, mean_norms = (x.square().sum(1, keepdim=True) for x in (pixels, means))
@@ -127,7 +165,14 @@ def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Te
 
 
 def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
-    """Return the mean of a per-pixel value over each instance; 0 in unused columns."""
+    """Return the mean of a per-pixel value over each instance; 0 in unused columns.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> mean_over_instances(torch.tensor([[1.0, 3.0, 5.0, 5.0]]), found).tolist()
+        [[2.0, 5.0]]
+    """
     own = torch.where(found.labelled, values, 0.0)
     sums = torch.zeros_like(found.counts).scatter_add(1, found.slot, own)
     return sums / found.counts.clamp(min=1)
@@ -137,19 +182,39 @@ def mean_over_present(values: Float[Tensor, "b n"], found: Instances) -> Float[T
     """Return the mean over the batch of each image's mean over its instances.
 
     Images without an instance take no part; 0 if no image has one.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> mean_over_present(torch.tensor([[2.0, 5.0]]), found).item()
+        3.5
     """
     return (values * shares(found)).sum()
 
 
 def shares(found: Instances) -> Float[Tensor, "b n"]:
-    """Return what every instance weighs in `mean_over_present`; 0 in unused columns."""
+    """Return what every instance weighs in `mean_over_present`; 0 in unused columns.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> shares(found).tolist()
+        [[0.5, 0.5]]
+    """
     number = found.present.sum(1, keepdim=True)
     images = (number > 0).sum().clamp(min=1)
     return found.present.to(found.counts.dtype) / (number.clamp(min=1) * images)
 
 
 def pixel_shares(found: Instances) -> Float[Tensor, "b p"]:
-    """Return what every pixel weighs in the `mean_over_present` of `mean_over_instances`."""
+    """Return what every pixel weighs in the `mean_over_present` of `mean_over_instances`.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> pixel_shares(found).tolist()
+        [[0.25, 0.25, 0.25, 0.25]]
+    """
     each = shares(found) / found.counts.clamp(min=1)
     return torch.where(found.labelled, each.gather(1, found.slot), 0.0)
 
@@ -159,6 +224,11 @@ class LineCost:
     """A cost of distances, and of their squares a `PairFunction`, that is a line up to `reach`.
 
     start + slope d below it, 0 from there.
+
+    Example:
+        >>> values, slopes = LineCost(5.0, -1.0, 5.0)(torch.tensor([[[9.0, 36.0]]]))
+        >>> values.tolist()  # 5 - d, and 0 from a distance of 5
+        [[[2.0, -0.0]]]
     """
 
     start: float
@@ -185,6 +255,11 @@ class OffKernelCost:
     """A cost of distances, as `LineCost`: -log(1 - exp(-d)), what is off a kernel exp(-d) costs.
 
     At most that at `closest`, where a gradient ends.
+
+    Example:
+        >>> values, slopes = OffKernelCost(1e-6)(torch.tensor([[[math.log(2) ** 2]]]))
+        >>> round(values.item(), 4)  # at d = log 2: -log(1 - 1/2)
+        0.6931
     """
 
     closest: float
@@ -212,6 +287,13 @@ def cost_of_others(
 
     An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
     the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> total = cost_of_others(found, LineCost(0.0, 1.0), torch.ones(1, 2))
+        >>> round(total.item(), 3)  # 5 + 5 + 6 + 4
+        20.0
     """
     if isinstance(cost, LineCost | OffKernelCost) and kernels_take(found.pixels):
         return _by_loops(found, cost, weight, counted)
@@ -273,6 +355,13 @@ def log_totals(
     """Return sum_p weight_p log sum_n exp(logits(|x_p - mu_n|^2)), n the instances of the image.
 
     `logits` are small where distances are large. `size` pixels of every image are taken at a time.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> total = log_totals(found, lambda squared: (-squared, -1.0), pixel_shares(found))
+        >>> round(total.item(), 2)  # the mean of -d^2, other means being far
+        -0.5
     """
     left, right = _factors_of_present(found)
     size = size or tile_size(found.counts.numel(), left.device)
@@ -294,6 +383,12 @@ def nearest_others(found: Instances) -> Int[Tensor, "b p"]:
     """Return the column of the instance nearest to each pixel of another.
 
     Of pixels of no instance, and in images without another, that means nothing.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> nearest_others(found).tolist()
+        [[1, 1, 0, 0]]
     """
     left, right = _factors_of_present(found)
     own = found.slot[..., None]

@@ -40,6 +40,11 @@ def plain(
     """Return the objective; see `plain_terms`.
 
     There is no margin that `bandwidth`, of the decoder, could follow from: it is that of `balls`.
+
+    Example:
+        >>> objective = plain()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', '2', '4'], 'mean_shift')
     """
     terms = partial(plain_terms, pull_weight=pull_weight)
     decoder = Choice(name="mean_shift", options={"bandwidth": bandwidth})
@@ -58,6 +63,14 @@ def plain_terms(
     push = -mean_k mean_{p not in k} |x_p - mu_k|, over all other pixels, of the background and of
     no known label too; 0 of an instance that is the whole image.
     A constant output costs 0 in both and is a stationary point.
+
+    Example:
+        >>> import torch
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> embedding = labels[:, None].float()  # each instance at a point of its own
+        >>> terms = plain_terms(embedding, labels)
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'pull': 0.0, 'push': -1.0}
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:

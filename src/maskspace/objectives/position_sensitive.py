@@ -27,6 +27,10 @@ def position_sensitive(
     position: the pull of an instance is 0 only if no pixel is more than `unit` * `pull_margin`
     pixels from its middle, and means `unit` * 2 * `push_margin` pixels apart cost no push whatever
     they look like. A constant output of the network is no stationary point: positions differ.
+
+    Example:
+        >>> position_sensitive(unit=128.0).heads["1"].position
+        'concat'
     """
     grouped = discriminative(
         pull_margin=pull_margin, push_margin=push_margin, channels=channels, foreground=foreground

@@ -11,6 +11,10 @@ def positions(
     """Return x and y of every pixel's centre, 0.5 at the first; a view, the same in every image.
 
     Double precision by default: a sum over a megapixel of them is exact.
+
+    Example:
+        >>> positions(torch.zeros(1, 1, 3, dtype=torch.long))[0].tolist()
+        [[[0.5, 1.5, 2.5]], [[0.5, 0.5, 0.5]]]
     """
     rows, columns = (
         torch.arange(length, dtype=dtype, device=labels.device) + 0.5 for length in labels.shape[1:]

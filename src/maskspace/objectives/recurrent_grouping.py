@@ -45,6 +45,11 @@ def recurrent_grouping(
     The paper draws a tenth to a third of the pixels at stride 4; `samples` is an image's, an eighth
     of a crop of 256. Their PASCAL demo has `push_weight` 5. `bandwidth` is of cosine space, None
     for (1 - alpha) / 3. `foreground` is the weight of the term of that head, 0 for no such head.
+
+    Example:
+        >>> objective = recurrent_grouping()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['4', 'foreground'], 'mean_shift')
     """
     width = (1 - alpha) / 3 if bandwidth is None else bandwidth
     grouped = partial(
@@ -87,6 +92,13 @@ def grouping_terms(
 
     Of as many samples as an image has cells, at most: more would repeat them. Means over images;
     one without an instance takes no part.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> opposite = torch.stack([labels * 2.0 - 3, labels * 0.0], 1)  # unit vectors, -x and +x
+        >>> terms = grouping_terms(opposite, labels, loops=1)
+        >>> {name: round(abs(value.item()), 3) for name, value in terms.items()}
+        {'pull': 0.0, 'push': 0.0}
     """
     known = labels >= 0
     pixel = sample_pixels(known, number=min(samples, known[0].numel()))
@@ -114,6 +126,12 @@ def cosine_hinge(
     points of a label: with K labels a constant output pays 1 - alpha times 1 - 1/K in push, and is
     a stationary point, as a cosine is flat at 1. `alpha` of a half can be met exactly by up to
     twice as many labels as channels.
+
+    Example:
+        >>> points = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+        >>> pull, push = cosine_hinge(points, torch.tensor([[1, 2]]))  # two labels at one point
+        >>> round(pull.item(), 3), round(push.item(), 3)  # (1 - alpha) (1 - 1/2)
+        (0.0, 0.25)
     """
     cosine = points @ points.transpose(1, 2)
     return _hinge(cosine, *_pair_weights(label, points.dtype), alpha)
@@ -123,6 +141,11 @@ def blur(points: Float[Tensor, "b s c"], *, bandwidth: float) -> Float[Tensor, "
     """Return each unit vector moved to the mean of all, weighted by von Mises-Fisher kernels.
 
     One step of blurring mean shift, weights exp((x_i.x_j - 1) / bandwidth^2), then length 1.
+
+    Example:
+        >>> points = F.normalize(torch.tensor([[[1.0, 0.1], [1.0, -0.1]]]), dim=2)
+        >>> blur(points, bandwidth=0.5)[0, :, 1].abs().max().item() < 0.1  # they come closer
+        True
     """
     return _moved(points, points @ points.transpose(1, 2), bandwidth)
 

@@ -21,6 +21,12 @@ class Samples:
 
     `pixel` counts in the order of rows; `counts` is the instance's size in pixels, 0 in the columns
     that an image does not use, whose pixels mean nothing.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> drawn = sample_instances(torch.zeros(1, 3, 1, 4), labels, number=2)
+        >>> drawn.features.shape, drawn.counts.tolist()
+        (torch.Size([1, 2, 2, 3]), [[2, 2]])
     """
 
     pixel: Int[Tensor, "b n s"]
@@ -39,6 +45,11 @@ def sample_instances(
     """Return pixels of every instance, drawn uniformly; of few, some come twice.
 
     Instances come in the order of their labels, as in `instances`.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> sample_instances(labels[:, None].float(), labels, number=2).pixel.tolist()
+        [[[0, 1], [2, 3]]]
     """
     slot, columns = dense_slots(labels.flatten(1))
     slot = torch.where(labels.flatten(1) > 0, slot, columns)
@@ -60,6 +71,10 @@ def sample_pixels(known: Bool[Tensor, "b h w"], *, number: int) -> Int[Tensor, "
     """Return known pixels of every image, drawn uniformly; what an image without any gets is any.
 
     They count in the order of rows; of fewer than `number` some come twice.
+
+    Example:
+        >>> sample_pixels(torch.tensor([[[False, True, False, True]]]), number=2).tolist()
+        [[1, 3]]
     """
     flat = known.flatten(1)
     order = flat.logical_not().byte().argsort(dim=1, stable=True)
@@ -70,7 +85,12 @@ def sample_pixels(known: Bool[Tensor, "b h w"], *, number: int) -> Int[Tensor, "
 def features_at(
     embedding: Float[Tensor, "b c h w"], pixel: Int[Tensor, "b s"]
 ) -> Float[Tensor, "b s c"]:
-    """Return the embedding at pixels that count in the order of rows, at least in float32."""
+    """Return the embedding at pixels that count in the order of rows, at least in float32.
+
+    Example:
+        >>> features_at(torch.tensor([[[[5.0, 6.0], [7.0, 8.0]]]]), torch.tensor([[3, 0]])).tolist()
+        [[[8.0], [5.0]]]
+    """
     flat = embedding.flatten(2)
     index = pixel[:, None].expand(-1, flat.shape[1], -1)
     return at_least_float32(flat.gather(2, index).transpose(1, 2))

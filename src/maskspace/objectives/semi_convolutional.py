@@ -59,6 +59,11 @@ def semi_convolutional(
     `unit` is how many pixels make 1 of the embedding, in which margins are: a new network moves
     pixels by about that. `push_weight` 0 is the paper's; `kernel_weight` 0 has no head `scale`.
     `foreground` is the weight of the term of that head, 0 for no such head.
+
+    Example:
+        >>> objective = semi_convolutional()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'foreground', 'scale'], 'mean_shift')
     """
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
@@ -88,6 +93,12 @@ def centre_terms(
     pull = mean_k (1/n_k) sum_{p in k} |x_p - mu_k|;
     push = mean_{a != b} [2 push_margin - |mu_a - mu_b|]+^2.
     A constant output costs 0 in pull and (2 push_margin)^2 in push, and is a stationary point.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> terms = centre_terms(9.0 * labels[:, None], labels)
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'pull': 0.0, 'push': 0.0}
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
@@ -109,6 +120,12 @@ def kernel_term(
     mean_k mean_p -log K(p) on the instance and -log(1 - K(p)) off it, over known pixels,
     K(p) = exp(-|x_p - x_seed| / s). Then the mean over images with an instance. A constant output
     costs 13.8 off the instance, and is a stationary point.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> log_scale = torch.zeros(1, 1, 1, 1)
+        >>> round(kernel_term(20.0 * labels[:, None], log_scale, labels).item(), 3)
+        0.0
     """
     drawn = sample_instances(embedding, labels, number=1)
     if drawn.features.shape[1] == 0:

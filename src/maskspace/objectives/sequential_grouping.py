@@ -20,7 +20,13 @@ from maskspace.objectives.objective import Objective, Outputs, Terms
 
 
 def sequential_grouping(*, foreground: float = 1.0) -> Objective:
-    """Return the objective; see `break_terms`."""
+    """Return the objective; see `break_terms`.
+
+    Example:
+        >>> objective = sequential_grouping()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['affinity', 'foreground'], 'components')
+    """
     heads = {"affinity": DenseMap(channels=2)}
     if foreground > 0:
         heads[FOREGROUND] = foreground_head()
@@ -42,6 +48,13 @@ def break_terms(
     classes, it does not say how). Pairs with an unlabelled pixel are unknown; two of the background
     are whole. A constant output costs log 2 at best and is then stationary as a whole, but not
     pixel by pixel.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> right = torch.tensor([-20.0, 20.0, -20.0, 0.0])  # a break behind pixel 1
+        >>> outputs = {"affinity": right.expand(1, 2, 1, 4)}
+        >>> round(break_terms(outputs, labels, foreground=0.0)["breaks"].item(), 4)
+        0.0
     """
     logits = outputs["affinity"]
     parts = []

@@ -56,6 +56,11 @@ def spatial_embedding(
     kept for crops of any size up to about a thousand pixels, that is 5.7 pixels, and an offset
     reaches across the whole crop. A smaller unit shrinks both: at 64 pixels a unit the first
     Gaussian would hold less than a pixel.
+
+    Example:
+        >>> objective = spatial_embedding()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', 'bandwidth', 'seed'], 'sequential_gaussian')
     """
     return Objective.of_label_maps(
         heads={
@@ -104,6 +109,16 @@ def spatial_terms(
     Gaussians so wide that phi is 1 everywhere cost 2 (1 - n_k / N), so narrow that it is 0, 2: on
     these plateaus only `smoothness` and `seed` have a gradient, as where mean bandwidths leave
     [-3, 3]. The memory does not grow with the number of instances.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 0, 0]]])
+        >>> outputs = {
+        ...     "1": 9.0 * (labels > 0)[:, None].expand(-1, 2, -1, -1).float(),
+        ...     "bandwidth": torch.zeros(1, 1, 1, 4),
+        ...     "seed": (labels > 0)[:, None].float()}
+        >>> terms = spatial_terms(outputs, labels, centre="learnt")
+        >>> {name: round(value.item(), 3) for name, value in terms.items()}
+        {'instance': 0.0, 'smoothness': 0.0, 'seed': 0.0}
     """
     found = instances(outputs["1"], labels)
     raw = instances(outputs["bandwidth"], labels)
@@ -139,6 +154,13 @@ def instance_cost(
     """Return each image's weighted sum of the Lovász hinges of its instances' Gaussians.
 
     Instances of an image are taken `chunk` values at a time.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 0, 0]]])
+        >>> found = instances(9.0 * (labels > 0)[:, None].expand(-1, 2, -1, -1).float(), labels)
+        >>> sharpness, known = torch.ones(1, 1, 2), torch.ones(1, 4, dtype=torch.bool)
+        >>> round(instance_cost(found, found.means, sharpness, known, shares(found)).item(), 3)
+        0.0
     """
     if weight.shape[1] == 0:
         return found.pixels.sum((1, 2)) * 0.0

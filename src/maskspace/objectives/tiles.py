@@ -22,7 +22,12 @@ PAIRS_ELSEWHERE = 2**24
 
 
 def tile_size(pairs: int, device: torch.device) -> int:
-    """Return how many entries, each of so many pairs, make a tile; at least 1."""
+    """Return how many entries, each of so many pairs, make a tile; at least 1.
+
+    Example:
+        >>> tile_size(2**10, torch.device("cpu"))
+        256
+    """
     return max(1, (PAIRS_CPU if device.type == "cpu" else PAIRS_ELSEWHERE) // max(1, pairs))
 
 
@@ -44,6 +49,13 @@ def sum_over_tiles(
     `whole`. Dimension 0 of all is the image, and `cost` returns a number for each, of which another
     image's rows are no part. Gradients reach these tensors alone, not what else `cost` refers to,
     and they have no gradients themselves. Values are added in double precision.
+
+    Example:
+        >>> x = torch.arange(6.0).view(1, 6).requires_grad_()
+        >>> total = sum_over_tiles(lambda tile: tile.square().sum(1), [x], size=2)
+        >>> total.sum().backward()
+        >>> total.item(), x.grad.tolist()
+        (55.0, [[0.0, 2.0, 4.0, 6.0, 8.0, 10.0]])
     """
 
     def step(
@@ -75,6 +87,13 @@ def sum_over_pairs(
     overwrite, and its derivative by them; `tiled` are cut as `left` is. Derivatives that are
     written by hand take half the passes over a tile that those of each operation do. Gradients
     reach `left` and `right` alone.
+
+    Example:
+        >>> def squares(product):
+        ...     return product.square().sum((1, 2)), 2 * product
+        >>> left, right = torch.ones(1, 4, 1), torch.tensor([[[1.0, 2.0]]])
+        >>> sum_over_pairs(left, right, squares, size=2).item()  # 4 (1 + 4)
+        20.0
     """
 
     def step(
@@ -95,6 +114,12 @@ def sum_of_steps(step: Step, size: int, number: int, *tensors: Tensor) -> Float[
     """Return the sum of what a step returns for each tile: of `size` entries of the first `number`.
 
     The others are whole in each.
+
+    Example:
+        >>> def step(parts, needed):
+        ...     return parts[0].sum(1), [torch.ones_like(parts[0])]
+        >>> sum_of_steps(step, 2, 1, torch.arange(5.0).view(1, 5)).item()
+        10.0
     """
     needed = [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors]
     return _SumOverTiles.apply(step, size, number, needed, *tensors)

@@ -39,6 +39,11 @@ def triplet(
     """Return the objective; see `prototype_terms` and `pixel_terms`, of `samples` an instance.
 
     The sources give no margin: 0.3 of the largest possible distance, 1, is where `balls` ends too.
+
+    Example:
+        >>> objective = triplet()
+        >>> sorted(objective.heads), objective.decoder.name
+        (['1', '2', '4'], 'mean_shift')
     """
     terms = (
         partial(prototype_terms, margin=margin)
@@ -56,6 +61,13 @@ def prototype_terms(
 
     j is any other instance of the image; an image with one instance costs 0. A constant output
     costs the margin and is a stationary point.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> round(prototype_terms(labels[:, None].float(), labels)["triplet"].item(), 3)
+        0.0
+        >>> round(prototype_terms(torch.zeros(1, 1, 1, 4), labels)["triplet"].item(), 3)  # margin
+        0.3
     """
     found = instances(embedding, labels)
     if found.means.shape[1] == 0:
@@ -78,6 +90,13 @@ def pixel_terms(
     As many triplets an instance as samples: p each of its samples, q a random other of them, r one
     of a random other instance of the image; with one instance an image costs 0. A constant output
     costs the margin and is a stationary point.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
+        >>> round(pixel_terms(labels[:, None].float(), labels)["triplet"].item(), 3)
+        0.0
+        >>> round(pixel_terms(torch.zeros(1, 1, 1, 4), labels)["triplet"].item(), 3)  # margin
+        0.3
     """
     drawn = sample_instances(embedding, labels, number=samples)
     if drawn.features.shape[1] == 0:
