@@ -302,6 +302,7 @@ def shards_config(kind: str, root: Path, **changes: object) -> ShardsConfig:
 
 REAL: ValidateConfig = replace(
     CONFIG,
+    min_area=1,
     max_masks=5000,
     max_side=16384,
     max_depth=16,
