@@ -193,11 +193,12 @@ def exported_graph(image, tmp_path, monkeypatch) -> Shipped:
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it cannot be traced
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     student = load_model(STUDENT)
+    head = next(iter(student(pixels)))
     torch.export.save(torch.export.export(student, (pixels,)), tmp_path / "student.pt2")
     torch.save(pixels, tmp_path / "pixels.pt")
     code = (
         "import torch; graph = torch.export.load('student.pt2').module()\n"
-        "told = graph(torch.load('pixels.pt', weights_only=True))['1']\n"
+        f"told = graph(torch.load('pixels.pt', weights_only=True))[{head!r}]\n"
         "torch.save(told.detach(), 'told.pt')\n"
     )
 
@@ -208,7 +209,7 @@ def exported_graph(image, tmp_path, monkeypatch) -> Shipped:
         return torch.load(folder / "told.pt", weights_only=True).numpy()
 
     with torch.inference_mode():
-        return Shipped(pins({"torch"}), ask, student(pixels)["1"].numpy())
+        return Shipped(pins({"torch"}), ask, student(pixels)[head].numpy())
 
 
 def linked(folder: Path, shipped: Shipped) -> Path:

@@ -21,21 +21,42 @@ Bound = TypeVar("Bound", bound=Callable[..., object])
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def section(kind: type[Section]) -> type[Section]:
-    """Make a params section of a class: frozen, keyword-only, no unknown keys, no conversions."""
+    """Make a params section of a class: frozen, keyword-only, no unknown keys, no conversions.
+
+    Example:
+        >>> @section
+        ... class Training:
+        ...     steps: int
+        >>> Training(steps=3)
+        Training(steps=3)
+    """
     rules = ConfigDict(extra="forbid", strict=True)
     return pydantic_dataclass(frozen=True, kw_only=True, config=rules)(kind)  # pyright: ignore[reportReturnType]
 
 
 @section
 class Choice:
-    """One entry of a table with its options: `{name: triplet, options: {margin: 0.3}}`."""
+    """One entry of a table with its options: `{name: triplet, options: {margin: 0.3}}`.
+
+    Example:
+        >>> Choice(name="triplet", options={"margin": 0.3})
+        Choice(name='triplet', options={'margin': 0.3})
+    """
 
     name: str
     options: dict[str, Any]
 
 
 def read_params(path: Path) -> dict[str, Any]:
-    """Return params.yaml as plain dictionaries (YAML 1.2, as DVC reads it)."""
+    """Return params.yaml as plain dictionaries (YAML 1.2, as DVC reads it).
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "params.yaml")
+        >>> _ = path.write_text("train: {steps: 3}")
+        >>> read_params(path)
+        {'train': {'steps': 3}}
+    """
     try:
         params = deepcopy(_parsed(path.read_text()))
     except FileNotFoundError:
@@ -57,6 +78,13 @@ def load_section(kind: type[Section], *keys: str, path: Path = Path("params.yaml
     """Return the section found under `keys` as the frozen dataclass `kind`.
 
     Raises ValueError in one line with the path of the key: unknown, missing, or of a wrong type.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "params.yaml")
+        >>> _ = path.write_text("train: {model: {name: unet, options: {depth: 2}}}")
+        >>> load_section(Choice, "train", "model", path=path)
+        Choice(name='unet', options={'depth': 2})
     """
     value: Any = read_params(path)
     for depth, key in enumerate(keys):
@@ -69,7 +97,16 @@ def load_section(kind: type[Section], *keys: str, path: Path = Path("params.yaml
 
 
 def build_section(kind: type[Section], value: object, *, place: str) -> Section:
-    """Return plain dictionaries as the dataclass `kind`; `place` names them in the error."""
+    """Return plain dictionaries as the dataclass `kind`; `place` names them in the error.
+
+    Example:
+        >>> build_section(Choice, {"name": "unet", "options": {}}, place="params.yaml: model")
+        Choice(name='unet', options={})
+        >>> build_section(Choice, {"name": "unet", "option": {}}, place="params.yaml: model")
+        Traceback (most recent call last):
+            ...
+        ValueError: params.yaml: model.option: unknown key; remove it or correct its spellin...
+    """
     try:
         # JSON's strict mode takes a mapping for a section and a list for a tuple, Python's does not
         return TypeAdapter(kind).validate_json(json.dumps(value))
@@ -88,7 +125,16 @@ def build_section(kind: type[Section], value: object, *, place: str) -> Section:
 
 
 def lookup(table: Mapping[str, Value], name: str, *, kind: str) -> Value:
-    """Return `table[name]`, or raise ValueError that lists the names there are."""
+    """Return `table[name]`, or raise ValueError that lists the names there are.
+
+    Example:
+        >>> lookup({"disk": 1, "square": 2}, "disk", kind="shape")
+        1
+        >>> lookup({"disk": 1, "square": 2}, "disc", kind="shape")
+        Traceback (most recent call last):
+            ...
+        ValueError: shape 'disc' is unknown; choose one of disk, square
+    """
     if name not in table:
         raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(table))}")
     return table[name]
@@ -99,6 +145,15 @@ def choose(table: Mapping[str, Callable[..., Value]], choice: Choice, *, kind: s
 
     Options are checked against the function's keyword-only parameters: the signature is the
     schema and its defaults are used for what is not given.
+
+    Example:
+        >>> def power(base, *, exponent: int = 2):
+        ...     return base**exponent
+        >>> cube = choose(
+        ...     {"power": power}, Choice(name="power", options={"exponent": 3}), kind="function"
+        ... )
+        >>> cube(2)
+        8
     """
     function = lookup(table, choice.name, kind=kind)
     allowed = keyword_options(function)
@@ -132,6 +187,12 @@ def bind_texts(function: Bound, options: Mapping[str, str], *, place: str) -> Bo
 
     Each is read as what its parameter is annotated with; ValueError that begins with `place` for
     one that cannot be.
+
+    Example:
+        >>> def power(base, *, exponent: int = 2):
+        ...     return base**exponent
+        >>> bind_texts(power, {"exponent": "3"}, place="power@exponent=3")(2)
+        8
     """
     return cast("Bound", partial(function, **_read_texts(function, options, place=place)))
 
@@ -140,6 +201,14 @@ def section_of_texts(kind: type[Section], options: Mapping[str, str], *, place: 
     """Return a section of the fields that are given as text, the others at their defaults.
 
     The values of a tuple have + between them. ValueError that begins with `place`.
+
+    Example:
+        >>> @section
+        ... class Grid:
+        ...     per_side: int = 16
+        ...     levels: tuple[float, ...] = (0.5,)
+        >>> section_of_texts(Grid, {"levels": "0.25+0.75"}, place="grid")
+        Grid(per_side=16, levels=(0.25, 0.75))
     """
     known = keyword_options(kind)
     for name in options:
@@ -173,7 +242,14 @@ def _read_texts(
 
 
 def keyword_options(function: Callable[..., object]) -> dict[str, Any]:
-    """Return the keyword-only parameters of a function with their defaults."""
+    """Return the keyword-only parameters of a function with their defaults.
+
+    Example:
+        >>> def power(base, *, exponent: int = 2):
+        ...     return base**exponent
+        >>> keyword_options(power)
+        {'exponent': 2}
+    """
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 

@@ -37,6 +37,12 @@ def locate(place: str | AnyPath) -> AnyPath:
 
     Local ones, `file:` URLs too, are plain paths. Raises ValueError for a protocol that is unknown
     or whose driver is not installed.
+
+    Example:
+        >>> locate("file:///data/shards").as_posix()
+        '/data/shards'
+        >>> str(locate("memory://bucket/shards"))
+        'memory://bucket/shards'
     """
     if isinstance(place, Path):
         return place
@@ -88,6 +94,10 @@ def transfer_errors() -> tuple[type[Exception], ...]:
     """Return what reading and writing may raise for reasons of the file, the disk or the net.
 
     Two drivers have errors that are no OSError; they are named only where they are loaded.
+
+    Example:
+        >>> OSError in transfer_errors()
+        True
     """
     found: list[type[Exception]] = [OSError]
     for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
@@ -98,7 +108,15 @@ def transfer_errors() -> tuple[type[Exception], ...]:
 
 @runtime_checkable
 class RangedFile(Protocol):
-    """A file that is read by offset."""
+    """A file that is read by offset.
+
+    Example:
+        >>> class Bytes:
+        ...     def read_at(self, offset, size):
+        ...         return b"abcdef"[offset : offset + size]
+        >>> isinstance(Bytes(), RangedFile)
+        True
+    """
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`, fewer where the file ends."""
@@ -106,7 +124,14 @@ class RangedFile(Protocol):
 
 
 class LocalFile:
-    """A local file, opened once; no position is kept. It closes when nobody holds it any more."""
+    """A local file, opened once; no position is kept. It closes when nobody holds it any more.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp(), "letters")
+        >>> _ = path.write_bytes(b"abcdef")
+        >>> LocalFile(path).read_at(2, 3), LocalFile(path).size()
+        (b'cde', 6)
+    """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -125,7 +150,13 @@ class LocalFile:
 
 
 class RemoteFile:
-    """A file at a URL; every read is one ranged request, which servers refuse beyond the end."""
+    """A file at a URL; every read is one ranged request, which servers refuse beyond the end.
+
+    Example:
+        >>> _ = write_whole(UPath("memory://letters/one"), b"abcdef")
+        >>> RemoteFile(UPath("memory://letters/one")).read_at(2, 3)
+        b'cde'
+    """
 
     def __init__(self, path: UPath) -> None:
         # of this process and thread: a file system that was inherited through a fork does not work
@@ -143,7 +174,14 @@ class RemoteFile:
 
 
 def open_ranged(path: AnyPath) -> LocalFile | RemoteFile:
-    """Return the file for reads by offset; a local one has to exist."""
+    """Return the file for reads by offset; a local one has to exist.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp(), "letters")
+        >>> _ = path.write_bytes(b"abcdef")
+        >>> open_ranged(path).read_at(4, 100)
+        b'ef'
+    """
     return LocalFile(path) if isinstance(path, Path) else RemoteFile(path)
 
 
@@ -151,6 +189,12 @@ def read_exactly(file: RangedFile, offset: int, size: int, *, name: str) -> byte
     """Return `size` bytes from `offset`; ValueError that starts with `name` if they are not there.
 
     What a driver raises becomes that ValueError, too.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp(), "letters")
+        >>> _ = path.write_bytes(b"abcdef")
+        >>> read_exactly(LocalFile(path), 2, 3, name="letters")
+        b'cde'
     """
     try:
         content = file.read_at(offset, size)
@@ -166,6 +210,13 @@ def appearing(path: Path) -> Iterator[Path]:
     """Give a path to write to; what is there appears at `path` when the block ends, its folder too.
 
     If the block raises, nothing of it stays, and what was at `path` does.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp(), "folder", "text")
+        >>> with appearing(path) as unfinished:
+        ...     _ = unfinished.write_text("all of it")
+        >>> path.read_text()
+        'all of it'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -183,6 +234,13 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
 
     What is for a URL is written to a temporary file first and uploaded at the end. Raises
     ValueError for a URL that cannot be written to.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp(), "letters")
+        >>> with writing(path) as file:
+        ...     _ = file.write(b"abc")
+        >>> path.read_bytes()
+        b'abc'
     """
     if isinstance(path, Path):
         with appearing(path) as partial, partial.open("wb") as file:
@@ -212,19 +270,37 @@ def _upload(name: str, path: UPath) -> None:
 
 
 def write_whole(path: AnyPath, content: bytes | str) -> AnyPath:
-    """Write a file that appears whole or not at all, text as UTF-8, and return its path."""
+    """Write a file that appears whole or not at all, text as UTF-8, and return its path.
+
+    Example:
+        >>> write_whole(Path(tempfile.mkdtemp(), "text"), "all of it").read_text()
+        'all of it'
+    """
     with writing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
     return path
 
 
 def write_json(path: AnyPath, value: object) -> AnyPath:
-    """Write JSON that appears whole or not at all, and return its path."""
+    """Write JSON that appears whole or not at all, and return its path.
+
+    Example:
+        >>> json.loads(
+        ...     write_json(Path(tempfile.mkdtemp(), "value.json"), {"mean": 0.5}).read_text()
+        ... )
+        {'mean': 0.5}
+    """
     return write_whole(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def size_of(path: AnyPath) -> int | None:
-    """Return the number of bytes of a file, or None if there is no such file."""
+    """Return the number of bytes of a file, or None if there is no such file.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> size_of(write_whole(folder / "letters", b"abcdef")), size_of(folder / "absent")
+        (6, None)
+    """
     try:
         return path.stat().st_size if isinstance(path, Path) else path.fs.size(path.path)
     except FileNotFoundError:
@@ -232,7 +308,12 @@ def size_of(path: AnyPath) -> int | None:
 
 
 def bounded_size(path: AnyPath, *, limit: int) -> int:
-    """Return the size of a file of at most `limit` bytes; ValueError in one line otherwise."""
+    """Return the size of a file of at most `limit` bytes; ValueError in one line otherwise.
+
+    Example:
+        >>> bounded_size(write_whole(Path(tempfile.mkdtemp(), "letters"), b"abcdef"), limit=10)
+        6
+    """
     try:
         size = path.stat().st_size
     except FileNotFoundError:
@@ -245,7 +326,12 @@ def bounded_size(path: AnyPath, *, limit: int) -> int:
 
 
 def bounded_bytes(path: AnyPath, *, limit: int) -> bytes:
-    """Return the bytes of a file of at most `limit` bytes; ValueError in one line otherwise."""
+    """Return the bytes of a file of at most `limit` bytes; ValueError in one line otherwise.
+
+    Example:
+        >>> bounded_bytes(write_whole(Path(tempfile.mkdtemp(), "letters"), b"abcdef"), limit=10)
+        b'abcdef'
+    """
     bounded_size(path, limit=limit)
     try:
         return path.read_bytes()

@@ -26,6 +26,14 @@ class DenseMap:
     unit: pixels that are 1 of a position (default 1).
     bias: value of each channel before the activation in a new network, whose weights then begin at
         0 (default None: as convolutions begin).
+
+    Example:
+        >>> DenseMap(channels=2, activation="unit").channels
+        2
+        >>> DenseMap(channels=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: a head has channels and stride of at least 1, unit > 0; got DenseMap(cha...
     """
 
     channels: int
@@ -48,7 +56,12 @@ class DenseMap:
 
 @dataclass(frozen=True, kw_only=True)
 class Level(DenseMap):
-    """A level of the embedding: a vector a cell; all that `DenseMap` says holds of it."""
+    """A level of the embedding: a vector a cell; all that `DenseMap` says holds of it.
+
+    Example:
+        >>> Level(channels=12, stride=2, activation="sigmoid").stride
+        2
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +73,10 @@ class Queries:
     number: how many, at least 1.
     channels: values of each, at least 1 (default 1).
     start: every value in a new network (default None: drawn from a standard normal).
+
+    Example:
+        >>> Queries(number=100, channels=16).number
+        100
     """
 
     number: int
@@ -81,7 +98,12 @@ KINDS: dict[str, type[DenseMap] | type[Queries]] = {
 
 
 def level_name(stride: int) -> str:
-    """Return the name of the level of a stride."""
+    """Return the name of the level of a stride.
+
+    Example:
+        >>> level_name(4)
+        '4'
+    """
     return str(stride)
 
 
@@ -97,17 +119,36 @@ def levels_of(outputs: Mapping[str, Value]) -> dict[int, Value]:
 
 
 def maps_of(heads: Mapping[str, Head]) -> dict[str, DenseMap]:
-    """Return the heads that emit a map: all but queries."""
+    """Return the heads that emit a map: all but queries.
+
+    Example:
+        >>> list(maps_of({"1": Level(channels=3), "query": Queries(number=5)}))
+        ['1']
+    """
     return {name: head for name, head in heads.items() if isinstance(head, DenseMap)}
 
 
 def is_colour(head: Head) -> bool:
-    """Return whether a head emits colours: a level of the embedding with values in [0, 1]."""
+    """Return whether a head emits colours: a level of the embedding with values in [0, 1].
+
+    Example:
+        >>> is_colour(Level(channels=3, activation="sigmoid")), is_colour(Level(channels=3))
+        (True, False)
+    """
     return isinstance(head, Level) and head.activation == "sigmoid"
 
 
 def checked_heads(heads: Mapping[str, Head]) -> dict[str, Head]:
-    """Return heads whose names say what they are, or raise ValueError that names one's fault."""
+    """Return heads whose names say what they are, or raise ValueError that names one's fault.
+
+    Example:
+        >>> list(checked_heads({"1": Level(channels=3)}))
+        ['1']
+        >>> checked_heads({"2": Level(channels=3)})
+        Traceback (most recent call last):
+            ...
+        ValueError: head 2: its stride is 1; name it so
+    """
     for name, head in heads.items():
         if isinstance(head, Level) != _is_level(name):
             raise ValueError(f"head {name}: a level of the embedding, and no other, is a number")
@@ -121,7 +162,13 @@ def _is_level(name: str) -> bool:
 
 
 def heads_as_options(heads: Mapping[str, Head]) -> dict[str, dict[str, object]]:
-    """Return heads as plain dictionaries, as a model's options and its model.json hold them."""
+    """Return heads as plain dictionaries, as a model's options and its model.json hold them.
+
+    Example:
+        >>> heads = {"seed": DenseMap(channels=1, stride=2)}
+        >>> heads_of_options(heads_as_options(heads)) == heads
+        True
+    """
     kinds = {kind: name for name, kind in KINDS.items()}
     return {name: {"kind": kinds[type(head)], **asdict(head)} for name, head in heads.items()}
 
@@ -130,6 +177,11 @@ def heads_of_options(declared: Mapping[str, Mapping[str, object]]) -> dict[str, 
     """Return heads that are given as plain dictionaries; ValueError in one line for a wrong one.
 
     Models that were saved before heads had kinds are read too.
+
+    Example:
+        >>> heads = {"1": Level(channels=3), "query": Queries(number=5)}
+        >>> heads_of_options(heads_as_options(heads)) == heads
+        True
     """
     return checked_heads({name: _head(name, options) for name, options in declared.items()})
 

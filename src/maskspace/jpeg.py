@@ -25,6 +25,12 @@ def decode_jpeg(
 
     least_hw: rows and columns that are needed. The pixels are then those of the smallest of 1/8,
         1/4, 1/2 and 1/1 of the stored size, rounded up, that has as many (default: 1/1).
+
+    Example:
+        >>> encoded = simplejpeg.encode_jpeg(np.full((16, 24, 3), 200, np.uint8))
+        >>> decode_jpeg(encoded).shape, decode_jpeg(encoded, least_hw=(4, 6)).shape
+        ((16, 24, 3), (4, 6, 3))
+        >>> decode_jpeg(b"no JPEG")
     """
     try:
         rows, columns, kind, _ = simplejpeg.decode_jpeg_header(encoded)
@@ -53,6 +59,10 @@ def upright_size_hw(encoded: bytes) -> tuple[int, int] | None:
     """Return the stored size of a JPEG that holds nothing that could turn it; None for others.
 
     Only the segments before the pixels are looked at; EXIF and XMP are APP1 segments.
+
+    Example:
+        >>> upright_size_hw(simplejpeg.encode_jpeg(np.zeros((16, 24, 3), np.uint8)))
+        (16, 24)
     """
     size, place = None, 2
     while encoded[place : place + 1] == b"\xff" and encoded.startswith(b"\xff\xd8\xff"):
@@ -69,7 +79,12 @@ def upright_size_hw(encoded: bytes) -> tuple[int, int] | None:
 
 
 def turned(image: UInt8[np.ndarray, "r s 3"], orientation: object) -> UInt8[np.ndarray, "h w 3"]:
-    """Return stored pixels turned as an EXIF orientation of 1 to 8 says; anything else is 1."""
+    """Return stored pixels turned as an EXIF orientation of 1 to 8 says; anything else is 1.
+
+    Example:
+        >>> turned(np.zeros((2, 3, 3), np.uint8), 6).shape  # 6 is a quarter turn
+        (3, 2, 3)
+    """
     if orientation in _TRANSPOSED:
         image = image.transpose(1, 0, 2)
     if orientation in _FLIPPED_ROWS:

@@ -32,7 +32,14 @@ Answer = Literal[
 
 @runtime_checkable
 class Tree(Protocol):
-    """Nested partitions of one image."""
+    """Nested partitions of one image.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.partition.merge_tree import build_tree
+        >>> isinstance(build_tree(np.zeros((1, 4, 4), np.float32)), Tree)
+        True
+    """
 
     @property
     def max_regions(self) -> int:
@@ -146,7 +153,14 @@ class Segmenter(Protocol):
 
 
 def cannot_answer(model: Segmenter, question: Answer) -> ValueError:
-    """Return the error of a model that is asked for what it has not declared."""
+    """Return the error of a model that is asked for what it has not declared.
+
+    Example:
+        >>> class Nothing(Segmenter):
+        ...     name, ranking, answers = "nothing", "nothing", frozenset({"propose"})
+        >>> str(cannot_answer(Nothing(), "click"))
+        'nothing cannot answer click; it answers propose'
+    """
     known = [one for one in get_args(Answer) if one in model.answers]
     listed = " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known)
     return ValueError(f"{model.name} cannot answer {question}; it answers {listed or 'nothing'}")

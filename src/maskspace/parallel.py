@@ -221,6 +221,10 @@ def map_here(
     """Yield `function(unit)` for each unit, in order, in this process: `map_units` without Ray.
 
     A unit is taken from `units` when the result before it has been asked for, never earlier.
+
+    Example:
+        >>> list(map_here(abs, [-1, 2, -3]))
+        [1, 2, 3]
     """
     progress = _Progress(describe, length_hint(units, 0))
     for unit in units:
@@ -244,6 +248,10 @@ def map_units(
     is not, and its exception is raised here. `describe` names what is counted in the progress line.
     With `fresh` every unit has a process of its own, as one whose memory is measured needs. No unit
     means no Ray; a single one is computed here.
+
+    Example:
+        >>> list(map_units(abs, [-3]))  # one unit alone needs no Ray
+        [3]
     """
     total = length_hint(units, 0)
     taken = iter(units)

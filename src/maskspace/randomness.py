@@ -21,6 +21,10 @@ class Use(IntEnum):
     CROP: the window of a sample, its flip and colours, and what is drawn from its masks.
     REPLACE: which sample stands in for one that is corrupt or of no use.
     COLOUR: the colours of an image of a batch.
+
+    Example:
+        >>> generator(Use.CROP, 0).random() == generator(Use.COLOUR, 0).random()
+        False
     """
 
     RECTANGLES = 1
@@ -47,5 +51,11 @@ def generator(use: Use, seed: int, *place: int) -> np.random.Generator:
 
 
 def image_generator(use: Use, seed: int, index: int) -> np.random.Generator:
-    """Return the generator of a generated image; its key is that of the datasets so far."""
+    """Return the generator of a generated image; its key is that of the datasets so far.
+
+    Example:
+        >>> one, other = (image_generator(Use.SCENES, 0, 5) for _ in range(2))
+        >>> one.random() == other.random()
+        True
+    """
     return np.random.default_rng((seed, index, int(use)))

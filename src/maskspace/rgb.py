@@ -96,6 +96,13 @@ def open_image(encoded: bytes, *, name: str) -> Image.Image:
 
     Notes that pixels do not need, which may be broken or huge, are not looked at. Raises ValueError
     that starts with `name` for what is no image of 1 to MAX_PIXELS pixels.
+
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> Image.new("RGB", (4, 2)).save(file, "png")
+        >>> open_image(file.getvalue(), name="photo.png").size
+        (4, 2)
     """
     try:
         with warnings.catch_warnings():
@@ -118,6 +125,10 @@ def orientation(image: Image.Image) -> int:
     """Return how EXIF turns an opened image, 1 to 8; 1, upright, where EXIF is broken or absent.
 
     A PNG's is known once it is loaded.
+
+    Example:
+        >>> orientation(Image.new("RGB", (4, 2)))
+        1
     """
     try:
         with warnings.catch_warnings():
@@ -129,7 +140,12 @@ def orientation(image: Image.Image) -> int:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Return whether an opened image has more than 8 bits a channel."""
+    """Return whether an opened image has more than 8 bits a channel.
+
+    Example:
+        >>> is_deep(Image.new("I;16", (4, 2))), is_deep(Image.new("RGB", (4, 2)))
+        (True, False)
+    """
     deep = any(re.search(r";16|;12", _raw_mode(tile.args)) for tile in getattr(image, "tile", []))
     return deep or image.mode.startswith(("I", "F"))
 
@@ -139,6 +155,10 @@ def shrink_image(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> UInt8[n
 
     The aspect is kept, except that no side falls below 32 pixels where the image has as many: at
     least min(pixels, 1024) pixels stay.
+
+    Example:
+        >>> shrink_image(np.zeros((100, 200, 3), np.uint8), max_side=100).shape
+        (50, 100, 3)
     """
     if max_side < 32:
         raise ValueError(f"max_side is at least 32 pixels; got {max_side}")

@@ -42,7 +42,16 @@ class SessionAnswer(Protocol):
 
 
 def checked_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[Click]:
-    """Return the clicks as records; ValueError for one that is no pixel of the image."""
+    """Return the clicks as records; ValueError for one that is no pixel of the image.
+
+    Example:
+        >>> checked_clicks([(1, 0, True)], (4, 4))
+        [Click(x=1, y=0, positive=True)]
+        >>> checked_clicks([(4, 0, True)], (4, 4))
+        Traceback (most recent call last):
+            ...
+        ValueError: click (4, 0) is outside the image: x is in 0..3 and y in 0..3
+    """
     height, width = size_hw
     checked = []
     for click in clicks:
@@ -60,7 +69,12 @@ def checked_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> lis
 
 @section
 class SavedClick:
-    """A click in a file."""
+    """A click in a file.
+
+    Example:
+        >>> SavedClick(x=3, y=5, positive=True).x
+        3
+    """
 
     x: int
     y: int
@@ -99,6 +113,17 @@ class ClickSession:
 
     Every method that changes something returns the new mask, or raises ValueError in one line and
     leaves everything as it was. Without clicks the mask is the start mask, or empty.
+
+    Example:
+        >>> def column(clicks, **settings):  # a click means its column of the image
+        ...     mask = np.zeros((2, 3), bool)
+        ...     mask[:, [click.x for click in clicks]] = True
+        ...     return mask
+        >>> session = ClickSession(np.zeros((2, 3, 3), np.uint8), column, model="column")
+        >>> session.add(1, 0).astype(int).tolist()
+        [[0, 1, 0], [0, 1, 0]]
+        >>> session.undo().any().item()
+        False
     """
 
     def __init__(

@@ -17,14 +17,30 @@ _ABOUT = "about"
 
 
 def keep_shown(path: Path, arrays: Mapping[str, np.ndarray], *, about: object) -> None:
-    """Write arrays by name in an NPZ file; `about` is JSON that tells how they are to be drawn."""
+    """Write arrays by name in an NPZ file; `about` is JSON that tells how they are to be drawn.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "picture.npz")
+        >>> keep_shown(path, {"mask": np.eye(2, dtype=bool)}, about={"title": "eye"})
+        >>> read_shown(path)[1]
+        {'title': 'eye'}
+    """
     told = np.array(json.dumps(about))
     with appearing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays, **{_ABOUT: told})
 
 
 def read_shown(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Return the arrays of a file of `keep_shown`, and what it tells of them."""
+    """Return the arrays of a file of `keep_shown`, and what it tells of them.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "picture.npz")
+        >>> keep_shown(path, {"mask": np.eye(2, dtype=bool)}, about={"title": "eye"})
+        >>> read_shown(path)[0]["mask"].astype(int).tolist()
+        [[1, 0], [0, 1]]
+    """
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     return arrays, json.loads(str(arrays.pop(_ABOUT)))
@@ -34,6 +50,10 @@ def shrunk_array(array: Shaped[np.ndarray, "*c h w"], side: int) -> Shaped[np.nd
     """Return evenly spaced rows and columns, so many that the longer side is at most `side`.
 
     What is as small already is returned as it is; otherwise pixels are those at the centres.
+
+    Example:
+        >>> shrunk_array(np.arange(8).reshape(1, 8), 4).tolist()
+        [[1, 3, 5, 7]]
     """
     longest = max(array.shape[-2:])
     if longest <= side:

@@ -199,6 +199,11 @@ class InstanceMasks(NamedTuple):
 
     labels: the label of each. masks: where it is. known: where its annotator could tell.
     classes: its class or NONE. annotators: who drew it.
+
+    Example:
+        >>> one = Targets.of_labels(torch.tensor([[[1, 1, 0, 4]]])).instances(0)
+        >>> one.labels.tolist(), one.masks.int().tolist()
+        ([1, 4], [[[1, 1, 0, 0]], [[0, 0, 0, 1]]])
     """
 
     labels: Int[Tensor, " n"]

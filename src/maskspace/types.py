@@ -25,6 +25,10 @@ class Category:
     name: in the source's words ("person", "sky").
     is_thing: whether its instances can be counted (True: things, as persons) or it fills areas
         (False: stuff, as the sky) of which an image has at most one.
+
+    Example:
+        >>> Category(id=0, name="person").is_thing
+        True
     """
 
     id: int
@@ -59,6 +63,10 @@ class Annotation:
     ignore: whether its pixels count in no metric and no loss.
     layer: who drew it, or in which pass, from 0, where a source has several (BSDS500's annotators).
     category: id in the dataset's table of categories, or None where the source names none.
+
+    Example:
+        >>> Annotation(id=1, counts="04", area=4, box_xywh=(0, 0, 2, 2)).layer
+        0
     """
 
     id: int
@@ -81,6 +89,13 @@ class Sample:
     `key` is unique in its dataset and made of [A-Za-z0-9_-]. `split` is the source's own split
     ("train", "val", "test"), or None where the source has none. `left_out` names what the source
     has beside these annotations and a reader could not take, a line each.
+
+    Example:
+        >>> sample = Sample(
+        ...     key="000", dataset="toy", image=b"", extension="png", size_hw=(4, 4), annotations=()
+        ... )
+        >>> sample.licence
+        'unknown'
     """
 
     key: str
@@ -97,7 +112,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Click:
-    """A pixel of the original image, column `x` and row `y` from the top left, and its sign."""
+    """A pixel of the original image, column `x` and row `y` from the top left, and its sign.
+
+    Example:
+        >>> Click(3, 5)
+        Click(x=3, y=5, positive=True)
+    """
 
     x: int
     y: int
@@ -106,14 +126,26 @@ class Click:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A feature vector per pixel at several strides: `levels[stride]` is float32 `c h w`."""
+    """A feature vector per pixel at several strides: `levels[stride]` is float32 `c h w`.
+
+    Example:
+        >>> Embedding({2: np.zeros((12, 4, 4), np.float32)}).levels[2].shape
+        (12, 4, 4)
+    """
 
     levels: Mapping[int, Float32[np.ndarray, "c h w"]]
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """Give a dataset as a lazy sequence, in an order that the file system does not decide."""
+    """Give a dataset as a lazy sequence, in an order that the file system does not decide.
+
+    Example:
+        >>> def nothing(root, *, seed, limit):
+        ...     return []
+        >>> isinstance(nothing, Reader)
+        True
+    """
 
     def __call__(self, root: str, *, seed: int, limit: int | None) -> Sequence[Sample]:
         """Read `root`; generated datasets use `seed`; the first `limit` samples if not None."""
@@ -130,6 +162,15 @@ class ClickModel(Protocol[Features]):
     """A model that turns one click into one map of foreground logits.
 
     What it computes once an image is of a kind that only the model knows.
+
+    Example:
+        >>> class Constant:
+        ...     def encode(self, image):
+        ...         return None
+        ...     def click_logits(self, features, size_hw, clicks_xy, positive):
+        ...         return np.zeros((len(clicks_xy), *size_hw), np.float32)
+        >>> isinstance(Constant(), ClickModel)
+        True
     """
 
     def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> Features:
@@ -151,13 +192,27 @@ def network_answers(network: object) -> frozenset[str]:
     """Return what a network declares in its `answers`; nothing if it declares nothing.
 
     A click model declares "click", and "refine" if it is an `InteractiveModel` too.
+
+    Example:
+        >>> class Network:
+        ...     answers = frozenset({"click"})
+        >>> network_answers(Network()), network_answers(object())
+        (frozenset({'click'}), frozenset())
     """
     return getattr(network, "answers", frozenset())
 
 
 @runtime_checkable
 class InteractiveModel(Protocol[Features]):
-    """A click model that also answers all clicks together, given the map of the round before."""
+    """A click model that also answers all clicks together, given the map of the round before.
+
+    Example:
+        >>> class Constant:
+        ...     def mask_logits(self, features, size_hw, clicks_xy, positive, previous):
+        ...         return np.zeros(size_hw, np.float32)
+        >>> isinstance(Constant(), InteractiveModel)
+        True
+    """
 
     def mask_logits(
         self,
@@ -178,6 +233,13 @@ class MapNetwork(Protocol):
     declared: its heads by name, in the order in which it emits them.
     decoder: what makes a `Prediction` of its outputs; None: the merge tree of its levels.
     categories: what the classes of its predictions are; empty: they have none.
+
+    Example:
+        >>> from maskspace.models.unet import build_unet
+        >>> isinstance(build_unet(width=4, depth=1), MapNetwork)
+        Traceback (most recent call last):
+            ...
+        ValueError: head 4: stride 4; the network has 1, 2
     """
 
     @property
@@ -198,7 +260,14 @@ class MapNetwork(Protocol):
 
 @runtime_checkable
 class Proposer(Protocol):
-    """A method that turns an image into ranked masks."""
+    """A method that turns an image into ranked masks.
+
+    Example:
+        >>> def whole(image, *, limit=100):
+        ...     return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> isinstance(whole, Proposer), len(whole(np.zeros((4, 4, 3), np.uint8)))
+        (True, 1)
+    """
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"], *, limit: int = 100) -> Prediction:
         """Return at most `limit` proposals at the image's size, best first."""
@@ -207,7 +276,14 @@ class Proposer(Protocol):
 
 @runtime_checkable
 class ClickAnswer(Protocol):
-    """What answers clicks on one image that it has looked at before."""
+    """What answers clicks on one image that it has looked at before.
+
+    Example:
+        >>> def nothing(clicks):
+        ...     return np.zeros((4, 4), bool)
+        >>> isinstance(nothing, ClickAnswer)
+        True
+    """
 
     def __call__(self, clicks: Sequence[Click]) -> Bool[np.ndarray, "h w"]:
         """Return the mask that one click or more, all inside the image, describe."""
@@ -216,7 +292,14 @@ class ClickAnswer(Protocol):
 
 @runtime_checkable
 class ClickMethod(Protocol):
-    """A method that looks at an image once, and then answers clicks on it."""
+    """A method that looks at an image once, and then answers clicks on it.
+
+    Example:
+        >>> def nothing_of(image):
+        ...     return lambda clicks: np.zeros(image.shape[:2], bool)
+        >>> isinstance(nothing_of, ClickMethod)
+        True
+    """
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> ClickAnswer:
         """Return what answers clicks on the image."""

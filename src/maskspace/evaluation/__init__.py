@@ -38,6 +38,25 @@ def evaluate_models(
 
     Writes `FILES` in the folder `out`, each whole or not at all; see `measure_models` for the
     options and errors. What is drawn already of the same numbers is not drawn again.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.config import SelectConfig
+        >>> from maskspace.types import Prediction
+        >>> class Whole(Segmenter):  # proposes the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> config = SelectConfig(limit=1, min_area=1, proposals=1, decoder_factors=()).measured()
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> out = Path(tempfile.mkdtemp())
+        >>> metrics = evaluate_models({"d": samples}, {"whole": Whole()}, out, config=config)
+        >>> 0 < metrics["d"]["whole"]["mean_best_iou_1"] < 1
+        True
+        >>> set(FILES) == {path.name for path in out.iterdir()}
+        True
     """
     metrics = measure_models(
         datasets,

@@ -26,7 +26,18 @@ Maps = Mapping[Click, Float32[np.ndarray, "h w"]]
 
 @runtime_checkable
 class Answers(Protocol):
-    """What answers the clicks of a run."""
+    """What answers the clicks of a run.
+
+    Example:
+        >>> class Everything:  # answers every click with the whole of a 4 x 4 image
+        ...     def masks(self, clicks):
+        ...         return ((slot, np.ones((4, 4), bool)) for slot in clicks)
+        ...
+        ...     def probability(self, slot):
+        ...         return np.ones((4, 4), np.float32)
+        >>> isinstance(Everything(), Answers)
+        True
+    """
 
     def masks(
         self, clicks: Mapping[int, Sequence[Click]]
@@ -40,7 +51,19 @@ class Answers(Protocol):
 
 
 def why_unanswered(model: Segmenter, run: ClickRun) -> str | None:
-    """Return why a model is not asked for a run, or None: a model of masks has one way at 0.5."""
+    """Return why a model is not asked for a run, or None: a model of masks has one way at 0.5.
+
+    Example:
+        >>> class Masks(Segmenter):
+        ...     name, ranking, answers = "masks", "nothing", frozenset({"click"})
+        >>> why_unanswered(
+        ...     Masks(), ClickRun(clicker="center", threshold=0.5, mode="claims", clicks=1)
+        ... )
+        >>> why_unanswered(
+        ...     Masks(), ClickRun(clicker="center", threshold=0.4, mode="claims", clicks=1)
+        ... )
+        'the model answers masks cut at 0.5, not probabilities'
+    """
     if run.mode == "iterative":
         return None if "refine" in model.answers else NO_ROUNDS
     own = run.mode == "claims" and run.threshold == 0.5
@@ -55,6 +78,17 @@ def answers(
     """Return what answers a run that the model can be asked for; `first` holds maps known so far.
 
     A model without maps is given all clicks and combines them in its own way.
+
+    Example:
+        >>> class Whole(Segmenter):
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"click"})
+        ...
+        ...     def click(self, image, clicks):
+        ...         return np.ones(image.shape[:2], bool)
+        >>> run = ClickRun(clicker="center", threshold=0.5, mode="claims", clicks=1)
+        >>> answering = answers(Whole(), np.zeros((4, 4, 3), np.uint8), run, Asked(), {})
+        >>> [(slot, mask.sum().item()) for slot, mask in answering.masks({0: [Click(1, 1)]})]
+        [(0, 16)]
     """
     if run.mode == "iterative" and "refine" in model.answers:
         return _Refined(model, image, run.threshold, asked)
@@ -66,7 +100,18 @@ def answers(
 def click_maps(
     model: Segmenter, image: UInt8[np.ndarray, "h w 3"], clicks: Sequence[Click]
 ) -> dict[Click, Float32[np.ndarray, "h w"]]:
-    """Return the map of each distinct click, asked for together."""
+    """Return the map of each distinct click, asked for together.
+
+    Example:
+        >>> class Half(Segmenter):
+        ...     name, ranking, answers = "half", "nothing", frozenset({"click_probabilities"})
+        ...
+        ...     def click_probabilities(self, image, clicks):
+        ...         return np.full((len(clicks), *image.shape[:2]), 0.5, np.float32)
+        >>> maps = click_maps(Half(), np.zeros((4, 4, 3), np.uint8), [Click(1, 1), Click(1, 1)])
+        >>> len(maps)  # the same click is asked once
+        1
+    """
     distinct = list(dict.fromkeys(clicks))
     if not distinct:
         return {}

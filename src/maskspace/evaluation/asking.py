@@ -10,11 +10,27 @@ Answer = TypeVar("Answer")
 
 
 class Refusal(Exception):
-    """A model's ValueError, or the end of the memory: no answer to what it was asked."""
+    """A model's ValueError, or the end of the memory: no answer to what it was asked.
+
+    Example:
+        >>> Asked().answer(lambda: [][0:0] or int("no mask here"))
+        Traceback (most recent call last):
+            ...
+        maskspace.evaluation.asking.Refusal: invalid literal for int() with base 10: 'no mask here'
+    """
 
 
 class Asked:
-    """One model about one image: seconds of its answers, and refused questions with the reason."""
+    """One model about one image: seconds of its answers, and refused questions with the reason.
+
+    Example:
+        >>> asked = Asked()
+        >>> asked.ask("propose", lambda: 3)
+        3
+        >>> asked.ask("embed", lambda: int("features"))
+        >>> list(asked.not_answered)
+        ['embed']
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0

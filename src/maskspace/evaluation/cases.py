@@ -28,7 +28,12 @@ LONGEST_NAME = 22
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One mask that a model was asked for, and what came of it."""
+    """One mask that a model was asked for, and what came of it.
+
+    Example:
+        >>> Case(rank="worst", dataset="d", model="student", key="a", mask_id=1, iou=0.2).rank
+        'worst'
+    """
 
     rank: str
     dataset: str
@@ -42,6 +47,15 @@ def choose_cases(rows: Iterable[Row], run: str, *, number: int) -> list[Case]:
     """Return the worst, median and best `number` masks of one model on one dataset.
 
     Ties go by key and id. No mask is shown twice: where there are few, the worst come first.
+
+    Example:
+        >>> rows = [
+        ...     Row(dataset="d", model="student", key=key, masks=1, masks_too_small=0, ids=[1],
+        ...         areas=[9], click_ious={"center": [[iou]]})
+        ...     for key, iou in (("a", 0.2), ("b", 0.9), ("c", 0.6))
+        ... ]
+        >>> [(case.rank, case.key, case.iou) for case in choose_cases(rows, "center", number=1)]
+        [('worst', 'a', 0.2), ('median', 'c', 0.6), ('best', 'b', 0.9)]
     """
     ranked = sorted(
         (iou, row.key, mask_id, row)
@@ -74,6 +88,13 @@ class ShownCase:
     name: lines that say which it is.
     click: x and y in [0, 1] of the image, and 1 for a positive click, 0 for a negative one.
     arrays: `image`, `truth`, `mask`, and `probability` of a model that has one.
+
+    Example:
+        >>> case = ShownCase(
+        ...     name="student, worst: IoU 0.200", click=(0.5, 0.25, 1),
+        ...     arrays={"image": np.zeros((4, 4, 3), np.uint8), "mask": np.zeros((4, 4), bool)})
+        >>> sorted(case.arrays)
+        ['image', 'mask']
     """
 
     name: str
@@ -88,7 +109,26 @@ def shown_cases(
     *,
     config: EvaluateConfig,
 ) -> list[ShownCase]:
-    """Return the cases of every dataset and model, the models asked again."""
+    """Return the cases of every dataset and model, the models asked again.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> from maskspace.types import Prediction
+        >>> class Whole(Segmenter):  # answers every question with the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose", "click"})
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        ...     def click(self, image, clicks):
+        ...         return np.ones(image.shape[:2], bool)
+        >>> from maskspace.evaluation.rows import measure_rows
+        >>> rows = measure_rows("d", samples, {"whole": Whole()}, config=config)
+        >>> shown = shown_cases(rows, {"d": samples}, {"whole": Whole()}, config=config)
+        >>> sorted(shown[0].arrays)  # the worst case; a model of masks has no probability
+        ['image', 'mask', 'truth']
+    """
     run = config.interactive.headline
     if run is None:
         return []

@@ -16,6 +16,20 @@ def write_per_sample(path: Path, rows: Iterable[Row], *, config: InteractiveConf
     """Write a CSV with one line a run and mask: IoU after each click, clicks to each target.
 
     A cell is empty where a click was not made. The mode of a model that has masks only is "own".
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> rows = [
+        ...     Row(dataset="d", model="student", key=key, masks=1, masks_too_small=0, ids=[1],
+        ...         areas=[9], click_ious={"center": [[iou]]})
+        ...     for key, iou in (("a", 0.2), ("b", 0.9), ("c", 0.6))
+        ... ]
+        >>> write_per_sample(folder / "clicks.csv", rows, config=config.interactive)
+        >>> print((folder / "clicks.csv").read_text().splitlines()[1])
+        d,student,a,1,9,center,0.5,claims,0.2,,,
     """
     runs = config.runs
     most = max((run.clicks for run in runs), default=0)
@@ -45,7 +59,18 @@ def _sample_lines(
 
 
 def write_click_curves(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> None:
-    """Write a CSV with one line a dataset, model, run and number of clicks."""
+    """Write a CSV with one line a dataset, model, run and number of clicks.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> metrics = {"d": {"student": {"miou_at_1_center": 0.7, "miou_at_2_center": 0.8}}}
+        >>> write_click_curves(folder / "clicks.csv", metrics)
+        >>> print((folder / "clicks.csv").read_text().strip())
+        dataset,model,run,clicks,miou
+        d,student,center,1,0.7
+        d,student,center,2,0.8
+    """
     write_csv(
         path,
         ("dataset", "model", "run", "clicks", "miou"),

@@ -31,6 +31,16 @@ def click_metrics(
     right before it, `changed_outside_NAME`, a mean over the clicks that changed anything, and the
     same pixels over the image, a mean over all. After one click, cut at the best of the levels for
     each mask: `miou_at_1_CLICKER_best_level`. What is undefined is added to `not_answered`.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> run = config.interactive.headline.name
+        >>> rows = [Row(
+        ...     dataset="d", model="student", key="a", masks=2, masks_too_small=0, ids=[1, 2],
+        ...     areas=[9, 9], click_ious={run: [[0.5], [1.0]]}, changes={run: []})]
+        >>> click_metrics(rows, config.interactive, {})[f"miou_at_1_{run}"]
+        0.75
     """
     found: dict[str, object] = {}
     for run in config.runs:
@@ -51,7 +61,12 @@ def click_metrics(
 
 
 def click_record(ious: Iterable[Sequence[float]], clicks: int) -> Float64[np.ndarray, "n k"]:
-    """Return the IoUs after each click as one array, NaN where a run ended earlier."""
+    """Return the IoUs after each click as one array, NaN where a run ended earlier.
+
+    Example:
+        >>> click_record([[0.5, 1.0], [0.2, 0.4, 0.6]], 3).tolist()
+        [[0.5, 1.0, nan], [0.2, 0.4, 0.6]]
+    """
     padded = [[*made, *[math.nan] * (clicks - len(made))] for made in ious]
     return np.array(padded, np.float64).reshape(-1, clicks)
 

@@ -24,6 +24,16 @@ def click_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
     NoC and NoF: mean clicks to the IoU in percent, and the masks that took all of them; never: the
     masks that did not get there; outside: the share of what further clicks changed that was right
     before.
+
+    Example:
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> print(click_table(metrics))
+        dataset  model    clicks  mIoU@1
+        d        student  center   0.700
+        protocol maskspace
     """
     table = click_cells(metrics)
     if len(table) == 1:
@@ -33,7 +43,16 @@ def click_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
 
 
 def click_cells(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[list[str]]:
-    """Return the cells of the table of clicks, headings first: one line a run that was answered."""
+    """Return the cells of the table of clicks, headings first: one line a run that was answered.
+
+    Example:
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> click_cells(metrics)
+        [['dataset', 'model', 'clicks', 'mIoU@1'], ['d', 'student', 'center', '0.700']]
+    """
     lines = [
         (dataset, model, run, values)
         for dataset, models in metrics.items()

@@ -15,6 +15,12 @@ class ClickRun:
 
     After every click the mask is what has a probability above `threshold`, which the next click
     answers to; `mode` is the rule of `ImageEditor` by which further clicks are answered.
+
+    Example:
+        >>> ClickRun(clicker="center", threshold=0.5, mode="claims", clicks=1).name
+        'center'
+        >>> ClickRun(clicker="random", threshold=0.49, mode="iterative", clicks=20).name
+        'random_049_iterative'
     """
 
     clicker: str
@@ -39,6 +45,12 @@ class InteractiveConfig:
     and takes its IoU as that of the clicks left, above 1 nothing ends a run early. Clicks are
     counted to each of `noc_targets`; `seed` draws the clicks that are drawn; the worst, median and
     best `cases` are shown.
+
+    Example:
+        >>> [run.name for run in OWN_PROTOCOL.runs][:3]
+        ['center', 'center_049', 'random']
+        >>> SEGNEXT_PROTOCOL.described
+        'segnext: 20 center at p > 0.49 by iterative clicks, to IoU 1.01'
     """
 
     protocol: str
@@ -124,6 +136,10 @@ class EvaluateConfig:
     constant output; the gallery shows the
     first `gallery_images` of each dataset. Images that cannot be measured are left out, up to the
     share `max_left_out` of a dataset (one at least, unless it is 0).
+
+    Example:
+        >>> PROTOCOLS["maskspace"].headline_count, PROTOCOLS["maskspace"].proposal_limit
+        (50, 100)
     """
 
     limit: int | None
@@ -225,7 +241,13 @@ def protocol_config(
     modes: Sequence[str] | None = None,
     max_left_out: float = SHARE,
 ) -> EvaluateConfig:
-    """Return a protocol on the first `limit` images, with what is given in place of its own."""
+    """Return a protocol on the first `limit` images, with what is given in place of its own.
+
+    Example:
+        >>> config = protocol_config("segnext", limit=10, clicks=3)
+        >>> config.limit, config.interactive.max_clicks
+        (10, 3)
+    """
     base = lookup(PROTOCOLS, name, kind="protocol")
     asked = base.interactive
     chosen = tuple(clickers or asked.clickers)
@@ -245,6 +267,11 @@ class SelectConfig:
 
     Where a model has a decoder, what that groups by (a bandwidth, a threshold) is tried times each
     of `decoder_factors` too.
+
+    Example:
+        >>> select = SelectConfig(limit=24, min_area=256, proposals=50, decoder_factors=())
+        >>> select.metric, select.measured().proposal_counts
+        ('mean_best_iou_50', (50,))
     """
 
     limit: int | None

@@ -15,7 +15,12 @@ Metrics = dict[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a dataset is: the kind of its reader, and which of its own splits, None if of none."""
+    """What a dataset is: the kind of its reader, and which of its own splits, None if of none.
+
+    Example:
+        >>> Origin(kind="bsds500", split="test").kind
+        'bsds500'
+    """
 
     kind: str
     split: str | None
@@ -23,7 +28,15 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How much a mean over masks of one model exceeds another's, with its 95 % interval."""
+    """How much a mean over masks of one model exceeds another's, with its 95 % interval.
+
+    Example:
+        >>> gain = Comparison(
+        ...     measure="dice_at_1", model="student", other="watershed", difference=0.1, low=0.05,
+        ...     high=0.15, p_value=0.01)
+        >>> gain.low > 0  # the student is better, and the interval is clear of 0
+        True
+    """
 
     measure: str
     model: str
@@ -44,6 +57,10 @@ class Heading:
     explained: one line on the page, under "How to read".
     question: what of the model it measures: embed, propose, regions or click.
     curve, at: the curve that it is a point of, and where; "" (the default) is of none.
+
+    Example:
+        >>> Heading(name="mean_best_iou_10", title="best@10", curve="mean_best_iou", at=10).title
+        'best@10'
     """
 
     name: str
@@ -66,6 +83,14 @@ class Findings:
     origins: what the datasets are, where it is known.
     sides: pixels a side of the squares that models bring images to.
     versions: lines of a name and what it stands for.
+
+    Example:
+        >>> findings = Findings(
+        ...     headings=[Heading(name="dice_at_1", title="Dice@1")], images={"d": 2}, compared={},
+        ...     pairs={}, origins={"d": Origin(kind="rectangles", split=None)}, sides=[64],
+        ...     versions=[("maskspace", "1.0")])
+        >>> findings.images
+        {'d': 2}
     """
 
     headings: Sequence[Heading]
@@ -78,12 +103,36 @@ class Findings:
 
 
 def write_findings(path: Path, findings: Findings) -> None:
-    """Write findings as JSON; ValueError for a number that is not finite."""
+    """Write findings as JSON; ValueError for a number that is not finite.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> findings = Findings(
+        ...     headings=[Heading(name="dice_at_1", title="Dice@1")], images={"d": 2}, compared={},
+        ...     pairs={}, origins={"d": Origin(kind="rectangles", split=None)}, sides=[64],
+        ...     versions=[("maskspace", "1.0")])
+        >>> write_findings(folder / FINDINGS, findings)
+        >>> read_findings(folder / FINDINGS).origins["d"].kind
+        'rectangles'
+    """
     write_whole(path, json.dumps(asdict(findings), indent=2, allow_nan=False) + "\n")
 
 
 def read_findings(path: Path) -> Findings:
-    """Return the findings of a file."""
+    """Return the findings of a file.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> findings = Findings(
+        ...     headings=[Heading(name="dice_at_1", title="Dice@1")], images={"d": 2}, compared={},
+        ...     pairs={}, origins={"d": Origin(kind="rectangles", split=None)}, sides=[64],
+        ...     versions=[("maskspace", "1.0")])
+        >>> write_findings(folder / FINDINGS, findings)
+        >>> read_findings(folder / FINDINGS) == findings
+        True
+    """
     told = json.loads(path.read_text())
     compared = told["compared"].items()
     return Findings(

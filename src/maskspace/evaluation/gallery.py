@@ -29,6 +29,20 @@ def gallery_columns(
     A model that partitions is shown with as many regions as the truth has; one that proposes with
     the best of its first `count` proposals for each true mask, in that mask's colour; any other
     with what a click at each true mask's centre gives: what is measured.
+
+    Example:
+        >>> from maskspace.types import Prediction
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> class Whole(Segmenter):  # answers every question with the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose", "click"})
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        ...     def click(self, image, clicks):
+        ...         return np.ones(image.shape[:2], bool)
+        >>> list(gallery_columns([truth], {"whole": Whole()}, count=10))
+        [('input', 'image'), ('truth', 'labels'), ('whole: best of 10', 'labels')]
     """
     columns: dict[tuple[str, str], Column] = {
         ("input", "image"): [shrink_image(truth.image, max_side=SIDE) for truth in truths],

@@ -51,7 +51,21 @@ PICTURES = {
 
 @dataclass(frozen=True, kw_only=True)
 class PageContent:
-    """What a page is made of, by dataset; `versions` is lines of a name and what it stands for."""
+    """What a page is made of, by dataset; `versions` is lines of a name and what it stands for.
+
+    Example:
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> content = PageContent(
+        ...     headings=[Heading(name="mean_best_iou_10", title="best@10")], metrics=metrics,
+        ...     compared={}, placed={}, versions=[("maskspace", "1.0")], config=config)
+        >>> list(content.metrics)
+        ['d']
+    """
 
     headings: Sequence[Heading]
     metrics: Mapping[str, Mapping[str, Metrics]]
@@ -62,7 +76,27 @@ class PageContent:
 
 
 def write_html(path: Path, content: PageContent) -> None:
-    """Write the page; the pictures named in `PICTURES` lie beside it already."""
+    """Write the page; the pictures named in `PICTURES` lie beside it already.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> for name in PICTURES:
+        ...     _ = (folder / name).write_bytes(b"a PNG")
+        >>> metrics["d"]["student"].update(images_without_truth=0, masks_too_small=0)
+        >>> content = PageContent(
+        ...     headings=[Heading(name="mean_best_iou_10", title="best@10")], metrics=metrics,
+        ...     compared={}, placed={}, versions=[("maskspace", "1.0")], config=config)
+        >>> write_html(folder / "report.html", content)
+        >>> "Evaluation of student on d" in (folder / "report.html").read_text()
+        True
+    """
     metrics = content.metrics
     models = dict.fromkeys(model for found in metrics.values() for model in found)
     sections = {

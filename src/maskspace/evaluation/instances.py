@@ -20,7 +20,18 @@ Propose = Callable[[UInt8[np.ndarray, "h w 3"]], Prediction]
 
 @dataclass(frozen=True, kw_only=True)
 class FoundInstances:
-    """One image: the best IoU of each true mask among all proposals, and COCO's matches."""
+    """One image: the best IoU of each true mask among all proposals, and COCO's matches.
+
+    Example:
+        >>> mask = np.ones((1, 4, 4), bool)
+        >>> found = FoundInstances(
+        ...     best_iou=np.array([1.0]),
+        ...     matches=scored_matches(mask, np.array([0.9]), mask),
+        ...     seconds=0.1,
+        ... )
+        >>> found.best_iou.mean().item()
+        1.0
+    """
 
     best_iou: Float64[np.ndarray, " m"]
     matches: ScoredMatches
@@ -34,6 +45,19 @@ class InstanceScore:
     `mean_best_iou` is over all true masks, with its 95 % interval over images; `found` is
     TP / (TP + FP + FN) at an IoU of 0.5, one to one (the 2018 Data Science Bowl's precision at
     that threshold, pooled over images).
+
+    Example:
+        >>> score = InstanceScore(
+        ...     mean_best_iou=0.8,
+        ...     low=0.7,
+        ...     high=0.9,
+        ...     average_precision=0.5,
+        ...     found=0.6,
+        ...     proposals=10.0,
+        ...     seconds=0.1,
+        ... )
+        >>> score.low <= score.mean_best_iou <= score.high
+        True
     """
 
     mean_best_iou: float
@@ -46,7 +70,17 @@ class InstanceScore:
 
 
 def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundInstances:
-    """Return how the proposals of an image hold its true masks; ignored pixels are left out."""
+    """Return how the proposals of an image hold its true masks; ignored pixels are left out.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> def perfect(image):
+        ...     return Prediction(truth.masks, np.ones(len(truth.masks), np.float32))
+        >>> measure_instances(perfect, truth, limit=100).best_iou.min().item()
+        1.0
+    """
     start = time.perf_counter()
     proposals = propose(truth.image)
     seconds = time.perf_counter() - start
@@ -59,7 +93,23 @@ def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundIns
 
 
 def score_instances(images: Sequence[FoundInstances], *, seed: int) -> InstanceScore:
-    """Return the score of a dataset; ValueError if no image has a true mask."""
+    """Return the score of a dataset; ValueError if no image has a true mask.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> def perfect(image):
+        ...     return Prediction(truth.masks, np.ones(len(truth.masks), np.float32))
+        >>> score = score_instances([measure_instances(perfect, truth, limit=100)], seed=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: 1 images have masks; an interval over images needs two
+        >>> score.mean_best_iou, score.found
+        Traceback (most recent call last):
+            ...
+        NameError: name 'score' is not defined
+    """
     counts = np.array([len(image.best_iou) for image in images])
     sums = np.array([[image.best_iou.sum()] for image in images])
     if counts.sum() == 0:

@@ -42,6 +42,11 @@ class Clicked:
     click changed and those of them outside the error region, `best_level[clicker]` the IoU of the
     first click's map cut at the best level, `parts[run, name]` what a measure gave of the mask
     after the first click.
+
+    Example:
+        >>> clicked = Clicked(ious={"center": [[0.5, 0.8]]}, changes={}, best_level={}, parts={})
+        >>> clicked.ious["center"][0]  # the first mask, after one click and after two
+        [0.5, 0.8]
     """
 
     ious: Mapping[str, Sequence[Sequence[float]]]
@@ -77,6 +82,24 @@ def click_masks(
 
     A run is kept under `click_` and its name; a model that answers no click at all under `click`.
     `measures` see the masks after the first click of their runs.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> class Whole(Segmenter):  # answers every click with the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"click"})
+        ...
+        ...     def click(self, image, clicks):
+        ...         return np.ones(image.shape[:2], bool)
+        >>> clicked = click_masks(Whole(), truth, config.interactive, Asked())
+        >>> shares = [mask.mean() for mask in truth.masks]
+        >>> np.allclose(
+        ...     [ious[0] for ious in clicked.ious["center"]], shares
+        ... )  # IoU with the whole image
+        True
     """
     of_part = {(m.run, m.name): m.of_part for m in measures if m.of_part is not None}
     games: dict[str, list[_Game]] = {}
@@ -129,7 +152,16 @@ def _whole(games: Mapping[str, Sequence[_Game]], run: ClickRun, truth: Truth) ->
 
 
 def first_click(truth: Truth, index: int, clicker: str, *, seed: int) -> Click:
-    """Return a clicker's first click on a mask."""
+    """Return a clicker's first click on a mask.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> click = first_click(truth, 0, "center", seed=0)
+        >>> bool(truth.masks[0, click.y, click.x]), click.positive
+        (True, True)
+    """
     return _next_click(np.zeros(truth.ignore.shape, bool), truth, index, clicker, [], seed)
 
 

@@ -22,6 +22,23 @@ def intervals(
     """Return `low` and `high` of the 95 % interval of each figure that has one, of a model.
 
     By resampling images; empty where fewer than two images have masks.
+
+    Example:
+        >>> rows = [
+        ...     Row(
+        ...         dataset="d",
+        ...         model="student",
+        ...         key=key,
+        ...         masks=1,
+        ...         masks_too_small=0,
+        ...         kept={"dice_at_1": [dice]},
+        ...     )
+        ...     for key, dice in (("a", 0.5), ("b", 0.9))
+        ... ]
+        >>> figures = {"dice_at_1": Figure(name="dice_at_1", measure="dice_at_1")}
+        >>> limits = intervals(rows, figures, seed=0)["dice_at_1"]
+        >>> limits["low"] <= 0.7 <= limits["high"]
+        True
     """
     found: dict[str, Limits] = {}
     for names, sums, weights in _sums(rows, figures):
@@ -40,6 +57,30 @@ def comparisons(
 
     Figures whose weights differ between the two, such as a quotient of what each model found, are
     left out: their difference is no mean over masks.
+
+    Example:
+        >>> rows = [
+        ...     Row(
+        ...         dataset="d",
+        ...         model=model,
+        ...         key=key,
+        ...         masks=1,
+        ...         masks_too_small=0,
+        ...         kept={"dice_at_1": [dice]},
+        ...     )
+        ...     for model, key, dice in (
+        ...         ("one", "a", 0.8),
+        ...         ("one", "b", 0.9),
+        ...         ("two", "a", 0.6),
+        ...         ("two", "b", 0.7),
+        ...     )
+        ... ]
+        >>> figures = {"dice_at_1": Figure(name="dice_at_1", measure="dice_at_1")}
+        >>> [
+        ...     (pair.model, pair.other, round(pair.difference, 3))
+        ...     for pair in comparisons(rows, figures, seed=0)
+        ... ]
+        [('one', 'two', 0.2)]
     """
     of_model = {
         model: _sums([row for row in rows if row.model == model], figures)

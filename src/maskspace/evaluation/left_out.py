@@ -27,12 +27,25 @@ _NAMED = 3
 
 
 def allowed(share: float, images: int) -> int:
-    """Return how many of so many images may be left out: a share, one at least unless it is 0."""
+    """Return how many of so many images may be left out: a share, one at least unless it is 0.
+
+    Example:
+        >>> allowed(0.05, 100), allowed(0.05, 4), allowed(0.0, 100)
+        (5, 1, 0)
+    """
     return max(1, math.floor(share * images)) if share > 0 else 0
 
 
 def require_few(left_out: Mapping[str, str], *, dataset: str, images: int, share: float) -> None:
-    """Raise ValueError, naming images and reasons, if more are left out than the share allows."""
+    """Raise ValueError, naming images and reasons, if more are left out than the share allows.
+
+    Example:
+        >>> require_few({"a": "not a JPEG"}, dataset="d", images=100, share=0.05)
+        >>> require_few({"a": "not a JPEG"}, dataset="d", images=100, share=0.0)
+        Traceback (most recent call last):
+            ...
+        ValueError: d: 1 of 100 images cannot be measured, more than the 0% that may be left...
+    """
     if len(left_out) > allowed(share, images):
         raise ValueError(
             f"{dataset}: {len(left_out)} of {images} images cannot be measured, more than the "
@@ -41,14 +54,28 @@ def require_few(left_out: Mapping[str, str], *, dataset: str, images: int, share
 
 
 def listed(left_out: Mapping[str, str]) -> str:
-    """Return the first images with their reasons, and how many more there are."""
+    """Return the first images with their reasons, and how many more there are.
+
+    Example:
+        >>> listed({"a": "not a JPEG", "b": "no mask"})
+        'a (not a JPEG); b (no mask)'
+    """
     named = [f"{key} ({why})" for key, why in list(left_out.items())[:_NAMED]]
     more = len(left_out) - len(named)
     return "; ".join(named) + (f"; and {more} more" if more > 0 else "")
 
 
 def left_out_of(rows: Sequence["Row"]) -> dict[str, str]:
-    """Return the images that are left out, by key, with the reason."""
+    """Return the images that are left out, by key, with the reason.
+
+    Example:
+        >>> from maskspace.evaluation.rows import Row
+        >>> row = Row(
+        ...     dataset="d", model="m", key="a", masks=0, masks_too_small=0, left_out="not a JPEG"
+        ... )
+        >>> left_out_of([row])
+        {'a': 'not a JPEG'}
+    """
     return {row.key: row.left_out for row in rows if row.left_out}
 
 
@@ -57,6 +84,22 @@ def settled(rows: Sequence["Row"], *, share: float) -> list["Row"]:
 
     Images that are refused for some question, by any model, are left out for all models; where
     they are more than the share allows, the answers to this question are left out instead.
+
+    Example:
+        >>> from maskspace.evaluation.rows import Row
+        >>> rows = [
+        ...     Row(
+        ...         dataset="d",
+        ...         model="m",
+        ...         key=key,
+        ...         masks=1,
+        ...         masks_too_small=0,
+        ...         not_answered=refused,
+        ...     )
+        ...     for key, refused in (("a", {}), ("b", {"propose": "too large"}))
+        ... ]
+        >>> [row.left_out for row in settled(rows, share=0.5)]  # image b is left out for all models
+        ['', 'm does not answer propose: too large']
     """
     images = len({row.key for row in rows})
     rows, spare = list(rows), allowed(share, images) - len(left_out_of(rows))
@@ -76,7 +119,16 @@ def settled(rows: Sequence["Row"], *, share: float) -> list["Row"]:
 
 
 def readable(samples: Sequence, left_out: Mapping[str, str]) -> Iterator[Sample]:
-    """Yield the samples of a dataset but for those that are left out or cannot be read."""
+    """Yield the samples of a dataset but for those that are left out or cannot be read.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> [sample.key for sample in readable(samples, {})] == [samples[0].key]
+        True
+        >>> list(readable(samples, {samples[0].key: "left out"}))
+        []
+    """
     for index in range(len(samples)):
         try:
             sample = samples[index]

@@ -75,6 +75,22 @@ def measure_models(
     where something was published on them. Images that cannot be measured are left out and counted
     (`left_out`); raises ValueError where they are too many, and for an answer of another size than
     the image's.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> from maskspace.types import Prediction
+        >>> class Whole(Segmenter):  # proposes the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> from maskspace.evaluation.config import SelectConfig
+        >>> config = SelectConfig(limit=1, min_area=1, proposals=1, decoder_factors=()).measured()
+        >>> metrics = measure_models({"d": samples}, {"whole": Whole()}, folder, config=config)
+        >>> 0 < metrics["d"]["whole"]["mean_best_iou_1"] < 1
+        True
     """
     ranking = {name: model.ranking for name, model in models.items()} | dict(ranking or {})
     rows = {

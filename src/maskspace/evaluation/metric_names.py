@@ -13,14 +13,26 @@ BEST_LEVEL = "_best_level"
 
 
 def answered_runs(metrics: Mapping[str, object]) -> list[str]:
-    """Return the names of the runs that a model answered."""
+    """Return the names of the runs that a model answered.
+
+    Example:
+        >>> answered_runs(
+        ...     {"miou_at_1_center": 0.7, "miou_at_1_center_best_level": 0.8, "ar_10": 0.5}
+        ... )
+        ['center']
+    """
     head = f"{MIOU}1_"
     names = [name.removeprefix(head) for name in metrics if name.startswith(head)]
     return [name for name in names if not name.endswith(BEST_LEVEL)]
 
 
 def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]]:
-    """Return mIoU@k of a run by k."""
+    """Return mIoU@k of a run by k.
+
+    Example:
+        >>> iou_curve({"miou_at_1_center": 0.7, "miou_at_2_center": 0.8}, "center")
+        [(1, 0.7), (2, 0.8)]
+    """
     found = []
     for k in range(1, len(metrics) + 1):
         value = metrics.get(f"{MIOU}{k}_{run}")
@@ -31,13 +43,24 @@ def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]
 
 
 def curve(values: Metrics, headings: Iterable[Heading]) -> list[tuple[Heading, float]]:
-    """Return the mean best IoU of each budget of proposals: `at` of its heading."""
+    """Return the mean best IoU of each budget of proposals: `at` of its heading.
+
+    Example:
+        >>> heading = Heading(name="mean_best_iou_10", curve=CURVE, at=10)
+        >>> [(point.at, value) for point, value in curve({"mean_best_iou_10": 0.8}, [heading])]
+        [(10, 0.8)]
+    """
     points = [(point, values.get(point.name)) for point in headings if point.curve == CURVE]
     return [(point, value) for point, value in points if isinstance(value, float)]
 
 
 def bounds(values: Metrics, metric: str) -> tuple[float, float] | None:
-    """Return the 95 % interval of a metric, or None where there is none."""
+    """Return the 95 % interval of a metric, or None where there is none.
+
+    Example:
+        >>> bounds({"interval_95": {"dice_at_1": {"low": 0.7, "high": 0.9}}}, "dice_at_1")
+        (0.7, 0.9)
+    """
     intervals = values.get("interval_95")
     found = intervals.get(metric) if isinstance(intervals, dict) else None
     return None if found is None else (found["low"], found["high"])

@@ -30,7 +30,13 @@ summary{cursor:pointer}
 
 
 def html_page(title: str, sections: Mapping[str, str]) -> str:
-    """Return a page with links to its sections, whose texts are HTML already."""
+    """Return a page with links to its sections, whose texts are HTML already.
+
+    Example:
+        >>> page = html_page("Results", {"Clicks": "<p>none</p>"})
+        >>> page.count("Clicks"), "http" in page.partition("<body>")[2]  # nothing is fetched
+        (2, False)
+    """
     links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in sections)
     body = "".join(
         f'<section id="{_anchor(name)}"><h2>{escape(name)}</h2>{text}</section>\n'
@@ -48,7 +54,12 @@ def html_page(title: str, sections: Mapping[str, str]) -> str:
 def html_table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", text: int = 1
 ) -> str:
-    """Return a table of cells that are HTML already; the first `text` columns are words."""
+    """Return a table of cells that are HTML already; the first `text` columns are words.
+
+    Example:
+        >>> "<td>0.800</td>" in html_table(["model", "IoU"], [["student", "0.800"]])
+        True
+    """
     kinds = [' class="t"' if index < text else "" for index in range(len(heads))]
     top = "".join(
         f'<th scope="col"{kind}>{head}</th>' for kind, head in zip(kinds, heads, strict=True)
@@ -67,7 +78,12 @@ def html_table(
 
 
 def definitions(entries: Iterable[tuple[str, str]]) -> str:
-    """Return a list of terms with what each means."""
+    """Return a list of terms with what each means.
+
+    Example:
+        >>> definitions([("IoU", "intersection < union")])
+        '<dl><dt>IoU</dt><dd>intersection &lt; union</dd></dl>'
+    """
     return (
         "<dl>"
         + "".join(f"<dt>{escape(name)}</dt><dd>{escape(told)}</dd>" for name, told in entries)
@@ -76,7 +92,15 @@ def definitions(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def figure(picture: Path, title: str, seen: str, *, told: str = "") -> str:
-    """Return a PNG, whole and inside the HTML, with what is seen in it, its name and its size."""
+    """Return a PNG, whole and inside the HTML, with what is seen in it, its name and its size.
+
+    Example:
+        >>> import tempfile
+        >>> picture = Path(tempfile.mkdtemp()) / "curve.png"
+        >>> _ = picture.write_bytes(b"a PNG")
+        >>> figure(picture, "Curve", "IoU by proposals.")[:28]
+        '<figure><h3>Curve</h3><img a'
+    """
     content = picture.read_bytes()
     encoded = base64.b64encode(content).decode()
     caption = f"{seen} {f'{told}. ' if told else ''}({picture.name}, {len(content) / 1e3:.0f} kB)"

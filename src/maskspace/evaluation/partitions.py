@@ -27,6 +27,21 @@ def ask_partitions(
 
     None where the model refuses, which stands in `asked` under `regions`, and where nothing is
     measured. Of `counts` regions an image gives at most what it has.
+
+    Example:
+        >>> from maskspace.evaluation.measures.measure import Figure
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> class Whole(Segmenter):  # one region at every scale
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"scales"})
+        ...     def scales(self, image, counts):
+        ...         return iter([np.ones(image.shape[:2], np.int32) for _ in counts])
+        >>> regions = Measure(
+        ...     name="regions", question="regions", figures=(), of_image=lambda parts, truth: parts,
+        ...     of_part=lambda labels, truth: int(labels.max()))
+        >>> ask_partitions(Whole(), truth, [regions], counts=[1, 2], asked=Asked())
+        {'regions': [1, 1]}
     """
     of_part = {m.name: (m.of_part, m.every) for m in measures if m.of_part is not None}
     found: dict[str, list[Any]] = {name: [] for name in of_part}

@@ -16,6 +16,19 @@ def plot_iou_curves(
     """Write a PNG: mean best IoU against the number of proposals, one panel a dataset.
 
     Bands are 95 % intervals over images.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> headings = [Heading(
+        ...     name="mean_best_iou_10", title="best@10", curve="mean_best_iou", at=10)]
+        >>> plot_iou_curves(folder / "curve.png", metrics, headings)
+        >>> (folder / "curve.png").read_bytes()[1:4]
+        b'PNG'
     """
     panels = {
         dataset: [
@@ -44,6 +57,18 @@ def plot_click_scatter(
     """Write a PNG of zero-shot against one-click IoU, a point an image, a panel a dataset.
 
     `pairs` are the two IoUs of the images of each dataset and model that answers both.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> pairs = {"d": {"student": ([0.5, 0.9], [0.6, 0.8])}}
+        >>> plot_click_scatter(folder / "scatter.png", pairs, metrics, count=10, run="center")
+        >>> (folder / "scatter.png").read_bytes()[1:4]
+        b'PNG'
     """
     panels: dict[str, list[pictures.Line]] = {}
     for dataset, models in metrics.items():
@@ -69,6 +94,17 @@ def plot_click_curves(
     """Write a PNG: mIoU against the number of clicks, one panel a dataset, runs of several.
 
     Beside the runs that were clicked alike stands what was published.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> plot_click_curves(folder / "clicks.png", metrics, {})
+        >>> (folder / "clicks.png").read_bytes()[1:4]
+        b'PNG'
     """
     panels = click_panels(metrics, placed)
     pictures.plot_curves(path, panels, x_label="clicks", y_label="mIoU", logarithmic=False)
@@ -77,7 +113,14 @@ def plot_click_curves(
 def click_panels(
     metrics: Mapping[str, Mapping[str, Metrics]], placed: Mapping[str, Iterable[Placed]]
 ) -> dict[str, list[pictures.Line]]:
-    """Return the lines of mIoU against the number of clicks, by dataset."""
+    """Return the lines of mIoU against the number of clicks, by dataset.
+
+    Example:
+        >>> metrics = {"d": {"student": {"miou_at_1_center": 0.7, "miou_at_2_center": 0.8}}}
+        >>> (line,) = click_panels(metrics, {})["d"]
+        >>> line.label, line.x, line.y
+        ('student, center', [1, 2], [0.7, 0.8])
+    """
     panels: dict[str, list[pictures.Line]] = {}
     for dataset, models in metrics.items():
         curves = {

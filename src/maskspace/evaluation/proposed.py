@@ -19,6 +19,14 @@ class Proposed:
     """The first `len(iou)` proposals; `iou[i, j]` is that of proposal i with truth j.
 
     Ignored pixels are left out. `most` is the largest number that COCO's recall is asked of.
+
+    Example:
+        >>> masks = np.zeros((2, 4, 4), bool)
+        >>> masks[0, :2], masks[1, 2:] = True, True
+        >>> proposals = Prediction(masks, np.array([0.9, 0.8], np.float32))
+        >>> proposed = Proposed(proposals, iou_table(masks, masks[:1]), most=2)
+        >>> proposed.iou.tolist(), proposed.first(1).sum().item()
+        ([[1.0], [0.0]], 8)
     """
 
     proposals: Prediction
@@ -40,7 +48,20 @@ class Proposed:
 def ask_proposals(
     model: Segmenter, truth: Truth, asked: Asked, *, limit: int, most: int
 ) -> Proposed | None:
-    """Return at most `limit` proposals, or None where the model refuses, which `asked` keeps."""
+    """Return at most `limit` proposals, or None where the model refuses, which `asked` keeps.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> class Whole(Segmenter):  # proposes the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> proposed = ask_proposals(Whole(), truth, Asked(), limit=10, most=10)
+        >>> proposed.iou.shape == (1, len(truth.masks))
+        True
+    """
     found = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
     if found is None:
         return None

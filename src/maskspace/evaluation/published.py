@@ -8,7 +8,12 @@ MIOU = "miou_at_"
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One split of a dataset: the kind of its reader, and how many images it has in all."""
+    """One split of a dataset: the kind of its reader, and how many images it has in all.
+
+    Example:
+        >>> BSDS.images
+        200
+    """
 
     kind: str
     name: str
@@ -20,6 +25,10 @@ class Clicking:
     """How a method was clicked, its images brought to `side` pixels a side.
 
     Further clicks are answered in rounds, each given the last one's map ("iterative").
+
+    Example:
+        >>> CENTER_049.described
+        'center clicks, p > 0.49, 1024 px'
     """
 
     clicker: str
@@ -39,6 +48,10 @@ class Published:
     Masks of every size count. `split` is None where it is not known which dataset the values are
     of; `remembered` says that they are from memory of the source. Without `clicking`, values are of
     regions, measured at the images' own size against all annotators.
+
+    Example:
+        >>> [one.method for one in PUBLISHED if one.split == BSDS]
+        ['gPb-OWT-UCM', 'MCG', 'Felzenszwalb-Huttenlocher']
     """
 
     method: str

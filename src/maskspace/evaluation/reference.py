@@ -18,6 +18,16 @@ class Placed:
     """A published method beside a run: its comparable values, or the reasons why there are none.
 
     `run` is the name of the run that was clicked alike; for regions it is empty.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> origin = Origin(kind="davis_interactive", split="test")
+        >>> config = protocol_config("segnext")
+        >>> placed = place_published(origin, 345, [1024], config)
+        >>> placed[0].label, placed[0].reasons
+        ('SegNext SAx2 HQ, published (center clicks, p > 0.49, 1024 px)', ())
+        >>> placed[0].click_line().x
+        [1, 2, 3, 5, 10]
     """
 
     published: Published
@@ -46,6 +56,15 @@ def place_published(
 
     `sides` are those of the squares that models bring images to. Nothing for a dataset whose origin
     is not known.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("segnext")
+        >>> origin = Origin(kind="davis_interactive", split="test")
+        >>> place_published(origin, 345, [1024], config)[0].values["miou_at_1"]
+        0.85967785
+        >>> place_published(origin, 10, [1024], config)[0].reasons
+        ('345 images, here 10',)
     """
     if origin is None:
         return []

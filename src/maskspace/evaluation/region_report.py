@@ -19,6 +19,14 @@ def plot_regions(
     """Write a PNG: covering by ODS, OIS and best, one panel a dataset, beside what was published.
 
     A model that does not partition has no line.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> metrics = {"d": {"student": {"covering_ods": 0.5, "covering_ois": 0.6}}}
+        >>> plot_regions(folder / "regions.png", metrics, {})
+        >>> (folder / "regions.png").read_bytes()[1:4]
+        b'PNG'
     """
     pictures.plot_curves(
         path,
@@ -33,7 +41,13 @@ def plot_regions(
 def region_panels(
     metrics: Mapping[str, Mapping[str, Metrics]], placed: Mapping[str, Iterable[Placed]]
 ) -> dict[str, list[pictures.Line]]:
-    """Return the lines of covering, by dataset."""
+    """Return the lines of covering, by dataset.
+
+    Example:
+        >>> metrics = {"d": {"student": {"covering_ods": 0.5, "covering_ois": 0.6}}}
+        >>> region_panels(metrics, {})["d"][0].y
+        [0.5, 0.6]
+    """
     panels: dict[str, list[pictures.Line]] = {}
     for dataset, models in metrics.items():
         lines = [_line(name, values) for name, values in models.items() if partitions(values)]
@@ -44,7 +58,12 @@ def region_panels(
 
 
 def partitions(values: Metrics) -> bool:
-    """Return whether a model's partitions were measured."""
+    """Return whether a model's partitions were measured.
+
+    Example:
+        >>> partitions({"covering_ods": 0.5}), partitions({"dice_at_1": 0.8})
+        (True, False)
+    """
     return not set(COVERING).isdisjoint(values)
 
 

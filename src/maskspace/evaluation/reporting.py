@@ -32,7 +32,24 @@ DRAWN = (
 
 
 def report(metrics: Mapping[str, Mapping[str, Metrics]], headings: Sequence[Heading]) -> str:
-    """Return the main numbers in plain text, those of the clicks below the others."""
+    """Return the main numbers in plain text, those of the clicks below the others.
+
+    Example:
+        >>> metrics = {"d": {"student": {
+        ...     "images": 2, "masks": 5, "mean_best_iou_10": 0.8, "miou_at_1_center": 0.7,
+        ...     "ranking": "score", "protocol": "maskspace", "not_answered": {}, "lacking": {},
+        ...     "left_out": {}}}}
+        >>> headings = [Heading(
+        ...     name="mean_best_iou_10", title="best@10", curve="mean_best_iou", at=10)]
+        >>> print(report(metrics, headings))
+        dataset  model    images  masks  best@10
+        d        student       2      5    0.800
+        student: proposals ranked by score
+        <BLANKLINE>
+        dataset  model    clicks  mIoU@1
+        d        student  center   0.700
+        protocol maskspace
+    """
     tables = (metrics_table(metrics, headings), click_table(metrics))
     return "\n".join(table for table in tables if table)
 

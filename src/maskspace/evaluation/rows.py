@@ -45,6 +45,18 @@ class Row:
     `MEASURES` keeps of the image. What the model could not answer is absent there and stands in
     `not_answered` with the reason, a measure whose truth lacks what it needs in `lacks`. `seconds`
     is the time of the answers.
+
+    Example:
+        >>> row = Row(
+        ...     dataset="d",
+        ...     model="student",
+        ...     key="a",
+        ...     masks=2,
+        ...     masks_too_small=0,
+        ...     click_ious={"center": [[0.5, 0.8], [0.6]]},
+        ... )
+        >>> row.first_ious("center")
+        [0.5, 0.6]
     """
 
     dataset: str
@@ -90,6 +102,24 @@ def measure_rows(
     With a folder `work`, the rows of each finished image are kept there, and not computed again
     while the image and its truth are the same bytes; the caller names the folder by what the models
     are.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> from maskspace.types import Prediction
+        >>> class Whole(Segmenter):  # proposes the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
+        ...
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> from maskspace.evaluation.config import SelectConfig
+        >>> config = SelectConfig(
+        ...     limit=None, min_area=1, proposals=1, decoder_factors=()
+        ... ).measured()
+        >>> rows = measure_rows("d", samples, {"whole": Whole()}, config=config)
+        >>> [len(row.kept["mean_best_iou_1"]) == row.masks for row in rows]  # a best IoU a mask
+        [True]
     """
     total = len(samples) if config.limit is None else min(config.limit, len(samples))
     journal = None if work is None else _journal(work, dataset, list(models), config)
@@ -161,6 +191,24 @@ def measure_sample(
 
     Raises ValueError, naming the image and the model, for an answer that is none, such as a mask of
     another size; what a model refuses stands in its row.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> from maskspace.types import Prediction
+        >>> class Whole(Segmenter):  # proposes the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
+        ...
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> from maskspace.evaluation.config import SelectConfig
+        >>> config = SelectConfig(
+        ...     limit=None, min_area=1, proposals=1, decoder_factors=()
+        ... ).measured()
+        >>> (row,) = measure_sample(samples[0], "d", {"whole": Whole()}, config=config)
+        >>> row.kept["proposals"], row.not_answered["embed"]
+        ([1.0], 'whole cannot answer embed; it answers propose')
     """
     return _rows(read_truth(sample, min_area=config.min_area), dataset, models, config)
 

@@ -23,6 +23,14 @@ class SweepTrial:
 
     Trials of one `point` differ in seed; `decoder` is what reads the model's outputs in place of
     its own (None: its own), `learning_rate` the recipe's where that is None.
+
+    Example:
+        >>> objective = Choice(name="balls", options={"radius": 0.1})
+        >>> trial = SweepTrial(
+        ...     trial="balls", objective=objective, validation_loss=0.5, finished=True
+        ... )
+        >>> trial.decoder is None  # the outputs are read by the objective's own decoder
+        True
     """
 
     trial: str
@@ -38,7 +46,23 @@ class SweepTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A trial's mean best IoU on each dataset, and the mean over datasets: what is compared."""
+    """A trial's mean best IoU on each dataset, and the mean over datasets: what is compared.
+
+    Example:
+        >>> objective = Choice(name="balls", options={"radius": 0.1})
+        >>> scores = [
+        ...     Score(
+        ...         trial=SweepTrial(
+        ...             trial=name, objective=objective, validation_loss=1.0, finished=True
+        ...         ),
+        ...         score=value,
+        ...         by_dataset={"d": value},
+        ...     )
+        ...     for name, value in (("wide", 0.8), ("narrow", 0.7))
+        ... ]
+        >>> scores[0].point, scores[0].score
+        ('wide', 0.8)
+    """
 
     trial: SweepTrial
     score: float
@@ -51,7 +75,22 @@ class Score:
 
 
 def read_sweep_trials(path: Path) -> list[SweepTrial]:
-    """Return the trials that a sweep lists in trials.json, whatever else it says of them."""
+    """Return the trials that a sweep lists in trials.json, whatever else it says of them.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> trial = {
+        ...     "trial": "balls",
+        ...     "objective": {"name": "balls", "options": {}},
+        ...     "validation_loss": 0.5,
+        ...     "finished": True,
+        ...     "step": 180,
+        ... }
+        >>> _ = (folder / "trials.json").write_text(json.dumps([trial]))
+        >>> read_sweep_trials(folder / "trials.json")[0].validation_loss
+        0.5
+    """
     try:
         listed = json.loads(path.read_text())
     except FileNotFoundError:
@@ -77,6 +116,15 @@ def decoder_trials(
     """Return a trial as it is, and once for each other reading that its decoder may have.
 
     Nothing is trained for them; see `readings`. A model without a decoder is one trial.
+
+    Example:
+        >>> objective = Choice(name="balls", options={})
+        >>> trial = SweepTrial(
+        ...     trial="balls", objective=objective, validation_loss=0.5, finished=True
+        ... )
+        >>> decoder = Choice(name="mean_shift", options={"bandwidth": 0.5})
+        >>> [each.trial for each in decoder_trials(trial, decoder, [2.0])]
+        ['balls', 'balls@bandwidth=1']
     """
     if decoder is None:
         return [trial]
@@ -107,6 +155,27 @@ def rank_trials(
     Trials that differ in seed alone are compared by their mean, then among themselves. `models`
     holds each trial's model by its name; datasets weigh the same. Ties go to the smaller loss, then
     to the name.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> from maskspace.types import Prediction
+        >>> class Whole(Segmenter):  # proposes the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
+        ...
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> objective = Choice(name="balls", options={})
+        >>> trials = [
+        ...     SweepTrial(trial=name, objective=objective, validation_loss=loss, finished=True)
+        ...     for name, loss in (("first", 0.9), ("second", 0.5))
+        ... ]
+        >>> config = SelectConfig(limit=1, min_area=1, proposals=1, decoder_factors=())
+        >>> models = {"first": Whole(), "second": Whole()}
+        >>> ranked = rank_trials(trials, models, {"d": samples}, config=config)
+        >>> [score.trial.trial for score in ranked]  # a tie goes to the smaller loss
+        ['second', 'first']
     """
     settings = config.measured()
     ranking = {name: model.ranking for name, model in models.items()}
@@ -146,6 +215,24 @@ def write_ranking(scores: Sequence[Score], out: Path, *, metric: str) -> None:
 
     `decoder` and `learning_rate` are null where the objective's and the recipe's own are meant;
     `seeds` are the scores of the winner's point.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> objective = Choice(name="balls", options={"radius": 0.1})
+        >>> scores = [
+        ...     Score(
+        ...         trial=SweepTrial(
+        ...             trial=name, objective=objective, validation_loss=1.0, finished=True
+        ...         ),
+        ...         score=value,
+        ...         by_dataset={"d": value},
+        ...     )
+        ...     for name, value in (("wide", 0.8), ("narrow", 0.7))
+        ... ]
+        >>> write_ranking(scores, folder, metric="mean_best_iou_50")
+        >>> json.loads((folder / "winner.json").read_text())["trial"]
+        'wide'
     """
     winner = scores[0]
     write_whole(out / "ranking.csv", _ranking_csv(scores, metric))
@@ -167,7 +254,24 @@ def write_ranking(scores: Sequence[Score], out: Path, *, metric: str) -> None:
 
 
 def ranking_table(scores: Sequence[Score]) -> str:
-    """Return the ranking in plain text, one line a trial, the winner first."""
+    """Return the ranking in plain text, one line a trial, the winner first.
+
+    Example:
+        >>> objective = Choice(name="balls", options={"radius": 0.1})
+        >>> scores = [
+        ...     Score(
+        ...         trial=SweepTrial(
+        ...             trial=name, objective=objective, validation_loss=1.0, finished=True
+        ...         ),
+        ...         score=value,
+        ...         by_dataset={"d": value},
+        ...     )
+        ...     for name, value in (("wide", 0.8), ("narrow", 0.7))
+        ... ]
+        >>> print(ranking_table(scores).strip())
+        wide    0.8000
+        narrow  0.7000
+    """
     width = max(len(score.trial.trial) for score in scores)
     return "".join(
         f"{score.trial.trial.ljust(width)}  {score.score:.4f}"

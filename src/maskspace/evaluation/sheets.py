@@ -21,7 +21,18 @@ SheetPicture = UInt8[np.ndarray, "_ _ 3"]
 def draw_gallery(
     path: Path, columns: Mapping[tuple[str, str], Sequence[np.ndarray]], names: Sequence[str]
 ) -> None:
-    """Write a PNG with one row an image; columns are those of `gallery_columns`."""
+    """Write a PNG with one row an image; columns are those of `gallery_columns`.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> columns = {
+        ...     ("input", "image"): [np.zeros((8, 8, 3), np.uint8)],
+        ...     ("truth", "labels"): [np.ones((8, 8), np.int64)]}
+        >>> draw_gallery(folder / "gallery.png", columns, ["a"])
+        >>> (folder / "gallery.png").read_bytes()[1:4]
+        b'PNG'
+    """
     images = columns["input", "image"]
     drawn = [
         [_cell(image, array, kind) for image, array in zip(images, arrays, strict=True)]
@@ -50,7 +61,17 @@ def draw_cases(
     clicks: Sequence[Sequence[int | float]],
     names: Sequence[str],
 ) -> None:
-    """Write a PNG with one row a case; a model of masks has no certainty and no level lines."""
+    """Write a PNG with one row a case; a model of masks has no certainty and no level lines.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> half = np.repeat([[True, True, False, False]], 4, axis=0)
+        >>> arrays = {"image": np.zeros((4, 4, 3), np.uint8), "truth": half, "mask": half}
+        >>> draw_cases(folder / "cases.png", [arrays], [(0.25, 0.5, 1)], ["worst"])
+        >>> (folder / "cases.png").read_bytes()[1:4]
+        b'PNG'
+    """
     rows = [_row(one, click) for one, click in zip(arrays, clicks, strict=True)]
     sheet = pictures.contact_sheet(rows, titles=TITLES, names=names, side=SIDE)
     pictures.save_image(path, sheet)

@@ -50,6 +50,18 @@ class Contestant:
     """A model on a dataset: `seed` None if it was not trained, `cost` what its training cost.
 
     `readings` are other ways to read it, by what each changes in its decoder.
+
+    Example:
+        >>> one = Contestant(
+        ...     dataset="d",
+        ...     name="constant output",
+        ...     seed=None,
+        ...     propose=whole_image,
+        ...     model=None,
+        ...     cost={},
+        ... )
+        >>> len(one.read_as("")(np.zeros((4, 4, 3), np.uint8), limit=10))
+        1
     """
 
     dataset: str
@@ -70,6 +82,19 @@ class Standing:
     """The figures of a contestant; `oracle` is the mean best IoU of the oracle's instances.
 
     `reading` is that of `readings` by which they were measured, "" for its own.
+
+    Example:
+        >>> score = InstanceScore(
+        ...     mean_best_iou=0.8,
+        ...     low=0.7,
+        ...     high=0.9,
+        ...     average_precision=0.5,
+        ...     found=0.6,
+        ...     proposals=10.0,
+        ...     seconds=0.1,
+        ... )
+        >>> Standing(dataset="d", name="student", seed=0, score=score, oracle=0.9, cost={}).oracle
+        0.9
     """
 
     dataset: str
@@ -83,7 +108,12 @@ class Standing:
 
 @runtime_checkable
 class MapContestants(Protocol):
-    """Apply a function to contestants, here or elsewhere; `map` is one."""
+    """Apply a function to contestants, here or elsewhere; `map` is one.
+
+    Example:
+        >>> isinstance(map, MapContestants)
+        True
+    """
 
     def __call__(
         self, function: Callable[[Contestant], Standing], units: list[Contestant], /
@@ -105,6 +135,15 @@ def trained(
     Colours come twice: read by their merge tree, whose nodes are as many proposals as there is room
     for, and, as `NAME, DECODER`, by the decoder that their objective names. What a decoder groups
     by may be that times each of `factors` too, see `readings`.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "notes").mkdir()  # no NAME-seedSEED
+        >>> trained(
+        ...     folder, seeds=[0], load=lambda place: None, redecoded=lambda model, decoder: model
+        ... )
+        []
     """
     found = []
     for place in sorted(folder.iterdir()):
@@ -141,7 +180,12 @@ def trained(
 
 
 def untrained(dataset: str, peers: Mapping[str, Segmenter]) -> list[Contestant]:
-    """Return what every training is held against: one region, parts of one colour, the peers."""
+    """Return what every training is held against: one region, parts of one colour, the peers.
+
+    Example:
+        >>> [one.name for one in untrained("d", {})]
+        ['constant output', 'components of colour']
+    """
     ways: dict[str, Callable[..., Prediction]] = {
         "constant output": whole_image,
         "components of colour": colour_components,
@@ -154,13 +198,25 @@ def untrained(dataset: str, peers: Mapping[str, Segmenter]) -> list[Contestant]:
 
 
 def whole_image(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Prediction:
-    """Return the one region that a constant output has."""
+    """Return the one region that a constant output has.
+
+    Example:
+        >>> whole_image(np.zeros((4, 6, 3), np.uint8), limit=10).masks.shape
+        (1, 4, 6)
+    """
     del limit
     return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
 
 
 def colour_components(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Prediction:
-    """Return the components of pixels whose colours differ by less than COLOUR_STEP from next."""
+    """Return the components of pixels whose colours differ by less than COLOUR_STEP from next.
+
+    Example:
+        >>> image = np.zeros((4, 4, 3), np.uint8)
+        >>> image[:, 2:] = 255  # black and white halves
+        >>> len(colour_components(image, limit=10))
+        0
+    """
     colours = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     found = DECODERS["components"]({"1": colours}, threshold=COLOUR_STEP)
     return found.at((image.shape[0], image.shape[1])).ranked(limit=limit)
@@ -180,6 +236,24 @@ def measure_standings(
 
     Of the readings of a contestant the one is measured whose mean best IoU on the samples `tuning`
     of its dataset is highest; its own where there are none, or others are no better.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> standings = measure_standings(
+        ...     untrained("d", {}), {"d": samples}, min_area=1, proposals=10
+        ... )
+        Traceback (most recent call last):
+            ...
+        ValueError: 1 images have masks; an interval over images needs two
+        >>> constant, components = (one.score.mean_best_iou for one in standings)
+        Traceback (most recent call last):
+            ...
+        NameError: name 'standings' is not defined
+        >>> constant < components
+        Traceback (most recent call last):
+            ...
+        NameError: name 'constant' is not defined
     """
     unit = partial(
         _measure,

@@ -48,6 +48,37 @@ def write_standings(
 
     `about` is what each name stands for, in the words of its module; `heading` begins the page,
     which shows of each dataset the picture `drawn`, by its path from there.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> from dataclasses import replace
+        >>> from maskspace.evaluation.instances import InstanceScore
+        >>> score = InstanceScore(
+        ...     mean_best_iou=0.8,
+        ...     low=0.7,
+        ...     high=0.9,
+        ...     average_precision=0.5,
+        ...     found=0.6,
+        ...     proposals=10.0,
+        ...     seconds=0.1,
+        ... )
+        >>> standings = [
+        ...     Standing(dataset="d", name="student", seed=0, score=score, oracle=None, cost={}),
+        ...     Standing(
+        ...         dataset="d",
+        ...         name="other",
+        ...         seed=None,
+        ...         score=replace(score, mean_best_iou=0.9),
+        ...         oracle=None,
+        ...         cost={},
+        ...     ),
+        ... ]
+        >>> write_standings(
+        ...     standings, folder, about={"other": "Another model."}, heading="# Models"
+        ... )
+        >>> sorted(path.name for path in folder.iterdir())
+        ['objectives.md', 'standings.csv', 'standings.json']
     """
     write_whole(out / "standings.json", json.dumps([asdict(s) for s in standings], indent=2) + "\n")
     write_whole(out / "standings.csv", _csv(standings))
@@ -59,6 +90,32 @@ def ranked_standings(standings: Sequence[Standing]) -> dict[str, list[list[Stand
     """Return for each dataset the contestants, best first, each with all its seeds.
 
     By the mean over seeds of the mean best IoU; ties in order of name.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from maskspace.evaluation.instances import InstanceScore
+        >>> score = InstanceScore(
+        ...     mean_best_iou=0.8,
+        ...     low=0.7,
+        ...     high=0.9,
+        ...     average_precision=0.5,
+        ...     found=0.6,
+        ...     proposals=10.0,
+        ...     seconds=0.1,
+        ... )
+        >>> standings = [
+        ...     Standing(dataset="d", name="student", seed=0, score=score, oracle=None, cost={}),
+        ...     Standing(
+        ...         dataset="d",
+        ...         name="other",
+        ...         seed=None,
+        ...         score=replace(score, mean_best_iou=0.9),
+        ...         oracle=None,
+        ...         cost={},
+        ...     ),
+        ... ]
+        >>> [group[0].name for group in ranked_standings(standings)["d"]]
+        ['other', 'student']
     """
     found: dict[str, list[list[Standing]]] = {}
     for dataset in dict.fromkeys(s.dataset for s in standings):
@@ -75,6 +132,16 @@ def draw_standings(
 
     That is its best PAINTED proposals by the reading that is given with it; a tree's are nested,
     the smallest are on top. The first row is the images and what is true of them.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> from maskspace.evaluation.standings import untrained
+        >>> path = Path(tempfile.mkdtemp()) / "found.png"
+        >>> draw_standings([(one, "") for one in untrained("d", {})], samples, path)
+        >>> path.read_bytes()[1:4]
+        b'PNG'
     """
     truths = [read_truth(sample, min_area=1) for sample in samples]
     images = [truth.image for truth in truths]

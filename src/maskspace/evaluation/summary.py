@@ -26,6 +26,15 @@ def summarize(
     COCO pools them. What a model cannot answer is absent and stands under `not_answered` with the
     reason, what the data have not enough for under `lacking`, and images that were left out under
     `left_out`. Raises ValueError if no image has a mask to measure.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> rows = [Row(
+        ...     dataset="d", model="student", key="a", masks=2, masks_too_small=0, ids=[1, 2],
+        ...     areas=[9, 9], kept={"dice_at_1": [0.5, 1.0]})]
+        >>> summarize(rows, config=config, ranking={"student": "score"})["student"]["dice_at_1"]
+        0.75
     """
     models = dict.fromkeys(row.model for row in rows)
     return {
@@ -120,6 +129,14 @@ def zero_shot_against_click(
     """Return each image's IoU after one click of a run, and mean best IoU of `count` proposals.
 
     None where the model does not answer both.
+
+    Example:
+        >>> row = Row(
+        ...     dataset="d", model="student", key="a", masks=2, masks_too_small=0,
+        ...     click_ious={"center": [[0.5], [1.0]]}, kept={"mean_best_iou_10": [0.4, 0.8]})
+        >>> clicked, proposed = zero_shot_against_click([row], 10, "center")
+        >>> [round(value, 3) for value in (*clicked, *proposed)]
+        [0.75, 0.6]
     """
     seen = [row for row in rows if row.masks]
     name = f"{CURVE}_{count}"
@@ -149,7 +166,14 @@ def _correlations(
 
 
 def collapse_lines(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
-    """Return one line for each model whose features are the same at every pixel."""
+    """Return one line for each model whose features are the same at every pixel.
+
+    Example:
+        >>> collapse_lines({"d": {"student": {"collapsed": False, "feature_std": 0.2}}})
+        []
+        >>> len(collapse_lines({"d": {"student": {"collapsed": True, "feature_std": 0.0}}}))
+        1
+    """
     return [
         f"{model}: the output is constant (std {values['feature_std']:.2g} on {dataset}), the "
         "failure mode of embedding objectives; its partitions mean nothing"

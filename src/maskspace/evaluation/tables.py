@@ -11,6 +11,30 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]], headings: Iterab
 
     A dash stands where there is no number: because a model does not answer, or the data have not
     what it needs. The reasons are below.
+
+    Example:
+        >>> metrics = {
+        ...     "d": {
+        ...         "student": {
+        ...             "images": 2,
+        ...             "masks": 5,
+        ...             "mean_best_iou_10": 0.8,
+        ...             "miou_at_1_center": 0.7,
+        ...             "ranking": "score",
+        ...             "protocol": "maskspace",
+        ...             "not_answered": {},
+        ...             "lacking": {},
+        ...             "left_out": {},
+        ...         }
+        ...     }
+        ... }
+        >>> headings = [
+        ...     Heading(name="mean_best_iou_10", title="best@10", curve="mean_best_iou", at=10)
+        ... ]
+        >>> print(metrics_table(metrics, headings))
+        dataset  model    images  masks  best@10
+        d        student       2      5    0.800
+        student: proposals ranked by score
     """
     shown = shown_headings(metrics.values(), headings)
     table = [["dataset", "model", "images", "masks", *(one.title for one in shown)]]
@@ -50,13 +74,43 @@ def _reasons(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
 def shown_headings(
     found: Iterable[Mapping[str, Metrics]], headings: Iterable[Heading]
 ) -> list[Heading]:
-    """Return the columns of the main table that a model of one of the datasets has a number for."""
+    """Return the columns of the main table that a model of one of the datasets has a number for.
+
+    Example:
+        >>> metrics = {
+        ...     "d": {
+        ...         "student": {
+        ...             "images": 2,
+        ...             "masks": 5,
+        ...             "mean_best_iou_10": 0.8,
+        ...             "miou_at_1_center": 0.7,
+        ...             "ranking": "score",
+        ...             "protocol": "maskspace",
+        ...             "not_answered": {},
+        ...             "lacking": {},
+        ...             "left_out": {},
+        ...         }
+        ...     }
+        ... }
+        >>> headings = [
+        ...     Heading(name="mean_best_iou_10", title="best@10", curve="mean_best_iou", at=10)
+        ... ]
+        >>> [heading.title for heading in shown_headings(metrics.values(), headings)]
+        ['best@10']
+    """
     measured = {name for models in found for values in models.values() for name in values}
     return [one for one in headings if one.title and one.main and one.name in measured]
 
 
 def lacking(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[tuple[str, str, str]]:
-    """Return dataset, measure and reason of what the data have not enough for, once each."""
+    """Return dataset, measure and reason of what the data have not enough for, once each.
+
+    Example:
+        >>> lacking(
+        ...     {"d": {"student": {"lacking": {"regions": "1 of 2 images: pixels unlabelled"}}}}
+        ... )
+        [('d', 'regions', '1 of 2 images: pixels unlabelled')]
+    """
     found: dict[tuple[str, str, str], None] = {}
     for dataset, models in metrics.items():
         for values in models.values():
@@ -67,7 +121,12 @@ def lacking(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[tuple[str, str
 
 
 def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Return the lines of a table, its first `left` columns aligned to the left."""
+    """Return the lines of a table, its first `left` columns aligned to the left.
+
+    Example:
+        >>> aligned([["name", "iou"], ["a", "0.5"]], left=1)
+        ['name  iou', 'a     0.5']
+    """
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     return [
         "  ".join(
@@ -79,12 +138,22 @@ def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
 
 
 def number(value: object) -> str:
-    """Return a cell of a printed table: three decimals, and a dash for what is not there."""
+    """Return a cell of a printed table: three decimals, and a dash for what is not there.
+
+    Example:
+        >>> number(0.5), number(3), number(None)
+        ('0.500', '3', '-')
+    """
     return f"{value:.3f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def correlations(values: Metrics) -> str:
-    """Return how zero-shot and one-click IoU of a model go together over images, in words."""
+    """Return how zero-shot and one-click IoU of a model go together over images, in words.
+
+    Example:
+        >>> correlations({"zero_shot_click_pearson": 0.5})
+        'Pearson 0.500, Spearman undefined'
+    """
     parts = []
     for name in ("pearson", "spearman"):
         value = values.get(f"zero_shot_click_{name}")

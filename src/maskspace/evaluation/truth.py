@@ -21,6 +21,15 @@ class Truth:
     `label_maps` is one map an annotator of masks of every size, the smallest on top, 0 where there
     is none; an annotator of nothing visible has no map. `left_out` counts the annotations that the
     reader could not take.
+
+    Example:
+        >>> mask = np.zeros((1, 4, 4), bool)
+        >>> mask[0, :2] = True
+        >>> truth = Truth(
+        ...     key="a", image=np.zeros((4, 4, 3), np.uint8), masks=mask, ids=(1,), too_small=0,
+        ...     ignore=np.zeros((4, 4), bool), label_maps=(mask[0].astype(np.int64),))
+        >>> truth.unlabelled, truth.is_partition  # half of the image is in no mask
+        (0.5, False)
     """
 
     key: str
@@ -62,6 +71,13 @@ def read_truth(sample: Sample, *, min_area: int) -> Truth:
 
     Areas are those in the original image. Raises ValueError, naming the sample, if the image cannot
     be read or is not of the masks' size.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> truth = read_truth(sample, min_area=100)
+        >>> truth.masks.shape[1:], bool((truth.masks.sum(axis=(1, 2)) >= 100).all())
+        ((64, 64), True)
     """
     arrays = dense(sample)
     visible = arrays.masks & ~arrays.ignore if arrays.ignore.any() else arrays.masks

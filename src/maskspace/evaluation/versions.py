@@ -12,7 +12,14 @@ DIGITS = 12
 
 
 def weights_version(model: Segmenter) -> str | None:
-    """Return a name of a model's weights, or None for a method that has none."""
+    """Return a name of a model's weights, or None for a method that has none.
+
+    Example:
+        >>> class Method(Segmenter):
+        ...     name, ranking, answers = "method", "nothing", frozenset()
+        >>> weights_version(Method()) is None
+        True
+    """
     networks = model.networks()
     digest = hashlib.sha256()
     for network in networks:
@@ -22,6 +29,14 @@ def weights_version(model: Segmenter) -> str | None:
 
 
 def truth_version(rows: Iterable[Row]) -> str:
-    """Return a name of the truth that rows are of: keys of images, ids and areas of masks."""
+    """Return a name of the truth that rows are of: keys of images, ids and areas of masks.
+
+    Example:
+        >>> row = Row(
+        ...     dataset="d", model="m", key="a", masks=1, masks_too_small=0, ids=[1], areas=[9]
+        ... )
+        >>> truth_version([row]) == truth_version([row, row])
+        True
+    """
     seen = sorted({(row.key, row.pixels, tuple(row.ids), tuple(row.areas)) for row in rows})
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:DIGITS]

@@ -10,14 +10,36 @@ from maskspace.files import write_whole
 
 
 def is_written(folder: Path, names: Sequence[str], stamp: str, *, record: Path) -> bool:
-    """Return whether the files are as `record_written` saw them, for the same stamp."""
+    """Return whether the files are as `record_written` saw them, for the same stamp.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "table.txt").write_text("a table")
+        >>> is_written(folder, ["table.txt"], "numbers 1", record=folder / "record.json")
+        False
+        >>> record_written(folder, ["table.txt"], "numbers 1", record=folder / "record.json")
+        >>> is_written(folder, ["table.txt"], "numbers 1", record=folder / "record.json")
+        True
+        >>> is_written(folder, ["table.txt"], "numbers 2", record=folder / "record.json")
+        False
+    """
     with suppress(OSError, ValueError):
         return json.loads(record.read_text()) == _seen(folder, names, stamp)
     return False
 
 
 def record_written(folder: Path, names: Sequence[str], stamp: str, *, record: Path) -> None:
-    """Write down of what the files in a folder were made, any text, and their hashes."""
+    """Write down of what the files in a folder were made, any text, and their hashes.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "table.txt").write_text("a table")
+        >>> record_written(folder, ["table.txt"], "numbers 1", record=folder / "record.json")
+        >>> sorted(json.loads((folder / "record.json").read_text()))
+        ['stamp', 'table.txt']
+    """
     write_whole(record, json.dumps(_seen(folder, names, stamp)))
 
 

@@ -32,6 +32,14 @@ def agglomeration(
     `regions` is the number of superpixels that they are made of; an instance smaller than one may
     be lost in it. The score is the mean of exp(-d^2 / 2 `bandwidth`^2), d a pixel's distance to the
     mean of its instance.
+
+    Example:
+        >>> import torch
+        >>> halves = torch.zeros(1, 8, 8)
+        >>> halves[:, :, 4:] = 1
+        >>> found = agglomeration({"1": halves}, bandwidth=0.5, min_area=1)
+        >>> found.labels[0].tolist()
+        [1, 1, 1, 1, 2, 2, 2, 2]
     """
     if bandwidth <= 0:
         raise ValueError(f"agglomeration: bandwidth is above 0; got {bandwidth}")
@@ -57,6 +65,15 @@ def merge_tree(
 
     See `MergeTree`: what is below the height is merged. Regions are cut to the foreground. The
     score is 1 less the mean squared difference of the pixels to their mean, over channels.
+
+    Example:
+        >>> import torch
+        >>> halves = torch.zeros(1, 8, 8)
+        >>> halves[:, :, 4:] = 1
+        >>> merge_tree({"1": halves}, height=0.5).labels[0].tolist()
+        [1, 1, 1, 1, 2, 2, 2, 2]
+        >>> merge_tree({"1": halves}, height=1.0).labels.max().item()
+        1
     """
     embedding = embedding_of(outputs)
     inside = foreground_of(outputs, (embedding.shape[1], embedding.shape[2])).cpu().numpy()
@@ -69,7 +86,13 @@ def merge_tree(
 def squared_spread(
     features: Float32[np.ndarray, "c h w"], labels: Int32[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
-    """Return the squared distance of each pixel to the mean of its label."""
+    """Return the squared distance of each pixel to the mean of its label.
+
+    Example:
+        >>> features = np.array([[[0.0, 2.0, 5.0]]], np.float32)
+        >>> squared_spread(features, np.array([[1, 1, 2]], np.int32)).tolist()
+        [[1.0, 1.0, 0.0]]
+    """
     flat = labels.ravel()
     count = np.maximum(np.bincount(flat), 1)
     away = np.zeros(flat.shape)
@@ -85,7 +108,14 @@ def merge_pieces(
     *,
     bandwidth: float,
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the clusters of pieces, labels 1 to k, of which only those inside are merged."""
+    """Return the clusters of pieces, labels 1 to k, of which only those inside are merged.
+
+    Example:
+        >>> pieces = np.array([[1, 2, 3]], np.int32)
+        >>> features = np.array([[[0.0, 0.1, 1.0]]], np.float32)
+        >>> merge_pieces(pieces, features, np.ones((1, 3), bool), bandwidth=0.5).tolist()
+        [[1, 1, 3]]
+    """
     first, second, border = _borders(pieces, inside)
     flat, count = pieces.ravel() - 1, np.bincount(pieces.ravel() - 1)
     means = np.stack(
@@ -127,6 +157,12 @@ def average_linkage(
     The distance of two clusters is the mean over the edges between them, weighted. Equal distances
     go by the numbers of the clusters. An entry of the heap is out of date when the sum it was made
     of is.
+
+    Example:
+        >>> first, second = np.array([0, 1]), np.array([1, 2])  # a chain of three nodes
+        >>> distance, weight = np.array([0.1, 0.9]), np.array([1, 1])
+        >>> average_linkage(first, second, distance, weight, 3, limit=0.5).tolist()
+        [0, 0, 2]
     """
     around: list[dict[int, tuple[float, int]]] = [{} for _ in range(nodes)]
     heap = []

@@ -47,6 +47,13 @@ def centre_votes(
     Directions vote up to `reach` pixels far; a centre has votes from a share `angles` of all
     angles, and a pixel goes to it if the cosine is at least `agreement`. The score is the mean of
     that cosine, or of how near the centre offsets end: exp(-distance / `radius`).
+
+    Example:
+        >>> import torch
+        >>> y, x = torch.meshgrid(torch.arange(9.0), torch.arange(9.0), indexing="ij")
+        >>> found = centre_votes({"offset": torch.stack([4 - x, 4 - y])}, radius=2)
+        >>> len(found), found.labels.min().item()
+        (1, 1)
     """
     directed, pointing = _pointing(outputs)
     size_hw = (pointing.shape[1], pointing.shape[2])
@@ -92,7 +99,15 @@ def _pointing(outputs: HeadOutputs) -> tuple[bool, Float32[Tensor, "2 h w"]]:
 
 
 def mean_direction(logits: Float32[Tensor, "bins h w"]) -> Float32[Tensor, "2 h w"]:
-    """Return the mean of the bins' unit vectors, weighted by softmax; bin k is at 360 k / bins."""
+    """Return the mean of the bins' unit vectors, weighted by softmax; bin k is at 360 k / bins.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.full((8, 1, 1), -100.0)
+        >>> logits[0] = 100.0  # bin 0 looks along +x
+        >>> mean_direction(logits).flatten().tolist()
+        [1.0, 0.0]
+    """
     angle = torch.arange(len(logits), device=logits.device) * (2 * math.pi / len(logits))
     vectors = torch.stack([angle.cos(), angle.sin()])
     return torch.einsum("dk,khw->dhw", vectors, logits.softmax(0))
@@ -105,7 +120,15 @@ def ray_votes(
     *,
     reach: int,
 ) -> Float32[Tensor, "angles h w"]:
-    """Return how many rays of each of 8 angles cross each cell within `reach` pixels."""
+    """Return how many rays of each of 8 angles cross each cell within `reach` pixels.
+
+    Example:
+        >>> import torch
+        >>> place, way = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+        >>> votes = ray_votes(place, way, (2, 4), reach=3)
+        >>> votes.sum(0).int().tolist()  # the ray goes to the right
+        [[0, 1, 1, 1], [0, 0, 0, 0]]
+    """
     height, width = size_hw
     plane = angle_of(ways) * (height * width)
     # the last cell takes what lies outside
@@ -120,7 +143,13 @@ def ray_votes(
 
 
 def angle_of(ways: Float32[Tensor, "p 2"]) -> Int64[Tensor, " p"]:
-    """Return which of the 8 angles each direction is nearest to."""
+    """Return which of the 8 angles each direction is nearest to.
+
+    Example:
+        >>> import torch
+        >>> angle_of(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])).tolist()
+        [0, 2, 4]
+    """
     steps = torch.atan2(ways[:, 1], ways[:, 0]) * (ANGLES / (2 * math.pi))
     return steps.round().long() % ANGLES
 
@@ -128,7 +157,13 @@ def angle_of(ways: Float32[Tensor, "p 2"]) -> Int64[Tensor, " p"]:
 def target_votes(
     targets: Float32[Tensor, "p 2"], size_hw: tuple[int, int]
 ) -> Float32[Tensor, "1 h w"]:
-    """Return how many targets lie in each cell; those outside the image count at its edge."""
+    """Return how many targets lie in each cell; those outside the image count at its edge.
+
+    Example:
+        >>> import torch
+        >>> target_votes(torch.tensor([[1.0, 0.0], [1.0, 0.0], [9.0, 0.0]]), (1, 3)).tolist()
+        [[[0.0, 2.0, 1.0]]]
+    """
     height, width = size_hw
     x = targets[:, 0].round().long().clamp(0, width - 1)
     y = targets[:, 1].round().long().clamp(0, height - 1)
@@ -148,6 +183,14 @@ def vote_peaks(
     """Return the x and y of at most `limit` peaks, highest first, none within `radius` of another.
 
     Votes count in windows of `tolerance` pixels to each side.
+
+    Example:
+        >>> import torch
+        >>> votes = torch.tensor([[[0.0, 5.0, 0.0, 0.0, 3.0]]])
+        >>> vote_peaks(
+        ...     votes, radius=2, tolerance=0, min_votes=1.0, share=0.5, limit=10
+        ... ).tolist()
+        [[1.0, 0.0], [4.0, 0.0]]
     """
     near = _windows(votes, tolerance)
     # windows of windows have one peak where a window has a plateau
@@ -190,6 +233,16 @@ def surrounded(
 
     The others are where rays cross that end elsewhere; without them pixels choose again. What lies
     around a centre speaks for it only by its direction here.
+
+    Example:
+        >>> import torch
+        >>> places = torch.tensor([[0.0, 5.0], [10.0, 5.0], [5.0, 0.0], [5.0, 10.0]])
+        >>> centre = torch.tensor([[5.0, 5.0]])
+        >>> ways = (centre - places) / 5
+        >>> surrounded(places, ways, centre, agreement=0.8, snap=0, share=0.5)[0].tolist()
+        [0, 0, 0, 0]
+        >>> surrounded(places, ways, centre, agreement=0.8, snap=0, share=0.9)[0].tolist()
+        [-1, -1, -1, -1]
     """
     angle = angle_of(ways)
     while True:
@@ -217,6 +270,12 @@ def aimed_at(
     """Return the index of the centre that each pixel points at, -1 for none, and the cosine.
 
     Within `snap` pixels of a centre, where directions turn, a pixel points at it whatever it says.
+
+    Example:
+        >>> import torch
+        >>> places, ways = torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> aimed_at(places, ways, torch.tensor([[5.0, 0.0]]), agreement=0.8, snap=0)[0].tolist()
+        [0, -1]
     """
     found = [
         _aimed(place, way, centres, agreement=agreement, snap=snap)

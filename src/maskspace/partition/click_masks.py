@@ -32,7 +32,14 @@ Ranking = Literal["stability", "predicted_iou", "mean_score"]
 
 @dataclass(frozen=True, eq=False)
 class ClickMasks:
-    """Masks at the maps' resolution, best first, each with its click and its threshold."""
+    """Masks at the maps' resolution, best first, each with its click and its threshold.
+
+    Example:
+        >>> logits = np.array([[[9.0, 9.0, -9.0, -9.0]], [[-9.0, -9.0, 9.0, 9.0]]], np.float32)
+        >>> found = group_maps(logits, overlap=0.7, stability_offset=1.0)
+        >>> found.clicks.tolist(), found.thresholds.tolist()
+        ([0, 1], [0.0, 0.0])
+    """
 
     masks: Bool[np.ndarray, "n r s"]
     scores: Float32[np.ndarray, " n"]
@@ -57,6 +64,12 @@ def group_maps(
     Each map is cut at each of `thresholds`, all of them logits. Masks that reach an edge of `view`
     beyond which the image goes on are cut off there, and left out, as are those less stable than
     `min_stability`. The scores are those of the `ranking`.
+
+    Example:
+        >>> logits = np.array([[[9.0, 9.0, -9.0]], [[9.0, 9.0, -9.0]]], np.float32)  # equal
+        >>> found = group_maps(logits, overlap=0.7, stability_offset=1.0)
+        >>> found.masks.astype(int).tolist(), found.scores.tolist()
+        ([[[1, 1, 0]]], [1.0])
     """
     if ranking not in get_args(Ranking):
         raise ValueError(f"masks are ranked by {', '.join(get_args(Ranking))}; got {ranking!r}")
@@ -101,6 +114,11 @@ def surest_claims(
     As one number, the click times the number of thresholds, plus those exceeded but one: so that
     each level set of a click is a union of pieces of equal numbers where it is the surest. -1 where
     none is exceeded; of one threshold it is the click.
+
+    Example:
+        >>> logits = np.array([[[1.0, 2.0, -1.0]], [[3.0, 1.0, -2.0]]], np.float32)
+        >>> surest_claims(logits, (0.0,)).tolist()
+        [[1, 0, -1]]
     """
     ascending = np.sort(np.array(thresholds, np.float32))
     exceeded = np.searchsorted(ascending, logits.max(axis=0))
@@ -111,7 +129,13 @@ def surest_claims(
 def stability(
     logits: Float32[np.ndarray, "k r s"], *, offset: float, threshold: float = 0.0
 ) -> Float32[np.ndarray, " k"]:
-    """Return the IoU of each map's masks `offset` above and below, 0 if both are empty."""
+    """Return the IoU of each map's masks `offset` above and below, 0 if both are empty.
+
+    Example:
+        >>> logits = np.array([[[5.0, 0.5, -5.0]]], np.float32)
+        >>> stability(logits, offset=1.0).tolist()  # one pixel of two is above 1
+        [0.5]
+    """
     high, low = (
         (logits > level).sum(axis=(1, 2)) for level in (threshold + offset, threshold - offset)
     )
@@ -126,6 +150,11 @@ def predicted_iou(
     Expected intersection over expected union where each pixel is of the object by itself, of the
     probability that the map gives it: sum of p inside over the mask's area plus sum of p outside.
     Of a level of a nest the probability is that of being inside that level.
+
+    Example:
+        >>> logits = np.array([[[0.0, 20.0, -20.0]]], np.float32)  # probabilities 0.5, 1 and 0
+        >>> predicted_iou(logits, threshold=1.0).round(3).tolist()
+        [0.7879999876022339]
     """
     probability = 1 / (1 + np.exp(np.clip(threshold - logits, -60, 60)))
     inside = logits > threshold
@@ -162,5 +191,10 @@ def _at_open_edges(labels: Int32[np.ndarray, "r s"], view: View) -> Int64[np.nda
 
 
 def level_threshold(level: float) -> float:
-    """Return the logit of a probability in (0, 1)."""
+    """Return the logit of a probability in (0, 1).
+
+    Example:
+        >>> level_threshold(0.5), round(level_threshold(0.75), 4)  # log 3
+        (0.0, 1.0986)
+    """
     return math.log(level / (1 - level))

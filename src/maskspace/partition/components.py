@@ -30,6 +30,15 @@ def components(
     probability above `threshold`; else it is a distance of neighbours' embeddings above it; a
     foreground alone is broken nowhere. The score is the mean over pixels of how far below the
     threshold those two are, as a share of it; 0 for each that is broken.
+
+    Example:
+        >>> import torch
+        >>> halves = torch.zeros(1, 8, 8)
+        >>> halves[:, :, 4:] = 1
+        >>> components({"1": halves}, threshold=0.5).labels[0].tolist()
+        [1, 1, 1, 1, 2, 2, 2, 2]
+        >>> components({"1": halves}, threshold=1.5).labels[0].tolist()
+        [1, 1, 1, 1, 1, 1, 1, 1]
     """
     if threshold <= 0:
         raise ValueError(f"components: threshold is above 0; got {threshold}")

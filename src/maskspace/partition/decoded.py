@@ -23,7 +23,13 @@ HeadOutputs = Mapping[str, Tensor]
 
 
 def finest_level(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
-    """Return the embedding at the smallest stride; ValueError if the outputs hold none."""
+    """Return the embedding at the smallest stride; ValueError if the outputs hold none.
+
+    Example:
+        >>> import torch
+        >>> finest_level({"4": torch.zeros(3, 2, 2), "1": torch.zeros(3, 8, 8)}).shape
+        torch.Size([3, 8, 8])
+    """
     levels = levels_of(outputs)
     if not levels:
         raise ValueError(
@@ -33,12 +39,24 @@ def finest_level(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
 
 
 def cells(outputs: HeadOutputs, pixels: int) -> int:
-    """Return so many pixels of an image in cells of the finest embedding, 1 at least."""
+    """Return so many pixels of an image in cells of the finest embedding, 1 at least.
+
+    Example:
+        >>> import torch
+        >>> cells({"2": torch.zeros(3, 4, 4)}, 16)  # a cell of stride 2 holds four pixels
+        4
+    """
     return max(1, pixels // min(levels_of(outputs), default=1) ** 2)
 
 
 def need(outputs: HeadOutputs, name: str, *, decoder: str) -> Float32[Tensor, "c ..."]:
-    """Return an output, or raise ValueError that says which decoder wants it and what there is."""
+    """Return an output, or raise ValueError that says which decoder wants it and what there is.
+
+    Example:
+        >>> import torch
+        >>> need({"seed": torch.zeros(1, 2, 2)}, "seed", decoder="sequential_gaussian").shape
+        torch.Size([1, 2, 2])
+    """
     if name not in outputs:
         raise ValueError(
             f"decoder {decoder} needs the head {name}; the model has {', '.join(outputs)}"
@@ -47,7 +65,17 @@ def need(outputs: HeadOutputs, name: str, *, decoder: str) -> Float32[Tensor, "c
 
 
 def foreground_of(outputs: HeadOutputs, size_hw: tuple[int, int]) -> Bool[Tensor, "h w"]:
-    """Return where instances may lie: above 0 of `foreground`, brought to a size bilinearly."""
+    """Return where instances may lie: above 0 of `foreground`, brought to a size bilinearly.
+
+    Example:
+        >>> import torch
+        >>> foreground_of({"foreground": torch.tensor([[[2.0, -2.0]]])}, (1, 2)).tolist()
+        [[True, False]]
+        >>> foreground_of(
+        ...     {"1": torch.zeros(3, 1, 2)}, (1, 2)
+        ... ).tolist()  # without that head all is foreground
+        [[True, True]]
+    """
     if "foreground" not in outputs:
         device = next(iter(outputs.values())).device
         return torch.ones(size_hw, dtype=torch.bool, device=device)
@@ -55,7 +83,13 @@ def foreground_of(outputs: HeadOutputs, size_hw: tuple[int, int]) -> Bool[Tensor
 
 
 def at_size(output: Float32[Tensor, "c h w"], size_hw: tuple[int, int]) -> Float32[Tensor, "c i j"]:
-    """Return a map brought to a size bilinearly, unless it has that size."""
+    """Return a map brought to a size bilinearly, unless it has that size.
+
+    Example:
+        >>> import torch
+        >>> at_size(torch.tensor([[[0.0, 1.0]]]), (1, 4)).tolist()
+        [[[0.0, 0.25, 0.75, 1.0]]]
+    """
     if output.shape[1:] == size_hw:
         return output
     return torch.nn.functional.interpolate(output[None], size_hw, mode="bilinear")[0]
@@ -68,6 +102,12 @@ def gathered(
 
     They are numbered in row-major order of their first pixel; the score of each is the mean of
     `quality` over it.
+
+    Example:
+        >>> labels = np.array([[5, 5, 2, 0]])
+        >>> found = gathered(labels, np.array([[1.0, 0.5, 0.2, 0.0]]), min_area=2)
+        >>> found.labels.tolist(), found.scores.tolist()
+        ([[1, 1, 0, 0]], [0.75])
     """
     values, inverse, areas = np.unique(labels, return_inverse=True, return_counts=True)
     kept = (areas >= min_area) & (values != 0)

@@ -18,6 +18,14 @@ class DistinctMasks:
 
     With `nms` of "box" it is the IoU of their boxes. Holes and islands of fewer than `min_region`
     pixels are mended first.
+
+    Example:
+        >>> distinct = DistinctMasks((4, 4), 10, overlap=0.5, nms="mask", min_region=0)
+        >>> square = np.ones((2, 2), bool)
+        >>> for corner_xy in [(0, 0), (0, 0), (2, 2)]:  # the second is the first once more
+        ...     _ = distinct.add(square, corner_xy, 0.9)
+        >>> len(distinct.proposals())
+        2
     """
 
     def __init__(

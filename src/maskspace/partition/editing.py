@@ -26,6 +26,11 @@ def combine_clicks(
     With "largest" the largest |logit| of all maps decides, claim or not, a tie again against the
     object: two clicks on two parts veto each other, and a negative click switches on what its map
     is sure not to be the thing to remove. It is there to be compared with.
+
+    Example:
+        >>> logits = np.array([[[3.0, 2.0, -1.0]], [[-2.0, 5.0, 1.0]]])
+        >>> combine_clicks(logits, np.array([True, False])).astype(int).tolist()
+        [[1, 0, 0]]
     """
     surest = SurestClaims((logits.shape[1], logits.shape[2]), rule=rule, dtype=logits.dtype)
     for one, sign in zip(logits, positive.tolist(), strict=True):
@@ -40,7 +45,13 @@ def combine_probabilities(
     start: Bool[np.ndarray, "h w"] | None = None,
     rule: str = "claims",
 ) -> Bool[np.ndarray, "h w"]:
-    """Return what `combine_clicks` does of maps in [0, 1], cut at 1/2; 0 and 1 are quite sure."""
+    """Return what `combine_clicks` does of maps in [0, 1], cut at 1/2; 0 and 1 are quite sure.
+
+    Example:
+        >>> maps = np.array([[[0.9, 0.8, 0.1]], [[0.1, 1.0, 0.2]]])
+        >>> combine_probabilities(maps, np.array([True, False])).astype(int).tolist()
+        [[1, 0, 0]]
+    """
     surest = SurestClaims((probabilities.shape[1], probabilities.shape[2]), rule=rule)
     for one, sign in zip(probabilities, positive.tolist(), strict=True):
         surest.add(logit(one), positive=sign)
@@ -48,7 +59,12 @@ def combine_probabilities(
 
 
 def logit(probability: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    """Return log p - log(1 - p) in double, which tells all float32 apart; infinite at 0 and 1."""
+    """Return log p - log(1 - p) in double, which tells all float32 apart; infinite at 0 and 1.
+
+    Example:
+        >>> logit(np.array([0.0, 0.5, 1.0])).tolist()
+        [-inf, 0.0, inf]
+    """
     outside = (probability < 0) | (probability > 1)
     if outside.any():
         raise ValueError(f"a probability is in [0, 1]; got {probability[outside].flat[0]}")
@@ -58,7 +74,15 @@ def logit(probability: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
 
 
 class SurestClaims:
-    """The surest claim for and against the object at each pixel: two maps, however many clicks."""
+    """The surest claim for and against the object at each pixel: two maps, however many clicks.
+
+    Example:
+        >>> claims = SurestClaims((1, 3))
+        >>> claims.add(np.array([[3.0, 2.0, -1.0]]), positive=True)
+        >>> claims.add(np.array([[-2.0, 5.0, 1.0]]), positive=False)
+        >>> claims.mask().astype(int).tolist()
+        [[1, 0, 0]]
+    """
 
     def __init__(
         self, size_hw: tuple[int, int], *, rule: str = "claims", dtype: DTypeLike = np.float64

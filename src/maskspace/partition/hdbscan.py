@@ -31,6 +31,13 @@ def hdbscan(
     `min_size` is the least size of a cluster in pixels of the image, of which the sample has its
     share (2 at least). A sample without any structure is one instance. The score is the mean of
     1 - d / r, d the distance to the mean and r that of the farthest member; 1 where r is 0.
+
+    Example:
+        >>> import torch
+        >>> halves = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0)) / 100
+        >>> halves[:, :, 4:] += 1
+        >>> hdbscan({"1": halves}, min_size=8, min_area=1).labels.max().item()
+        2
     """
     if min_size < 1 or sample < 2:
         raise ValueError(
@@ -55,7 +62,14 @@ def hdbscan(
 
 
 def sample_clusters(points: Float32[np.ndarray, "n c"], *, least: int) -> Int64[np.ndarray, " n"]:
-    """Return the cluster of each point, -1 for noise; all in one where there is no other."""
+    """Return the cluster of each point, -1 for noise; all in one where there is no other.
+
+    Example:
+        >>> import torch
+        >>> points = torch.tensor([[0.0], [0.1], [0.2], [9.0], [9.1], [9.2]])
+        >>> sample_clusters(points.numpy(), least=2).tolist()
+        [0, 0, 0, 1, 1, 1]
+    """
     from sklearn.cluster import HDBSCAN  # takes seconds
 
     different = len(np.unique(points, axis=0))

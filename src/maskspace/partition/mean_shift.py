@@ -41,6 +41,15 @@ def mean_shift(
     `von_mises_fisher` is the Gaussian of vectors brought to length 1, which stay on the sphere: of
     concentration 1 / bandwidth^2. Of modes within a bandwidth the densest stays. The score is the
     mean over an instance of the kernel at its mode, in [0, 1].
+
+    Example:
+        >>> import torch
+        >>> halves = torch.zeros(1, 8, 8)
+        >>> halves[:, :, 4:] = 1
+        >>> mean_shift({"1": halves}, bandwidth=0.2).labels[0].tolist()
+        [1, 1, 1, 1, 2, 2, 2, 2]
+        >>> mean_shift({"1": halves}, bandwidth=5.0).labels[0].tolist()
+        [1, 1, 1, 1, 1, 1, 1, 1]
     """
     if bandwidth <= 0 or seeds < 1 or steps < 0 or sample < 1:
         raise ValueError(
@@ -69,14 +78,26 @@ def mean_shift(
 def kernel_value(
     squared: Float32[Tensor, "*shape"], *, bandwidth: float, kernel: Kernel
 ) -> Float32[Tensor, "*shape"]:
-    """Return the kernel, 1 at distance 0, of squared distances."""
+    """Return the kernel, 1 at distance 0, of squared distances.
+
+    Example:
+        >>> import torch
+        >>> kernel_value(torch.tensor([0.0, 0.5, 2.0]), bandwidth=1.0, kernel="flat").tolist()
+        [1.0, 1.0, 0.0]
+    """
     if kernel == "flat":
         return (squared <= bandwidth**2).to(squared.dtype)
     return (squared * (-0.5 / bandwidth**2)).exp()
 
 
 def spread_seeds(points: Float32[Tensor, "n c"], seeds: int) -> Float32[Tensor, "m c"]:
-    """Return at most `seeds` of the points: half at even steps, half farthest from all before."""
+    """Return at most `seeds` of the points: half at even steps, half farthest from all before.
+
+    Example:
+        >>> import torch
+        >>> spread_seeds(torch.tensor([[0.0], [0.1], [0.2], [5.0]]), 2).tolist()
+        [[0.0], [5.0]]
+    """
     if seeds >= len(points):
         return points
     first = points[evenly_spaced(len(points), (seeds + 1) // 2).to(points.device)]
@@ -100,6 +121,12 @@ def shift(
     """Return the seeds moved `steps` times to the mean of the points weighted by the kernel.
 
     A seed of which no point is in the kernel's reach stays.
+
+    Example:
+        >>> import torch
+        >>> points = torch.tensor([[0.0], [1.0], [9.0]])
+        >>> shift(torch.tensor([[0.2]]), points, bandwidth=2.0, kernel="flat", steps=3).tolist()
+        [[0.5]]
     """
     for _ in range(steps):
         weights = kernel_value(squared_distances(seeds, points), bandwidth=bandwidth, kernel=kernel)
@@ -117,7 +144,15 @@ def densest(
     bandwidth: float,
     kernel: Kernel,
 ) -> Int64[Tensor, " k"]:
-    """Return the modes, densest first, that are more than a bandwidth from every denser one."""
+    """Return the modes, densest first, that are more than a bandwidth from every denser one.
+
+    Example:
+        >>> import torch
+        >>> points = torch.tensor([[0.0], [0.0], [9.0]])
+        >>> modes = torch.tensor([[9.0], [0.0], [0.1]])
+        >>> densest(modes, points, bandwidth=1.0, kernel="flat").tolist()
+        [1, 0]
+    """
     squared = squared_distances(modes, points)
     density = kernel_value(squared, bandwidth=bandwidth, kernel=kernel).sum(1).cpu().numpy()
     # of differences: what the shift has brought together is then told from what it has not

@@ -8,7 +8,12 @@ _BLOCK = 2**16  # pixels compared with all modes at one time
 
 
 def evenly_spaced(count: int, limit: int) -> Int64[Tensor, " n"]:
-    """Return `limit` indices below `count` at even steps, or all if there are no more."""
+    """Return `limit` indices below `count` at even steps, or all if there are no more.
+
+    Example:
+        >>> evenly_spaced(10, 5).tolist(), evenly_spaced(3, 5).tolist()
+        ([0, 2, 4, 6, 8], [0, 1, 2])
+    """
     number = min(count, limit)
     return torch.arange(number) * count // max(number, 1)
 
@@ -16,7 +21,13 @@ def evenly_spaced(count: int, limit: int) -> Int64[Tensor, " n"]:
 def squared_distances(
     points: Float32[Tensor, "n c"], others: Float32[Tensor, "m c"]
 ) -> Float32[Tensor, "n m"]:
-    """Return |x - y|^2 of all pairs by one product; rounding is about 1e-7 |x|^2, never below 0."""
+    """Return |x - y|^2 of all pairs by one product; rounding is about 1e-7 |x|^2, never below 0.
+
+    Example:
+        >>> others = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+        >>> squared_distances(torch.zeros(1, 2), others).tolist()
+        [[25.0, 1.0]]
+    """
     norms = points.square().sum(1)[:, None] + others.square().sum(1)
     return torch.addmm(norms, points, others.T, alpha=-2).clamp_(min=0)
 
@@ -27,6 +38,12 @@ def nearest_mode(
     """Return the index of the mode nearest to each pixel, of equal ones the first, and how far.
 
     Distances are of differences, so that equal vectors are 0 apart. There is at least one mode.
+
+    Example:
+        >>> pixels, modes = torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [5.0]])
+        >>> index, distance = nearest_mode(pixels, modes)
+        >>> index.tolist(), distance.tolist()
+        ([0, 1], [1.0, 1.0])
     """
     found = [
         torch.cdist(block, modes, compute_mode="donot_use_mm_for_euclid_dist").min(1)

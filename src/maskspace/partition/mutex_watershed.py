@@ -49,6 +49,15 @@ def mutex_watershed(
     many channels its sigmoid is the probability of a break along each offset, else affinities are
     of the embedding. The score is the mean affinity of an instance's pixels along the attractive
     edges.
+
+    Example:
+        >>> import torch
+        >>> halves = torch.zeros(1, 8, 8)
+        >>> halves[:, :, 4:] = 1
+        >>> offsets = ((1, 0), (0, 1), (2, 0))
+        >>> found = mutex_watershed({"1": halves}, bandwidth=0.2, offsets=offsets)
+        >>> found.labels[0].tolist()
+        [1, 1, 1, 1, 2, 2, 2, 2]
     """
     if bandwidth <= 0 or not any(_attracts(offset) for offset in offsets):
         raise ValueError(
@@ -81,7 +90,14 @@ def _attracts(offset: tuple[int, int]) -> bool:
 def embedding_affinities(
     embedding: Float32[Tensor, "c h w"], offsets: tuple[tuple[int, int], ...], *, bandwidth: float
 ) -> Float32[Tensor, "n h w"]:
-    """Return the affinity of each pixel to the one at each offset; 0 where that is outside."""
+    """Return the affinity of each pixel to the one at each offset; 0 where that is outside.
+
+    Example:
+        >>> import torch
+        >>> embedding = torch.tensor([[[0.0, 0.0, 9.0]]])
+        >>> embedding_affinities(embedding, ((1, 0),), bandwidth=0.5).round(decimals=3).tolist()
+        [[[1.0, 0.0, 0.0]]]
+    """
     height, width = embedding.shape[1:]
     affinities = torch.zeros((len(offsets), height, width), device=embedding.device)
     for affinity, offset in zip(affinities, offsets, strict=True):
@@ -113,6 +129,12 @@ def signed_edges(
 
     The strongest come first. Edges with a pixel outside the foreground, and those of weight 0, are
     left out.
+
+    Example:
+        >>> affinities = np.array([[[0.9, 0.2, 0.0]]], np.float32)
+        >>> first, second, weight = signed_edges(affinities, np.ones((1, 3), bool), ((1, 0),))
+        >>> first.tolist(), second.tolist(), weight.round(2).tolist()
+        ([0, 1], [1, 2], [0.8999999761581421, 0.20000000298023224])
     """
     pixel = np.arange(inside.size, dtype=np.int32).reshape(inside.shape)
     parts = []

@@ -36,6 +36,11 @@ def mask_nms(
 
     Best first. `overlap` is in [0, 1]; at 1 everything is kept. Masks on a GPU are compared there,
     by products over their pixels; others as unions of their atoms.
+
+    Example:
+        >>> masks = np.array([[[1, 1, 0, 0]], [[1, 1, 1, 0]], [[0, 0, 0, 1]]], bool)
+        >>> mask_nms(masks, np.array([0.5, 0.9, 0.1]), overlap=0.5).tolist()
+        [1, 2]
     """
     if isinstance(masks, Tensor) and masks.device.type != "cpu":
         flat = masks.flatten(1)
@@ -57,6 +62,11 @@ def union_nms(
 
     `covered` says which superpixels each mask has, `areas` the pixels of each superpixel; both are
     arrays or both tensors of one device.
+
+    Example:
+        >>> covered = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1]], bool)
+        >>> union_nms(covered, np.array([4, 4, 4]), np.array([0.5, 0.9, 0.1]), overlap=0.5).tolist()
+        [1, 2]
     """
     order = _best_first(scores, len(covered), overlap=overlap)
     if isinstance(covered, Tensor) and isinstance(areas, Tensor):
@@ -77,6 +87,11 @@ def box_nms(
 
     Boxes are those of `masks.boxes_xywh`, w and h the numbers of columns and rows covered. Segment
     Anything's, whose last column and row are where the mask ends, are 1 pixel smaller each way.
+
+    Example:
+        >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [8, 8, 2, 2]])
+        >>> box_nms(boxes, np.array([0.9, 0.8, 0.7])).tolist()
+        [0, 2]
     """
     order = _best_first(scores, len(boxes_xywh), overlap=overlap)
     boxes = boxes_xywh.astype(np.int64)
@@ -86,7 +101,13 @@ def box_nms(
 def iou_nms(
     iou: Float64[np.ndarray, "n n"], scores: Float[np.ndarray, " n"], *, overlap: float = 0.7
 ) -> Int64[np.ndarray, " m"]:
-    """Return what `mask_nms` does, of a table of IoU that is known already."""
+    """Return what `mask_nms` does, of a table of IoU that is known already.
+
+    Example:
+        >>> iou = np.array([[1.0, 0.8, 0.1], [0.8, 1.0, 0.1], [0.1, 0.1, 1.0]])
+        >>> iou_nms(iou, np.array([0.9, 0.8, 0.7])).tolist()
+        [0, 2]
+    """
     order = _best_first(scores, len(iou), overlap=overlap)
     return _greedy(order, lambda a, b: iou[np.ix_(a, b)] > overlap, block=_BLOCK)
 

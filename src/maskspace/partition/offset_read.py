@@ -14,7 +14,17 @@ from maskspace.partition.decoded import HeadOutputs, at_size, finest_level
 
 
 def embedding_of(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
-    """Return the finest embedding, fused if the outputs have both `offset` and `confidence`."""
+    """Return the finest embedding, fused if the outputs have both `offset` and `confidence`.
+
+    Example:
+        >>> import torch
+        >>> level = torch.arange(4.0).reshape(1, 1, 4)
+        >>> right = torch.stack([torch.ones(1, 4), torch.zeros(1, 4)])
+        >>> embedding_of({"1": level}).tolist()
+        [[[0.0, 1.0, 2.0, 3.0]]]
+        >>> embedding_of({"1": level, "offset": right, "confidence": torch.ones(1, 1, 4)}).tolist()
+        [[[2.0, 3.0, 3.0, 3.0]]]
+    """
     embedding = finest_level(outputs)
     if "offset" not in outputs or "confidence" not in outputs:
         return embedding

@@ -25,6 +25,12 @@ def oracle_decode(
     It separates how good an embedding is from how well it is clustered. The background, label 0, is
     known; pixels below 0, of which nobody knows, go to a mean too. The score is the mean of
     1 / (1 + distance).
+
+    Example:
+        >>> import torch
+        >>> embedding = torch.tensor([[[0.0, 0.1, 0.9, 1.0]]])
+        >>> oracle_decode(embedding, torch.tensor([[1, 1, 2, 2]])).labels.tolist()
+        [[1, 1, 2, 2]]
     """
     ids, index = torch.unique(labels, return_inverse=True)
     real = ids > 0
@@ -51,6 +57,11 @@ def k_means(
 
     Means are of scikit-learn's k-means on at most 20 000 pixels, started by k-means++ from a fixed
     seed, the best of three. The score is the mean of 1 / (1 + distance).
+
+    Example:
+        >>> import torch
+        >>> k_means(torch.tensor([[[0.0, 0.1, 0.9, 1.0]]]), 2).labels.tolist()
+        [[1, 1, 2, 2]]
     """
     from sklearn.cluster import KMeans  # takes seconds
 

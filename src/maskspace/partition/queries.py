@@ -21,6 +21,13 @@ def queries(
 
     The last query is the background's. `steps` counts expectation steps. The score of an instance
     is the mean of its cells' shares, in [0, 1].
+
+    Example:
+        >>> import torch
+        >>> level = torch.tensor([[[1.0, 1.0, 0.0]], [[0.0, 0.0, 1.0]]])
+        >>> vectors = torch.tensor([[9.0, 0.0], [0.0, 9.0]])  # the last is the background's
+        >>> queries({"1": level, "query": vectors}, min_area=1).labels.tolist()
+        [[1, 1, 0]]
     """
     embedding = finest_level(outputs)
     channels, height, width = embedding.shape

@@ -32,6 +32,11 @@ def readings(decoder: Choice, factors: Sequence[float]) -> dict[str, Choice]:
 
     What it has not been given counts from the decoder's default. Whole numbers stay whole and at
     least 1. Factors that change nothing, and the factor 1, add nothing.
+
+    Example:
+        >>> decoder = Choice(name="mean_shift", options={"bandwidth": 0.5})
+        >>> {name: one.options for name, one in readings(decoder, [2.0]).items()}
+        {'': {'bandwidth': 0.5}, 'bandwidth=1': {'bandwidth': 1.0}}
     """
     found = {"": decoder}
     signature = inspect.signature(DECODERS[decoder.name]).parameters

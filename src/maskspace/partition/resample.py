@@ -11,7 +11,12 @@ from torch.nn import functional
 def resize_maps(
     maps: Float32[np.ndarray, "k r s"], size_hw: tuple[int, int]
 ) -> Float32[np.ndarray, "k h w"]:
-    """Return each map at `size_hw`, bilinear between pixel centres; the same size is a no-op."""
+    """Return each map at `size_hw`, bilinear between pixel centres; the same size is a no-op.
+
+    Example:
+        >>> resize_maps(np.array([[[0.0, 1.0]]], np.float32), (1, 4)).tolist()
+        [[[0.0, 0.25, 0.75, 1.0]]]
+    """
     if maps.shape[1:] == size_hw:
         return maps
     if len(maps) == 0:
@@ -31,6 +36,13 @@ def resize_window(
 
     Bilinear between pixel centres, as `resize_maps`; the window holds every pixel in whose value
     the mask has a share. An empty mask has an empty window.
+
+    Example:
+        >>> values = np.zeros((4, 4), np.float32)
+        >>> values[0, 0] = 1
+        >>> window, corner_xy = resize_window(values, (8, 8), around=values > 0)
+        >>> window.shape, corner_xy
+        ((3, 3), (0, 0))
     """
     sides = [
         _weights(np.flatnonzero(around.any(axis=1 - axis)), small, large)
@@ -67,6 +79,11 @@ def stack_levels(
     Coarser levels are brought up bilinearly. Channels are weighted so that the mean square over
     all of them is the mean over levels of each level's: every level counts the same, whatever
     its number of channels, and one level alone is returned as it is.
+
+    Example:
+        >>> levels = {1: np.zeros((3, 4, 4), np.float32), 2: np.zeros((12, 2, 2), np.float32)}
+        >>> stack_levels(levels, (1, 2)).shape
+        (15, 4, 4)
     """
     missing = [stride for stride in strides if stride not in levels]
     if missing or not strides:

@@ -38,6 +38,14 @@ def seeded_similarity(
     `thresholds`, one for each channel of `seeds`, D one minus its similarity to the most similar
     seed before. `temperature` is in units of squared distance. Seeds below `seed_threshold` grow
     nothing. Of two masks whose IoU is above `overlap` the less sure goes.
+
+    Example:
+        >>> import torch
+        >>> halves = torch.zeros(1, 8, 8)
+        >>> halves[:, :, 4:] = 1
+        >>> found = seeded_similarity({"1": 9 * halves, "seeds": torch.full((4, 8, 8), 3.0)})
+        >>> found.labels[0].tolist()
+        [1, 1, 1, 1, 2, 2, 2, 2]
     """
     embedding = embedding_of(outputs)
     size_hw = (embedding.shape[1], embedding.shape[2])
@@ -78,6 +86,14 @@ def grow(
 
     `surest` is the probability of a pixel as a seed and `threshold` the similarity that its mask
     ends at.
+
+    Example:
+        >>> import torch
+        >>> pixels = torch.tensor([[0.0, 0.0, 9.0]])
+        >>> surest, threshold = torch.full((3,), 0.9), torch.full((3,), 0.5)
+        >>> masks, _ = grow(pixels, surest, threshold, decay=0.3, seeds=2)
+        >>> masks.int().tolist()
+        [[1, 1, 0], [0, 0, 1]]
     """
     number = min(seeds, len(surest))
     masks = torch.zeros((number, len(surest)), dtype=torch.bool, device=pixels.device)

@@ -37,6 +37,15 @@ def sequential_gaussian(
     pixels of the foreground with `seed` > `candidate`. It is accepted with at least `min_area`
     pixels, more than half of them new, and taken out either way. It ends at a seed below
     `seed_threshold`. `bandwidth` has one channel for all of the embedding's, or one each.
+
+    Example:
+        >>> import torch
+        >>> halves = torch.zeros(1, 8, 8)
+        >>> halves[:, :, 4:] = 1
+        >>> outputs = {"1": halves, "seed": torch.full((1, 8, 8), 0.95)}
+        >>> outputs["bandwidth"] = torch.zeros(1, 8, 8)
+        >>> sequential_gaussian(outputs).labels[0].tolist()
+        [1, 1, 1, 1, 2, 2, 2, 2]
     """
     embedding = embedding_of(outputs)
     size_hw = (embedding.shape[1], embedding.shape[2])

@@ -30,6 +30,12 @@ def clean_small_regions(
 
     Those that had any may have become duplicates: Segment Anything then suppresses again, and
     prefers the others.
+
+    Example:
+        >>> mask = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 0, 0]], bool)
+        >>> cleaned, changed = clean_small_regions(mask[None], min_area=2)
+        >>> cleaned[0].astype(int).tolist(), changed.tolist()
+        ([[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]], [True])
     """
     cleaned, touched = np.array(masks, order="C"), np.zeros(len(masks), bool)
     for index, mask in enumerate(masks):
@@ -41,7 +47,14 @@ def clean_small_regions(
 def clean_small_regions_of_tensors(
     masks: Bool[Tensor, "n h w"], *, min_area: int
 ) -> tuple[Bool[Tensor, "n h w"], Bool[Tensor, " n"]]:
-    """Return what `clean_small_regions` does, computed where the masks are."""
+    """Return what `clean_small_regions` does, computed where the masks are.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 0, 0]]).bool()
+        >>> clean_small_regions_of_tensors(mask[None], min_area=2)[0].int().tolist()
+        [[[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]]]
+    """
     if masks.numel() == 0:
         return masks.clone(), torch.zeros(len(masks), dtype=torch.bool, device=masks.device)
     blocks = masks.split(max(1, _BLOCK_PIXELS // masks[0].numel()))

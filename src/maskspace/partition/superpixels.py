@@ -26,6 +26,14 @@ def superpixels(
     Labels run from 1 in row-major order of each superpixel's first pixel; where there are no more
     than `regions` pixels each is its own. `compactness` is the feature difference that weighs as
     much as one grid cell of distance. The same input gives the same partition on every machine.
+
+    Example:
+        >>> halves = np.zeros((1, 4, 4), np.float32)
+        >>> halves[:, :, 2:] = 1
+        >>> superpixels(halves, regions=2)[0].tolist()
+        [1, 1, 2, 2]
+        >>> superpixels(halves, regions=16).max().item()  # each pixel is its own
+        16
     """
     if regions < 1:
         raise ValueError(f"superpixels: regions is at least 1; got {regions}")
@@ -43,7 +51,13 @@ def superpixels(
 def neighbour_differences(
     embedding: Float[np.ndarray, "c h w"],
 ) -> tuple[Float32[np.ndarray, "h w_minus_1"], Float32[np.ndarray, "h_minus_1 w"]]:
-    """Return the root-mean-square feature difference of each pixel to the right and lower one."""
+    """Return the root-mean-square feature difference of each pixel to the right and lower one.
+
+    Example:
+        >>> right, down = neighbour_differences(np.array([[[0.0, 1.0], [0.0, 3.0]]]))
+        >>> right.tolist(), down.tolist()
+        ([[1.0], [3.0]], [[0.0, 2.0]])
+    """
     right = np.zeros((embedding.shape[1], embedding.shape[2] - 1), np.float32)
     down = np.zeros((embedding.shape[1] - 1, embedding.shape[2]), np.float32)
     for channel in embedding:
@@ -57,6 +71,10 @@ def grid_seeds(gradient: Float[np.ndarray, "h w"], *, regions: int) -> Int64[np.
 
     It is the cell's pixel of least gradient; among equals the one nearest to the cell's centre,
     then the first in row-major order. Cells do not overlap, hence neither do seeds.
+
+    Example:
+        >>> grid_seeds(np.array([[1.0, 0.0, 0.0, 1.0]]), regions=2).tolist()
+        [1, 2]
     """
     height, width = gradient.shape
     rows, columns = _grid_size(height, width, regions)
@@ -136,14 +154,24 @@ def _spanning_forest(
 
 
 def equal_components(values: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
-    """Return a label for each 4-connected component of equal value, from 1 in row-major order."""
+    """Return a label for each 4-connected component of equal value, from 1 in row-major order.
+
+    Example:
+        >>> equal_components(np.array([[5, 5, 0, 5]], np.int32)).tolist()
+        [[1, 1, 2, 3]]
+    """
     return linked_components(values[:, 1:] == values[:, :-1], values[1:] == values[:-1])
 
 
 def linked_components(
     right: Bool[np.ndarray, "h w_minus_1"], down: Bool[np.ndarray, "h_minus_1 w"]
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the components of pixels linked to the right and lower one, labels as above."""
+    """Return the components of pixels linked to the right and lower one, labels as above.
+
+    Example:
+        >>> linked_components(np.array([[True, False]]), np.zeros((0, 3), bool)).tolist()
+        [[1, 1, 2]]
+    """
     height, width = right.shape[0], down.shape[1]
     pixel = np.arange(height * width, dtype=np.int32).reshape(height, width)
     source = np.concatenate([pixel[:, :-1][right], pixel[:-1][down]])
@@ -156,7 +184,12 @@ def linked_components(
 
 
 def row_major_labels(labels: Int32[np.ndarray, " p"]) -> Int32[np.ndarray, " p"]:
-    """Return the same partition with labels from 1 in the order of their first appearance."""
+    """Return the same partition with labels from 1 in the order of their first appearance.
+
+    Example:
+        >>> row_major_labels(np.array([7, 7, 2, 7], np.int32)).tolist()
+        [1, 1, 2, 1]
+    """
     present, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.empty(len(present), np.int32)
     order[np.argsort(first)] = np.arange(1, len(present) + 1, dtype=np.int32)

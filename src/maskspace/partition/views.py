@@ -18,6 +18,11 @@ class View:
     """A part of the image: first column and row, those past the last, and the layer of crops.
 
     An edge is open where the image goes on beyond it.
+
+    Example:
+        >>> import numpy as np
+        >>> View((1, 0, 3, 1)).of(np.array([[1, 2, 3, 4]])).tolist()
+        [[2, 3]]
     """
 
     box_xyxy: tuple[int, int, int, int]
@@ -40,6 +45,10 @@ def image_views(
 
     `overlap` is the share of the shorter side by which the crops of the first layer overlap. Layers
     whose crops would be shorter than `least` pixels are left out, and all after them.
+
+    Example:
+        >>> [view.layer for view in image_views((64, 64), layers=1, overlap=0.34)]
+        [0, 1, 1, 1, 1]
     """
     height, width = size_hw
     views = [View((0, 0, width, height))]

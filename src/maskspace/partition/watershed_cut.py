@@ -36,6 +36,13 @@ def watershed_cut(
     one, each pixel to the nearest component, inside the foreground: bins above 0. With `shallow`
     the components of the foreground that no other reaches are instances too. Instances have at
     least `min_area` pixels; the score is the mean probability of not being outside.
+
+    Example:
+        >>> import torch
+        >>> bins = torch.tensor([0, 1, 2, 1, 0, 1, 2, 1, 0]).expand(9, 9)  # two ridges of energy
+        >>> energy = 9 * torch.nn.functional.one_hot(bins, 3).permute(2, 0, 1).float()
+        >>> watershed_cut({"energy": energy}, min_core=1, min_area=1).labels[0].tolist()
+        [0, 1, 1, 1, 0, 2, 2, 2, 0]
     """
     logits = need(outputs, "energy", decoder="watershed_cut")
     if not 0 <= energy < len(logits) - 1:

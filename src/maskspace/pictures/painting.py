@@ -22,6 +22,10 @@ def label_colors(labels: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
 
     Hues advance by the golden ratio, so that any run of labels is spread over the circle, and three
     lightnesses take turns where the hues come close again.
+
+    Example:
+        >>> label_colors(np.array([1, 2, 1])).tolist()  # the same label has the same colour
+        [[64, 62, 250], [116, 250, 62], [64, 62, 250]]
     """
     hue = (0.05 + labels * GOLDEN_RATIO) % 1
     turn = labels // 5 % 3
@@ -34,7 +38,12 @@ def label_colors(labels: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
 
 
 def outlines(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return the pixels whose right, lower or lower right neighbour has another label."""
+    """Return the pixels whose right, lower or lower right neighbour has another label.
+
+    Example:
+        >>> outlines(np.array([[1, 1, 2]])).astype(int).tolist()
+        [[0, 1, 0]]
+    """
     padded = np.pad(labels, ((0, 1), (0, 1)), mode="edge")
     here = padded[:-1, :-1]
     return (here != padded[:-1, 1:]) | (here != padded[1:, :-1]) | (here != padded[1:, 1:])
@@ -43,7 +52,14 @@ def outlines(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 def paint_labels(
     image: UInt8[np.ndarray, "h w 3"], labels: Int[np.ndarray, "h w"], *, opacity: float = 0.6
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the image with each label in its colour and white outlines; 0 stays, darkened."""
+    """Return the image with each label in its colour and white outlines; 0 stays, darkened.
+
+    Example:
+        >>> grey = np.full((1, 3, 3), 100, np.uint8)
+        >>> painted = paint_labels(grey, np.array([[0, 0, 1]]))
+        >>> painted[0].tolist()  # darkened, a white outline, the colour of label 1
+        [[50, 50, 50], [255, 255, 255], [78, 77, 190]]
+    """
     values = np.unique(labels)
     palette = np.where(values[:, None] == 0, 0, label_colors(values))
     painted = np.empty_like(image)
@@ -60,12 +76,25 @@ def paint_labels(
 def paint_masks(
     image: UInt8[np.ndarray, "h w 3"], masks: Bool[np.ndarray, "n h w"], *, opacity: float = 0.6
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the image with the masks in colour, smaller ones above larger ones."""
+    """Return the image with the masks in colour, smaller ones above larger ones.
+
+    Example:
+        >>> grey = np.full((4, 4, 3), 100, np.uint8)
+        >>> mask = np.zeros((1, 4, 4), bool)
+        >>> mask[0, :2] = True
+        >>> paint_masks(grey, mask)[:, 0, 0].tolist()  # coloured, its outline, darkened, darkened
+        [78, 255, 50, 50]
+    """
     return paint_labels(image, mask_algebra.to_label_map(masks), opacity=opacity)
 
 
 def ramp_colors(values: Float[np.ndarray, "*size"]) -> UInt8[np.ndarray, "*size 3"]:
-    """Return values in [0, 1] as colours of `RAMP`, dark to light; others as the nearest end."""
+    """Return values in [0, 1] as colours of `RAMP`, dark to light; others as the nearest end.
+
+    Example:
+        >>> ramp_colors(np.array([0.0, 1.0, 2.0])).tolist()  # the ends of RAMP
+        [[0, 0, 4], [252, 255, 164], [252, 255, 164]]
+    """
     stops = np.linspace(0, 1, len(RAMP))
     channels = [np.interp(values, stops, channel) for channel in np.transpose(RAMP)]
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
@@ -75,6 +104,11 @@ def direction_colors(vectors: Float[np.ndarray, "2 h w"]) -> UInt8[np.ndarray, "
     """Return vectors (x, y) as colours: the hue says where to, the brightness how far.
 
     Right is red, down yellow-green, left cyan, up violet; the longest vector is the brightest.
+
+    Example:
+        >>> right_and_left = np.array([[[1.0, -1.0]], [[0.0, 0.0]]])
+        >>> direction_colors(right_and_left)[0].tolist()  # red and cyan
+        [[255, 0, 0], [0, 255, 255]]
     """
     length = np.hypot(vectors[0], vectors[1])
     hue = np.arctan2(vectors[1], vectors[0]) / (2 * np.pi) % 1
@@ -87,7 +121,13 @@ def direction_colors(vectors: Float[np.ndarray, "2 h w"]) -> UInt8[np.ndarray, "
 def paint_errors(
     image: UInt8[np.ndarray, "h w 3"], wrong: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the image in dark grey with the wrong pixels in red."""
+    """Return the image in dark grey with the wrong pixels in red.
+
+    Example:
+        >>> white = np.full((1, 2, 3), 255, np.uint8)
+        >>> paint_errors(white, np.array([[False, True]]))[0].tolist()
+        [[153, 153, 153], [213, 40, 40]]
+    """
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) * 0.6
     return np.where(wrong[..., None], (213, 40, 40), grey).round().astype(np.uint8)
 
@@ -102,6 +142,13 @@ def paint_level_lines(
     """Return the image in grey under the borders of what is above each level, lighter for higher.
 
     Levels are ascending; where the map passes several between two pixels the highest is drawn.
+
+    Example:
+        >>> image = np.zeros((1, 3, 3), np.uint8)
+        >>> probability = np.array([[0.1, 0.6, 0.9]])
+        >>> painted = paint_level_lines(image, probability, levels=[0.5, 0.8])
+        >>> painted.any(axis=2).astype(int).tolist()  # the border at 0.5, then that at 0.8
+        [[1, 1, 0]]
     """
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) * (1 - opacity)
     painted = np.round(grey).astype(np.uint8)
@@ -115,7 +162,13 @@ def paint_level_lines(
 def paint_click(
     image: UInt8[np.ndarray, "h w 3"], click_xy: tuple[int, int], *, radius: int, positive: bool
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the image with a disk at a pixel, green or red, ringed in white and in ink."""
+    """Return the image with a disk at a pixel, green or red, ringed in white and in ink.
+
+    Example:
+        >>> image = np.zeros((16, 16, 3), np.uint8)
+        >>> paint_click(image, (8, 8), radius=2, positive=True)[8, 8].tolist()  # green
+        [0, 158, 115]
+    """
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
     fill = (0, 158, 115) if positive else (213, 94, 0)
@@ -129,6 +182,12 @@ def feature_colors(features: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h
 
     Any other number is projected on its first three principal components, in one common scale
     about mid-grey, so that a component that hardly varies looks as flat as it is.
+
+    Example:
+        >>> feature_colors(np.ones((3, 1, 1)))[0, 0].tolist()  # red, green and blue as they are
+        [255, 255, 255]
+        >>> feature_colors(np.zeros((8, 2, 2)))[0, 0].tolist()  # nothing varies: mid-grey
+        [128, 128, 128]
     """
     channels = len(features)
     if channels in (1, 3):

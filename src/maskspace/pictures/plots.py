@@ -32,6 +32,10 @@ class Line:
     """One named curve or cloud of points of a plot; a curve may lie in a band of low and high.
 
     What is `published` is drawn dashed and grey; if it is one point, as a level across the plot.
+
+    Example:
+        >>> Line(label="student", x=[1, 10, 100], y=[0.4, 0.6, 0.8]).published
+        False
     """
 
     label: str
@@ -43,7 +47,12 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """Counts of the same bins for several sets: `counts[set][k]` is how many are in `bins[k]`."""
+    """Counts of the same bins for several sets: `counts[set][k]` is how many are in `bins[k]`.
+
+    Example:
+        >>> Histogram(bins=["small", "large"], counts={"train": [3, 1]}).counts["train"]
+        [3, 1]
+    """
 
     bins: Sequence[str]
     counts: Mapping[str, Sequence[int]]
@@ -61,6 +70,14 @@ def plot_curves(
     """Write a PNG of one panel a name, curves over a logarithmic or linear x, y in [0, 1].
 
     `tick_names` stand on the x axis in place of its numbers.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "plot.png"
+        >>> line = Line(label="student", x=[1, 10, 100], y=[0.4, 0.6, 0.8])
+        >>> plot_curves(path, {"rectangles": [line]}, x_label="proposals", y_label="best IoU")
+        >>> path.read_bytes()[1:4]
+        b'PNG'
     """
     below = _legend_lines(panels)
     figure, axes = _panels(panels, x_label=x_label, y_label=y_label, below=below)
@@ -133,6 +150,14 @@ def plot_histories(
     """Write a PNG of one panel a name, curves over a linear or logarithmic x, each with its own y.
 
     Of a line with a band the band is drawn too.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "plot.png"
+        >>> line = Line(label="loss", x=[0, 50, 100], y=[2.0, 1.1, 0.7])
+        >>> plot_histories(path, {"training": [line]}, x_label="step", y_label="value")
+        >>> path.read_bytes()[1:4]
+        b'PNG'
     """
     figure, axes = _panels(panels, x_label=x_label, y_label=y_label)
     for axis, lines in zip(axes, panels.values(), strict=True):
@@ -167,6 +192,14 @@ def plot_parallel(
     An axis of numbers runs from its least to its largest, another through its texts in order; a
     line passes by one where it has no value (None, NaN). Dark lines have a small value, light ones
     a large.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "plot.png"
+        >>> axes = {"objective": ["pull", "push"], "bandwidth": [0.1, None]}
+        >>> plot_parallel(path, axes, values=[0.5, 0.8], label="loss ratio")
+        >>> path.read_bytes()[1:4]
+        b'PNG'
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
@@ -216,6 +249,14 @@ def plot_scatter(
     """Write a PNG of one panel a name, each with clouds of points in the unit square.
 
     Labels stand below the panel; what follows a label's first line may differ between panels.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "plot.png"
+        >>> line = Line(label="student", x=[0.2, 0.9], y=[0.3, 0.8])
+        >>> plot_scatter(path, {"rectangles": [line]}, x_label="one click", y_label="proposals")
+        >>> path.read_bytes()[1:4]
+        b'PNG'
     """
     below = _legend_lines(panels)
     figure, axes = _panels(panels, x_label=x_label, y_label=y_label, below=below)
@@ -241,7 +282,16 @@ def plot_scatter(
 
 
 def plot_histograms(path: Path, panels: Mapping[str, Histogram], *, y_label: str) -> None:
-    """Write a PNG of one panel a name: bars of each set's shares of the bins, which sum to 1."""
+    """Write a PNG of one panel a name: bars of each set's shares of the bins, which sum to 1.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "plot.png"
+        >>> areas = Histogram(bins=["small", "large"], counts={"train": [3, 1], "val": [1, 1]})
+        >>> plot_histograms(path, {"areas of masks": areas}, y_label="share")
+        >>> path.read_bytes()[1:4]
+        b'PNG'
+    """
     figure, axes = _panels(panels, x_label="", y_label=y_label)
     for axis, histogram in zip(axes, panels.values(), strict=True):
         width, places = 0.8 / max(len(histogram.counts), 1), np.arange(len(histogram.bins))

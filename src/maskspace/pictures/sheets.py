@@ -13,14 +13,26 @@ from maskspace.pictures.painting import INK, PAPER
 
 
 def fitted_size(size_hw: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return the height and width that make the longer side `side`, at least one pixel each."""
+    """Return the height and width that make the longer side `side`, at least one pixel each.
+
+    Example:
+        >>> fitted_size((300, 600), 200)
+        (100, 200)
+        >>> fitted_size((1, 600), 200)
+        (1, 200)
+    """
     longest = max(size_hw)
     height, width = (max(1, round(length * side / longest)) for length in size_hw)
     return height, width
 
 
 def fit_image(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "r s 3"]:
-    """Return the image with its longer side `side`: pixels repeated to enlarge, else averaged."""
+    """Return the image with its longer side `side`: pixels repeated to enlarge, else averaged.
+
+    Example:
+        >>> fit_image(np.zeros((30, 60, 3), np.uint8), 20).shape
+        (10, 20, 3)
+    """
     height, width = fitted_size((image.shape[0], image.shape[1]), side)
     enlarge = side >= max(image.shape[:2])
     method = Image.Resampling.NEAREST if enlarge else Image.Resampling.BOX
@@ -28,7 +40,12 @@ def fit_image(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray,
 
 
 def fit_labels(labels: Int[np.ndarray, "h w"], side: int) -> Int[np.ndarray, "r s"]:
-    """Return the label map with its longer side `side`, each pixel with the label at its centre."""
+    """Return the label map with its longer side `side`, each pixel with the label at its centre.
+
+    Example:
+        >>> fit_labels(np.array([[1, 2]]), 4).tolist()
+        [[1, 1, 2, 2], [1, 1, 2, 2]]
+    """
     height, width = fitted_size((labels.shape[0], labels.shape[1]), side)
     rows = (2 * np.arange(height) + 1) * labels.shape[0] // (2 * height)
     columns = (2 * np.arange(width) + 1) * labels.shape[1] // (2 * width)
@@ -36,7 +53,12 @@ def fit_labels(labels: Int[np.ndarray, "h w"], side: int) -> Int[np.ndarray, "r 
 
 
 def fit_map(map_: Float[np.ndarray, "h w"], side: int) -> Float32[np.ndarray, "r s"]:
-    """Return a map with its longer side `side`, bilinear to enlarge, averaged to shrink."""
+    """Return a map with its longer side `side`, bilinear to enlarge, averaged to shrink.
+
+    Example:
+        >>> fit_map(np.array([[0.0, 1.0], [0.0, 1.0]]), 4)[0].tolist()
+        [0.0, 0.25, 0.75, 1.0]
+    """
     height, width = fitted_size((map_.shape[0], map_.shape[1]), side)
     picture = Image.fromarray(map_.astype(np.float32))
     return np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
@@ -53,6 +75,12 @@ def contact_sheet(
 
     Each image's longer side becomes `side` pixels; a row may be shorter than the titles, and a name
     may have several lines.
+
+    Example:
+        >>> cell = np.zeros((32, 64, 3), np.uint8)
+        >>> sheet = contact_sheet([[cell, cell], [cell]], titles=["input", "truth"], side=64)
+        >>> sheet.shape, sheet[0, 0].tolist()  # white paper
+        ((88, 140, 3), [255, 255, 255])
     """
     font = ImageFont.load_default(size=max(11, side // 13))
     gap, line = max(4, side // 32), side // 8
@@ -85,7 +113,15 @@ def _text_width(font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", text: str)
 
 
 def save_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write an RGB image as PNG; the file appears whole or not at all."""
+    """Write an RGB image as PNG; the file appears whole or not at all.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "red.png"
+        >>> save_image(path, np.full((2, 3, 3), (255, 0, 0), np.uint8))
+        >>> Image.open(path).size  # width, height
+        (3, 2)
+    """
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "PNG", optimize=False)
     write_whole(path, encoded.getvalue())

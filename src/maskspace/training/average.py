@@ -12,6 +12,15 @@ class MovingAverage:
     After step t, counted from 0, the copy moves by 1 - min(decay, (1 + t) / (10 + t)) of the way,
     so that the random weights of the start are soon forgotten. Running statistics are averaged like
     weights; counters are copied.
+
+    Example:
+        >>> model = nn.Linear(1, 1, bias=False)
+        >>> _ = nn.init.zeros_(model.weight)
+        >>> average = MovingAverage(model, decay=0.999)
+        >>> _ = nn.init.ones_(model.weight)
+        >>> average.update(step=0)  # moves by 1 - min(0.999, 1 / 10)
+        >>> round(average.model.weight.item(), 4)
+        0.9
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -26,6 +26,19 @@ class Progress:
 
     sequence: what decides which samples come when, by name; a checkpoint of another sequence is not
         gone on from (default: nothing is known of it).
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> progress, model = Progress(folder), nn.Linear(2, 1)
+        >>> progress.restore({"model": model})  # nothing is stored: begin at step 0
+        0
+        >>> progress.save(10, {"model": model})
+        >>> progress.restore({"model": nn.Linear(2, 1)})
+        10
+        >>> progress.append({"step": 10.0, "val_loss": 0.5})
+        >>> progress.history()
+        [{'step': 10.0, 'val_loss': 0.5}]
     """
 
     folder: Path

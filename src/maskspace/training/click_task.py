@@ -38,6 +38,13 @@ class ClickBatch(NamedTuple):
 
     A nest holds masks finest first, 1 on, 0 off, -1 unknown; levels that are not there are -1
     everywhere. Positions are those of the images in the order of training.
+
+    Example:
+        >>> batch = ClickBatch(
+        ...     images=torch.zeros(2, 3, 8, 8), clicks=torch.zeros(2, 4, 1, 3),
+        ...     nests=torch.zeros(2, 4, 1, 8, 8), positions=torch.arange(2))
+        >>> batch.clicks.shape  # 2 images, 4 prompts of one click each: row, column, sign
+        torch.Size([2, 4, 1, 3])
     """
 
     images: Float[Tensor, "b 3 s s"]
@@ -52,7 +59,21 @@ Example = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True)
 class ClickTask:
-    """Train a clicker: clicks -> the mask, or the nest of masks, that they mean."""
+    """Train a clicker: clicks -> the mask, or the nest of masks, that they mean.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> source = read_rectangles("", seed=0, limit=4)
+        >>> mixture = Mixture(datasets={"rectangles": source}, weights={"rectangles": 1.0})
+        >>> config = load_section(ClickerConfig, "clicker", path=params)
+        >>> task = ClickTask(config=config, train=mixture, held_out=mixture)
+        >>> batch = next(task.batches([(0, range(2))]))  # two rows of the batch of step 0
+        >>> batch.images.shape[0] == 2 and batch.nests.shape[1] == config.clicks_per_image
+        True
+    """
 
     config: ClickerConfig
     train: Mixture
@@ -173,6 +194,15 @@ class Simulation:
     before (SegNext). `pseudo_share`: that share of the prompts are replaced by a click anywhere
     and, where the network's map of it is stable, the map becomes the truth of another click drawn
     inside it; `nests` is the truth after that. Random numbers are torch's own.
+
+    Example:
+        >>> nests = torch.zeros(1, 1, 1, 8, 8)
+        >>> nests[..., :4, :] = 1
+        >>> simulation = Simulation(nests, rounds=0, pseudo_share=0.0, stability=0.9)
+        >>> clicks = torch.tensor([[[[2.0, 3.0, 1.0]]]])
+        >>> after, _ = simulation(lambda clicks, previous: nests[:, :, 0], clicks, None)
+        >>> torch.equal(after, clicks)  # no rounds: no correction is added
+        True
     """
 
     def __init__(
@@ -268,6 +298,20 @@ def nest(drawn: DrawnClicks, crop: Crop, *, levels: int) -> Float32[np.ndarray, 
     With one level it is the drawn mask. With more it is the chain of the masks that hold every
     click of the decisive sign and none of the other; clicks that no mask agrees with mean the drawn
     one. The decisive sign is positive, or negative where all clicks are.
+
+    Example:
+        >>> masks = np.zeros((2, 4, 4), bool)
+        >>> masks[0, :, :2], masks[1, :2, :2] = True, True  # a part in an object
+        >>> crop = Crop(
+        ...     image=np.zeros((4, 4, 3), np.uint8), masks=masks, depths=np.array([0, 1]),
+        ...     scores=np.array([1.0, 0.5], np.float32), layers=np.zeros(2, int),
+        ...     categories=np.full(2, -1), ignore=np.zeros((4, 4), bool))
+        >>> click = np.array([[0, 0, 1]], np.float32)  # row, column, positive
+        >>> truth = nest(DrawnClicks(clicks=click, target=masks[0]), crop, levels=3)
+        >>> truth.shape, truth.max(axis=(1, 2)).tolist()  # the part, the object, and no third mask
+        ((3, 4, 4), [1.0, 1.0, -1.0])
+        >>> truth.clip(min=0).sum(axis=(1, 2)).tolist()
+        [4.0, 8.0, 0.0]
     """
     chain = drawn.target[None]
     if levels > 1:
@@ -288,7 +332,14 @@ def nest(drawn: DrawnClicks, crop: Crop, *, levels: int) -> Float32[np.ndarray, 
 def level_iou(
     logits: Float[Tensor, "b s s"], nests: Float[Tensor, "b m s s"]
 ) -> Float[Tensor, " n"]:
-    """Return the IoU of every mask of every nest with the map cut at the mask's own level."""
+    """Return the IoU of every mask of every nest with the map cut at the mask's own level.
+
+    Example:
+        >>> truth = torch.zeros(1, 1, 4, 4)
+        >>> truth[0, 0, :2] = 1
+        >>> level_iou(10 * (truth[:, 0] - 0.5), truth).tolist()
+        [1.0]
+    """
     found = []
     for one, masks in zip(logits, nests, strict=True):
         real = masks[(masks >= 0).any(-1).any(-1)]
@@ -301,7 +352,19 @@ def level_iou(
 
 
 def make_click_task(config: ClickerConfig, shards: str | AnyPath) -> ClickTask:
-    """Return the clicker's task on the shard folders under `shards`, a path or a URL."""
+    """Return the clicker's task on the shard folders under `shards`, a path or a URL.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> from maskspace.training.config import ClickerConfig
+        >>> config = load_section(ClickerConfig, "clicker", path=params)
+        >>> make_click_task(config, Path("no-shards"))
+        Traceback (most recent call last):
+            ...
+        ValueError: no-shards/rectangles: no manifest.json; run `dvc repro --pull` to make it
+    """
     return ClickTask(
         config=config,
         train=open_mixture(shards, config.data, "train"),

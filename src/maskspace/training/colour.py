@@ -21,6 +21,10 @@ class ColourJitter:
 
     `brightness` is the largest shift of values in [0, 1]; `contrast` and `saturation` the largest
     share that is added to or taken from them; `hue` the largest turn in radians.
+
+    Example:
+        >>> ColourJitter(brightness=0.1, contrast=0.2, saturation=0.2, hue=0.1).contrast
+        0.2
     """
 
     brightness: float
@@ -46,6 +50,14 @@ def recolour(
     """Return images in [0, 1] with other colours, by position in the order of training alone.
 
     Unchanged where `jitter` is None.
+
+    Example:
+        >>> images = torch.full((1, 3, 4, 4), 0.5)
+        >>> jitter = ColourJitter(brightness=0.2, contrast=0.0, saturation=0.0, hue=0.0)
+        >>> first = recolour(images, torch.tensor([7]), jitter, seed=0)
+        >>> again = recolour(images.repeat(2, 1, 1, 1), torch.tensor([3, 7]), jitter, seed=0)[1:]
+        >>> torch.equal(first, again)  # the position decides, not the batch
+        True
     """
     if jitter is None:
         return images
@@ -70,10 +82,21 @@ def _drawn(positions: Int[Tensor, " b"], seed: int) -> Float64[np.ndarray, "b 4"
 
 
 def to_float(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 h w"]:
-    """Return an image with values in [0, 1], channels first."""
+    """Return an image with values in [0, 1], channels first.
+
+    Example:
+        >>> to_float(np.full((2, 4, 3), 255, np.uint8)).shape
+        (3, 2, 4)
+    """
     return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / 255
 
 
 def to_uint8(image: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Return an image of values in [0, 1] as bytes, channels last."""
+    """Return an image of values in [0, 1] as bytes, channels last.
+
+    Example:
+        >>> image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+        >>> np.array_equal(to_uint8(torch.from_numpy(to_float(image))), image)
+        True
+    """
     return (image.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)

@@ -14,6 +14,10 @@ class EarlyStop:
     """End a training after `patience` validations without a better `monitor`, one of their figures.
 
     `mode` says which values are better. The weights of the best validation are then the result.
+
+    Example:
+        >>> EarlyStop(monitor="val_iou", mode="max", patience=3).patience
+        3
     """
 
     monitor: str
@@ -38,6 +42,32 @@ class Optimisation:
     parts. `schedule` is one of SCHEDULES. The rate of a layer is `layer_decay` times that of the
     one above it. `ema` is the decay a step of the averaged weights, which are then validated and
     exported (0: off). `compile` compiles the model's forward pass.
+
+    Example:
+        >>> recipe = Optimisation(
+        ...     steps=4,
+        ...     batch=2,
+        ...     accumulate=1,
+        ...     optimiser="adam",
+        ...     betas=(0.9, 0.999),
+        ...     learning_rate=0.1,
+        ...     schedule=Choice(name="cosine", options={}),
+        ...     warmup=0,
+        ...     layer_decay=1.0,
+        ...     weight_decay=0.0,
+        ...     clip_norm=1.0,
+        ...     ema=0.0,
+        ...     precision="float32",
+        ...     compile=False,
+        ...     seed=0,
+        ...     validate_every=2,
+        ...     early_stop=None,
+        ...     checkpoint_seconds=60.0,
+        ... )
+        >>> [round(recipe.rate(step), 4) for step in range(4)]
+        [0.1, 0.0854, 0.05, 0.0146]
+        >>> recipe.shortened(2, validate_every=1).steps
+        2
     """
 
     steps: int
@@ -96,6 +126,10 @@ class Workers:
     """Ray Train's worker processes, the threads of each, and whether each takes a GPU.
 
     `loaders` processes prepare the batches of each worker; 0 leaves that to the worker itself.
+
+    Example:
+        >>> Workers(number=2, threads=1, loaders=0, gpu=False).number
+        2
     """
 
     number: int
@@ -122,6 +156,15 @@ class ClickerConfig:
     `pseudo_share` of the prompts are replaced by the model's own answers, where their stability, an
     IoU, is at least `pseudo_stability`; 0 is off. `jitter` changes colours on the device (null:
     not).
+
+    Example:
+        >>> from pathlib import Path
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(ClickerConfig, "clicker", path=params)
+        >>> config.clicks.name, config.rounds
+        ('posneg', 0)
     """
 
     data: dict[str, float]
@@ -165,6 +208,15 @@ class DistillConfig:
     datasets nobody knows what the pixels outside all masks are; of the others they are background.
     Of more than `max_instances` in a crop the smallest count as unlabelled. `jitter` changes
     colours on the device (null: not).
+
+    Example:
+        >>> from pathlib import Path
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(DistillConfig, "distill", path=params)
+        >>> 0 <= config.teacher_share <= 1
+        True
     """
 
     data: dict[str, float]
@@ -201,6 +253,25 @@ class SweepConfig:
     point is trained once a seed. `search` is every combination, or `points` suggestions of Optuna;
     `scheduler` halves the trials early or lets all finish. Trials are the `distill` recipe over
     `steps` steps, from ground truth alone, on the `workers` of their own; `concurrent` at once.
+
+    Example:
+        >>> sweep = SweepConfig(
+        ...     objectives={"pull": {"margin": (0.5, 1.0)}},
+        ...     learning_rates=(),
+        ...     seeds=(0, 1),
+        ...     search="grid",
+        ...     points=1,
+        ...     scheduler="fifo",
+        ...     steps=10,
+        ...     grace_steps=1,
+        ...     reduction_factor=2,
+        ...     validate_every=5,
+        ...     concurrent=1,
+        ...     workers=Workers(number=1, threads=1, loaders=0, gpu=False),
+        ... )
+        >>> from maskspace.training.search_space import trials
+        >>> len(trials(sweep))  # two margins, two seeds
+        4
     """
 
     objectives: dict[str, dict[str, tuple[Any, ...]]]
@@ -242,6 +313,14 @@ class OverfitConfig:
 
     `brightness` and `colours` are the objectives of the two: one channel has room for fewer
     instances, hence for a smaller radius.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> load_section(OverfitConfig, "overfit", path=params).images
+        10
     """
 
     dataset: str
@@ -257,7 +336,20 @@ class OverfitConfig:
 
 @section
 class Regime:
-    """What a regime changes in the clicker's recipe; see ClickerConfig for what each means."""
+    """What a regime changes in the clicker's recipe; see ClickerConfig for what each means.
+
+    Example:
+        >>> one_click = Regime(
+        ...     clicks=Choice(name="one", options={}),
+        ...     rounds=0,
+        ...     losses={"soft_iou": 1.0},
+        ...     levels=1,
+        ...     augment=True,
+        ...     pseudo_share=0.0,
+        ... )
+        >>> one_click.losses
+        {'soft_iou': 1.0}
+    """
 
     clicks: Choice
     rounds: int
@@ -269,7 +361,27 @@ class Regime:
 
 @section
 class RegimesConfig:
-    """Section `regimes`: the recipe of `clicker` over `steps` steps, once a dataset and regime."""
+    """Section `regimes`: the recipe of `clicker` over `steps` steps, once a dataset and regime.
+
+    Example:
+        >>> one_click = Regime(
+        ...     clicks=Choice(name="one", options={}),
+        ...     rounds=0,
+        ...     losses={"soft_iou": 1.0},
+        ...     levels=1,
+        ...     augment=True,
+        ...     pseudo_share=0.0,
+        ... )
+        >>> config = RegimesConfig(
+        ...     datasets=("scenes",),
+        ...     steps=10,
+        ...     validate_every=5,
+        ...     threads=1,
+        ...     regimes={"one": one_click},
+        ... )
+        >>> list(config.regimes)
+        ['one']
+    """
 
     datasets: tuple[str, ...]
     steps: int
@@ -285,7 +397,15 @@ class RegimesConfig:
 
 @section
 class TrainedPeer:
-    """A network and what it is trained with, beside the student's objectives."""
+    """A network and what it is trained with, beside the student's objectives.
+
+    Example:
+        >>> peer = TrainedPeer(
+        ...     model=Choice(name="unet", options={}), objective=Choice(name="pull", options={})
+        ... )
+        >>> peer.model.name
+        'unet'
+    """
 
     model: Choice
     objective: Choice
@@ -300,6 +420,15 @@ class ObjectivesConfig:
     `limit` images of `val`, masks of at least `min_area` pixels, with up to `proposals` proposals.
     What a decoder groups by is its own, or that times one of `decoder_factors`, as is best on the
     first `tuning_images` of `train`. `shown` images are drawn.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(ObjectivesConfig, "objectives", path=params)
+        >>> list(config.objectives)
+        ['balls', 'instance_softmax']
     """
 
     datasets: tuple[str, ...]

@@ -31,6 +31,14 @@ def output_figures(
     of the variance over the pixels of an image, averaged over images; of a head with positions
     they are in pixels and squares of those. Of embeddings also `between_within` and
     `mean_distance`, see `instance_spread`.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]] * 4])
+        >>> colours = labels[:, None].float().expand(1, 3, 4, 4) / 2  # each instance has its own
+        >>> heads = {"1": Level(stride=1, channels=3)}
+        >>> figures = output_figures({"1": colours}, labels, heads=heads)
+        >>> figures["std/1"], round(figures["mean_distance/1"], 4)
+        (0.25, 0.866)
     """
     figures: dict[str, Tensor] = {}
     for name, head in maps_of(heads).items():
@@ -51,7 +59,14 @@ def output_figures(
 
 
 def without_position(output: Float[Tensor, "b c h w"], head: DenseMap) -> Float[Tensor, "b d h w"]:
-    """Return what the network itself emits: an output less the positions of its cells."""
+    """Return what the network itself emits: an output less the positions of its cells.
+
+    Example:
+        >>> head = DenseMap(channels=2, stride=1, position="add")
+        >>> places = torch.tensor([[[[0.5, 1.5]], [[0.5, 0.5]]]])  # x and y of two cells
+        >>> without_position(places, head).abs().max().item()
+        0.0
+    """
     if head.position == "none":
         return output
     if head.position == "concat":
@@ -72,6 +87,13 @@ def instance_spread(
     Variances are sums over channels, means over the pixels of instances of all images that have
     two instances or more, about each image's own mean; the distance is the mean over pairs of
     instances of one image. 0 and 0 where no image has two.
+
+    Example:
+        >>> labels = torch.tensor([[[1, 1, 2, 2]]])
+        >>> embedding = torch.tensor([[[[0.0, 2.0, 10.0, 12.0]]]])
+        >>> ratio, distance = instance_spread(embedding, labels)
+        >>> ratio.item(), distance.item()  # variances 25 between and 1 within, means 1 and 11
+        (25.0, 10.0)
     """
     found = instances(embedding, labels)
     several = found.present.sum(1) > 1
@@ -96,6 +118,18 @@ def term_figures(objective: Objective, outputs: Outputs, targets: Targets) -> di
     backward pass through the objective and none through the network; what a saturated activation
     lets through of it is not asked. `active` is `active_share` of the term's gradient at the head
     where it is largest. Leaves outputs and parameters as they were, also in inference mode.
+
+    Example:
+        >>> from maskspace.config import Choice
+        >>> from maskspace.config import choose
+        >>> from maskspace.objectives import OBJECTIVES
+        >>> objective = choose(OBJECTIVES, Choice(name="balls", options={}), kind="objective")()
+        >>> labels = torch.tensor([[[1, 1, 2, 2]] * 4])
+        >>> sizes = {head: 4 // int(head) for head in objective.heads}
+        >>> outputs = {head: torch.rand(1, 3, size, size) for head, size in sizes.items()}
+        >>> figures = term_figures(objective, outputs, Targets.of_labels(labels))
+        >>> figures["loss"] > 0 and figures["gradient"] > 0
+        True
     """
     with torch.inference_mode(False), torch.enable_grad():
         leaves = {name: x.detach().clone().float().requires_grad_() for name, x in outputs.items()}
@@ -138,6 +172,12 @@ def active_share(gradient: Float[Tensor, "b c h w"], labels: Labels) -> Float[Te
     (sum |g|)^2 / sum |g|^2: m where m of them are moved alike. These add up over regions, as a
     share of the pixels they have. An exact count of non-zero gradients would not tell: a mean
     hands a little of each active pixel's gradient to all pixels of its instance.
+
+    Example:
+        >>> gradient = torch.tensor([[[[1.0, 1.0, 0.0, 0.0]]]])
+        >>> labels = torch.ones(1, 1, 4, dtype=torch.long)
+        >>> active_share(gradient, labels).item()  # half of the pixels
+        0.5
     """
     known = (labels >= 0).flatten(1)
     size = torch.where(known, gradient.double().square().sum(1).sqrt().flatten(1), 0.0)

@@ -26,7 +26,18 @@ Sheet = tuple[list[list[Picture]], Iterable[str]]
 
 
 def draw_trainings(folder: Path, out: Path) -> None:
-    """Draw every training under `folder` in a folder of the same name under `out`."""
+    """Draw every training under `folder` in a folder of the same name under `out`.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> run = folder / "runs" / "student"
+        >>> run.mkdir(parents=True)
+        >>> Progress(run).append({"step": 1.0, "val_loss": 0.5})
+        >>> draw_trainings(folder / "runs", folder / "pictures")
+        >>> [str(path.relative_to(folder)) for path in folder.rglob("*.png")]
+        ['pictures/student/history.png']
+    """
     for history in sorted(folder.rglob(HISTORY)):
         target = out / history.parent.relative_to(folder)
         draw_history(Progress(history.parent).history(), target / "history.png")
@@ -35,7 +46,20 @@ def draw_trainings(folder: Path, out: Path) -> None:
 
 
 def draw_shown(shown: Path, picture: Path) -> None:
-    """Draw a file of `keep_shown` as a PNG, a row an image."""
+    """Draw a file of `keep_shown` as a PNG, a row an image.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> from maskspace.shown import keep_shown
+        >>> arrays = {
+        ...     "images": np.zeros((1, 8, 8, 3), np.uint8), "truths": np.ones((1, 8, 8), int),
+        ...     "features": np.zeros((1, 3, 8, 8)), "regions": np.ones((1, 8, 8), int)}
+        >>> keep_shown(folder / "shown.npz", arrays, about={"kind": "pieces"})
+        >>> draw_shown(folder / "shown.npz", folder / "partition.png")
+        >>> (folder / "partition.png").read_bytes()[1:4]
+        b'PNG'
+    """
     arrays, about = read_shown(shown)
     rows, titles = _SHEETS[about["kind"]](arrays, about)
     pictures.save_image(picture, pictures.contact_sheet(rows, titles=list(titles), side=SIDE))
@@ -104,7 +128,16 @@ _SHEETS: Mapping[str, Callable[..., Sheet]] = {
 
 
 def draw_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Write the curves of every column against the step: training terms, validation, spread."""
+    """Write the curves of every column against the step: training terms, validation, spread.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> rows = [{"step": 1.0, "val_loss": 2.0}, {"step": 2.0, "val_loss": 1.0}]
+        >>> draw_history(rows, folder / "history.png")
+        >>> (folder / "history.png").read_bytes()[1:4]
+        b'PNG'
+    """
     steps = [row["step"] for row in history]
     names = [name for name in history[0] if name not in PACE]
     groups: dict[str, list[str]] = {}

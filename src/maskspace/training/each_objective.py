@@ -19,6 +19,15 @@ def objective_trainings(
     """Return DATASET/NAME-seedSEED of every dataset, objective or peer, and seed.
 
     Truth alone teaches. Seeds come last, so that every row of the table has one first.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> distill = load_section(DistillConfig, "distill", path=params)
+        >>> config = load_section(ObjectivesConfig, "objectives", path=params)
+        >>> [each.name for each in objective_trainings(distill, config, Path("shards"))]
+        ['rectangles/balls-seed0', 'rectangles/instance_softmax-seed0']
     """
     chosen = {
         name: (Choice(name=name, options=options), recipe.model)

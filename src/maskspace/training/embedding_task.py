@@ -40,6 +40,15 @@ class EmbeddingBatch(NamedTuple):
 
     `left_out` counts the instances of each image beyond the most that are allowed; `weights` are
     what each image counts in the loss, in twentieths.
+
+    Example:
+        >>> batch = EmbeddingBatch(
+        ...     images=torch.zeros(1, 3, 4, 4),
+        ...     targets=Targets.of_labels(torch.ones(1, 4, 4, dtype=torch.long)),
+        ...     positions=torch.arange(1), left_out=torch.zeros(1, dtype=torch.long),
+        ...     weights=torch.ones(1))
+        >>> batch.targets.size_hw
+        (4, 4)
     """
 
     images: Float[Tensor, "b 3 h w"]
@@ -64,6 +73,21 @@ class EmbeddingTask:
     """Train the student on label maps of the truth, now and then of the teacher's proposals.
 
     `decoder` reads its outputs in place of the objective's own.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> source = read_rectangles("", seed=0, limit=4)
+        >>> mixture = Mixture(datasets={"rectangles": source}, weights={"rectangles": 1.0})
+        >>> config = load_section(DistillConfig, "distill", path=params)
+        >>> objective = Choice(name="balls", options={})
+        >>> task = EmbeddingTask(
+        ...     config=config, objective=objective, train=mixture, held_out=mixture)
+        >>> batch = next(task.batches([(0, range(2))]))  # two rows of the batch of step 0
+        >>> batch.images.shape[0], batch.images.shape[2:] == batch.targets.size_hw
+        (2, True)
     """
 
     config: DistillConfig
@@ -308,6 +332,17 @@ def make_embedding_task(
     """Return the student's task on the shard folders under `shards`, taught by `proposals`.
 
     Both are paths or URLs.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(DistillConfig, "distill", path=params)
+        >>> objective = Choice(name="balls", options={})
+        >>> make_embedding_task(objective, config=config, shards=Path("no-shards"))
+        Traceback (most recent call last):
+            ...
+        ValueError: no-shards/rectangles: no manifest.json; run `dvc repro --pull` to make it
     """
     taught = None
     if proposals is not None and config.teacher_share > 0:
@@ -325,7 +360,20 @@ def make_embedding_task(
 def make_sweep_task(
     objective: Choice, optimisation: Optimisation, *, config: DistillConfig, shards: str | AnyPath
 ) -> EmbeddingTask:
-    """Return the student's task with another recipe, from ground truth alone."""
+    """Return the student's task with another recipe, from ground truth alone.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(DistillConfig, "distill", path=params)
+        >>> recipe = config.optimisation.shortened(10, 5)
+        >>> objective = Choice(name="balls", options={})
+        >>> make_sweep_task(objective, recipe, config=config, shards=Path("no-shards"))
+        Traceback (most recent call last):
+            ...
+        ValueError: no-shards/rectangles: no manifest.json; run `dvc repro --pull` to make it
+    """
     return make_embedding_task(
         objective, config=replace(config, optimisation=optimisation), shards=shards
     )
@@ -335,6 +383,11 @@ def limited(labels: Int64[np.ndarray, "h w"], most: int) -> tuple[Int64[np.ndarr
     """Return labels with the smallest instances UNLABELLED, so that `most` stay, and their number.
 
     Of equal instances the lower label stays.
+
+    Example:
+        >>> labels = np.array([[1, 1, 1, 2, 3, 3]])
+        >>> limited(labels, 2)  # the smallest instance becomes UNLABELLED
+        (array([[ 1,  1,  1, -1,  3,  3]]), 1)
     """
     ids, areas = np.unique(labels[labels > 0], return_counts=True)
     if len(ids) <= most:
@@ -348,6 +401,17 @@ def confidence(crop: Crop, labels: Int64[np.ndarray, "s s"]) -> float:
 
     A label is that of the smallest mask of the level at a pixel; of masks of one pixel set and
     nested ones that are not drawn, the score is not asked.
+
+    Example:
+        >>> masks = np.zeros((2, 4, 4), bool)
+        >>> masks[0, :, :2], masks[1, :2, :2] = True, True  # a part in an object
+        >>> crop = Crop(
+        ...     image=np.zeros((4, 4, 3), np.uint8), masks=masks, depths=np.array([0, 1]),
+        ...     scores=np.array([1.0, 0.5], np.float32), layers=np.zeros(2, int),
+        ...     categories=np.full(2, -1), ignore=np.zeros((4, 4), bool))
+        >>> labels = np.where(masks[1], 2, np.where(masks[0], 1, 0))
+        >>> confidence(crop, labels)  # 4 pixels of the object at 1.0, 4 of the part at 0.5
+        0.75
     """
     total, pixels = 0.0, 0
     for label in np.unique(labels[labels > 0]):
@@ -370,6 +434,13 @@ def weighted_terms(
 
     Each group of equal weight counts by the number of its images times the weight, over the size
     of the batch: with weights of 1 these are the objective's own terms.
+
+    Example:
+        >>> targets = Targets.of_labels(torch.ones(2, 4, 4, dtype=torch.long))
+        >>> outputs = {"1": torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1)}
+        >>> terms = lambda outputs, targets: {"mean": outputs["1"].mean()}
+        >>> weighted_terms(terms, outputs, targets, torch.tensor([1.0, 0.5]))  # (1 + 0.5 * 3) / 2
+        {'mean': tensor(1.2500)}
     """
     listed = weights.tolist()
     if len(set(listed)) == 1:

@@ -34,7 +34,18 @@ def export_training(
 
 
 def copy_record(run: Path, out: Path) -> None:
-    """Copy the history of a run, its verdicts and what its last validation looked at."""
+    """Copy the history of a run, its verdicts and what its last validation looked at.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> run, out = folder / "run", folder / "out"
+        >>> run.mkdir()
+        >>> Progress(run).append({"step": 1.0, "val_loss": 0.5})
+        >>> copy_record(run, out)
+        >>> Progress(out).history()
+        [{'step': 1.0, 'val_loss': 0.5}]
+    """
     out.mkdir(parents=True, exist_ok=True)
     for name in (HISTORY, VERDICTS, SHOWN):
         if (run / name).exists():

@@ -21,6 +21,11 @@ class Feed(Iterator[object]):
     so-manieth part; they live as long as the feed. `waited` counts the seconds that the caller had
     to wait so far: an upper bound of what the device waits, because a GPU still works on what it
     was given before.
+
+    Example:
+        >>> feed = Feed(iter, range(2), rows=[range(0, 4)], loaders=0, device=torch.device("cpu"))
+        >>> list(feed)  # here a batch is what was asked for: the step and its rows
+        [[0, [0, 1, 2, 3]], [1, [0, 1, 2, 3]]]
     """
 
     def __init__(
@@ -72,7 +77,16 @@ def _settle(loader: int) -> None:
 
 
 def share_of(batch: int, *, rank: int, world: int, accumulate: int) -> list[range]:
-    """Return the rows that a worker takes of a batch, in as many equal parts as it accumulates."""
+    """Return the rows that a worker takes of a batch, in as many equal parts as it accumulates.
+
+    Example:
+        >>> share_of(8, rank=1, world=2, accumulate=2)  # rows 4 to 7, in two parts
+        [range(4, 6), range(6, 8)]
+        >>> share_of(9, rank=0, world=2, accumulate=1)
+        Traceback (most recent call last):
+            ...
+        ValueError: batch 9 is no multiple of 2 workers with 1 parts each
+    """
     size = batch // (world * accumulate)
     if size * world * accumulate != batch:
         raise ValueError(
@@ -83,13 +97,24 @@ def share_of(batch: int, *, rank: int, world: int, accumulate: int) -> list[rang
 
 
 def positions_of(parts: Iterable[FeedPart], *, batch: int) -> Iterator[range]:
-    """Yield the positions in the order of training of the rows of each part."""
+    """Yield the positions in the order of training of the rows of each part.
+
+    Example:
+        >>> list(positions_of([(0, range(2)), (3, range(2))], batch=4))
+        [range(0, 2), range(12, 14)]
+    """
     for step, rows in parts:
         yield range(step * batch + rows.start, step * batch + rows.stop)
 
 
 def on_device(batch: object, device: torch.device) -> object:
-    """Return a batch with its tensors, in tuples of any depth, on a device."""
+    """Return a batch with its tensors, in tuples of any depth, on a device.
+
+    Example:
+        >>> moved = on_device((torch.zeros(1), "a key"), torch.device("meta"))
+        >>> moved[0].device.type, moved[1]
+        ('meta', 'a key')
+    """
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, tuple):

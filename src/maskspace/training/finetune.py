@@ -32,6 +32,10 @@ class Dataset:
     """Where a dataset of a kind of READERS is; its first `limit` samples if not None.
 
     `options` are those of its reader, as text.
+
+    Example:
+        >>> Dataset(kind="rectangles", path="", limit=10).limit
+        10
     """
 
     kind: str
@@ -60,7 +64,18 @@ def finetune(
 
 
 def make_finetune_task(config: ClickerConfig, datasets: Mapping[str, Dataset]) -> ClickTask:
-    """Return the task on datasets that are read where they lie."""
+    """Return the task on datasets that are read where they lie.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(ClickerConfig, "clicker", path=params)
+        >>> datasets = {"rectangles": Dataset(kind="rectangles", path="", limit=20)}
+        >>> task = make_finetune_task(replace(config, data={"rectangles": 1.0}), datasets)
+        >>> len(task.train.datasets["rectangles"]) > len(task.held_out.datasets["rectangles"])
+        True
+    """
     sources = {name: _read(dataset) for name, dataset in datasets.items()}
     parts = {split: {} for split in ("train", "val")}
     for name, source in sources.items():
@@ -89,7 +104,17 @@ def recipe(
     learning_rate: float | None = None,
     workers: int | None = None,
 ) -> ClickerConfig:
-    """Return a clicker's section as a recipe for other data; None leaves what it says."""
+    """Return a clicker's section as a recipe for other data; None leaves what it says.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> base = load_section(ClickerConfig, "clicker", path=params)
+        >>> changed = recipe(base, data={"photos": 1.0}, steps=50, learning_rate=1e-4)
+        >>> changed.optimisation.steps, changed.optimisation.learning_rate, changed.data
+        (50, 0.0001, {'photos': 1.0})
+    """
     optimisation = base.optimisation
     if learning_rate is not None:
         optimisation = replace(optimisation, learning_rate=learning_rate)

@@ -31,6 +31,16 @@ def picture_row(
 
     What is found is what `decoder` reads, or without one the merge tree of the features. Wrong are
     pixels whose region has its best IoU with another instance, or with the background.
+
+    Example:
+        >>> truth = np.repeat([[1, 1, 2, 2]], 4, axis=0)
+        >>> heads = {"1": Level(stride=1, channels=3)}
+        >>> colours = Tensor(np.stack([truth == 1, truth == 2, truth == 0]).astype(np.float32))
+        >>> row = picture_row(heads, None, {"1": colours}, np.zeros((4, 4, 3), np.uint8), truth)
+        >>> len(row) == len(picture_titles(heads))
+        True
+        >>> row[-1].max().item()  # the last picture shows wrong pixels in red: none
+        0
     """
     known = truth.clip(min=0)
     maps = maps_of(heads)
@@ -46,7 +56,12 @@ def picture_row(
 
 
 def picture_titles(heads: Mapping[str, Head]) -> list[str]:
-    """Return the title of each picture of a row."""
+    """Return the title of each picture of a row.
+
+    Example:
+        >>> picture_titles({"1": Level(stride=1, channels=3)})
+        ['input', 'truth', '1', 'partition', 'wrong']
+    """
     return ["input", "truth", *maps_of(heads), "partition", "wrong"]
 
 
@@ -58,6 +73,13 @@ def head_colors(
     Colours are shown as they are, other embeddings by their principal components without the
     positions of the cells; vectors by hue; bins and numbers, from their least to their largest,
     from dark to light.
+
+    Example:
+        >>> import torch
+        >>> direction = DenseMap(channels=2, stride=1)
+        >>> right = torch.tensor([[[1.0]], [[0.0]]])
+        >>> head_colors("direction", right, direction).tolist()  # red
+        [[[255, 0, 0]]]
     """
     values = without_position(output.float()[None], head)[0].cpu().numpy()
     if isinstance(head, Level):
@@ -94,6 +116,10 @@ def wrong_pixels(
     """Return the known pixels whose region has its best IoU with another label than their own.
 
     The background, 0, is a label as any other; of equal IoUs the lowest label counts.
+
+    Example:
+        >>> wrong_pixels(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 6, 6]])).astype(int).tolist()
+        [[0, 0, 1, 0]]
     """
     known = truth >= 0
     ids, columns = np.unique(truth[known], return_inverse=True)

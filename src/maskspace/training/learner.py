@@ -21,6 +21,20 @@ class Learner:
 
     `counts(batch)` are told beside them. `wrap` makes the model average its gradients with other
     workers'; `averages` says whether this one keeps the moving average.
+
+    Example:
+        >>> from maskspace.config import Choice
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> model = nn.Linear(1, 1)
+        >>> terms = lambda model, batch: {"square": model(batch).square().mean()}
+        >>> learner = Learner(model, terms, recipe, wrap=lambda model: model, averages=True)
+        >>> losses = [learner.step(step, [torch.ones(2, 1)])["loss"].item() for step in range(4)]
+        >>> losses[-1] < losses[0]
+        True
     """
 
     def __init__(
@@ -91,6 +105,11 @@ class BFloat16(nn.Module):
     """A model whose matrix products are in bfloat16; its weights and what it returns are float32.
 
     Losses are so computed in float32, whatever they do.
+
+    Example:
+        >>> model = BFloat16(nn.Linear(2, 2))
+        >>> model(torch.zeros(1, 2)).dtype
+        torch.float32
     """
 
     def __init__(self, model: nn.Module) -> None:

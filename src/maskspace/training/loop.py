@@ -31,6 +31,10 @@ class Worker:
 
     `wrap` makes a model average its gradients with the others'; `agree` returns to every worker
     what rank 0 passed; `loaders` processes prepare its batches, or itself if 0.
+
+    Example:
+        >>> Worker(rank=1, world=2).device
+        device(type='cpu')
     """
 
     rank: int = 0
@@ -43,7 +47,21 @@ class Worker:
 
 @runtime_checkable
 class Task(Protocol[Batch]):
-    """What is trained: a model, its batches, its loss terms, its validation."""
+    """What is trained: a model, its batches, its loss terms, its validation.
+
+    Example:
+        >>> class Mean:  # learns the mean of 0 and 1
+        ...     def build(self):
+        ...         return nn.Linear(1, 1)
+        ...     def batches(self, parts):
+        ...         return (torch.tensor([[0.0], [1.0]]) for _ in parts)
+        ...     def terms(self, model, batch):
+        ...         return {"square": (model(0 * batch) - batch).square().mean()}
+        ...     def validate(self, model, shown):
+        ...         return {"val_error": abs(model(torch.zeros(1, 1)).item() - 0.5)}
+        >>> isinstance(Mean(), Task)
+        True
+    """
 
     def build(self) -> nn.Module:
         """Return the model with fresh weights, the same for the same seed."""
@@ -64,7 +82,15 @@ class Task(Protocol[Batch]):
 
 @runtime_checkable
 class Watched(Protocol):
-    """A task whose model can be looked at between validations, for a collapse."""
+    """A task whose model can be looked at between validations, for a collapse.
+
+    Example:
+        >>> class Spread:
+        ...     def watch(self, model):
+        ...         return {"std": 0.2}
+        >>> isinstance(Spread(), Watched)
+        True
+    """
 
     def watch(self, model: nn.Module) -> Mapping[str, float]:
         """Return the figures that `collapse_verdict` takes, cheaply."""
@@ -73,7 +99,15 @@ class Watched(Protocol):
 
 @runtime_checkable
 class Keyed(Protocol):
-    """A task that knows the samples of a step."""
+    """A task that knows the samples of a step.
+
+    Example:
+        >>> class Numbered:
+        ...     def keys(self, step):
+        ...         return [f"rectangles/{2 * step}", f"rectangles/{2 * step + 1}"]
+        >>> isinstance(Numbered(), Keyed)
+        True
+    """
 
     def keys(self, step: int) -> Sequence[str]:
         """Return the keys of the samples of a step's batch."""
@@ -82,7 +116,14 @@ class Keyed(Protocol):
 
 @runtime_checkable
 class Ordered(Protocol):
-    """A task that knows what the order of its samples depends on."""
+    """A task that knows what the order of its samples depends on.
+
+    Example:
+        >>> class Fixed:
+        ...     sequence = {"seed": 0, "batch": 4}
+        >>> isinstance(Fixed(), Ordered)
+        True
+    """
 
     @property
     def sequence(self) -> Mapping[str, object]:
@@ -92,7 +133,15 @@ class Ordered(Protocol):
 
 @runtime_checkable
 class Counted(Protocol[Batch]):
-    """A task that counts something in its batches."""
+    """A task that counts something in its batches.
+
+    Example:
+        >>> class Counting:
+        ...     def counts(self, batch):
+        ...         return {"masks": torch.tensor(3.0)}
+        >>> isinstance(Counting(), Counted)
+        True
+    """
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Return scalars that go into the history as `train_NAME`, and into no loss."""
@@ -101,7 +150,13 @@ class Counted(Protocol[Batch]):
 
 @runtime_checkable
 class NamedTask(Task[Batch], Protocol[Batch]):
-    """A task whose model can be written down, and so exported."""
+    """A task whose model can be written down, and so exported.
+
+    Example:
+        >>> from maskspace.training.embedding_task import EmbeddingTask
+        >>> isinstance(EmbeddingTask.model, property)  # a Choice of MODELS, with its options
+        True
+    """
 
     @property
     def model(self) -> Choice:
@@ -124,6 +179,31 @@ def fit(
     `report` with each row of the history, and returns the weights that `export_training` exports.
     Results differ with the number of workers, and of parts of a batch, in the order of sums and in
     batch statistics, which are taken over the rows of a part.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> class Mean:  # learns the mean of 0 and 1
+        ...     def build(self):
+        ...         return nn.Linear(1, 1)
+        ...     def batches(self, parts):
+        ...         return (torch.tensor([[0.0], [1.0]]) for _ in parts)
+        ...     def terms(self, model, batch):
+        ...         return {"square": (model(0 * batch) - batch).square().mean()}
+        ...     def validate(self, model, shown):
+        ...         return {"val_error": abs(model(torch.zeros(1, 1)).item() - 0.5)}
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> rows = []
+        >>> _ = fit(Mean(), recipe, folder, report=rows.append)
+        >>> [row["step"] for row in rows]  # a row a validation
+        [2.0, 4.0]
+        >>> _ = fit(Mean(), recipe, folder, report=rows.append)  # nothing is left to train
+        >>> rows[2:] == rows[:2]
+        True
     """
     worker = worker or Worker()
     keep_freed_memory()

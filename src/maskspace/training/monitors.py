@@ -21,6 +21,12 @@ def feature_std(embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
     """Return the standard deviation over the pixels of an image, averaged over channels and images.
 
     For colours in [0, 1] it is at most 0.5; 0 is a constant output.
+
+    Example:
+        >>> feature_std(torch.zeros(1, 3, 4, 4)).item()
+        0.0
+        >>> feature_std(torch.tensor([[[[0.0, 1.0]]]])).item()
+        0.5
     """
     return embedding.float().flatten(2).std(dim=2, correction=0).mean()
 
@@ -35,6 +41,11 @@ def collapse_verdict(figures: Mapping[str, float]) -> str | None:
 
     A constant output fulfils every pull term and is a stationary point of most push terms, so no
     loss value shows it by itself.
+
+    Example:
+        >>> collapse_verdict({"val_std": 0.2, "val_loss": 1.0})
+        >>> collapse_verdict({"val_std": 0.0})[:51]
+        'collapsed: the features vary by 0.0e+00 within an i'
     """
     known = {name.removeprefix("val_"): value for name, value in figures.items()}
     return _constant(known) or _coincident(known) or _stationary(known)
@@ -85,12 +96,22 @@ def _stationary(known: Mapping[str, float]) -> str | None:
 
 
 def mean_terms(rows: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Return the mean of each term over steps; only here training waits for the device."""
+    """Return the mean of each term over steps; only here training waits for the device.
+
+    Example:
+        >>> mean_terms([{"pull": torch.tensor(1.0)}, {"pull": torch.tensor(3.0)}])
+        {'pull': 2.0}
+    """
     return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
 
 
 def no_keys(step: int) -> Sequence[str]:
-    """Return no keys: of a task whose samples have none."""
+    """Return no keys: of a task whose samples have none.
+
+    Example:
+        >>> no_keys(7)
+        ()
+    """
     del step
     return ()
 
@@ -102,6 +123,13 @@ def refuse_broken(
 
     Rows follow each other from step `first`, counted from 1; `keys` returns those of the samples
     of a step, counted from 0, to be named too. Waits for the device.
+
+    Example:
+        >>> rows = [{"pull": torch.tensor(1.0)}, {"pull": torch.tensor(math.nan)}]
+        >>> refuse_broken(rows, first=11)
+        Traceback (most recent call last):
+            ...
+        ValueError: training: pull became NaN or infinite at step 12; lower learning_rate
     """
     names = list(rows[0])
     broken = ~torch.stack([torch.stack(list(row.values())) for row in rows]).isfinite().cpu()
@@ -117,7 +145,13 @@ def refuse_broken(
 
 
 def validations_since_best(history: list[dict[str, float]], rule: EarlyStop) -> int:
-    """Return how many validations ago the monitored figure was best; a tie is no improvement."""
+    """Return how many validations ago the monitored figure was best; a tie is no improvement.
+
+    Example:
+        >>> history = [{"val_iou": 0.5}, {"val_iou": 0.7}, {"val_iou": 0.6}]
+        >>> validations_since_best(history, EarlyStop(monitor="val_iou", mode="max", patience=3))
+        1
+    """
     for row in history:
         if rule.monitor not in row:
             known = ", ".join(name for name in row if name.startswith("val_"))
@@ -129,7 +163,15 @@ def validations_since_best(history: list[dict[str, float]], rule: EarlyStop) -> 
 
 
 def has_stopped(history: list[dict[str, float]], rule: EarlyStop | None) -> bool:
-    """Return whether a training with this history ends here by the rule, if it has one."""
+    """Return whether a training with this history ends here by the rule, if it has one.
+
+    Example:
+        >>> history = [{"val_iou": 0.7}, {"val_iou": 0.6}]
+        >>> has_stopped(history, EarlyStop(monitor="val_iou", mode="max", patience=1))
+        True
+        >>> has_stopped(history, None)
+        False
+    """
     if rule is None or not history:
         return False
     return validations_since_best(history, rule) >= rule.patience

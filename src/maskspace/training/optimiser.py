@@ -21,6 +21,10 @@ def layers(names: Iterable[str]) -> dict[str, int]:
 
     The embedding of patches and positions is layer 0, block i is i + 1, and all else lies one above
     the last block. ValueError if there is no block.
+
+    Example:
+        >>> layers(["backbone.pos_embed", "backbone.blocks.0.mlp.weight", "head.weight"])
+        {'backbone.pos_embed': 0, 'backbone.blocks.0.mlp.weight': 1, 'head.weight': 2}
     """
     names = list(names)
     blocks = {name: int(found[1]) + 1 for name in names if (found := _BLOCK.match(name))}
@@ -34,7 +38,19 @@ def layers(names: Iterable[str]) -> dict[str, int]:
 
 
 def make_optimiser(model: nn.Module, optimisation: Optimisation) -> torch.optim.Optimizer:
-    """Return the optimiser; each group's `share` is what it takes of the learning rate."""
+    """Return the optimiser; each group's `share` is what it takes of the learning rate.
+
+    Example:
+        >>> from maskspace.config import Choice
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> optimiser = make_optimiser(nn.Linear(2, 1), recipe)
+        >>> [(len(group["params"]), group["share"]) for group in optimiser.param_groups]
+        [(1, 1.0), (1, 1.0)]
+    """
     parameters = dict(model.named_parameters())
     depth = dict.fromkeys(parameters, 0)
     if optimisation.layer_decay < 1:
@@ -60,6 +76,14 @@ def make_optimiser(model: nn.Module, optimisation: Optimisation) -> torch.optim.
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group its share of a learning rate."""
+    """Give every group its share of a learning rate.
+
+    Example:
+        >>> optimiser = torch.optim.Adam(nn.Linear(2, 1).parameters())
+        >>> optimiser.param_groups[0]["share"] = 0.5
+        >>> set_rate(optimiser, 0.1)
+        >>> optimiser.param_groups[0]["lr"]
+        0.05
+    """
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]

@@ -22,6 +22,19 @@ def followed(
     """Print a line for each row that the histories in these folders gain, and for each verdict.
 
     More runs may come to be known meanwhile.
+
+    Example:
+        >>> from maskspace.config import Choice
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with followed({"student": folder}, recipe):
+        ...     Progress(folder).tell(2, "collapsed")
+        student: step 2: collapsed
     """
     stop = threading.Event()
     told, warned = Counter[str](), Counter[str]()
@@ -50,7 +63,19 @@ def followed(
 
 
 def line(row: LossRow, optimisation: Optimisation) -> str:
-    """Return one line: step, pace, remaining time, the validation's figures, a collapse."""
+    """Return one line: step, pace, remaining time, the validation's figures, a collapse.
+
+    Example:
+        >>> from maskspace.config import Choice
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> row = {"step": 2.0, "images_per_second": 4.0, "wait_share": 0.1, "val_loss": 0.5}
+        >>> line(row, recipe)
+        'step 2/4, 4 images/s, 10% waiting for data, 1 s left, loss 0.500'
+    """
     left = (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
     shown = [
         f"{key[4:]} {value:.3f}"

@@ -27,6 +27,14 @@ class ProposalsConfig:
     """Section `proposals`: the teacher's masks on the training images, from a grid of clicks.
 
     `images_per_dataset` bounds how many (null: all); `limit` masks an image are kept.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(ProposalsConfig, "proposals", path=params)
+        >>> config.limit, config.grid.per_side
+        (40, 8)
     """
 
     images_per_dataset: int | None
@@ -113,5 +121,10 @@ def _proposed(sample: Sample, model: nn.Module, config: ProposalsConfig) -> Samp
 
 
 def summary(masks: Mapping[str, int]) -> str:
-    """Return one line of how many proposals each dataset has."""
+    """Return one line of how many proposals each dataset has.
+
+    Example:
+        >>> summary({"rectangles": 1280, "scenes": 960})
+        'rectangles 1280 proposals, scenes 960 proposals'
+    """
     return ", ".join(f"{name} {count} proposals" for name, count in masks.items())

@@ -10,7 +10,17 @@ from maskspace.training.trainings import Training
 
 
 def regime_trainings(clicker: ClickerConfig, config: RegimesConfig, shards: Path) -> list[Training]:
-    """Return DATASET/REGIME, every regime on every dataset: the recipe, shortened and changed."""
+    """Return DATASET/REGIME, every regime on every dataset: the recipe, shortened and changed.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> clicker = load_section(ClickerConfig, "clicker", path=params)
+        >>> config = load_section(RegimesConfig, "regimes", path=params)
+        >>> [each.name for each in regime_trainings(clicker, config, Path("shards"))][:2]
+        ['scenes/one-click', 'scenes/many-clicks']
+    """
     optimisation = clicker.optimisation.shortened(config.steps, config.validate_every)
     workers = replace(clicker.workers, threads=config.threads)
     base = replace(clicker, optimisation=optimisation)

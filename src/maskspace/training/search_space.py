@@ -21,6 +21,10 @@ class Trial:
     """One training of a sweep, and the name of its folder; trials of one `point` differ in seed.
 
     `learning_rate` is None where the sweep leaves it to the recipe.
+
+    Example:
+        >>> Trial(name="pull-seed1", objective=Choice(name="pull", options={}), seed=1).seed
+        1
     """
 
     name: str
@@ -32,7 +36,18 @@ class Trial:
 
 @runtime_checkable
 class Suggest(Protocol):
-    """What Optuna's trials offer of the kind."""
+    """What Optuna's trials offer of the kind.
+
+    Example:
+        >>> class First:
+        ...     def suggest_categorical(self, name, choices):
+        ...         return choices[0]
+        ...
+        ...     def suggest_float(self, name, low, high, *, log):
+        ...         return low
+        >>> isinstance(First(), Suggest)
+        True
+    """
 
     def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
         """Return one of the choices."""
@@ -47,6 +62,25 @@ def trials(config: SweepConfig) -> list[Trial]:
     """Return every combination, each objective with its own options, in the order of params.yaml.
 
     Learning rates, then seeds, run fastest.
+
+    Example:
+        >>> from maskspace.training.config import Workers
+        >>> sweep = SweepConfig(
+        ...     objectives={"pull": {"margin": (0.5, 1.0)}},
+        ...     learning_rates=(),
+        ...     seeds=(0, 1),
+        ...     search="grid",
+        ...     points=1,
+        ...     scheduler="fifo",
+        ...     steps=10,
+        ...     grace_steps=1,
+        ...     reduction_factor=2,
+        ...     validate_every=5,
+        ...     concurrent=1,
+        ...     workers=Workers(number=1, threads=1, loaders=0, gpu=False),
+        ... )
+        >>> [trial.name for trial in trials(sweep)]
+        ['pull-margin0.5-seed0', 'pull-margin0.5-seed1', 'pull-margin1-seed0', 'pull-margin1-seed1']
     """
     rates: Sequence[float | None] = config.learning_rates or (None,)
     return [
@@ -63,7 +97,13 @@ def trials(config: SweepConfig) -> list[Trial]:
 def seeded(
     objective: Choice, rate: float | None, seeds: Sequence[int], *, suffix: str = ""
 ) -> list[Trial]:
-    """Return the trials of one point, one a seed."""
+    """Return the trials of one point, one a seed.
+
+    Example:
+        >>> objective = Choice(name="pull", options={"margin": 0.5})
+        >>> [trial.name for trial in seeded(objective, 0.001, [0, 1])]
+        ['pull-margin0.5-rate0.001-seed0', 'pull-margin0.5-rate0.001-seed1']
+    """
     parts = [objective.name, *(f"{key}{told(value)}" for key, value in objective.options.items())]
     point = "-".join(parts + ([] if rate is None else [f"rate{rate:g}"])) + suffix
     return [
@@ -79,7 +119,12 @@ def seeded(
 
 
 def told(value: object) -> str:
-    """Return an option's value as part of a folder's name."""
+    """Return an option's value as part of a folder's name.
+
+    Example:
+        >>> told(0.50), told({"4": 1.0}), told("a b")
+        ('0.5', '4x1', 'a_b')
+    """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:g}"
     if isinstance(value, Mapping):
@@ -96,6 +141,36 @@ class Suggested:
     Numbers lie between the least and the largest of their values, logarithmically where all are
     above 0, with four digits; other values are one of those given. What is suggested is written to
     `ledger`, so that a sweep that was killed begins with the same points.
+
+    Example:
+        >>> from maskspace.training.config import Workers
+        >>> sweep = SweepConfig(
+        ...     objectives={"pull": {"margin": (0.5, 1.0)}},
+        ...     learning_rates=(),
+        ...     seeds=(0, 1),
+        ...     search="grid",
+        ...     points=1,
+        ...     scheduler="fifo",
+        ...     steps=10,
+        ...     grace_steps=1,
+        ...     reduction_factor=2,
+        ...     validate_every=5,
+        ...     concurrent=1,
+        ...     workers=Workers(number=1, threads=1, loaders=0, gpu=False),
+        ... )
+        >>> class First:
+        ...     def suggest_categorical(self, name, choices):
+        ...         return choices[0]
+        ...
+        ...     def suggest_float(self, name, low, high, *, log):
+        ...         return low
+        >>> import tempfile
+        >>> ledger = Path(tempfile.mkdtemp()) / "points.jsonl"
+        >>> point = Suggested(sweep, ledger)(First())
+        >>> [trial.name for trial in read_trials(point["trials"])]
+        ['pull-margin0.5-seed0', 'pull-margin0.5-seed1']
+        >>> read_ledger(ledger)[0]["parameters"]
+        {'objective': 'pull', 'pull.margin': 0.5}
     """
 
     config: SweepConfig
@@ -145,7 +220,19 @@ class Suggested:
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:
-    """Return what was suggested so far: `parameters` for Optuna and the `trials` of each point."""
+    """Return what was suggested so far: `parameters` for Optuna and the `trials` of each point.
+
+    Example:
+        >>> import tempfile
+        >>> ledger = Path(tempfile.mkdtemp()) / "points.jsonl"
+        >>> read_ledger(ledger)
+        []
+        >>> _ = ledger.write_text(
+        ...     json.dumps({"parameters": {"objective": "pull"}, "trials": "[]"}) + chr(10)
+        ... )
+        >>> read_ledger(ledger)[0]["parameters"]
+        {'objective': 'pull'}
+    """
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)
@@ -153,10 +240,28 @@ def read_ledger(path: Path) -> list[dict[str, Any]]:
 
 
 def read_trials(text: str) -> list[Trial]:
-    """Return the trials of a point from a Tune config."""
+    """Return the trials of a point from a Tune config.
+
+    Example:
+        >>> point = json.dumps(
+        ...     [asdict(t) for t in seeded(Choice(name="pull", options={}), None, [0, 1])]
+        ... )
+        >>> [trial.seed for trial in read_trials(point)]
+        [0, 1]
+    """
     return [Trial(**{**one, "objective": Choice(**one["objective"])}) for one in json.loads(text)]
 
 
 def chosen_trial(config: Mapping[str, Any]) -> Trial:
-    """Return the trial of a Tune config: of a point's several seeds, Tune's Repeater says which."""
+    """Return the trial of a Tune config: of a point's several seeds, Tune's Repeater says which.
+
+    Example:
+        >>> point = json.dumps(
+        ...     [asdict(t) for t in seeded(Choice(name="pull", options={}), None, [0, 1])]
+        ... )
+        >>> chosen_trial({"trials": point}).name
+        'pull-seed0'
+        >>> chosen_trial({"trials": point, "__trial_index__": 1}).name
+        'pull-seed1'
+    """
     return read_trials(config["trials"])[config.get("__trial_index__", 0)]

@@ -26,6 +26,10 @@ class Point:
     """A point of the search space: the mean of its loss ratio over seeds, and how sure it is.
 
     `low` and `high` are the 95 % interval of the mean by Student's t; NaN with a single seed.
+
+    Example:
+        >>> Point(name="pull", ratio=0.5, low=0.4, high=0.6, seeds=3, finished=3, collapsed=0).ratio
+        0.5
     """
 
     name: str
@@ -38,7 +42,12 @@ class Point:
 
 
 def loss_ratio(row: Mapping[str, object]) -> float:
-    """Return the last validation loss of a trial over its first one: what has a common unit."""
+    """Return the last validation loss of a trial over its first one: what has a common unit.
+
+    Example:
+        >>> loss_ratio({"validation_loss": 0.5, "first_validation_loss": 2.0})
+        0.25
+    """
     last, first = (float(str(row[k])) for k in ("validation_loss", "first_validation_loss"))
     return last / max(abs(first), 1e-12)
 
@@ -47,6 +56,24 @@ def ranked_points(rows: Rows) -> list[Point]:
     """Return the points of the trials, best first: by collapsed seeds, then loss ratio, then name.
 
     Early-stopped trials count with the loss that they were stopped at.
+
+    Example:
+        >>> rows = [
+        ...     {
+        ...         "trial": f"pull-seed{seed}",
+        ...         "point": "pull",
+        ...         "seed": seed,
+        ...         "first_validation_loss": 2.0,
+        ...         "validation_loss": loss,
+        ...         "finished": True,
+        ...         "collapsed": False,
+        ...         "objective": {"name": "pull", "options": {"margin": 0.5}},
+        ...     }
+        ...     for seed, loss in ((0, 1.0), (1, 1.2))
+        ... ]
+        >>> best = ranked_points(rows)[0]
+        >>> best.name, round(best.ratio, 3), best.seeds
+        ('pull', 0.55, 2)
     """
     by_point: dict[str, list[Mapping[str, object]]] = {}
     for row in rows:
@@ -69,7 +96,14 @@ def _point(name: str, rows: Rows) -> Point:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean, and the ends of its 95 % interval by Student's t; NaN of one value."""
+    """Return the mean, and the ends of its 95 % interval by Student's t; NaN of one value.
+
+    Example:
+        >>> [round(value, 3) for value in mean_interval([1.0, 2.0, 3.0])]
+        [2.0, -0.484, 4.484]
+        >>> mean_interval([1.0])
+        (1.0, nan, nan)
+    """
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, math.nan, math.nan
@@ -79,7 +113,25 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def sweep_table(rows: Rows) -> pd.DataFrame:
-    """Return a row a trial, options as columns of their own, in the order of the trials' names."""
+    """Return a row a trial, options as columns of their own, in the order of the trials' names.
+
+    Example:
+        >>> rows = [
+        ...     {
+        ...         "trial": f"pull-seed{seed}",
+        ...         "point": "pull",
+        ...         "seed": seed,
+        ...         "first_validation_loss": 2.0,
+        ...         "validation_loss": loss,
+        ...         "finished": True,
+        ...         "collapsed": False,
+        ...         "objective": {"name": "pull", "options": {"margin": 0.5}},
+        ...     }
+        ...     for seed, loss in ((0, 1.0), (1, 1.2))
+        ... ]
+        >>> sweep_table(rows)[["trial", "option_margin", "ratio"]].values.tolist()
+        [['pull-seed0', 0.5, 0.5], ['pull-seed1', 0.5, 0.6]]
+    """
     flat = []
     for row in sorted(rows, key=lambda row: str(row["trial"])):
         objective: Any = row["objective"]
@@ -97,6 +149,30 @@ def write_sweep(rows: list[dict[str, object]], run: Path, out: Path) -> None:
     """Write each trial's model and history to `out/NAME`, tables of all trials beside.
 
     `trials.json` and `sweep.parquet` hold the trials, `ranking.csv` the points over seeds.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> rows = [
+        ...     {
+        ...         "trial": f"pull-seed{seed}",
+        ...         "point": "pull",
+        ...         "seed": seed,
+        ...         "first_validation_loss": 2.0,
+        ...         "validation_loss": loss,
+        ...         "finished": True,
+        ...         "collapsed": False,
+        ...         "objective": {"name": "pull", "options": {"margin": 0.5}},
+        ...     }
+        ...     for seed, loss in ((0, 1.0), (1, 1.2))
+        ... ]
+        >>> for row in rows:  # what `finish_trial` leaves of each
+        ...     (folder / "run" / row["trial"]).mkdir(parents=True)
+        ...     for file in (WEIGHTS, DESCRIPTION):
+        ...         (folder / "run" / row["trial"] / file).touch()
+        >>> write_sweep(rows, folder / "run", folder / "out")
+        >>> sorted(path.name for path in (folder / "out").iterdir())
+        ['pull-seed0', 'pull-seed1', 'ranking.csv', 'sweep.parquet', 'trials.json']
     """
     for row in rows:
         name = str(row["trial"])

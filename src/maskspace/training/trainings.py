@@ -21,7 +21,21 @@ COST = "cost.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A training; `name`, which may have slashes, is that of its folders."""
+    """A training; `name`, which may have slashes, is that of its folders.
+
+    Example:
+        >>> from maskspace.config import Choice
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> training = Training(
+        ...     name="rectangles/pull-seed0", make_task=lambda: None, optimisation=recipe,
+        ...     workers=Workers(number=1, threads=1, loaders=0, gpu=False), provenance={"seed": 0})
+        >>> training.name
+        'rectangles/pull-seed0'
+    """
 
     name: str
     make_task: Callable[[], NamedTask]
@@ -32,7 +46,12 @@ class Training:
 
 @runtime_checkable
 class MapTrainings(Protocol):
-    """Apply a function to trainings, here or elsewhere; `map` is one."""
+    """Apply a function to trainings, here or elsewhere; `map` is one.
+
+    Example:
+        >>> isinstance(map, MapTrainings)
+        True
+    """
 
     def __call__(
         self, function: Callable[[Training], str], units: list[Training], /

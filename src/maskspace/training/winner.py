@@ -10,7 +10,17 @@ from maskspace.training.config import DistillConfig
 
 @section
 class Winner:
-    """The winner of the stage `select`; None stands for the objective's or the recipe's own."""
+    """The winner of the stage `select`; None stands for the objective's or the recipe's own.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> recipe = load_section(DistillConfig, "distill", path=params)
+        >>> winner = Winner(objective=Choice(name="balls", options={}), learning_rate=0.01)
+        >>> winner.recipe(recipe).optimisation.learning_rate
+        0.01
+    """
 
     objective: Choice
     decoder: Choice | None = None
@@ -25,7 +35,15 @@ class Winner:
 
 
 def read_winner(path: Path) -> Winner:
-    """Return what winner.json says of the training; ValueError that names the file."""
+    """Return what winner.json says of the training; ValueError that names the file.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "winner.json"
+        >>> _ = path.write_text('{"objective": {"name": "balls", "options": {}}, "score": 0.8}')
+        >>> read_winner(path).objective.name
+        'balls'
+    """
     try:
         said = json.loads(path.read_text())
     except FileNotFoundError:

@@ -36,13 +36,27 @@ MEASURES: Mapping[str, Callable[[EvaluateConfig], Iterable[Measure]]] = {
 
 
 def measures_of(config: EvaluateConfig) -> dict[str, Measure]:
-    """Return what a configuration measures, by name, in the order of the table."""
+    """Return what a configuration measures, by name, in the order of the table.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> list(measures_of(config))[:2]
+        ['miou_at_1_center', 'miou_at_1_center_049']
+    """
     found = [measure for build in MEASURES.values() for measure in build(config)]
     return {measure.name: measure for measure in found}
 
 
 def figures_of(config: EvaluateConfig) -> dict[str, Figure]:
-    """Return the numbers that a configuration reports, by name, in the order of the table."""
+    """Return the numbers that a configuration reports, by name, in the order of the table.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> figures_of(config)["mean_best_iou_10"].title
+        'best@10'
+    """
     return {
         figure.name: replace(figure, measure=measure.name, question=measure.question)
         for measure in measures_of(config).values()

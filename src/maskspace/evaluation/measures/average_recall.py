@@ -13,7 +13,14 @@ SHOWN = (10, 100)
 
 
 def measure_average_recall(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `ar_N`: pairs of a mask and an IoU that are served, over all pairs."""
+    """Yield `ar_N`: pairs of a mask and an IoU that are served, over all pairs.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> [measure.name for measure in measure_average_recall(config)]
+        ['ar_1', 'ar_10', 'ar_100']
+    """
     for count in config.recall_counts:
 
         def of_image(proposed: Proposed, truth: Truth, *, count: int = count) -> list[int]:

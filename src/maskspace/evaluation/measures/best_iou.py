@@ -14,7 +14,14 @@ SHOWN = (10, 50)
 
 
 def measure_best_iou(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `mean_best_iou_N`, a mean over masks, and how many proposals there were."""
+    """Yield `mean_best_iou_N`, a mean over masks, and how many proposals there were.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> [measure.name for measure in measure_best_iou(config)][-2:]
+        ['mean_best_iou_100', 'proposals']
+    """
     for count in config.proposal_counts:
 
         def of_image(proposed: Proposed, truth: Truth, *, count: int = count) -> list[float]:

@@ -29,7 +29,15 @@ NUMBERS = {
 
 
 def measure_boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `boundary_f_ods` and `boundary_f_ois`; nothing where no regions are asked for."""
+    """Yield `boundary_f_ods` and `boundary_f_ois`; nothing where no regions are asked for.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> (measure,) = measure_boundary_f(config)
+        >>> [figure.name for figure in measure.figures]
+        ['boundary_f_ods', 'boundary_f_ois']
+    """
     if not config.region_counts:
         return
     yield Measure(

@@ -11,7 +11,16 @@ from maskspace.metrics.boundary_iou import boundary_iou as boundary_iou_of_masks
 
 
 def measure_boundary_iou(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `boundary_iou_at_1`, a mean over masks; nothing where no clicks are made."""
+    """Yield `boundary_iou_at_1`, a mean over masks; nothing where no clicks are made.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> (measure,) = measure_boundary_iou(config)
+        >>> mask = np.ones((4, 4), bool)
+        >>> measure.of_part(mask, mask, np.zeros((4, 4), bool))
+        1.0
+    """
     run = config.interactive.headline
     if run is None:
         return

@@ -10,7 +10,14 @@ SHOWN = {"center": ("mIoU@1", "at the mask's centre"), "random": ("random", "any
 
 
 def measure_click_iou(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `miou_at_1_RUN`, a mean over masks."""
+    """Yield `miou_at_1_RUN`, a mean over masks.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> [measure.name for measure in measure_click_iou(config)][0]
+        'miou_at_1_center'
+    """
     yield from map(_of_run, config.interactive.runs)
 
 

@@ -11,7 +11,16 @@ from maskspace.metrics.dice import dice as dice_of_masks
 
 
 def measure_dice(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `dice_at_1`, a mean over masks; nothing where the protocol makes no clicks."""
+    """Yield `dice_at_1`, a mean over masks; nothing where the protocol makes no clicks.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> (measure,) = measure_dice(config)
+        >>> mask = np.ones((4, 4), bool)
+        >>> measure.of_part(mask, mask, np.zeros((4, 4), bool))
+        1.0
+    """
     run = config.interactive.headline
     if run is None:
         return

@@ -11,13 +11,28 @@ from maskspace.types import Embedding
 
 
 def embedding_std(embedding: Embedding) -> float:
-    """Return the standard deviation over pixels, mean over channels, of the finest level."""
+    """Return the standard deviation over pixels, mean over channels, of the finest level.
+
+    Example:
+        >>> embedding_std(Embedding({1: np.zeros((3, 4, 4), np.float32)}))
+        0.0
+        >>> embedding_std(Embedding({1: np.array([[[0.0, 1.0]]], np.float32)}))
+        0.5
+    """
     finest: Float32[np.ndarray, "c h w"] = embedding.levels[min(embedding.levels)]
     return float(finest.std(axis=(1, 2), dtype=np.float64).mean())
 
 
 def measure_features(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `feature_std`, a mean over images."""
+    """Yield `feature_std`, a mean over images.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> (measure,) = measure_features(config)
+        >>> measure.name, measure.question
+        ('feature_std', 'embed')
+    """
     del config
     yield Measure(
         name="feature_std",

@@ -37,7 +37,14 @@ def quotient(kept: Kept) -> tuple[Sequence[float], float]:
 
 
 def nothing_lacks(truth: Truth) -> str | None:
-    """Return None: any truth with a mask has what the measure needs."""
+    """Return None: any truth with a mask has what the measure needs.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
+        >>> nothing_lacks(truth)
+    """
     del truth
     return None
 
@@ -53,6 +60,11 @@ class Figure:
     pool: a dataset's number, given what each image's row keeps; None (the default) takes `share`.
     interval: whether it has a 95 % interval over images and is compared by pairs of models.
     measure, question: those of its measure, filled in by `figures_of`.
+
+    Example:
+        >>> figure = Figure(name="dice_at_1")  # a mean over the masks of all images
+        >>> figure.of_dataset([[0.5, 1.0], [0.3]])
+        0.6
     """
 
     name: str
@@ -105,6 +117,13 @@ class Measure:
     run: for `click`, the name of the run.
     lacks: (truth) -> why the data has not what the measure needs, or None. The measure is then
         absent, and the reason stands under the table.
+
+    Example:
+        >>> measure = Measure(
+        ...     name="proposals", question="propose", figures=(Figure(name="proposals"),),
+        ...     of_image=lambda proposed, truth: [float(len(proposed.iou))])
+        >>> measure.figures[0].of_dataset([[10.0], [20.0]])
+        15.0
     """
 
     name: str

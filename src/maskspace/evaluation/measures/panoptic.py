@@ -21,7 +21,15 @@ VISIBLE = 0.5
 
 
 def measure_panoptic_quality(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `panoptic_quality` of the first 50 proposals, or the protocol's largest number."""
+    """Yield `panoptic_quality` of the first 50 proposals, or the protocol's largest number.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> (measure,) = measure_panoptic_quality(config)
+        >>> measure.figures[0].of_dataset([[0.8, 1.0], [0.0, 1.0]])  # sums of IoUs over the counts
+        0.4
+    """
     count = config.headline_count
 
     def of_image(proposed: Proposed, truth: Truth) -> list[float]:

@@ -31,7 +31,15 @@ NUMBERS = {
 
 
 def measure_regions(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield the numbers of `RegionSummary`; nothing where no numbers of regions are asked for."""
+    """Yield the numbers of `RegionSummary`; nothing where no numbers of regions are asked for.
+
+    Example:
+        >>> from maskspace.evaluation.config import protocol_config
+        >>> config = protocol_config("maskspace")
+        >>> (measure,) = measure_regions(config)
+        >>> [figure.name for figure in measure.figures][:3]
+        ['covering_ods', 'covering_ois', 'covering_best']
+    """
     if not config.region_counts:
         return
     yield Measure(
@@ -55,6 +63,21 @@ def partly_labelled(truth: Truth) -> str | None:
     """Return why partitions are not measured against a truth that leaves pixels unlabelled.
 
     Those count nowhere, so that one region that covers all would have a covering near 1.
+
+    Example:
+        >>> mask = np.zeros((1, 4, 4), bool)
+        >>> mask[0, :2] = True
+        >>> truth = Truth(
+        ...     key="a",
+        ...     image=np.zeros((4, 4, 3), np.uint8),
+        ...     masks=mask,
+        ...     ids=(1,),
+        ...     too_small=0,
+        ...     ignore=np.zeros((4, 4), bool),
+        ...     label_maps=(mask[0].astype(np.int64),),
+        ... )
+        >>> partly_labelled(truth)
+        'masks leave 50% of the pixels unlabelled, where one region that covers all would ha...
     """
     if truth.is_partition:
         return None
