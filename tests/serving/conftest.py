@@ -1,5 +1,7 @@
 """A student in a registry of its own: logging it takes seconds, so tests share it."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,14 @@ from maskspace.serving.config import REGIONS
 from maskspace.serving.registered import log_student
 
 OPTIONS = {"backbone": "b0", "width": 8, "registers": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_path():
+    """MLflow puts a loaded model's code first on the path; processes started later would use it."""
+    path = sys.path.copy()
+    yield
+    sys.path[:] = path
 
 
 @pytest.fixture(scope="package")
