@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -135,10 +136,8 @@ class LocalFile:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
+        # not __del__: at the end of the interpreter the module os may be gone before the file
+        weakref.finalize(self, os.close, self._descriptor)
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`, fewer where the file ends."""
