@@ -41,7 +41,12 @@ QUIET = {
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One version of a registered model and the value that decides on its promotion."""
+    """One version of a registered model and the value that decides on its promotion.
+
+    Example:
+        >>> Version(name="student", version="3", run_id="0").uri
+        'models:/student/3'
+    """
 
     name: str
     version: str
@@ -61,6 +66,14 @@ class Receipt:
 
     `champion` says whether the alias moved to, or already stood on, this version; `previous` is the
     champion's version before; `value` is the mean of `metric` over the datasets that params name.
+
+    Example:
+        >>> receipt = Receipt(
+        ...     name="student", version="3", run_id="0", champion=False, previous="2",
+        ...     metric="ap", value=0.5, tracking_uri="sqlite:///mlflow.db",
+        ... )
+        >>> receipt.alias_on
+        '2'
     """
 
     name: str
@@ -79,7 +92,19 @@ class Receipt:
 
 
 def read_receipt(path: Path) -> Receipt:
-    """Return the receipt in a JSON file; ValueError if it is not one."""
+    """Return the receipt in a JSON file; ValueError if it is not one.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "receipt.json")
+        >>> receipt = Receipt(
+        ...     name="student", version="3", run_id="0", champion=True, previous=None,
+        ...     metric="ap", value=0.5, tracking_uri="sqlite:///mlflow.db",
+        ... )
+        >>> write_receipt(receipt, path)
+        >>> read_receipt(path) == receipt
+        True
+    """
     try:
         return Receipt(**json.loads(path.read_text()))
     except (TypeError, json.JSONDecodeError) as error:

@@ -33,6 +33,11 @@ class ClickGrid:
     IoU between cuts `stability_offset` above and below, in logits; by the IoU that its map
     predicts; or by the mean of both. None less stable than `min_stability` is a proposal. Holes and
     islands of fewer than `min_region` pixels are mended. `chunk` clicks are decoded at a time.
+
+    Example:
+        >>> grid = ClickGrid(per_side=8, levels=(0.25, 0.75))
+        >>> len(click_grid((64, 64), per_side=grid.per_side)) * len(grid.levels)  # maps cut in all
+        128
     """
 
     per_side: int = 16
@@ -76,6 +81,19 @@ def propose_from_clicks(
 
     No two of them are duplicates, by `grid` and at the image's size. Of equal ones those of the
     whole image come before those of crops.
+
+    Example:
+        >>> class SameGrey:  # a click means the pixels of its grey value
+        ...     def encode(self, image):
+        ...         return image[..., 0]
+        ...     def click_logits(self, features, size_hw, clicks_xy, positive):
+        ...         same = [features == features[y, x] for x, y in clicks_xy]
+        ...         return np.where(same, 9.0, -9.0).astype(np.float32)
+        >>> image = np.zeros((16, 16, 3), np.uint8)
+        >>> image[:, 8:] = 255
+        >>> found = propose_from_clicks(SameGrey(), image, grid=ClickGrid(per_side=4))
+        >>> found.masks.sum((1, 2)).tolist()
+        [128, 128]
     """
     if limit < 1:
         raise ValueError(f"proposals: limit is at least 1; got {limit}")
@@ -93,7 +111,12 @@ def propose_from_clicks(
 
 
 def click_grid(size_hw: tuple[int, int], *, per_side: int) -> Int64[np.ndarray, "k 2"]:
-    """Return the centre pixels x y of a grid of cells, row by row; no two are the same pixel."""
+    """Return the centre pixels x y of a grid of cells, row by row; no two are the same pixel.
+
+    Example:
+        >>> click_grid((4, 4), per_side=2).tolist()
+        [[1, 1], [3, 1], [1, 3], [3, 3]]
+    """
     if per_side < 1:
         raise ValueError(f"a grid of clicks has at least 1 a side; got {per_side}")
     rows, columns = (
@@ -117,6 +140,16 @@ def decode_clicks(
 
     The last chunk is padded with its first click: one shape means one compiled kernel and a bounded
     memory.
+
+    Example:
+        >>> class Constant:
+        ...     def encode(self, image):
+        ...         return 1.5
+        ...     def click_logits(self, features, size_hw, clicks_xy, positive):
+        ...         return np.full((len(clicks_xy), 2, 2), features, np.float32)
+        >>> clicks = click_grid((4, 4), per_side=2)
+        >>> decode_clicks(Constant(), 1.5, (4, 4), clicks, np.ones(4, bool), chunk=3).shape
+        (4, 2, 2)
     """
     maps = []
     for start in range(0, len(clicks_xy), chunk):

@@ -29,6 +29,17 @@ class ImageEditor(Generic[Features]):
     Clicks of the rules "claims" and "largest" keep their map at the model's own resolution, rounds
     of "iterative" theirs at the image's; of both the last `max_bytes` are kept, and what is asked
     again after that is decoded again.
+
+    Example:
+        >>> class SameGrey:  # a click means the pixels of its grey value
+        ...     def encode(self, image):
+        ...         return image[..., 0]
+        ...     def click_logits(self, features, size_hw, clicks_xy, positive):
+        ...         same = [features == features[y, x] for x, y in clicks_xy]
+        ...         return np.where(same, 9.0, -9.0).astype(np.float32)
+        >>> editor = ImageEditor(SameGrey(), np.array([[0, 0, 7]]), (1, 3))
+        >>> editor.mask([Click(0, 0)]).astype(int).tolist()
+        [[1, 1, 0]]
     """
 
     def __init__(

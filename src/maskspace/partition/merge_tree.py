@@ -38,6 +38,18 @@ class MergeTree:
     by merge i, which joins the nodes `merges[i]`. `heights[i]` in [0, 1] is the feature difference
     that merge i bridges, raised to the greatest so far; heights never decrease. `ranks` says of
     each node how good a proposal it is, in any unit; None where persistence says it.
+
+    Example:
+        >>> tree = MergeTree(
+        ...     superpixels=np.array([[1, 2, 3]], np.int32),
+        ...     merges=np.array([[0, 1], [2, 3]]),  # the first two, then the rest
+        ...     heights=np.array([0.2, 0.7], np.float32),
+        ...     size_hw=(1, 3),
+        ... )
+        >>> tree.partition(2).tolist(), tree.cut(0.5).tolist(), tree.max_regions
+        ([[1, 1, 2]], [[1, 1, 2]], 3)
+        >>> tree.region_at(0, 0, height=0.5).astype(int).tolist()
+        [[1, 1, 0]]
     """
 
     superpixels: Int32[np.ndarray, "r s"]
@@ -241,6 +253,13 @@ def build_tree(
 
     `size_hw` is the image's size where the embedding has fewer rows and columns than it. `regions`
     and `compactness` are those of `superpixels`; `grain` is the share g of the image, above 0.
+
+    Example:
+        >>> halves = np.zeros((1, 4, 4), np.float32)
+        >>> halves[:, :, 2:] = 1
+        >>> tree = build_tree(halves)
+        >>> tree.max_regions, tree.partition(2)[0].tolist()
+        (16, [1, 1, 2, 2])
     """
     size_hw = size_hw or embedding.shape[1:]
     if (
@@ -263,13 +282,27 @@ def build_tree(
 def merge_tree_partition(
     embedding: Float[np.ndarray, "c h w"], *, regions: int = 24
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the merge tree's partition into exactly `regions` connected regions."""
+    """Return the merge tree's partition into exactly `regions` connected regions.
+
+    Example:
+        >>> halves = np.zeros((1, 4, 4), np.float32)
+        >>> halves[:, :, 2:] = 1
+        >>> merge_tree_partition(halves, regions=2)[0].tolist()
+        [1, 1, 2, 2]
+    """
     return build_tree(embedding).partition(regions)
 
 
 @dataclass(frozen=True)
 class RegionGraph:
-    """The adjacency of a partition: regions by index, pairs that share a border, lower first."""
+    """The adjacency of a partition: regions by index, pairs that share a border, lower first.
+
+    Example:
+        >>> embedding = np.array([[[0.0, 1.0, 3.0]]], np.float32)
+        >>> graph = region_adjacency(np.array([[1, 1, 2]], np.int32), embedding)
+        >>> graph.areas.tolist(), graph.means.tolist(), graph.pairs.tolist()
+        ([2, 1], [[0.5], [3.0]], [[0, 1]])
+    """
 
     areas: Int64[np.ndarray, " k"]
     means: Float64[np.ndarray, "k c"]
@@ -279,7 +312,13 @@ class RegionGraph:
 def region_adjacency(
     labels: Int32[np.ndarray, "h w"], embedding: Float[np.ndarray, "c h w"]
 ) -> RegionGraph:
-    """Return the region adjacency graph of a partition with labels 1..k; region i has label i+1."""
+    """Return the region adjacency graph of a partition with labels 1..k; region i has label i+1.
+
+    Example:
+        >>> labels = np.array([[1, 2], [3, 2]], np.int32)
+        >>> region_adjacency(labels, np.zeros((1, 2, 2), np.float32)).pairs.tolist()
+        [[0, 1], [0, 2], [1, 2]]
+    """
     index = labels.astype(np.int64) - 1
     areas = np.bincount(index.ravel())
     sums = [np.bincount(index.ravel(), weights=channel.ravel()) for channel in embedding]
