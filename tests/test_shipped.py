@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import tomllib
 import venv
@@ -84,7 +85,7 @@ def wheel(tmp_path_factory) -> Path:
         shutil.copyfile(ROOT / name, copy / name)
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
     build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-    subprocess.run(["python", "-c", build, "."], cwd=copy, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", build, "."], cwd=copy, check=True, capture_output=True)
     return next(copy.glob("*.whl"))
 
 
@@ -244,7 +245,16 @@ def test_where_nothing_else_is_it_answers_as_here(name, place, image, tmp_path, 
     shipped = request.getfixturevalue(name)
     python = place(tmp_path / "env", shipped)
     if shipped.wheel is not None:
-        install = ["python", "-m", "pip", "--python", python, "install", "--no-deps", "--no-index"]
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--no-deps",
+            "--no-index",
+        ]
         run([*install, shipped.wheel], tmp_path)
     folder = tmp_path / "asked"
     folder.mkdir()
