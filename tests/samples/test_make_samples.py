@@ -64,7 +64,8 @@ def test_records_are_in_sa1bs_schema() -> None:
     masks[1, 2:4, 3:5] = True
     record = sa1b_record(7, masks)
     text = json.dumps(record).encode()
-    coded = parse_sa1b(text, (6, 9), place="x")
+    coded, left_out = parse_sa1b(text, (6, 9), place="x")
+    assert left_out == ()
     assert (decode([one.counts for one in coded], (6, 9)) == masks).all()
     boxes = [box_from_sa1b(a["bbox"]) for a in json.loads(text)["annotations"]]
     assert boxes == [tuple(box) for box in boxes_xywh(masks).tolist()]
