@@ -1,4 +1,4 @@
-"""IoU tables of many proposals with many truths, against pycocotools, in the same run.
+"""IoU tables against pycocotools, and matched boundaries against scipy, in the same run.
 
     python -m benchmarks.metrics [PROPOSALS TRUTHS SIDE]
 
@@ -8,6 +8,9 @@ from bool arrays; pycocotools transposes, encodes and compares. Strings: both fr
 lengths; ours parses them, pycocotools takes them as they are. Prints medians in seconds of
 processor time on one thread (set OMP_NUM_THREADS=1), the goal beside each ratio, and stops if a
 table differs from theirs.
+
+Boundaries: those of a hierarchy of 321 x 481 at 6 scales, as they are and thinned, each with those
+of two others; scipy matches by Hopcroft and Karp on a graph that is written out.
 """
 
 import sys
@@ -19,13 +22,17 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from pycocotools import mask as coco
 from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from maskspace import masks
 from maskspace.masks.iou_table import iou_table, iou_table_of_strings
+from maskspace.metrics.boundary import TOLERANCE, matched_pixels, region_boundaries, thinned
 
 PROPOSALS, TRUTHS, SIDE = 1000, 100, 1024
 REPEATS = 3
 GOALS = {"dense": 10.0, "strings": 1.0}
+SIZE_HW, SCALES, ANNOTATORS = (321, 481), 6, 2
 
 
 def blobs(generator: np.random.Generator, number: int, side: int) -> Bool[np.ndarray, "n h w"]:
@@ -100,6 +107,60 @@ def compare(predicted: Bool[np.ndarray, "n h w"], true: Bool[np.ndarray, "m h w"
         print(f"{name:8} {mine:8.3f} {coco_s:14.3f} {ratio:6.1f} {GOALS[name]:5.0f}")
 
 
+def hills(seed: int, number: int) -> Bool[np.ndarray, "s h w"]:
+    """Return the boundaries of a field of hills cut into ever fewer steps."""
+    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(SIZE_HW), 7)
+    field = (field - field.min()) / np.ptp(field)
+    steps = np.geomspace(16, 2, number)
+    return np.stack([region_boundaries((field * n).astype(int)) for n in steps])
+
+
+def scipys(predicted: Bool[np.ndarray, "h w"], true: Bool[np.ndarray, "h w"], reach: float) -> int:
+    """Return the size of scipy's largest matching."""
+    here, there = np.argwhere(predicted), np.argwhere(true)
+    number = np.cumsum(true).reshape(true.shape) - 1
+    left, right = [], []
+    side = int(reach)
+    for step in np.indices((2 * side + 1,) * 2).reshape(2, -1).T - side:
+        place = here + step
+        near = (step @ step <= reach**2) & (place >= 0).all(1) & (place < true.shape).all(1)
+        near[near] = true[tuple(place[near].T)]
+        left.append(np.flatnonzero(near))
+        right.append(number[tuple(place[near].T)])
+    edges = np.concatenate(left), np.concatenate(right)
+    graph = csr_array((np.ones(len(edges[0]), np.int8), edges), shape=(len(here), len(there)))
+    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+
+
+def ours(predicted: Bool[np.ndarray, "h w"], true: Bool[np.ndarray, "h w"], reach: float) -> int:
+    """Return the size of our matching."""
+    return int(matched_pixels(predicted, true, reach=reach).sum())
+
+
+def timed(match: Callable[..., int], pairs: Sequence, reach: float) -> tuple[float, list[int]]:
+    """Return the processor time of matching all pairs, and how many partners each has."""
+    start = time.process_time()
+    counts = [match(*pair, reach) for pair in pairs]
+    return time.process_time() - start, counts
+
+
+def compare_boundaries() -> None:
+    """Print a line of the boundaries as they are and one of them thinned."""
+    reach = TOLERANCE * float(np.hypot(*SIZE_HW))
+    true = [thinned(hills(seed, 4)[1]) for seed in range(ANNOTATORS)]
+    print(f"{SCALES} boundaries with {ANNOTATORS} each, {SIZE_HW[0]} x {SIZE_HW[1]}")
+    print("from       ours s         scipy s  ratio")
+    plain = hills(0, SCALES)
+    for name, scales in (("plain", plain), ("thinned", [thinned(one) for one in plain])):
+        pairs = [(scale, one) for scale in scales for one in true]
+        matched_pixels(*pairs[0], reach=reach)  # compiles
+        mine, counts = timed(ours, pairs, reach)
+        theirs_s, reference = timed(scipys, pairs, reach)
+        if counts != reference:
+            raise SystemExit(f"{name}: the numbers of partners differ")
+        print(f"{name:8} {mine:8.3f} {theirs_s:14.3f} {theirs_s / mine:6.1f}", flush=True)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the tables."""
     proposals, truths, side = map(int, arguments) if arguments else (PROPOSALS, TRUTHS, SIDE)
@@ -116,6 +177,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{len(true)} {name} truths, {true.mean(axis=(1, 2)).sum():.2f} a pixel")
         print("from       ours s  pycocotools s  ratio  goal")
         compare(predicted, true)
+    compare_boundaries()
 
 
 if __name__ == "__main__":

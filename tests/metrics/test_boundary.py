@@ -5,15 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
 
 from maskspace.metrics.boundary import (
     BoundaryCounts,
+    average_precision,
     boundary_counts,
     boundary_f,
     boundary_summary,
     f_measure,
     matched_pixels,
     region_boundaries,
+    thinned,
 )
 
 FEW = arrays(bool, (3, 4), elements=st.sampled_from([False, False, True]))
@@ -36,6 +39,53 @@ def test_matching_is_the_largest_of_all_pairings(predicted, true, reach):
     assert not (partners & ~predicted).any()
     assert partners.sum() == largest_matching(predicted, true, reach)
     assert partners.sum() == matched_pixels(true, predicted, reach=reach).sum()
+
+
+def least_cost(predicted, true, reach):
+    """The benchmark's optimum: distances, and a far larger cost of a pixel without a partner."""
+    left, right = np.argwhere(predicted), np.argwhere(true)
+    distance = np.hypot(*(left[:, None] - right[None]).T).T
+    cost = np.where(distance <= reach, distance, 100 * reach)
+    rows, columns = linear_sum_assignment(cost)
+    paired = distance[rows, columns] <= reach
+    return int(paired.sum()), left[rows[paired]]
+
+
+@settings(max_examples=60)
+@given(
+    arrays(bool, (7, 9), elements=st.booleans()),
+    arrays(bool, (7, 9), elements=st.sampled_from([False, False, True])),
+    st.sampled_from([1.0, 1.5, 2.3, 4.4]),
+)
+def test_matching_is_as_large_as_the_cheapest_and_keeps_the_nearest_pixels(predicted, true, reach):
+    found = matched_pixels(predicted, true, reach=reach)
+    assert found.sum() == least_cost(predicted, true, reach)[0]
+    pixels = np.argwhere(predicted)
+    away = np.array([np.hypot(*(np.argwhere(true) - one).T).min(initial=99) for one in pixels])
+    kept = np.zeros_like(predicted)  # pixel by pixel, each that still can have a partner
+    for place in np.argsort(np.round(away**2), kind="stable"):
+        kept[tuple(pixels[place])] = True
+        if least_cost(kept, true, reach)[0] < kept.sum():
+            kept[tuple(pixels[place])] = False
+    assert (found == kept).all()
+
+
+def test_a_thinned_boundary_is_part_of_it_and_one_pixel_wide():
+    labels = np.add.outer(np.arange(40), np.arange(40)) // 20  # diagonals, two pixels wide
+    boundary = region_boundaries(labels)
+    thin = thinned(boundary)
+    assert not (thin & ~boundary).any() and 1.8 * thin.sum() < boundary.sum()
+    assert (thinned(thin) == thin).all()
+
+
+def test_average_precision_is_the_area_under_a_line_and_nothing_beyond_it():
+    scales = [
+        BoundaryCounts(matched_predicted=p, predicted=100, matched_true=r, true=100)
+        for r, p in ((50, 40), (0, 90), (25, 65))
+    ]
+    assert average_precision(scales) == pytest.approx(sum(0.9 - r / 100 for r in range(51)) / 100)
+    assert average_precision(scales[:1]) == 0
+    assert boundary_summary([scales]).ap == average_precision(scales)
 
 
 def test_boundaries_are_found_pixel_by_pixel():

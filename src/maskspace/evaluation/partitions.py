@@ -43,15 +43,14 @@ def ask_partitions(
         >>> ask_partitions(Whole(), truth, [regions], counts=[1, 2], asked=Asked())
         {'regions': [1, 1]}
     """
-    of_part = {m.name: (m.of_part, m.every) for m in measures if m.of_part is not None}
+    of_part = {m.name: m.of_part for m in measures if m.of_part is not None}
     found: dict[str, list[Any]] = {name: [] for name in of_part}
     if not of_part:
         return None
     try:
-        for scale, labels in enumerate(_answered(model, truth, counts, asked)):
-            for name, (measure, every) in of_part.items():
-                if scale % every == 0:
-                    found[name].append(measure(labels, truth))
+        for labels in _answered(model, truth, counts, asked):
+            for name, measure in of_part.items():
+                found[name].append(measure(labels, truth))
     except Refusal as refusal:
         asked.not_answered["regions"] = str(refusal)
         return None

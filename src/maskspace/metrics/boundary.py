@@ -2,10 +2,13 @@
 
 D. Martin, C. Fowlkes, J. Malik, 2004, doi:10.1109/TPAMI.2004.1273918, pooled as the BSDS500
 benchmark pools (P. Arbeláez et al., 2011, doi:10.1109/TPAMI.2010.161). Predicted and true pixels
-are matched one to one, and the matching is as large as possible (Hopcroft and Karp). The benchmark
-minimises a cost in which an unmatched pixel is very expensive: its matching has the same size, but
-it works on a graph from which edges were removed at random. Boundaries are those between regions:
-at most one pixel wide, at the right and lower side. They are not thinned further.
+are matched one to one, and the matching is as large as possible. The benchmark minimises distances
+and a far larger cost of each pixel without a partner (CSA, Goldberg and Kennedy): its matching has
+the same size. Which predicted pixels have partners, where not all can, is not settled by the size:
+here those nearest to the true ones come first, as with the least cost. The benchmark thins the
+boundaries of both: those that BSDS500 stores are `thinned(region_boundaries(map))`, pixel by pixel.
+F is taken at the scales given, and not at points between two of them, as the benchmark does: ODS is
+at most theirs. On gPb-OWT-UCM, recall and precision of an image are within 0.0015 of the authors'.
 """
 
 import math
@@ -13,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
+from jaxtyping import Bool, Float64, Int, Int64
+from skimage.morphology import thin
+
+from maskspace.kernels.pixel_matching import match_pixels
 
 #: The benchmark's tolerance, as a share of the image's diagonal.
 TOLERANCE = 0.0075
@@ -43,14 +47,17 @@ class BoundaryCounts:
 class BoundarySummary:
     """F of a data set: at the best scale for all images (ODS) and at that of each image (OIS).
 
+    `ap` is the area under precision against recall, over the recalls that the scales reach.
+
     Example:
         >>> same = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
         >>> boundary_summary([[same]])
-        BoundarySummary(ods=1.0, ois=1.0)
+        BoundarySummary(ods=1.0, ois=1.0, ap=0.0)
     """
 
     ods: float
     ois: float
+    ap: float
 
 
 def region_boundaries(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -67,6 +74,20 @@ def region_boundaries(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]
     boundary[:-1] |= labels[:-1] != labels[1:]
     boundary[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
     return boundary
+
+
+def thinned(boundary: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return a boundary one pixel wide: MATLAB's `bwmorph(..., 'thin', inf)`.
+
+    Z. Guo, R. Hall, 1989, doi:10.1145/62065.62074.
+
+    Example:
+        >>> thick = np.zeros((5, 9), bool)
+        >>> thick[1:4] = True
+        >>> thinned(thick).any(axis=1).tolist()
+        [False, False, True, False, False]
+    """
+    return thin(boundary)
 
 
 def boundary_counts(
@@ -104,7 +125,8 @@ def matched_pixels(
 ) -> Bool[np.ndarray, "h w"]:
     """Return the predicted pixels with a partner in a largest one-to-one matching.
 
-    Partners are at most `reach` pixels apart. As many true pixels have one.
+    Partners are at most `reach` pixels apart. As many true pixels have one. Of all such sets of
+    predicted pixels it is the one of the pixels nearest to true ones.
 
     Example:
         >>> predicted, true = np.array([[1, 0, 0]], bool), np.array([[0, 1, 0]], bool)
@@ -113,24 +135,12 @@ def matched_pixels(
         >>> matched_pixels(predicted, true, reach=0.5).sum().item()
         0
     """
+    pixels = np.stack(np.nonzero(predicted), axis=1)
+    numbers = np.where(true, np.cumsum(true).reshape(true.shape) - 1, -1).astype(np.int32)
+    partners = np.empty(len(pixels), np.int64)
+    match_pixels(pixels, numbers, _steps(reach), partners)
     matched = np.zeros(predicted.shape, bool)
-    rows, columns = np.nonzero(predicted)
-    number = np.cumsum(true).reshape(true.shape) - 1  # of each true pixel
-    left, right = [], []
-    for down, across in _offsets(reach):
-        y, x = rows + down, columns + across
-        inside = (y >= 0) & (y < true.shape[0]) & (x >= 0) & (x < true.shape[1])
-        pixel = np.flatnonzero(inside)
-        pixel = pixel[true[y[pixel], x[pixel]]]
-        left.append(pixel)
-        right.append(number[y[pixel], x[pixel]])
-    edges = np.concatenate(left), np.concatenate(right)
-    shape = (len(rows), int(true.sum()))
-    if len(edges[0]) == 0:
-        return matched
-    graph = csr_array((np.ones(len(edges[0]), np.int8), edges), shape=shape)
-    partner = maximum_bipartite_matching(graph, perm_type="column")
-    matched[rows[partner >= 0], columns[partner >= 0]] = True
+    matched[tuple(pixels[partners >= 0].T)] = True
     return matched
 
 
@@ -179,13 +189,43 @@ def boundary_summary(images: Sequence[Sequence[BoundaryCounts]]) -> BoundarySumm
         >>> none = BoundaryCounts(matched_predicted=0, predicted=4, matched_true=0, true=4)
         >>> all_ = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
         >>> boundary_summary([[none, all_], [all_, none]])  # two images, two scales
-        BoundarySummary(ods=0.5, ois=1.0)
+        BoundarySummary(ods=0.5, ois=1.0, ap=0.0)
     """
     if len({len(scales) for scales in images}) != 1:
         raise ValueError("images without counts, or of different numbers of scales")
     by_scale = [pooled(scale) for scale in zip(*images, strict=True)]
     best = [max(scales, key=f_measure) for scales in images]
-    return BoundarySummary(ods=max(map(f_measure, by_scale)), ois=f_measure(pooled(best)))
+    return BoundarySummary(
+        ods=max(map(f_measure, by_scale)),
+        ois=f_measure(pooled(best)),
+        ap=average_precision(by_scale),
+    )
+
+
+def average_precision(scales: Sequence[BoundaryCounts]) -> float:
+    """Return the area under precision against recall, as the benchmark computes it.
+
+    Precision is read off the line through the scales at recalls 0, 0.01, ..., 1, and is 0 at those
+    that no scale reaches; of scales of one recall the last counts. One recall alone has no area,
+    and the largest area is 1.01, of 101 recalls.
+
+    Example:
+        >>> coarse = BoundaryCounts(matched_predicted=1, predicted=1, matched_true=0, true=4)
+        >>> fine = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
+        >>> round(average_precision([coarse, fine]), 2)
+        1.01
+    """
+    points = {
+        one.matched_true / max(one.true, 1): one.matched_predicted / max(one.predicted, 1)
+        for one in scales
+    }
+    if len(points) < 2:
+        return 0.0
+    recall, precision = np.array(sorted(points.items())).T
+    read: Float64[np.ndarray, " _"] = np.interp(
+        np.arange(101) / 100, recall, precision, left=0, right=0
+    )
+    return float(read.sum() / 100)
 
 
 def pooled(counts: Sequence[BoundaryCounts]) -> BoundaryCounts:
@@ -204,8 +244,10 @@ def pooled(counts: Sequence[BoundaryCounts]) -> BoundaryCounts:
     )
 
 
-def _offsets(reach: float) -> list[tuple[int, int]]:
-    """Return the steps, down and across, that are no longer than `reach`."""
-    side = int(reach)
-    steps = range(-side, side + 1)
-    return [(y, x) for y in steps for x in steps if y * y + x * x <= reach * reach]
+def _steps(reach: float) -> Int64[np.ndarray, "k 2"]:
+    """Return the steps, down and across, that are no longer than `reach`, the shortest first."""
+    steps = np.indices((2 * int(reach) + 1,) * 2).reshape(2, -1).T - int(reach)
+    squares = (steps**2).sum(axis=1)
+    return np.ascontiguousarray(
+        steps[np.argsort(squares, kind="stable")][: (squares <= reach**2).sum()]
+    )

@@ -1,4 +1,4 @@
-"""F of the boundaries of partitions, as BSDS500 reports it, at a third of the scales."""
+"""F of the boundaries of partitions, as BSDS500 reports it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
@@ -14,10 +14,9 @@ from maskspace.metrics.boundary import (
     boundary_counts,
     boundary_summary,
     region_boundaries,
+    thinned,
 )
 
-#: Matching the pixels of two boundaries takes tenths of a second: one scale of so many is measured.
-EVERY = 3
 #: Each number of `BoundarySummary`: heading in the tables, and how to read it.
 NUMBERS = {
     "ods": (
@@ -25,18 +24,19 @@ NUMBERS = {
         "F of region boundaries against all annotators', at one scale for all images.",
     ),
     "ois": ("F OIS", "the same at the best scale of each image."),
+    "ap": ("AP", "area under precision against recall of the boundaries, over all scales."),
 }
 
 
 def measure_boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
-    """Yield `boundary_f_ods` and `boundary_f_ois`; nothing where no regions are asked for.
+    """Yield `boundary_f_ods`, `_ois` and `_ap`; nothing where no regions are asked for.
 
     Example:
         >>> from maskspace.evaluation.config import protocol_config
         >>> config = protocol_config("maskspace")
         >>> (measure,) = measure_boundary_f(config)
         >>> [figure.name for figure in measure.figures]
-        ['boundary_f_ods', 'boundary_f_ois']
+        ['boundary_f_ods', 'boundary_f_ois', 'boundary_f_ap']
     """
     if not config.region_counts:
         return
@@ -44,7 +44,6 @@ def measure_boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
         name="boundary_f",
         question="regions",
         of_part=_counts,
-        every=EVERY,
         of_image=lambda scales, truth: [list(astuple(one)) for one in scales],
         lacks=_unlabelled,
         figures=tuple(
@@ -58,8 +57,8 @@ def measure_boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
 
 
 def _counts(labels: Int[np.ndarray, "h w"], truth: Truth) -> BoundaryCounts:
-    true = [region_boundaries(one) for one in truth.label_maps]
-    return boundary_counts(region_boundaries(labels), true)
+    true = [thinned(region_boundaries(one)) for one in truth.label_maps]
+    return boundary_counts(thinned(region_boundaries(labels)), true)
 
 
 def _pool(name: str) -> Callable[[Sequence[Kept]], float]:

@@ -113,7 +113,6 @@ class Measure:
     figures: the numbers that it becomes.
     of_part: for `regions`, (partition, truth) -> anything; for `click`, (mask after the first
         click, true mask, ignored pixels) -> anything. Large answers are measured one by one.
-    every: of so many partitions one is measured (default 1: each), for what takes long.
     run: for `click`, the name of the run.
     lacks: (truth) -> why the data has not what the measure needs, or None. The measure is then
         absent, and the reason stands under the table.
@@ -131,6 +130,5 @@ class Measure:
     of_image: Callable[[Any, Truth], Kept]
     figures: tuple[Figure, ...]
     of_part: Callable[..., Any] | None = None
-    every: int = 1
     run: str = ""
     lacks: Callable[[Truth], str | None] = nothing_lacks
