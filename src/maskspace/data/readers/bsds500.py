@@ -60,6 +60,23 @@ def read_bsds500(
 
     A mask that two annotators drew exactly alike is there twice, once in each layer; parents are of
     any layer. Only the images of `split` if it is given.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6), 1)  # 8 columns, 6 rows
+        >>> mask.paste(2, (0, 0, 4, 6))  # the left half
+        >>> for name, image in ("val/images/a.jpg", photo), ("val/groundTruth/a_a0.png", mask):
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_bsds500(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits
+        (('a',), ('val',))
+        >>> sample = source[0]
+        >>> sample.size_hw, [one.area for one in sample.annotations]
+        ((6, 8), [24, 24])
     """
     check_split("bsds500", split, SPLITS)
     folder = dataset_root(root)
@@ -134,6 +151,17 @@ def annotator_label_maps(
     """Return the label map of each annotator of an image by the annotator's number, ascending.
 
     They are in the folder `truth`: a PNG an annotator, or one MATLAB file as published.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for number in (0, 2):
+        ...     Image.new("L", (8, 6), 1 + number).save(root / f"a_a{number}.png")
+        >>> maps = annotator_label_maps(root / "a.jpg", root, (6, 8))
+        >>> {annotator: labels.max().item() for annotator, labels in maps.items()}
+        {0: 1, 2: 3}
     """
     number = re.compile(rf"{re.escape(image.stem)}_a(\d+)\.png", re.IGNORECASE)
     listed = truth.iterdir() if truth.is_dir() else ()
@@ -161,6 +189,15 @@ def annotator_maps(content: bytes, *, name: str) -> list[Int64[np.ndarray, "h w"
 
     It holds a cell for each annotator with `Segmentation`. Raises ValueError that starts with
     `name` for a file that is not as published.
+
+    Example:
+        >>> from scipy.io import savemat
+        >>> cells = np.empty((1, 1), object)
+        >>> cells[0, 0] = {"Segmentation": np.array([[1, 1, 2]], np.uint16)}
+        >>> file = io.BytesIO()
+        >>> savemat(file, {"groundTruth": cells})
+        >>> [labels.tolist() for labels in annotator_maps(file.getvalue(), name="a.mat")]
+        [[[1, 1, 2]]]
     """
     try:
         cells = loadmat(io.BytesIO(content), variable_names=["groundTruth"])["groundTruth"]

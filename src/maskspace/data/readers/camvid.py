@@ -57,6 +57,22 @@ def read_camvid(
     """Return the frames of every split, or of one, with a mask for each class that they show.
 
     The splits are the published ones, in which frames of one drive are on both sides.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(3, (0, 0, 4, 6))  # the left half
+        >>> for name, image in ("val/a.png", photo), ("valannot/a.png", mask):
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_camvid(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits
+        (('a',), ('val',))
+        >>> [(source.categories[one.category].name, one.area) for one in source[0].annotations]
+        [('Sky', 24), ('Road', 24)]
     """
     check_split("camvid", split, SPLITS)
     folder = dataset_root(root)

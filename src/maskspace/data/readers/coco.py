@@ -72,6 +72,27 @@ def read_coco(
     annotations without a mask always are, and counted. `exif: false` is for JSON of the stored
     pixels: photos are not turned. `white` is of images with more than 8 bits, see `read_rgb`. A
     JSON above `max_json_bytes` is refused.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (8, 6)).save(root / "a.png")
+        >>> square = {"image_id": 1, "category_id": 3, "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4]]}
+        >>> coco = {
+        ...     "images": [{"id": 1, "file_name": "a.png"}],
+        ...     "categories": [{"id": 3, "name": "car"}],
+        ...     "annotations": [square],
+        ... }
+        >>> path = root / "instances_val.json"
+        >>> _ = path.write_text(json.dumps(coco))
+        >>> source = read_coco(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits, source.categories[0].name
+        (('a',), ('val',), 'car')
+        >>> sample = source[0]
+        >>> sample.size_hw, [(one.area, one.category) for one in sample.annotations]
+        ((6, 8), [(16, 3)])
     """
     check_split("coco", split, SPLITS)
     folder = dataset_root(root)
@@ -107,6 +128,10 @@ class Layout:
     """Where the images of a COCO JSON are, and how its samples are made.
 
     `images` is the folder that was given; `licence` has the image's put in.
+
+    Example:
+        >>> Layout(images="val2017", dataset="coco", containment=0.95).licence.format("CC BY 2.0")
+        'CC BY 2.0'
     """
 
     images: str | None
@@ -127,7 +152,32 @@ def coco_source(
     notes: tuple[str, ...] = (),
     categories: tuple[Category, ...] = (),
 ) -> Source:
-    """Return the source of listed images, in their order; `masks` reads those of one."""
+    """Return the source of listed images, in their order; `masks` reads those of one.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (8, 6)).save(root / "a.png")
+        >>> square = {"image_id": 1, "category_id": 3, "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4]]}
+        >>> coco = {
+        ...     "images": [{"id": 1, "file_name": "a.png"}],
+        ...     "categories": [{"id": 3, "name": "car"}],
+        ...     "annotations": [square],
+        ... }
+        >>> path = root / "instances_val.json"
+        >>> _ = path.write_text(json.dumps(coco))
+        >>> from maskspace.data.readers.coco_json import index_coco
+        >>> layout = Layout(images=None, dataset="toy", containment=0.95)
+        >>> def masks_of(path, entry, size_hw):
+        ...     records = read_annotations(path, entry)
+        ...     return coded_annotations(records, size_hw)
+        >>> listed = [(path, "val", image) for image in index_coco(path)]
+        >>> source = coco_source(masks_of, root, listed, layout, limit=None)
+        >>> source.keys, source[0].annotations[0].area
+        (('a',), 16)
+    """
     keys = distinct_keys([_names(*one) for one in listed])[:limit]
     kept = listed[:limit]
     folders = {
@@ -175,6 +225,16 @@ def image_folders(
 
     `instances_val2017` has them in `val2017`, `images/val2017`, `images`, the root or the folder of
     the JSON itself.
+
+    Example:
+        >>> from pathlib import Path
+        >>> root = Path("coco")
+        >>> path = root / "annotations" / "instances_val2017.json"
+        >>> folders = image_folders(None, path, "val", root)
+        >>> folders[:4]
+        ('images', 'val2017', 'val', 'valid')
+        >>> image_folders("photos", path, "val", root)
+        ('photos',)
     """
     if given is not None:
         return (given,)

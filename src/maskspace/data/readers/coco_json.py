@@ -35,6 +35,12 @@ class CocoImage:
 
     `size_hw` is None where the JSON does not say it. `places` holds the first byte and the end of
     one annotation after the other.
+
+    Example:
+        >>> places = array("q", [10, 30, 40, 70])  # annotations at the bytes 10..30 and 40..70
+        >>> image = CocoImage(names=("a.jpg",), size_hw=None, licence="CC BY", places=places)
+        >>> image.spans
+        ((10, 30), (40, 70))
     """
 
     names: tuple[str, ...]
@@ -55,6 +61,16 @@ class CocoIndex:
 
     `unlisted` counts the annotations of a category that the table `categories` has not: their
     masks have none.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
+        >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
+        >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
+        >>> index = index_json(path, fault=lambda record: "no segmentation")
+        >>> index.notes(path.name)
+        ('instances_val.json: 1 left out: annotations with no segmentation',)
     """
 
     images: tuple[CocoImage, ...]
@@ -76,6 +92,11 @@ def merged_categories(
     """Return the categories of several files, each with its name, by id.
 
     ValueError where two of one id differ.
+
+    Example:
+        >>> car, sky = Category(id=3, name="car"), Category(id=1, name="sky")
+        >>> [one.id for one in merged_categories([("a.json", (car,)), ("b.json", (sky, car))])]
+        [1, 3]
     """
     found: dict[int, Category] = {}
     for place, table in tables:
@@ -89,7 +110,12 @@ def merged_categories(
 
 
 def category_said(record: Mapping) -> int | None:
-    """Return the category that an annotation says it is of, None where that is no number."""
+    """Return the category that an annotation says it is of, None where that is no number.
+
+    Example:
+        >>> category_said({"category_id": 3}), category_said({})
+        (3, None)
+    """
     try:
         return whole_of(record.get("category_id"), what="category_id")
     except ValueError:
@@ -97,7 +123,12 @@ def category_said(record: Mapping) -> int | None:
 
 
 def category_of(record: Mapping, known: Set[int]) -> int | None:
-    """Return the category of an annotation, None where it is not among those that are `known`."""
+    """Return the category of an annotation, None where it is not among those that are `known`.
+
+    Example:
+        >>> category_of({"category_id": 3}, {1, 3}), category_of({"category_id": 7}, {1, 3})
+        (3, None)
+    """
     said = category_said(record)
     return said if said in known else None
 
@@ -107,7 +138,17 @@ Fault = Callable[[Mapping], str | None]
 
 
 def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoImage]:
-    """Return the images of a COCO JSON in its order, with all their annotations."""
+    """Return the images of a COCO JSON in its order, with all their annotations.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
+        >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
+        >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
+        >>> [image.names for image in index_coco(path)]
+        [('a.jpg',)]
+    """
     return list(index_json(path, max_bytes=max_bytes).images)
 
 
@@ -119,6 +160,17 @@ def index_json(
     Annotations with a `fault`, of no image, or of one that is not listed are left out and counted,
     and so are images without a name. Raises ValueError in one line that names the file: above
     `max_bytes`, not JSON, not COCO's.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
+        >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
+        >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
+        >>> index_json(path).images[0].names
+        ('a.jpg',)
+        >>> index_json(path, fault=lambda record: "no segmentation").left_out
+        Counter({'annotations with no segmentation': 1})
     """
     try:
         size = bounded_size(path, limit=max_bytes)
@@ -136,7 +188,17 @@ def index_json(
 
 
 def read_annotations(path: AnyPath, image: CocoImage) -> list[Mapping]:
-    """Return the annotations of an image as their dictionaries."""
+    """Return the annotations of an image as their dictionaries.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
+        >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
+        >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
+        >>> read_annotations(path, index_coco(path)[0])
+        [{'id': 5, 'image_id': 1}]
+    """
     file = open_ranged(path)
     try:
         return [json.loads(file.read_at(begin, end - begin)) for begin, end in image.spans]
@@ -148,6 +210,17 @@ def find_image(image: CocoImage, root: AnyPath, folders: tuple[str, ...]) -> Any
     """Return the file of an image: its first name that is in any folder, relative to `root`.
 
     Raises ValueError where there is none, and where two folders have a file of that name.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
+        >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
+        >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
+        >>> path.parent.joinpath("val").mkdir()
+        >>> path.parent.joinpath("val", "a.jpg").touch()
+        >>> find_image(index_coco(path)[0], path.parent, ("", "val")).parent.name
+        'val'
     """
     for name in image.names:
         paths = [root / folder / name if folder else root / name for folder in folders]
@@ -178,6 +251,16 @@ def annotation_files(
     file instead, whose split is then `split` whatever its name says. A file in a folder of its own
     has the split that the folder's name says. Raises ValueError where there is none, or none of
     `split`.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
+        >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
+        >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
+        >>> files = annotation_files(path.parent, ("*.json",), given=None, split="val")
+        >>> [(file.name, split) for file, split in files]
+        [('instances_val.json', 'val')]
     """
     if given is not None:
         path = root / given
@@ -201,7 +284,12 @@ def _split_of(path: AnyPath, root: AnyPath) -> str | None:
 
 
 def split_notes(files: Sequence[tuple[AnyPath, str | None]]) -> tuple[str, ...]:
-    """Return a line that says which split each file has by its name."""
+    """Return a line that says which split each file has by its name.
+
+    Example:
+        >>> split_notes([(Path("instances_val.json"), "val"), (Path("all.json"), None)])
+        ("splits by the files' names: instances_val.json: val, all.json: no split",)
+    """
     said = ", ".join(f"{path.name}: {own or 'no split'}" for path, own in files)
     return (f"splits by the files' names: {said}",)
 

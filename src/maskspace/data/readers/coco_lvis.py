@@ -63,6 +63,27 @@ def read_coco_lvis(
     those of the dataset's hierarchy (a part has more than 0.8 of its pixels in its parent), or with
     `nesting: masks` those of `containment`, as of every other dataset. Raises ValueError in one
     line that names the file for whatever is not as published.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> import pickle
+        >>> from maskspace.data.readers.mask_layers import encode_layers
+        >>> masks = np.zeros((2, 6, 8), bool)
+        >>> masks[0], masks[1, :3] = True, True  # the second is part of the first
+        >>> record = {"num_instance_masks": 2, "hierarchy": {0: None, 1: {"parent": 0}}}
+        >>> for folder in ("images", "masks"):
+        ...     root.joinpath("val", folder).mkdir(parents=True)
+        >>> Image.new("RGB", (8, 6)).save(root / "val/images/a.jpg")
+        >>> _ = root.joinpath("val/masks/a.pickle").write_bytes(pickle.dumps(encode_layers(masks)))
+        >>> _ = root.joinpath("val/hannotation.pickle").write_bytes(pickle.dumps({"a": record}))
+        >>> source = read_coco_lvis(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits
+        (('a',), ('val',))
+        >>> [(one.id, one.area, one.parent) for one in source[0].annotations]
+        [(1, 48, None), (2, 24, 1)]
     """
     check_split("coco_lvis", split, SPLITS)
     folder = dataset_root(root)
@@ -139,7 +160,15 @@ def _parent(node: object, number: int, *, place: str) -> int | None:
 
 
 def check_tree(parents: tuple[int | None, ...], *, place: str) -> None:
-    """Raise ValueError where following the parents never ends."""
+    """Raise ValueError where following the parents never ends.
+
+    Example:
+        >>> check_tree((None, 0, 1), place="toy")
+        >>> check_tree((1, 0), place="toy")
+        Traceback (most recent call last):
+            ...
+        ValueError: toy: mask 0 is its own ancestor; fetch it again
+    """
     done: set[int] = set()
     for start in range(len(parents)):
         path: list[int] = []
@@ -204,7 +233,17 @@ def _annotations(
 
 
 def read_masks(content: bytes, size_hw: tuple[int, int], *, name: str) -> list[str]:
-    """Return the run-length string of each mask of a published mask file, whose name is `name`."""
+    """Return the run-length string of each mask of a published mask file, whose name is `name`.
+
+    Example:
+        >>> import pickle
+        >>> from maskspace.data.readers.mask_layers import encode_layers
+        >>> from maskspace.masks import encode
+        >>> masks = np.array([[[1, 1]], [[1, 0]]], bool)
+        >>> content = pickle.dumps(encode_layers(masks))
+        >>> read_masks(content, (1, 2), name="a.pickle") == encode(masks)
+        True
+    """
     value = read_plain_pickle(content, name=name)
     layers, places = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
     if not isinstance(layers, list) or not isinstance(places, list):

@@ -24,6 +24,14 @@ def unite(things: list[str], lvis: list[str], size_hw: tuple[int, int]) -> list[
     Masks below 80 pixels are dropped first. A thing is LVIS's too when both the product of the IoU
     of their column spans with that of their row spans, and the IoU of the masks, are above 0.7. Of
     two masks of LVIS with these above 0.7 and 0.85 the later one stays.
+
+    Example:
+        >>> from maskspace.masks import encode
+        >>> masks = np.zeros((2, 20, 20), bool)
+        >>> masks[0, :10], masks[1, 10:] = True, True
+        >>> upper, lower = encode(masks)
+        >>> len(unite([upper], [upper, lower], (20, 20)))  # LVIS has COCO's thing too
+        2
     """
     things, lvis = (
         [masks[i] for i in np.flatnonzero(_areas(masks, size_hw) >= MIN_INSTANCE)]
@@ -66,6 +74,13 @@ def parents_by_overlap(counts: list[str], size_hw: tuple[int, int]) -> list[int 
 
     It holds more than 0.8 of its pixels and at least 0.7 of its box. Of equal areas the later mask
     counts as the larger.
+
+    Example:
+        >>> from maskspace.masks import encode
+        >>> masks = np.zeros((2, 20, 20), bool)
+        >>> masks[0, :10], masks[1, :5] = True, True
+        >>> parents_by_overlap(encode(masks), (20, 20))
+        [None, 0]
     """
     area = _areas(counts, size_hw)
     shared = intersections(counts, counts, size_hw)
@@ -85,7 +100,16 @@ def parents_by_overlap(counts: list[str], size_hw: tuple[int, int]) -> list[int 
 def without(
     counts: list[str], removed: list[str], size_hw: tuple[int, int], *, above: int
 ) -> list[str]:
-    """Return disjoint masks less the removed ones, those that keep more than `above` pixels."""
+    """Return disjoint masks less the removed ones, those that keep more than `above` pixels.
+
+    Example:
+        >>> from maskspace.masks import encode
+        >>> masks = np.zeros((2, 4, 4), bool)
+        >>> masks[0], masks[1, :2] = True, True
+        >>> whole, upper = encode(masks)
+        >>> decode(without([whole], [upper], (4, 4), above=0), (4, 4)).sum().item()
+        8
+    """
     labels = np.zeros(size_hw, np.int64)
     for number, one in enumerate(counts, start=1):
         labels[decode([one], size_hw)[0]] = number
@@ -98,7 +122,15 @@ def without(
 def intersections(
     left: list[str], right: list[str], size_hw: tuple[int, int]
 ) -> Int64[np.ndarray, "n m"]:
-    """Return the number of pixels that each left mask shares with each right one, exactly."""
+    """Return the number of pixels that each left mask shares with each right one, exactly.
+
+    Example:
+        >>> from maskspace.masks import encode
+        >>> masks = np.zeros((2, 4, 4), bool)
+        >>> masks[0], masks[1, :2] = True, True
+        >>> intersections(encode(masks), encode(masks), (4, 4)).tolist()
+        [[16, 8], [8, 8]]
+    """
     if not left or not right:
         return np.zeros((len(left), len(right)), np.int64)
     # pycocotools divides by the area of the left mask alone where the right one is a crowd

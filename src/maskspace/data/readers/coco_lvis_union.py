@@ -51,7 +51,23 @@ MIN_STUFF = 500
 
 @dataclass(frozen=True, kw_only=True)
 class IndexEntry:
-    """An image: its split, its LVIS entry, its panoptic entry, and the files that both are in."""
+    """An image: its split, its LVIS entry, its panoptic entry, and the files that both are in.
+
+    Example:
+        >>> from array import array
+        >>> from pathlib import Path
+        >>> names = ("000000000139.jpg",)
+        >>> image = CocoImage(names=names, size_hw=None, licence="", places=array("q"))
+        >>> entry = IndexEntry(
+        ...     split="val",
+        ...     lvis_path=Path("lvis_v1_val.json"),
+        ...     lvis=image,
+        ...     panoptic_path=Path("annotations/panoptic_val2017.json"),
+        ...     panoptic=image,
+        ... )
+        >>> entry.stem
+        '000000000139'
+    """
 
     split: str | None
     lvis_path: AnyPath
@@ -67,7 +83,12 @@ class IndexEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Panoptic:
-    """The run-length strings of a panoptic PNG's segments, by what they are."""
+    """The run-length strings of a panoptic PNG's segments, by what they are.
+
+    Example:
+        >>> Panoptic(things=["04"], crowds=[], stuff=[]).things
+        ['04']
+    """
 
     things: list[str]
     crowds: list[str]
@@ -80,6 +101,25 @@ def read_union(
     """Return the images that both LVIS and COCO panoptic annotate, by split and id.
 
     `containment` None keeps the parents of the rule; otherwise parents are found anew.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> root.joinpath("panoptic_val2017").mkdir()
+        >>> Image.new("RGB", (20, 20)).save(root / "139.jpg")
+        >>> Image.new("RGB", (20, 20), (7, 0, 0)).save(root / "panoptic_val2017" / "139.png")
+        >>> images = [{"id": 139, "file_name": "139.jpg"}]
+        >>> left_half = [[0, 0, 10, 0, 10, 20, 0, 20]]  # x, y of each corner
+        >>> lvis = {"image_id": 139, "segmentation": left_half}
+        >>> coco = {"image_id": 139, "segments_info": [{"id": 7, "category_id": 1}]}
+        >>> for name, annotation in ("lvis_v1_val.json", lvis), ("panoptic_val2017.json", coco):
+        ...     content = {"images": images, "annotations": [annotation]}
+        ...     _ = root.joinpath(name).write_text(json.dumps(content))
+        >>> source = read_union(root, limit=None, split=None, stuff=False, containment=None)
+        >>> source.keys, [(one.area, one.parent) for one in source[0].annotations]
+        (('139',), [(400, None), (200, 1)])
     """
     lvis, panoptic = (
         annotation_files(root, patterns, given=None, split=split)

@@ -55,6 +55,26 @@ def read_coco_panoptic(
     Void is in no mask and crowds are masks to ignore. Segments that only the PNG or only the JSON
     has, or with another area, are left out and counted; disjoint masks do not nest. `exif` and
     `white` are as in `read_coco`.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (8, 6)).save(root / "a.jpg")
+        >>> root.joinpath("panoptic_val").mkdir()
+        >>> Image.new("RGB", (8, 6), (7, 0, 0)).save(root / "panoptic_val" / "a.png")  # segment 7
+        >>> coco = {
+        ...     "images": [{"id": 1, "file_name": "a.jpg"}],
+        ...     "annotations": [{"image_id": 1, "segments_info": [{"id": 7, "category_id": 3}]}],
+        ...     "categories": [{"id": 3, "name": "sky", "isthing": 0}],
+        ... }
+        >>> _ = root.joinpath("panoptic_val.json").write_text(json.dumps(coco))
+        >>> source = read_coco_panoptic(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits, source.categories[0].is_thing
+        (('a',), ('val',), False)
+        >>> [(one.area, one.category) for one in source[0].annotations]
+        [(48, 3)]
     """
     check_split("coco_panoptic", split, SPLITS)
     folder = dataset_root(root)

@@ -31,6 +31,11 @@ def coded_label_map(
 
     That of `ignored` is one to ignore. `categories` holds the category of a label, where it has
     one.
+
+    Example:
+        >>> coded = coded_label_map(np.array([[0, 1, 255]]), ignored=255)
+        >>> [one.ignore for one in coded]  # label 1, then 255
+        [False, True]
     """
     size_hw = (labels.shape[0], labels.shape[1])
     offset = int(labels.min()) - 1 if background is None else background
@@ -57,6 +62,12 @@ def annotate_tree(
 
     No mask is dropped, equal ones neither; those to ignore follow. Raises ValueError for an empty
     mask.
+
+    Example:
+        >>> from maskspace.masks import encode
+        >>> masks = np.array([[[1, 1]], [[1, 0]]], bool)
+        >>> [(one.id, one.parent) for one in annotate_tree(encode(masks), [None, 0], (1, 2))]
+        [(1, None), (2, 1)]
     """
     strings = [*counts, *ignored]
     runs = decode_runs(strings, size_hw)
@@ -85,6 +96,11 @@ def runs_of_objects(
     """Return the runs of COCO's run-length objects `{size, counts}`, all checked.
 
     Raises ValueError `LABEL N: ...`, N from `first`, for the first that is not as it has to be.
+
+    Example:
+        >>> whole = {"size": [2, 2], "counts": [0, 4]}  # no pixel of background, four of the mask
+        >>> runs_of_objects([whole], (2, 2), label="mask").areas().tolist()
+        [4]
     """
     if len(coded) > MAX_MASKS:
         raise ValueError(f"{len(coded)} masks of one image; the limit is {MAX_MASKS}")
@@ -114,6 +130,10 @@ def run_length_string(coded: object, size_hw: tuple[int, int]) -> str:
 
     `counts` is the compressed string, or the plain list of run lengths, background first. Raises
     ValueError for anything else, for another size, and for runs that do not fit the image.
+
+    Example:
+        >>> run_length_string({"size": [2, 2], "counts": [0, 4]}, (2, 2))
+        '04'
     """
     counts = coded.get("counts") if isinstance(coded, Mapping) else None
     if not isinstance(coded, Mapping) or not isinstance(counts, str | list):

@@ -52,6 +52,27 @@ def read_davis(
     objects of a frame one mask, as the 2016 task has it. A frame without its objects is a sample
     without masks. A palette's index 255 is void, and becomes an annotation to ignore. Raises
     ValueError for a mask without its frame and for a listed sequence that is not there.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(255, (0, 0, 4, 6))  # the left half
+        >>> files = {
+        ...     "JPEGImages/480p/bear/00000.jpg": photo,
+        ...     "Annotations/480p/bear/00000.png": mask,
+        ... }
+        >>> for name, image in files.items():
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_davis(str(root), seed=0, limit=None)
+        >>> source.keys, source.groups
+        (('bear-00000',), ('bear',))
+        >>> sample = source[0]
+        >>> sample.size_hw, [one.area for one in sample.annotations]
+        ((6, 8), [24])
     """
     check_split("davis", split, ("train", "val"))
     folder = dataset_root(root)
@@ -164,6 +185,13 @@ def object_ids(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[
     A palette of colours, and colours in three channels, code ids, of which 255 is void. A grey one
     that is white anywhere is a mask of one object, 255, cut at half of white; a darker one codes
     ids.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.data.images import encode_png
+        >>> white = encode_png(np.full((1, 2, 3), 255, np.uint8))  # a grey mask of one object
+        >>> object_ids(white, name="00000.png", size_hw=(1, 2)).tolist()
+        [[255, 255]]
     """
     if is_coloured(encoded, name=name, size_hw=size_hw):
         labels = label_map(encoded, name=name, size_hw=size_hw, coding="index", special=(0, WHITE))

@@ -25,6 +25,23 @@ def read_davis_interactive(
     The mask is where the largest channel of the file in `gt/` is above 0; no pixel is ignored.
     The set is for testing only: `split` is "test" or None. Raises ValueError for an image without
     its mask.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(255, (0, 0, 4, 6))  # the left half
+        >>> for name, image in ("img/a.jpg", photo), ("gt/a.png", mask):
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_davis_interactive(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits
+        (('a',), ('test',))
+        >>> sample = source[0]
+        >>> sample.size_hw, [one.area for one in sample.annotations]
+        ((6, 8), [24])
     """
     check_split("davis_interactive", split, ("test",))
     folder = dataset_root(root)

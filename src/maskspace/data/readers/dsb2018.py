@@ -53,6 +53,23 @@ def read_dsb2018(
 
     Splits are by image: two fields of one experiment may be on both sides. Kaggle's images without
     masks, its stage1_test as first published, are left out.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(1, (0, 0, 4, 6))  # the left half
+        >>> for name, image in ("train/images/a.png", photo), ("train/labels/a.png", mask):
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_dsb2018(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits
+        (('a',), ('train',))
+        >>> sample = source[0]
+        >>> sample.size_hw, [one.area for one in sample.annotations]
+        ((6, 8), [24])
     """
     check_split("dsb2018", split, SPLITS)
     folder = dataset_root(root)

@@ -78,6 +78,23 @@ def read_folder(
     white: what is white in images of more than 8 bits, see `read_rgb`.
 
     Raises ValueError for an image without labels and for labels without an image.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(255, (0, 0, 4, 6))  # the left half
+        >>> for name, image in ("images/a.jpg", photo), ("masks/a_mask.png", mask):
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_folder(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits
+        (('a',), (None,))
+        >>> sample = source[0]
+        >>> sample.size_hw, [one.area for one in sample.annotations]
+        ((6, 8), [24])
     """
     check_split("folder", split, SPLITS)
     folder = dataset_root(root)

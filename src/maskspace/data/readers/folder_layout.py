@@ -39,6 +39,10 @@ class Names:
 
     `ending` is what mask files have more than their image; `flat` says that everything is in one
     folder.
+
+    Example:
+        >>> Names(images="photos", labels="truth", kind="masks").ending is None  # found out
+        True
     """
 
     images: str | None = None
@@ -50,7 +54,15 @@ class Names:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """An image, its mask files in order, its split, and its place below the images' folder."""
+    """An image, its mask files in order, its split, and its place below the images' folder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> masks = (Path("masks/a/0.png"), Path("masks/a/1.png"))
+        >>> pair = Pair(image=Path("images/a.jpg"), masks=masks, split=None, place="a")
+        >>> len(pair.masks), pair.place
+        (2, 'a')
+    """
 
     image: AnyPath
     masks: tuple[AnyPath, ...]
@@ -60,7 +72,18 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The pairs of a folder, what their masks are ("labels" or "masks"), and what was guessed."""
+    """The pairs of a folder, what their masks are ("labels" or "masks"), and what was guessed.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("images/a.jpg", "labels/a.png"):
+        ...     root.joinpath(name).parent.mkdir()
+        ...     root.joinpath(name).touch()
+        >>> find_pairs(root, Names(), split=None).kind
+        'labels'
+    """
 
     pairs: tuple[Pair, ...]
     kind: str
@@ -82,6 +105,17 @@ def find_pairs(root: AnyPath, names: Names, *, split: str | None) -> Found:
 
     Raises ValueError for an image without masks, masks without an image, names that two files
     share, and folders that are not there.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("images/a.jpg", "masks/a_mask.png"):
+        ...     root.joinpath(name).parent.mkdir()
+        ...     root.joinpath(name).touch()
+        >>> pair = find_pairs(root, Names(), split=None).pairs[0]
+        >>> pair.image.name, pair.masks[0].name
+        ('a.jpg', 'a_mask.png')
     """
     folders = _split_folders(root, names, split)
     two = None if names.flat else _two_folders(folders[0][1], names)

@@ -31,6 +31,23 @@ def read_grabcut(
     """Return the photos with the mask of their object, and their unknown band as one to ignore.
 
     The set is for testing only: `split` is "test" or None.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(255, (0, 0, 4, 6))  # the left half
+        >>> for name, image in ("data_GT/a.jpg", photo), ("boundary_GT/a.png", mask):
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_grabcut(str(root), seed=0, limit=None)
+        >>> source.keys, source.splits
+        (('a',), ('test',))
+        >>> sample = source[0]
+        >>> sample.size_hw, [one.area for one in sample.annotations]
+        ((6, 8), [24])
     """
     check_split("grabcut", split, ("test",))
     folder = dataset_root(root)

@@ -29,6 +29,17 @@ def read_array(
 
     Contiguous or in chunks, plain or coded by gzip and shuffle. Raises ValueError in one line that
     starts with `name` for every other file.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> with h5py.File(file, "w") as opened:
+        ...     opened["dataset"] = np.array([[1, 2]], np.int16)
+        >>> content = file.getvalue()
+        >>> array = read_array(
+        ...     content, dataset="dataset", dtype=np.int16, size_hw=(1, 2), name="a.hdf5"
+        ... )
+        >>> array.tolist()
+        [[1, 2]]
     """
     try:
         with h5py.File(io.BytesIO(content), "r") as file:

@@ -17,7 +17,12 @@ from maskspace.files import AnyPath
 
 @dataclass(frozen=True)
 class Subset:
-    """A part of HQSeg-44K: the split it is of, and where its images and masks are."""
+    """A part of HQSeg-44K: the split it is of, and where its images and masks are.
+
+    Example:
+        >>> SUBSETS["dis-val"]
+        Subset(split='val', images='DIS5K/DIS-VD/im', masks='DIS5K/DIS-VD/gt')
+    """
 
     split: str
     images: str
@@ -63,6 +68,27 @@ def read_hqseg44k(
     is where the largest channel of the mask file is above 0: every grey that is not black, not only
     the lighter half. A key is the sub-set's name and the stem. Raises ValueError in one line that
     names all sub-sets that are not there, and for an image without its mask.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(255, (0, 0, 4, 6))  # the left half
+        >>> files = {
+        ...     "DIS5K/DIS-VD/im/a.jpg": photo,
+        ...     "DIS5K/DIS-VD/gt/a.png": mask,
+        ... }
+        >>> for name, image in files.items():
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_hqseg44k(str(root), seed=0, limit=None, subsets=("dis-val",))
+        >>> source.keys, source.splits
+        (('dis-val-a',), ('val',))
+        >>> sample = source[0]
+        >>> sample.size_hw, [one.area for one in sample.annotations]
+        ((6, 8), [24])
     """
     check_split("hqseg44k", split, ("train", "val"))
     for name in subsets or ():

@@ -103,6 +103,24 @@ def read_hypersim(
     `preview` is the kind of the preview image. With the official split file, at `root` or at the
     path or URL `split_file`, frames have its split, those it leaves out of the release are left
     out, and `split` keeps one of "train", "val", "test". Scenes are the groups.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> import h5py
+        >>> images = root / "ai_001_001" / "images"
+        >>> preview = images / "scene_cam_00_final_preview" / "frame.0000.color.jpg"
+        >>> ids = images / "scene_cam_00_geometry_hdf5" / "frame.0000.render_entity_id.hdf5"
+        >>> preview.parent.mkdir(parents=True)
+        >>> ids.parent.mkdir()
+        >>> Image.new("RGB", (3, 1)).save(preview)
+        >>> with h5py.File(ids, "w") as file:
+        ...     file["dataset"] = np.array([[-1, 7, 7]], np.int16)
+        >>> source = read_hypersim(str(root), seed=0, limit=None)
+        >>> source.keys, source.groups, [one.area for one in source[0].annotations]
+        (('ai_001_001-cam_00-0000',), ('ai_001_001',), [2])
     """
     check_split("hypersim", split, SPLITS)
     folder = dataset_root(root)
@@ -214,7 +232,18 @@ def _ids_path(preview: AnyPath, ids: Ids) -> AnyPath:
 
 
 def read_entities(path: AnyPath, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
-    """Return the ids of a frame, 0 where the file says -1; ValueError if it does not fit."""
+    """Return the ids of a frame, 0 where the file says -1; ValueError if it does not fit.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import h5py
+        >>> path = Path(tempfile.mkdtemp(), "frame.0000.render_entity_id.hdf5")
+        >>> with h5py.File(path, "w") as file:
+        ...     file["dataset"] = np.array([[-1, 7]], np.int16)
+        >>> read_entities(path, (1, 2)).tolist()
+        [[0, 7]]
+    """
     try:
         content = bounded_bytes(path, limit=_MAX_BYTES)
     except ValueError as error:

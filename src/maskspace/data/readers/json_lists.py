@@ -24,7 +24,20 @@ _NEAR = 32
 
 
 class NotJsonError(Exception):
-    """What is wrong with a file, and at which byte."""
+    """What is wrong with a file, and at which byte.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.files import open_ranged
+        >>> path = Path(tempfile.mkdtemp(), "a.json")
+        >>> size = path.write_text('{"images" 1}')
+        >>> try:
+        ...     next(list_elements(open_ranged(path), size, name="a.json"))
+        ... except NotJsonError as error:
+        ...     print(error)
+        Expecting ':' at byte 10
+    """
 
 
 def list_elements(
@@ -36,6 +49,15 @@ def list_elements(
     also gives its key with an empty text before its elements, so that an empty one is known. Raises
     NotJsonError for what is no JSON object or has an element of more than `LONGEST` bytes, and
     ValueError that starts with `name` for what cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.files import open_ranged
+        >>> path = Path(tempfile.mkdtemp(), "a.json")
+        >>> size = path.write_text('{"images": [{"id": 1}]}')
+        >>> list(list_elements(open_ranged(path), size, name="a.json"))
+        [('images', 11, '', None), ('images', 12, '{"id": 1}', {'id': 1})]
     """
     scan = _Scan(file, size, name)
     scan.skip_mark()

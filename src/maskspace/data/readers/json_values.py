@@ -12,7 +12,12 @@ _NO, _YES = ("0", "0.0", "false", "no", "none", "null", "nan", ""), ("1", "1.0",
 
 
 def number_of(value: object, *, what: str) -> float | None:
-    """Return a finite number, also one written as text; None where it is missing."""
+    """Return a finite number, also one written as text; None where it is missing.
+
+    Example:
+        >>> number_of("0.5", what="score"), number_of("", what="score")
+        (0.5, None)
+    """
     if isinstance(value, str):
         value = _parsed(value.strip())
     if value is None:
@@ -32,7 +37,12 @@ def _parsed(text: str) -> object:
 
 
 def whole_of(value: object, *, what: str) -> int | None:
-    """Return a whole number, also 40.0 or "40"; None where it is missing."""
+    """Return a whole number, also 40.0 or "40"; None where it is missing.
+
+    Example:
+        >>> whole_of(40.0, what="width"), whole_of("40", what="width"), whole_of(None, what="width")
+        (40, 40, None)
+    """
     found = number_of(value, what=what)
     if found is None:
         return None
@@ -42,7 +52,12 @@ def whole_of(value: object, *, what: str) -> int | None:
 
 
 def flag_of(value: object, *, what: str) -> bool:
-    """Return a flag: 0 or 1, false or true, also as text; a missing one is false."""
+    """Return a flag: 0 or 1, false or true, also as text; a missing one is false.
+
+    Example:
+        >>> flag_of("1", what="iscrowd"), flag_of(None, what="iscrowd")
+        (True, False)
+    """
     if value is None:
         return False
     text = str(value).strip().lower()
@@ -52,7 +67,12 @@ def flag_of(value: object, *, what: str) -> bool:
 
 
 def identity_of(value: object, *, what: str) -> int | str:
-    """Return an id: a whole number, also 1.0 or "1", or a text as it is."""
+    """Return an id: a whole number, also 1.0 or "1", or a text as it is.
+
+    Example:
+        >>> identity_of("1", what="id"), identity_of("photo-7", what="id")
+        (1, 'photo-7')
+    """
     if isinstance(value, str) and value.strip():
         text = value.strip()
         is_number = len(text) <= _MOST_DIGITS and re.fullmatch(r"(0|-?[1-9]\d*)(\.0+)?", text)

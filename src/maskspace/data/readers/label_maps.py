@@ -30,6 +30,15 @@ def read_label_map(
     """Return the label of each pixel of an image file, at least 0.
 
     Raises ValueError that names the file: unreadable, no label map, or not of `size_hw` pixels.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.images import encode_png
+        >>> path = Path(tempfile.mkdtemp(), "a.png")
+        >>> _ = path.write_bytes(encode_png(np.full((1, 2, 3), 7, np.uint8)))
+        >>> read_label_map(path, (1, 2)).tolist()
+        [[7, 7]]
     """
     return label_map(read_file(path), name=str(path), size_hw=size_hw, coding=coding)
 
@@ -48,6 +57,12 @@ def label_map(
     R + 256 G + 65536 B even where the three are equal). special: the labels that mean something of
     their own, such as the background; those below 0 are allowed, and a palette that makes it
     doubtful which pixels have them is refused.
+
+    Example:
+        >>> from maskspace.data.images import encode_png
+        >>> encoded = encode_png(np.array([[[7, 7, 7], [1, 2, 0]]], np.uint8))
+        >>> label_map(encoded, name="a.png", coding="colour").tolist()  # R + 256 G + 65536 B
+        [[460551, 513]]
     """
     found = stored_pixels(encoded, name=name, size_hw=size_hw)
     if found.lossy:
@@ -75,6 +90,12 @@ def binary_mask(
     That reads 0/1, 0/255, 0/65535 and soft edges alike, and one colour on black. Of a format with
     losses, such as JPEG, it is above half of white, 127. Raises ValueError that starts with `name`
     where areas of other values make it a label map; those of `ignored` may be there.
+
+    Example:
+        >>> from maskspace.data.images import encode_png
+        >>> encoded = encode_png(np.array([[[0] * 3, [1] * 3]], np.uint8))  # 0 and 1, as 0 and 255
+        >>> binary_mask(encoded, name="a.png").tolist()
+        [[False, True]]
     """
     found = stored_pixels(encoded, name=name, size_hw=size_hw)
     values = _one_channel(found, name)
@@ -94,6 +115,12 @@ def foreground_mask(
 
     Every grey above black is the object, not only the lighter half. Raises ValueError that starts
     with `name` for what is no such image of `size_hw`.
+
+    Example:
+        >>> from maskspace.data.images import encode_png
+        >>> encoded = encode_png(np.array([[[0] * 3, [9] * 3, [255] * 3]], np.uint8))
+        >>> foreground_mask(encoded, name="a.png").tolist()
+        [[False, True, True]]
     """
     found = stored_pixels(encoded, name=name, size_hw=size_hw)
     if found.lossy:
@@ -106,7 +133,14 @@ def foreground_mask(
 def grey_values(
     encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
 ) -> Int64[np.ndarray, "h w"]:
-    """Return the grey values of an image without losses, three equal channels being one."""
+    """Return the grey values of an image without losses, three equal channels being one.
+
+    Example:
+        >>> from maskspace.data.images import encode_png
+        >>> encoded = encode_png(np.array([[[0] * 3, [128] * 3]], np.uint8))
+        >>> grey_values(encoded, name="a.png").tolist()
+        [[0, 128]]
+    """
     found = stored_pixels(encoded, name=name, size_hw=size_hw)
     values = _one_channel(found, name)
     if found.lossy or values.dtype.kind == "f":
@@ -115,12 +149,28 @@ def grey_values(
 
 
 def is_coloured(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None) -> bool:
-    """Return whether a mask file has colours, in three channels or in its palette, not greys."""
+    """Return whether a mask file has colours, in three channels or in its palette, not greys.
+
+    Example:
+        >>> from maskspace.data.images import encode_png
+        >>> grey, colour = np.full((1, 2, 3), 7, np.uint8), np.array([[[1, 2, 3]]], np.uint8)
+        >>> [is_coloured(encode_png(pixels), name="a.png") for pixels in (grey, colour)]
+        [False, True]
+    """
     return _is_colour(stored_pixels(encoded, name=name, size_hw=size_hw))
 
 
 def read_file(path: AnyPath) -> bytes:
-    """Return the bytes of an image file, or ValueError in one line; at most MAX_FILE_BYTES."""
+    """Return the bytes of an image file, or ValueError in one line; at most MAX_FILE_BYTES.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "a.png")
+        >>> _ = path.write_bytes(b"pixels")
+        >>> read_file(path)
+        b'pixels'
+    """
     return bounded_bytes(path, limit=MAX_FILE_BYTES)
 
 
@@ -129,6 +179,10 @@ def voc_colours() -> UInt8[np.ndarray, "256 3"]:
     """Return the colour of each label in the palette of PASCAL VOC and DAVIS.
 
     Bit 3 k + c of a label is bit 7 - k of its channel c.
+
+    Example:
+        >>> voc_colours()[:3].tolist()
+        [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
     """
     labels = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)

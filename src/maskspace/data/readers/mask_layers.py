@@ -23,7 +23,14 @@ PER_LAYER = 255
 
 
 def encode_layers(masks: Bool[np.ndarray, "n h w"]) -> tuple[list[bytes], Mapping]:
-    """Return the PNGs and where each mask is; of equal areas the later mask goes first."""
+    """Return the PNGs and where each mask is; of equal areas the later mask goes first.
+
+    Example:
+        >>> masks = np.array([[[1, 1]], [[1, 0]]], bool)  # the two overlap
+        >>> layers, mapping = encode_layers(masks)
+        >>> len(layers), mapping
+        (2, [(0, 1), (1, 1)])
+    """
     layers: list[UInt8[np.ndarray, "h w"]] = []
     counts: list[int] = []
     mapping = [(0, 0)] * len(masks)
@@ -53,6 +60,12 @@ def layer_counts(layers: Sequence[Int64[np.ndarray, "h w"]], mapping: Mapping) -
 
     Raises ValueError `mask N: ...`, N from 0, for one whose layer is not there or has no pixel of
     its value.
+
+    Example:
+        >>> from maskspace.masks import encode
+        >>> layers = [np.array([[1, 2]])]
+        >>> layer_counts(layers, [(0, 2)]) == encode(np.array([[[0, 1]]], bool))
+        True
     """
     size_hw = layers[0].shape if layers else (0, 0)
     found = [_by_value(label_map_runs(layer), size_hw) for layer in layers]

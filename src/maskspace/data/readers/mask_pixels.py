@@ -29,6 +29,11 @@ class Stored:
     `values` are the numbers of one channel (`h w`, the indices of a palette too), or the three
     channels of a colour (uint8 `h w 3`). `palette` has the colour of each index, None where there
     is none. `lossy` names the format where it changes values a little.
+
+    Example:
+        >>> palette = np.array([[0, 0, 0], [128, 0, 0]], np.uint8)
+        >>> Stored(np.array([[0, 1]]), palette=palette).colours.tolist()
+        [[[0, 0, 0], [128, 0, 0]]]
     """
 
     values: Shaped[np.ndarray, "h w *c"]
@@ -47,6 +52,12 @@ def stored_pixels(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None 
     Raises ValueError that starts with `name`: for what cannot be read, another size, several
     frames, EXIF that turns it, a coding that PIL would change, and alpha that contradicts the
     colour.
+
+    Example:
+        >>> from maskspace.data.images import encode_png
+        >>> stored = stored_pixels(encode_png(np.full((1, 2, 3), 7, np.uint8)), name="a.png")
+        >>> stored.values.tolist(), stored.palette is None
+        ([[[7, 7, 7], [7, 7, 7]]], True)
     """
     with open_image(encoded, name=name) as image:
         check_size(image, size_hw, name)
@@ -68,7 +79,16 @@ def stored_pixels(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None 
 
 
 def check_size(image: Image.Image, size_hw: tuple[int, int] | None, name: str) -> None:
-    """Raise ValueError for an opened image of another size, before any of it is decoded."""
+    """Raise ValueError for an opened image of another size, before any of it is decoded.
+
+    Example:
+        >>> image = Image.new("L", (3, 2))  # 3 columns, 2 rows
+        >>> check_size(image, (2, 3), "a.png")
+        >>> check_size(image, (3, 2), "a.png")
+        Traceback (most recent call last):
+            ...
+        ValueError: a.png: is (2, 3), its image is (3, 2) (h, w); pair them again
+    """
     if size_hw is not None and image.size[::-1] != tuple(size_hw):
         raise ValueError(
             f"{name}: is {image.size[::-1]}, its image is {tuple(size_hw)} (h, w); pair them again"
@@ -203,6 +223,11 @@ def flat_between(
     """Return the centres of 3 x 3 pixels of one value that is above `low` and below `high`.
 
     The soft edge of a mask has none; an object of a label map or a band of unknown pixels has.
+
+    Example:
+        >>> values = np.full((3, 4), 128)
+        >>> flat_between(values, 0, 255).tolist()
+        [[False, False, False, False], [False, True, True, False], [False, False, False, False]]
     """
     same = (values > low) & (values < high)
     flat = np.zeros(values.shape, bool)

@@ -40,6 +40,16 @@ def read_mosaics(
     `regions` bounds the number of regions, both ends included; `real` is the probability that a
     region takes a real texture; `contrast` bounds the standard deviation inside a region and
     `mean_jitter` is the standard deviation of the regions' mean colours, both in grey levels.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = tempfile.mkdtemp()
+        >>> Image.new("RGB", (64, 64)).save(Path(root, "grey.png"))  # one texture at least
+        >>> sample = read_mosaics(root, seed=0, limit=1, size_hw=(64, 64), real=0.0)[0]
+        >>> sum(one.area for one in sample.annotations) == 64 * 64  # every pixel is in a region
+        True
     """
     if min(size_hw) < 32 or not 2 <= regions[0] <= regions[1] <= 12:
         raise ValueError("mosaics: size_hw is at least 32 a side, regions in 2..12")
@@ -113,6 +123,11 @@ def draw_cells(
     """Return a label map without 0 whose regions are 4-connected and not small.
 
     The cells are Voronoi cells, Voronoi cells with curved borders, or cells between lines.
+
+    Example:
+        >>> cells = draw_cells(np.random.default_rng(0), (32, 32), (3, 3))
+        >>> np.unique(cells).tolist()
+        [1, 2, 3]
     """
     while True:
         kind = rng.choice(["voronoi", "curved", "lines"])

@@ -31,7 +31,14 @@ _BROKEN = (
 
 
 def holds_masks(encoded: bytes, *, name: str) -> bool:
-    """Return whether an NPZ holds `masks`, not `labels`; ValueError if it holds neither or both."""
+    """Return whether an NPZ holds `masks`, not `labels`; ValueError if it holds neither or both.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> np.savez(file, labels=np.array([[0, 1]]))
+        >>> holds_masks(file.getvalue(), name="a.npz")
+        False
+    """
     with _archive(encoded, name) as archive:
         found = {entry.removesuffix(".npy") for entry in archive.namelist()} & {"labels", "masks"}
     if len(found) != 1:
@@ -40,7 +47,14 @@ def holds_masks(encoded: bytes, *, name: str) -> bool:
 
 
 def npz_labels(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
-    """Return the whole numbers `labels` of an NPZ; ValueError if they are not `size_hw`."""
+    """Return the whole numbers `labels` of an NPZ; ValueError if they are not `size_hw`.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> np.savez(file, labels=np.array([[0, 1]]))
+        >>> npz_labels(file.getvalue(), name="a.npz", size_hw=(1, 2)).tolist()
+        [[0, 1]]
+    """
     with _array(encoded, "labels", name) as array:
         if array.dtype.kind not in "iu" or array.shape != tuple(size_hw):
             raise ValueError(
@@ -51,7 +65,15 @@ def npz_labels(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[
 
 
 def npz_counts(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> list[str]:
-    """Return COCO's string of each of the boolean `masks` of an NPZ, one in memory at a time."""
+    """Return COCO's string of each of the boolean `masks` of an NPZ, one in memory at a time.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> masks = np.array([[[0, 1]], [[1, 1]]], bool)
+        >>> np.savez(file, masks=masks)
+        >>> npz_counts(file.getvalue(), name="a.npz", size_hw=(1, 2)) == encode(masks)
+        True
+    """
     with _array(encoded, "masks", name) as array:
         number, *rest = array.shape or (0,)
         if array.dtype != np.bool_ or rest != list(size_hw):

@@ -61,6 +61,11 @@ def read_plain_pickle(content: bytes, *, name: str, max_objects: int = 1_000_000
     """Return what a pickle holds, if it is plain data of at most `max_objects` objects.
 
     Raises ValueError in one line that starts with `name` for anything else, a damaged file too.
+
+    Example:
+        >>> import pickle
+        >>> read_plain_pickle(pickle.dumps({"a": [1, (2.5, None)]}), name="a.pickle")
+        {'a': [1, (2.5, None)]}
     """
     try:
         return _Machine(content, max_objects).run()

@@ -45,6 +45,14 @@ def read_rectangles(
     probability that a rectangle takes the colour of one that it does not touch; `noise` is the
     standard deviation of the gaussian noise in grey levels (0..255); `shading` is the relative
     amplitude, in [0, 1), of a smooth field that multiplies the image.
+
+    Example:
+        >>> source = read_rectangles("", seed=0, limit=2)
+        >>> source.keys, source[0].size_hw
+        (('rectangles-000000', 'rectangles-000001'), (64, 64))
+        >>> again = read_rectangles("", seed=0, limit=2)
+        >>> source[1] == again[1]  # the same seed, the same image
+        True
     """
     if min(size_hw) < 16 or not 4 <= rectangles[0] <= rectangles[1] <= 40:
         raise ValueError("rectangles: size_hw is at least 16 a side, rectangles in 4..40")
@@ -152,7 +160,13 @@ def _new_colour(
 def light_field(
     rng: np.random.Generator, size_hw: tuple[int, int], amplitude: float
 ) -> Float64[np.ndarray, "h w"]:
-    """Return a smooth field of values within 1 ± `amplitude`."""
+    """Return a smooth field of values within 1 ± `amplitude`.
+
+    Example:
+        >>> field = light_field(np.random.default_rng(0), (8, 8), 0.2)
+        >>> field.shape, abs(field - 1).max().round(6).item()
+        ((8, 8), 0.2)
+    """
     coarse = ndimage.zoom(rng.uniform(-1, 1, (3, 3)), 4, order=1)
     rows, columns = (np.linspace(0, 11, size) for size in size_hw)
     field = ndimage.map_coordinates(coarse, np.meshgrid(rows, columns, indexing="ij"), order=1)

@@ -48,6 +48,23 @@ def read_sa1b(
     and counted. `exif: false` is for JSON of the stored pixels: photos are not turned. Raises
     ValueError that names the tar and its member for an image without its JSON, a JSON above
     `max_json_bytes` or of another image, and one of which no annotation is left.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (2, 2)).save(root / "sa_1.jpg")
+        >>> mask = {"size": [2, 2], "counts": "04"}  # all four pixels, in COCO's run-length coding
+        >>> annotation = {"segmentation": mask, "area": 4, "predicted_iou": 0.9}
+        >>> image = {"image_id": 1, "width": 2, "height": 2, "file_name": "sa_1.jpg"}
+        >>> record = {"image": image, "annotations": [annotation]}
+        >>> _ = root.joinpath("sa_1.json").write_text(json.dumps(record))
+        >>> source = read_sa1b(str(root), seed=0, limit=None)
+        >>> list(source.keys)
+        ['sa_1']
+        >>> [(one.area, one.score) for one in source[0].annotations]
+        [(4, 0.9)]
     """
     files = paired_files(dataset_root(root), limit=limit)
     return Source(
@@ -97,6 +114,16 @@ def parse_sa1b(
 
     `place` names it in errors. Left out, each with its reason, is an annotation without a mask that
     fits the image, and one whose area or box is not the mask's.
+
+    Example:
+        >>> mask = {"size": [2, 2], "counts": "04"}
+        >>> record = {
+        ...     "image": {"image_id": 1, "width": 2, "height": 2, "file_name": "sa_1.jpg"},
+        ...     "annotations": [{"segmentation": mask, "area": 4, "predicted_iou": 0.9}, {}],
+        ... }
+        >>> coded, left_out = parse_sa1b(json.dumps(record).encode(), (2, 2), place="sa_1.json")
+        >>> [one.score for one in coded], left_out
+        ([0.9], ('annotation 2: no segmentation (a box alone is no mask)',))
     """
     record = _record(text, place)
     _check_size(record["image"], size_hw, place)
@@ -174,6 +201,11 @@ def _box(said: object) -> list[float] | None:
 
 
 def box_from_sa1b(bbox: Sequence[float | int]) -> tuple[int, int, int, int]:
-    """Return SA-1B's box (inclusive corners) as x, y and the columns and rows that it covers."""
+    """Return SA-1B's box (inclusive corners) as x, y and the columns and rows that it covers.
+
+    Example:
+        >>> box_from_sa1b([0, 0, 1, 1])
+        (0, 0, 2, 2)
+    """
     x, y, width, height = (round(value) for value in bbox)
     return x, y, width + 1, height + 1

@@ -31,7 +31,17 @@ _Found = dict[str, tuple[_Place | None, _Place | None]]
 
 @dataclass(frozen=True)
 class OneFile:
-    """A member of a tar, or a file in a folder (then `offset` is -1)."""
+    """A member of a tar, or a file in a folder (then `offset` is -1).
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("sa_10.jpg", "sa_10.json", "sa_9.jpg", "sa_9.json"):
+        ...     _ = root.joinpath(name).write_bytes(b"{}")
+        >>> OneFile(root, "sa_9.json", offset=-1, size=2).read()
+        b'{}'
+    """
 
     container: AnyPath
     name: str
@@ -58,7 +68,18 @@ class OneFile:
 
 @dataclass(frozen=True)
 class Sa1bPair:
-    """An image with its JSON."""
+    """An image with its JSON.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("sa_10.jpg", "sa_10.json", "sa_9.jpg", "sa_9.json"):
+        ...     _ = root.joinpath(name).write_bytes(b"{}")
+        >>> pair = paired_files(root, limit=None)[0]
+        >>> pair.key, pair.image.name, pair.label.name
+        ('sa_9', 'sa_9.jpg', 'sa_9.json')
+    """
 
     key: str
     source: str
@@ -73,6 +94,16 @@ class PairedFiles:
     `ends` holds how many pairs there are up to and with each container; `places` the offset and
     size of image and JSON in a tar, -1 of loose files, each with which of SUFFIXES it has;
     `doubles` the names that several pairs have, whose keys have their folders too.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("sa_10.jpg", "sa_10.json", "sa_9.jpg", "sa_9.json"):
+        ...     _ = root.joinpath(name).write_bytes(b"{}")
+        >>> pairs = paired_files(root, limit=None)
+        >>> len(pairs), list(pairs.keys()), pairs.image_place(0).file
+        (2, ['sa_9', 'sa_10'], 'sa_9.jpg')
     """
 
     root: AnyPath
@@ -125,6 +156,15 @@ def paired_files(root: AnyPath, *, limit: int | None) -> PairedFiles:
 
     `root` may also be a single tar. Tars past the limit are not opened. Raises ValueError for an
     image without its JSON and the other way round, and where there is no pair.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("sa_10.jpg", "sa_10.json", "sa_9.jpg", "sa_9.json"):
+        ...     _ = root.joinpath(name).write_bytes(b"{}")
+        >>> [pair.key for pair in paired_files(root, limit=1)]
+        ['sa_9']
     """
     containers: list[AnyPath] = []
     numbers: list[int] = []

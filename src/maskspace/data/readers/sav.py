@@ -45,7 +45,14 @@ _NOT_SAV = "not SA-V's JSON"
 
 @dataclass(frozen=True)
 class Video:
-    """A video's annotation files and the number of its annotated frames."""
+    """A video's annotation files and the number of its annotated frames.
+
+    Example:
+        >>> from pathlib import Path
+        >>> video = Video("sav_000001", (Path("sav_000001_manual.json"),), annotated=60)
+        >>> video.annotated * STEP  # frames of the whole video, at 24 a second
+        240
+    """
 
     name: str
     files: tuple[AnyPath, ...]
@@ -68,6 +75,20 @@ def read_sav(
     their stability, or both; videos without any of these are left out. Objects that a frame does
     not show have no mask. The videos are the groups. Raises ValueError in one line for a frame that
     has not been extracted and for whatever is not as SA-V publishes it.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> mask = {"size": [2, 2], "counts": "04"}  # all four pixels, in COCO's run-length coding
+        >>> record = {"video_frame_count": 1, "masklet": [[mask]]}
+        >>> _ = root.joinpath("sav_1_manual.json").write_text(json.dumps(record))
+        >>> root.joinpath("sav_1").mkdir()
+        >>> Image.new("RGB", (2, 2)).save(root / "sav_1" / "00000.jpg")
+        >>> source = read_sav(str(root), seed=0, limit=None)
+        >>> list(source.keys), list(source.groups), [one.area for one in source[0].annotations]
+        (['sav_1-00000'], ['sav_1'], [4])
     """
     check_split("sav", split, SPLITS)
     folder = dataset_root(root)
@@ -188,6 +209,14 @@ def read_masklets(path: AnyPath, max_bytes: int) -> Mapping:
     """Return the JSON of a video; the last few are kept, as its frames are read one after another.
 
     Raises ValueError for what is larger than `max_bytes` or not an object with a list `masklet`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "sav_1_manual.json")
+        >>> _ = path.write_text('{"masklet": []}')
+        >>> read_masklets(path, 1000)
+        {'masklet': []}
     """
     try:
         record = json.loads(bounded_bytes(path, limit=max_bytes))

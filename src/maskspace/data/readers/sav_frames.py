@@ -25,7 +25,28 @@ SavFrame = tuple[AnyPath, tuple[AnyPath, ...]]
 def read_sav_frames(
     root: AnyPath, *, limit: int | None, split: str | None, containment: float
 ) -> Source:
-    """Return one sample for each frame of which an object has a mask file, by video and frame."""
+    """Return one sample for each frame of which an object has a mask file, by video and frame.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> photo, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6))  # 8 columns, 6 rows
+        >>> mask.paste(255, (0, 0, 4, 6))  # the left half
+        >>> files = {
+        ...     "JPEGImages_24fps/sav_1/00000.jpg": photo,
+        ...     "Annotations_6fps/sav_1/000/00000.png": mask,
+        ... }
+        >>> for name, image in files.items():
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     image.save(root / name)
+        >>> source = read_sav_frames(root, limit=None, split=None, containment=0.95)
+        >>> source.keys, source.groups
+        (('sav_1-00000',), ('sav_1',))
+        >>> [one.area for one in source[0].annotations]
+        [24]
+    """
     own = next((one for one in ("val", "test") if (root / f"sav_{one}.txt").is_file()), None)
     if split not in (None, own):
         raise NoSplitError(

@@ -43,6 +43,14 @@ def read_scenes(
     """Return `limit` scenes of `objects` nested objects, both ends included; `root` is not read.
 
     `texture` is the largest standard deviation of the texture on a region, in grey levels.
+
+    Example:
+        >>> sample = read_scenes("", seed=0, limit=1)[0]
+        >>> sample.size_hw
+        (96, 96)
+        >>> ids = {one.id for one in sample.annotations}
+        >>> {one.parent for one in sample.annotations} & ids != set()  # some are parts of others
+        True
     """
     if min(size_hw) < 48 or not 1 <= objects[0] <= objects[1] <= 20 or texture < 0:
         raise ValueError("scenes: size_hw is at least 48 a side, objects in 1..20, texture >= 0")
@@ -87,6 +95,12 @@ def draw_scene(
 
     A part of which less than 40 % (or 12 pixels) would be visible is left out of the scene, so that
     no annotation stands for a remnant.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> image, masks = draw_scene(rng, (64, 64), objects=(2, 2), texture=0.0)
+        >>> image.shape, masks.any(axis=(1, 2)).all().item()
+        ((64, 64, 3), True)
     """
     background = rng.uniform(40, 215, 3)
     regions = list(_objects(rng, size_hw, objects, background))
@@ -167,7 +181,13 @@ def blob(
     centre: Float64[np.ndarray, " 2"],
     radius: float,
 ) -> Bool[np.ndarray, "h w"]:
-    """Return a random ellipse, rounded rectangle or wavy disc about `centre` (row, column)."""
+    """Return a random ellipse, rounded rectangle or wavy disc about `centre` (row, column).
+
+    Example:
+        >>> mask = blob(np.random.default_rng(0), (32, 32), np.array([16.0, 16.0]), 8.0)
+        >>> mask[16, 16].item(), mask[0, 0].item()
+        (True, False)
+    """
     angle, aspect = rng.uniform(0, np.pi), np.exp(rng.uniform(-0.35, 0.35))
     reach = 1.18 * radius * np.exp(0.35)  # of the widest shape: a wave on the longest ellipse
     first = np.maximum(np.floor(centre - reach), 0).astype(int)

@@ -26,7 +26,14 @@ Check = Callable[[Mapping, int, list[int]], None]
 
 
 def structural_fault(record: Mapping) -> str | None:
-    """Return why an annotation has no mask, whatever the image's size; None where it may have."""
+    """Return why an annotation has no mask, whatever the image's size; None where it may have.
+
+    Example:
+        >>> structural_fault({"segmentation": [[0, 0, 4, 0, 4, 4]]}) is None
+        True
+        >>> structural_fault({"bbox": [0, 0, 4, 4]})
+        'no segmentation (a box alone is no mask)'
+    """
     coded = record.get("segmentation")
     if isinstance(coded, str | Mapping) and coded:
         return None
@@ -51,6 +58,13 @@ def coded_annotations(
     A crowd, or one with `ignore`, is a mask to ignore. Annotations are named by their ids, or by
     their number from `first`. `score` and `check` may raise ValueError to leave one out;
     `category` is that of an annotation, None without one.
+
+    Example:
+        >>> good = {"id": 5, "segmentation": {"size": [2, 2], "counts": [0, 4]}, "score": 0.9}
+        >>> bad = {"id": 6, "bbox": [0, 0, 2, 2]}
+        >>> coded, left_out = coded_annotations([good, bad], (2, 2))
+        >>> [one.score for one in coded], left_out
+        ([0.9], ('annotation 6: no segmentation (a box alone is no mask)',))
     """
     score = score or annotation_score
     strings: list[str] = []
@@ -81,14 +95,28 @@ def coded_annotations(
 
 
 def require_some(coded: Sequence[Coded], left_out: Sequence[str], *, place: str) -> None:
-    """Raise ValueError, naming `place`, where annotations are given and none has a mask."""
+    """Raise ValueError, naming `place`, where annotations are given and none has a mask.
+
+    Example:
+        >>> require_some([Coded(counts="04")], ["annotation 6: no segmentation"], place="a.json")
+        >>> require_some([], ["annotation 6: no segmentation"], place="a.json")
+        Traceback (most recent call last):
+            ...
+        ValueError: a.json: annotation 6: no segmentation; no annotation is left, correct the file
+    """
     if left_out and not coded:
         more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
         raise ValueError(f"{place}: {left_out[0]}{more}; no annotation is left, correct the file")
 
 
 def segmentation_string(segmentation: object, size_hw: tuple[int, int]) -> str:
-    """Return the compressed run lengths of a segmentation; ValueError for what is no mask."""
+    """Return the compressed run lengths of a segmentation; ValueError for what is no mask.
+
+    Example:
+        >>> square = segmentation_string([[0, 0, 2, 0, 2, 2, 0, 2]], (2, 2))  # x, y of four corners
+        >>> square == segmentation_string({"size": [2, 2], "counts": [0, 4]}, (2, 2))
+        True
+    """
     if segmentation is None or segmentation == [] or segmentation == [[]]:
         raise ValueError(NO_SEGMENTATION)
     if not isinstance(segmentation, list):
@@ -103,7 +131,12 @@ def segmentation_string(segmentation: object, size_hw: tuple[int, int]) -> str:
 
 
 def annotation_score(record: Mapping) -> float:
-    """Return the `score` of an annotation, 1 where there is none."""
+    """Return the `score` of an annotation, 1 where there is none.
+
+    Example:
+        >>> annotation_score({"score": "0.5"}), annotation_score({})
+        (0.5, 1.0)
+    """
     found = number_of(record.get("score"), what="score")
     if found is not None and not 0 <= found <= 1:
         raise ValueError(f"score {found:g} is not in [0, 1]")

@@ -15,7 +15,14 @@ from maskspace.types import Sample
 
 @dataclass(frozen=True, kw_only=True)
 class ImageWithMask:
-    """Where an image and its mask are, and what is known of them without reading either."""
+    """Where an image and its mask are, and what is known of them without reading either.
+
+    Example:
+        >>> from pathlib import Path
+        >>> pair = ImageWithMask(key="a", image=Path("a.jpg"), mask=Path("a.png"), licence="CC0")
+        >>> pair.split is None
+        True
+    """
 
     key: str
     image: AnyPath
@@ -25,7 +32,20 @@ class ImageWithMask:
 
 
 def single_mask_source(pairs: list[ImageWithMask], *, dataset: str, root: AnyPath) -> Source:
-    """Return the source of one sample a pair, in their order."""
+    """Return the source of one sample a pair, in their order.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (8, 6)).save(root / "a.jpg")
+        >>> Image.new("L", (8, 6), 255).save(root / "a.png")
+        >>> pair = ImageWithMask(key="a", image=root / "a.jpg", mask=root / "a.png", licence="CC0")
+        >>> source = single_mask_source([pair], dataset="toy", root=root)
+        >>> source.keys, source[0].annotations[0].area
+        (('a',), 48)
+    """
     return Source(
         keys=tuple(pair.key for pair in pairs),
         splits=tuple(pair.split for pair in pairs),
@@ -59,6 +79,15 @@ def pair_up(
     """Return stem, image and mask of every image; `missing` says where its mask should be.
 
     Raises ValueError for the first image without a mask; masks without an image are left out.
+
+    Example:
+        >>> from pathlib import Path
+        >>> pair_up({"a": Path("img/a.jpg")}, {"a": Path("gt/a.png")}, missing="gt")[0][0]
+        'a'
+        >>> pair_up({"a": Path("img/a.jpg")}, {}, missing="gt")
+        Traceback (most recent call last):
+            ...
+        ValueError: img/a.jpg: no mask gt/a.png; fetch the dataset again
     """
     for stem, image in images.items():
         if stem not in masks:

@@ -14,14 +14,25 @@ IMAGES = (".jpeg", ".jpg", ".png")
 
 
 def grating(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
-    """Return a sinusoidal or square grating of 3 to 12 pixels a period, at any angle."""
+    """Return a sinusoidal or square grating of 3 to 12 pixels a period, at any angle.
+
+    Example:
+        >>> texture = grating(np.random.default_rng(0), (16, 16))
+        >>> texture.shape, abs(texture.mean()) < 1e-9, texture.var().round(6).item()
+        ((16, 16), np.True_, 1.0)
+    """
     phase = _ramp(rng, size_hw, rng.uniform(3, 12))
     wave = np.sin(2 * np.pi * phase)
     return standardise(np.sign(wave) if rng.random() < 0.5 else wave)
 
 
 def checkers(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
-    """Return a rotated checkerboard with fields of 2 to 7 pixels."""
+    """Return a rotated checkerboard with fields of 2 to 7 pixels.
+
+    Example:
+        >>> np.unique(checkers(np.random.default_rng(0), (16, 16)).round(6)).size  # two values
+        2
+    """
     angle, field = rng.uniform(0, np.pi), rng.uniform(2, 7)
     rows, columns = np.indices(size_hw)
     across = np.floor((rows * np.cos(angle) + columns * np.sin(angle)) / field)
@@ -30,7 +41,12 @@ def checkers(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.n
 
 
 def dots(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
-    """Return discs on a jittered grid, bright on dark or dark on bright."""
+    """Return discs on a jittered grid, bright on dark or dark on bright.
+
+    Example:
+        >>> np.unique(dots(np.random.default_rng(0), (16, 16)).round(6)).size  # two values
+        2
+    """
     period, sign = rng.uniform(5, 11), rng.choice([-1.0, 1.0])
     grid = [np.arange(-period, size + period, period) for size in size_hw]
     centres = np.stack(np.meshgrid(*grid, indexing="ij"), -1).reshape(-1, 2)
@@ -43,7 +59,13 @@ def dots(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarr
 
 
 def noise_field(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
-    """Return band-passed gaussian noise, isotropic or stretched along an axis."""
+    """Return band-passed gaussian noise, isotropic or stretched along an axis.
+
+    Example:
+        >>> texture = noise_field(np.random.default_rng(0), (16, 16))
+        >>> texture.shape, abs(texture.mean()) < 1e-9, texture.var().round(6).item()
+        ((16, 16), np.True_, 1.0)
+    """
     sigma = rng.uniform(0.6, 3.0) * np.exp(
         rng.choice([0.0, 0.7]) * np.array([1, -1]) * rng.choice([-1, 1])
     )
@@ -53,7 +75,13 @@ def noise_field(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[n
 
 
 def speckle(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
-    """Return sparse bright or dark pixels on a flat ground."""
+    """Return sparse bright or dark pixels on a flat ground.
+
+    Example:
+        >>> values = speckle(np.random.default_rng(0), (32, 32)).round(6)
+        >>> bool((values == np.median(values)).mean() > 0.5)  # most of the ground is flat
+        True
+    """
     share, sign = rng.uniform(0.04, 0.2), rng.choice([-1.0, 1.0])
     return standardise(sign * (rng.random(size_hw) < share).astype(np.float64))
 
@@ -69,7 +97,13 @@ TEXTURES: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarr
 
 
 def standardise(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Return the values with mean 0 and variance 1 over rows and columns; 0 where constant."""
+    """Return the values with mean 0 and variance 1 over rows and columns; 0 where constant.
+
+    Example:
+        >>> values = standardise(np.array([[1.0, 3.0], [1.0, 3.0]]))
+        >>> values.mean().item(), values.var().item()
+        (0.0, 1.0)
+    """
     centred = values - values.mean(axis=(0, 1), keepdims=True)
     return centred / max(float(np.sqrt(np.mean(centred**2))), 1e-9)
 
@@ -85,7 +119,17 @@ def _ramp(
 
 @lru_cache(maxsize=4)
 def real_textures(root: str) -> tuple[Float64[np.ndarray, "h w 3"], ...]:
-    """Return every PNG and JPEG file in `root`, in the order of their names, as float RGB."""
+    """Return every PNG and JPEG file in `root`, in the order of their names, as float RGB.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.images import encode_png
+        >>> root = Path(tempfile.mkdtemp())
+        >>> _ = root.joinpath("brick.png").write_bytes(encode_png(np.full((4, 6, 3), 7, np.uint8)))
+        >>> [texture.shape for texture in real_textures(str(root))]
+        [(4, 6, 3)]
+    """
     folder = Path(root)
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGES)
     if not paths:
@@ -96,7 +140,14 @@ def real_textures(root: str) -> tuple[Float64[np.ndarray, "h w 3"], ...]:
 def crop_real(
     rng: np.random.Generator, texture: Float64[np.ndarray, "r s 3"], size_hw: tuple[int, int]
 ) -> Float64[np.ndarray, "h w 3"]:
-    """Return a random window of a real texture, turned by quarters, tiled where it is too small."""
+    """Return a random window of a real texture, turned by quarters, tiled where it is too small.
+
+    Example:
+        >>> texture = np.random.default_rng(0).uniform(0, 255, (40, 50, 3))
+        >>> crop = crop_real(np.random.default_rng(0), texture, (16, 64))
+        >>> crop.shape, crop.var().round(6).item()
+        ((16, 64, 3), 1.0)
+    """
     turned = np.rot90(texture, int(rng.integers(4)))
     short = [max(0, need - have) for need, have in zip(size_hw, turned.shape, strict=False)]
     padded = (
