@@ -61,6 +61,35 @@ def test_intervals_hold_the_means_and_every_mean_has_one():
     assert intervals([rows[i] for i in order], FIGURES, seed=0) == intervals(rows, FIGURES, seed=0)
 
 
+def pooled_rows(model, *, shift, seed):
+    """Images of three scales: pixels covered of 100, two other numbers, and matched boundaries."""
+    random = np.random.default_rng(seed)
+    found = []
+    for index in range(9):
+        covered = random.uniform(20, 60, 3) + shift
+        matched = random.integers(10, 40, 3) + shift
+        kept = {
+            "regions": [covered.tolist(), [float(covered.max())], [100.0], [0.5] * 3, [1.0] * 3],
+            "boundary_f": [[int(one), 80, int(one), 80] for one in matched],
+        }
+        found.append(Row(dataset="d", model=model, key=str(index), masks=1, masks_too_small=0,
+                         kept=kept))  # fmt: skip
+    return found
+
+
+def test_figures_that_are_no_means_have_intervals_and_are_compared_too():
+    first, second = pooled_rows("m", shift=20, seed=0), pooled_rows("n", shift=0, seed=0)
+    for rows in (first, second):
+        found = intervals(rows, FIGURES, seed=0)
+        for name in ("covering_ods", "covering_ois", "boundary_f_ods", "boundary_f_ois"):
+            value = FIGURES[name].of_dataset([row.kept[FIGURES[name].measure] for row in rows])
+            assert found[name]["low"] <= value <= found[name]["high"]
+    gains = {one.measure: one for one in comparisons(first + second, FIGURES, seed=0)}
+    assert gains["covering_ois"].difference == pytest.approx(0.2)  # of every resample the same
+    assert gains["covering_ois"].low == pytest.approx(gains["covering_ois"].high)
+    assert gains["rand_ods"].difference == 0 and gains["rand_ods"].p_value == 1
+
+
 def test_an_interval_needs_two_images():
     assert summary(rows_of("m", images=1))["m"]["interval_95"] == {}
     assert not list(comparisons(rows_of("m", images=1) + rows_of("n", images=1), FIGURES, seed=0))

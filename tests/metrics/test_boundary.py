@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from maskspace.metrics.boundary import (
     average_precision,
     boundary_counts,
     boundary_f,
+    boundary_summaries,
     boundary_summary,
     f_measure,
     matched_pixels,
@@ -86,6 +88,21 @@ def test_average_precision_is_the_area_under_a_line_and_nothing_beyond_it():
     assert average_precision(scales) == pytest.approx(sum(0.9 - r / 100 for r in range(51)) / 100)
     assert average_precision(scales[:1]) == 0
     assert boundary_summary([scales]).ap == average_precision(scales)
+
+
+def test_a_resample_is_the_data_set_with_images_repeated():
+    generator = np.random.default_rng(0)
+    images = [
+        [
+            BoundaryCounts(matched_predicted=p // 2, predicted=p, matched_true=t // 3, true=t)
+            for p, t in generator.integers(1, 90, (4, 2)).tolist()
+        ]
+        for _ in range(5)
+    ]
+    times = generator.integers(0, 3, (6, 5)).astype(float)
+    for row, found in zip(times, boundary_summaries(images, times), strict=True):
+        repeated = [one for one, n in zip(images, row.astype(int), strict=True) for _ in range(n)]
+        assert tuple(found) == pytest.approx(astuple(boundary_summary(repeated)))
 
 
 def test_boundaries_are_found_pixel_by_pixel():

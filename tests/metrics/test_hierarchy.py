@@ -1,3 +1,5 @@
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,7 +7,12 @@ from scipy import ndimage
 from scipy.io import loadmat
 
 from maskspace.metrics.covering import best_overlaps, covering
-from maskspace.metrics.hierarchy import nested_region_scores, region_scores, region_summary
+from maskspace.metrics.hierarchy import (
+    nested_region_scores,
+    region_scores,
+    region_summaries,
+    region_summary,
+)
 from maskspace.metrics.information import variation_of_information
 from maskspace.metrics.rand import probabilistic_rand_index
 
@@ -53,6 +60,14 @@ def test_freedom_never_costs():
     assert summary.covering_ods <= summary.covering_ois <= summary.covering_best <= 1
     assert summary.rand_ods <= summary.rand_ois <= 1
     assert 0 <= summary.information_ois <= summary.information_ods
+
+
+def test_a_resample_is_the_data_set_with_images_repeated():
+    images = [region_scores(list(r[:, p]), t) for p, r, t in map(example, range(4))]
+    times = np.random.default_rng(0).integers(0, 3, (5, 4)) + np.eye(4)[0]
+    for row, found in zip(times, region_summaries(images, times), strict=True):
+        repeated = [one for one, n in zip(images, row.astype(int), strict=True) for _ in range(n)]
+        assert tuple(found) == pytest.approx(astuple(region_summary(repeated)))
 
 
 def test_a_hierarchy_that_holds_the_truth_is_best_at_its_scale():

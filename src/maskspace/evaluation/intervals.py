@@ -11,7 +11,14 @@ from jaxtyping import Float64
 from maskspace.evaluation.findings import Comparison
 from maskspace.evaluation.measures import Figure
 from maskspace.evaluation.rows import Row
-from maskspace.metrics.bootstrap import confidence_interval, paired_difference
+from maskspace.metrics.bootstrap import (
+    Difference,
+    confidence_interval,
+    difference_of,
+    drawn_images,
+    interval_of,
+    paired_difference,
+)
 
 Limits = dict[str, float]
 
@@ -47,6 +54,9 @@ def intervals(
         bounds = confidence_interval(sums, weights, generator=np.random.default_rng(seed))
         pairs = zip(names, bounds.low, bounds.high, strict=True)
         found |= {name: {"low": float(low), "high": float(high)} for name, low, high in pairs}
+    for name, (value, resampled) in _pooled(rows, figures, seed).items():
+        bounds = interval_of(value, resampled)
+        found[name] = {"low": float(bounds.low[0]), "high": float(bounds.high[0])}
     return {name: found[name] for name in figures if name in found}
 
 
@@ -82,10 +92,12 @@ def comparisons(
         ... ]
         [('one', 'two', 0.2)]
     """
-    of_model = {
-        model: _sums([row for row in rows if row.model == model], figures)
+    rows_of = {
+        model: [row for row in rows if row.model == model]
         for model in dict.fromkeys(row.model for row in rows)
     }
+    of_model = {model: _sums(own, figures) for model, own in rows_of.items()}
+    pooled = {model: _pooled(own, figures, seed) for model, own in rows_of.items()}
     for model, other in combinations(of_model, 2):
         found = [
             comparison
@@ -94,6 +106,7 @@ def comparisons(
             if np.array_equal(one.weights, second.weights) and (one.weights > 0).sum() >= 2
             for comparison in _compared(model, other, one, second, seed)
         ]
+        found += _compared_pools(model, other, pooled[model], pooled[other])
         order = list(figures)
         yield from sorted(found, key=lambda comparison: order.index(comparison.measure))
 
@@ -110,7 +123,24 @@ def _compared(
         one.weights,
         generator=np.random.default_rng(seed),
     )
-    for index, name in enumerate(both):
+    yield from _comparisons(model, other, both, found)
+
+
+def _compared_pools(
+    model: str, other: str, one: "_Pools", second: "_Pools"
+) -> Iterator[Comparison]:
+    """Yield what two models differ by in figures that are no means."""
+    for name in one:
+        if name in second and one[name][1].shape == second[name][1].shape:
+            (value, drawn), (other_value, other_drawn) = one[name], second[name]
+            found = difference_of(value - other_value, drawn - other_drawn)
+            yield from _comparisons(model, other, [name], found)
+
+
+def _comparisons(
+    model: str, other: str, names: Sequence[str], found: Difference
+) -> Iterator[Comparison]:
+    for index, name in enumerate(names):
         yield Comparison(
             measure=name,
             model=model,
@@ -120,6 +150,27 @@ def _compared(
             high=float(found.high[index]),
             p_value=float(found.p_value[index]),
         )
+
+
+#: Figures that are no means, by name: the number, and that of each resample.
+_Pools = dict[str, tuple[Float64[np.ndarray, " 1"], Float64[np.ndarray, "r 1"]]]
+
+
+def _pooled(rows: Sequence[Row], figures: Mapping[str, Figure], seed: int) -> _Pools:
+    """Return a model's figures that pool images otherwise than as a mean."""
+    seen = sorted((row for row in rows if row.masks), key=lambda row: row.key)
+    found: _Pools = {}
+    for name, figure in figures.items():
+        kept = [row.kept[figure.measure] for row in seen if figure.measure in row.kept]
+        if not figure.interval or figure.pool is None or len(kept) < max(2, len(seen)):
+            continue
+        drawn = [
+            number
+            for times in drawn_images(len(kept), generator=np.random.default_rng(seed))
+            for number in figure.pool(kept, times)
+        ]
+        found[name] = np.array([figure.of_dataset(kept)]), np.array(drawn)[:, None]
+    return found
 
 
 class _Sums(NamedTuple):

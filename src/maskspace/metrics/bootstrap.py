@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64, Int64
 
 _AT_ONCE = 2**21  # numbers of images drawn that are held at a time
 
@@ -81,8 +81,7 @@ def confidence_interval(
     """
     sums, counts = _with_masks(sums, counts)
     means = _means(sums, counts, resamples=resamples, generator=generator)
-    low, high = _bounds(means, confidence)
-    return Interval(value=sums.sum(axis=0) / counts.sum(), low=low, high=high)
+    return interval_of(sums.sum(axis=0) / counts.sum(), means, confidence=confidence)
 
 
 def paired_difference(
@@ -106,14 +105,62 @@ def paired_difference(
     """
     sums, counts = _with_masks(first - second, counts)
     means = _means(sums, counts, resamples=resamples, generator=generator)
-    low, high = _bounds(means, confidence)
-    tail = np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))
-    return Difference(
-        value=sums.sum(axis=0) / counts.sum(),
-        low=low,
-        high=high,
-        p_value=np.minimum(1.0, 2 * (tail + 1) / (resamples + 1)),
-    )
+    return difference_of(sums.sum(axis=0) / counts.sum(), means, confidence=confidence)
+
+
+def interval_of(
+    value: Float64[np.ndarray, " k"],
+    resampled: Float64[np.ndarray, "r k"],
+    *,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the percentile intervals of k numbers, given what each resample makes of them.
+
+    Example:
+        >>> interval_of(np.array([0.5]), np.linspace(0, 1, 41)[:, None]).low.round(3).tolist()
+        [0.025]
+    """
+    low, high = _bounds(resampled, confidence)
+    return Interval(value=value, low=low, high=high)
+
+
+def difference_of(
+    value: Float64[np.ndarray, " k"],
+    resampled: Float64[np.ndarray, "r k"],
+    *,
+    confidence: float = 0.95,
+) -> Difference:
+    """Return k differences with their intervals, given those of each resample.
+
+    Example:
+        >>> difference_of(np.array([0.5]), np.full((19, 1), 0.5)).p_value.tolist()
+        [0.1]
+    """
+    low, high = _bounds(resampled, confidence)
+    tail = np.minimum((resampled <= 0).sum(axis=0), (resampled >= 0).sum(axis=0))
+    p_value = np.minimum(1.0, 2 * (tail + 1) / (len(resampled) + 1))
+    return Difference(value=value, low=low, high=high, p_value=p_value)
+
+
+def drawn_images(
+    images: int, *, generator: np.random.Generator, resamples: int = 2000
+) -> Iterator[Float64[np.ndarray, "r n"]]:
+    """Yield how often each resample holds each of n images, some resamples at a time.
+
+    Example:
+        >>> [times] = drawn_images(3, generator=np.random.default_rng(0), resamples=2)
+        >>> times.sum(axis=1).tolist()  # as many as there are
+        [3.0, 3.0]
+    """
+    if resamples < 1:
+        raise ValueError(f"the number of resamples is at least 1; got {resamples}")
+    step = max(1, _AT_ONCE // images)
+    for begin in range(0, resamples, step):
+        rows = min(step, resamples - begin)
+        index = generator.integers(images, size=(rows, images))
+        index += np.arange(rows)[:, None] * images
+        times = np.bincount(index.ravel(), minlength=rows * images)
+        yield times.reshape(rows, images).astype(np.float64)
 
 
 def _with_masks(
@@ -138,24 +185,9 @@ def _means(
     return np.concatenate(
         [
             (times @ sums) / (times @ counts)[:, None]
-            for times in _drawn(len(counts), resamples, generator)
+            for times in drawn_images(len(counts), generator=generator, resamples=resamples)
         ]
     )
-
-
-def _drawn(
-    images: int, resamples: int, generator: np.random.Generator
-) -> Iterator[Float[np.ndarray, "r n"]]:
-    """Yield how often each resample holds each image."""
-    if resamples < 1:
-        raise ValueError(f"the number of resamples is at least 1; got {resamples}")
-    step = max(1, _AT_ONCE // images)
-    for begin in range(0, resamples, step):
-        rows = min(step, resamples - begin)
-        index = generator.integers(images, size=(rows, images))
-        index += np.arange(rows)[:, None] * images
-        times = np.bincount(index.ravel(), minlength=rows * images)
-        yield times.reshape(rows, images).astype(np.float64)
 
 
 def _bounds(

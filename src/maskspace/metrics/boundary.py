@@ -13,7 +13,7 @@ at most theirs. On gPb-OWT-UCM, recall and precision of an image are within 0.00
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64
@@ -23,6 +23,8 @@ from maskspace.kernels.pixel_matching import match_pixels
 
 #: The benchmark's tolerance, as a share of the image's diagonal.
 TOLERANCE = 0.0075
+#: Recalls at which the benchmark reads precision off a curve.
+_RECALLS = np.arange(101) / 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class BoundaryCounts:
     true: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class BoundarySummary:
     """F of a data set: at the best scale for all images (ODS) and at that of each image (OIS).
 
@@ -151,11 +153,7 @@ def f_measure(counts: BoundaryCounts) -> float:
         >>> f_measure(BoundaryCounts(matched_predicted=5, predicted=10, matched_true=10, true=10))
         0.6666666666666666
     """
-    if counts.predicted == 0 and counts.true == 0:
-        return 1.0
-    precision = counts.matched_predicted / max(counts.predicted, 1)
-    recall = counts.matched_true / max(counts.true, 1)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return float(_f(np.array([astuple(counts)], np.float64))[0])
 
 
 def boundary_f(
@@ -191,15 +189,29 @@ def boundary_summary(images: Sequence[Sequence[BoundaryCounts]]) -> BoundarySumm
         >>> boundary_summary([[none, all_], [all_, none]])  # two images, two scales
         BoundarySummary(ods=0.5, ois=1.0, ap=0.0)
     """
-    if len({len(scales) for scales in images}) != 1:
+    return BoundarySummary(*boundary_summaries(images, np.ones((1, len(images))))[0].tolist())
+
+
+def boundary_summaries(
+    images: Sequence[Sequence[BoundaryCounts]], times: Float64[np.ndarray, "r n"]
+) -> Float64[np.ndarray, "r 3"]:
+    """Return the numbers of `BoundarySummary`, in its order, of r resamples of the images.
+
+    Image i is held `times[:, i]` times.
+
+    Example:
+        >>> none = BoundaryCounts(matched_predicted=0, predicted=4, matched_true=0, true=4)
+        >>> all_ = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
+        >>> times = np.array([[2.0, 0.0], [1.0, 1.0]])
+        >>> boundary_summaries([[all_], [none]], times)[:, 0].tolist()
+        [1.0, 0.5]
+    """
+    if len({len(scales) for scales in images}) != 1 or not images[0]:
         raise ValueError("images without counts, or of different numbers of scales")
-    by_scale = [pooled(scale) for scale in zip(*images, strict=True)]
-    best = [max(scales, key=f_measure) for scales in images]
-    return BoundarySummary(
-        ods=max(map(f_measure, by_scale)),
-        ois=f_measure(pooled(best)),
-        ap=average_precision(by_scale),
-    )
+    counts = np.array([[astuple(one) for one in scales] for scales in images], np.float64)
+    best = counts[np.arange(len(images)), _f(counts).argmax(axis=1)]
+    by_scale = np.einsum("rn,nsc->rsc", times, counts)
+    return np.stack([_f(by_scale).max(axis=1), _f(times @ best), _areas(by_scale)], axis=1)
 
 
 def average_precision(scales: Sequence[BoundaryCounts]) -> float:
@@ -215,17 +227,33 @@ def average_precision(scales: Sequence[BoundaryCounts]) -> float:
         >>> round(average_precision([coarse, fine]), 2)
         1.01
     """
-    points = {
-        one.matched_true / max(one.true, 1): one.matched_predicted / max(one.predicted, 1)
-        for one in scales
-    }
-    if len(points) < 2:
-        return 0.0
-    recall, precision = np.array(sorted(points.items())).T
-    read: Float64[np.ndarray, " _"] = np.interp(
-        np.arange(101) / 100, recall, precision, left=0, right=0
-    )
-    return float(read.sum() / 100)
+    return float(_areas(np.array([[astuple(one) for one in scales]], np.float64))[0])
+
+
+def _areas(counts: Float64[np.ndarray, "r s 4"]) -> Float64[np.ndarray, " r"]:
+    """Return the area of each of r curves of s scales."""
+    precision, recall = _shares(counts)
+    areas = np.zeros(len(counts))
+    for index, row in enumerate(zip(recall.tolist(), precision.tolist(), strict=True)):
+        points = dict(zip(*row, strict=True))
+        if len(points) > 1:
+            places, heights = np.array(sorted(points.items())).T
+            areas[index] = np.interp(_RECALLS, places, heights, left=0, right=0).sum() / 100
+    return areas
+
+
+def _shares(counts: Float64[np.ndarray, "*s 4"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return precision and recall of counts in the order of `BoundaryCounts`."""
+    matched_predicted, predicted, matched_true, true = np.moveaxis(counts, -1, 0)
+    return matched_predicted / np.maximum(predicted, 1), matched_true / np.maximum(true, 1)
+
+
+def _f(counts: Float64[np.ndarray, "*s 4"]) -> Float64[np.ndarray, "*s"]:
+    """Return F of counts, 1 where there is no boundary at all."""
+    precision, recall = _shares(counts)
+    both = precision + recall
+    f = 2 * precision * recall / np.where(both > 0, both, 1)
+    return np.where((counts[..., 1] == 0) & (counts[..., 3] == 0), 1.0, f)
 
 
 def pooled(counts: Sequence[BoundaryCounts]) -> BoundaryCounts:

@@ -40,7 +40,7 @@ class RegionScores:
     information: Float64[np.ndarray, " s"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RegionSummary:
     """A data set: each measure at its best scale for all images (ODS) and for each (OIS).
 
@@ -122,22 +122,40 @@ def region_summary(images: Sequence[RegionScores]) -> RegionSummary:
         >>> region_summary([scores]).covering_ois
         1.0
     """
+    return RegionSummary(*region_summaries(images, np.ones((1, len(images))))[0].tolist())
+
+
+def region_summaries(
+    images: Sequence[RegionScores], times: Float64[np.ndarray, "r n"]
+) -> Float64[np.ndarray, "r 7"]:
+    """Return the numbers of `RegionSummary`, in its order, of r resamples of the images.
+
+    Image i is held `times[:, i]` times, one time at least of all images together.
+
+    Example:
+        >>> halves = np.array([[1, 1, 2, 2]])
+        >>> scores = [region_scores([halves], [true]) for true in (halves, np.ones((1, 4), int))]
+        >>> region_summaries(scores, np.array([[2.0, 0], [1, 1]]))[:, 0].tolist()
+        [1.0, 0.75]
+    """
     if len({len(image.covered) for image in images}) != 1:
         raise ValueError("images without scores, or of different numbers of scales")
     covered = np.array([image.covered for image in images])
     rand = np.array([image.rand for image in images])
     information = np.array([image.information for image in images])
-    area = np.array([image.area for image in images])
+    area = times @ np.array([float(image.area) for image in images])
+    number = times.sum(axis=1)
     # OIS: the scale that is best for an image's own ratio, which its area does not change
-    return RegionSummary(
-        covering_ods=float(covered.sum(axis=0).max() / area.sum()),
-        covering_ois=float(covered.max(axis=1).sum() / area.sum()),
-        covering_best=sum(image.best_covered for image in images) / float(area.sum()),
-        rand_ods=float(rand.mean(axis=0).max()),
-        rand_ois=float(rand.max(axis=1).mean()),
-        information_ods=float(information.mean(axis=0).min()),
-        information_ois=float(information.min(axis=1).mean()),
+    columns = (
+        (times @ covered).max(axis=1) / area,
+        times @ covered.max(axis=1) / area,
+        times @ np.array([image.best_covered for image in images]) / area,
+        (times @ rand).max(axis=1) / number,
+        times @ rand.max(axis=1) / number,
+        (times @ information).min(axis=1) / number,
+        times @ information.min(axis=1) / number,
     )
+    return np.stack(columns, axis=1)
 
 
 def _scores(tables: Sequence[Sequence[Contingency]]) -> RegionScores:

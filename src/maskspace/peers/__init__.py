@@ -5,6 +5,7 @@ from maskspace.peers.felzenszwalb import FELZENSZWALB
 from maskspace.peers.flood_fill import FLOOD_FILL
 from maskspace.peers.gpb_owt_ucm import GPB_OWT_UCM
 from maskspace.peers.grabcut import GRABCUT
+from maskspace.peers.hed import HED
 from maskspace.peers.kinds import AnyPeer
 from maskspace.peers.normalized_cuts import NORMALIZED_CUTS
 from maskspace.peers.otsu_watershed import OTSU_WATERSHED
@@ -23,6 +24,7 @@ PEERS: dict[str, AnyPeer] = {
     "flood-fill": FLOOD_FILL,
     "gpb-owt-ucm": GPB_OWT_UCM,
     "grabcut": GRABCUT,
+    "hed": HED,
     "normalized-cuts": NORMALIZED_CUTS,
     "otsu-watershed": OTSU_WATERSHED,
     "random-walker": RANDOM_WALKER,

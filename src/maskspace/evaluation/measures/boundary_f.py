@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float64, Int
 
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Kept, Measure
@@ -12,12 +12,12 @@ from maskspace.evaluation.truth import Truth
 from maskspace.metrics.boundary import (
     BoundaryCounts,
     boundary_counts,
-    boundary_summary,
+    boundary_summaries,
     region_boundaries,
     thinned,
 )
 
-#: Each number of `BoundarySummary`: heading in the tables, and how to read it.
+#: Each number of `BoundarySummary`, in its order: heading in the tables, and how to read it.
 NUMBERS = {
     "ods": (
         "F ODS",
@@ -49,7 +49,7 @@ def measure_boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
         figures=tuple(
             Figure(
                 name=f"boundary_f_{name}", title=heading, explained=told, share=None,
-                pool=_pool(name), interval=False,
+                pool=_pool(name),
             )
             for name, (heading, told) in NUMBERS.items()
         ),
@@ -61,10 +61,10 @@ def _counts(labels: Int[np.ndarray, "h w"], truth: Truth) -> BoundaryCounts:
     return boundary_counts(thinned(region_boundaries(labels)), true)
 
 
-def _pool(name: str) -> Callable[[Sequence[Kept]], float]:
-    def pool(images: Sequence[Kept]) -> float:
+def _pool(name: str) -> Callable[[Sequence[Kept], Float64[np.ndarray, "r n"]], list[float]]:
+    def pool(images: Sequence[Kept], times: Float64[np.ndarray, "r n"]) -> list[float]:
         counts = [[_of_scale(*scale) for scale in scales] for scales in images]
-        return float(getattr(boundary_summary(counts), name))
+        return boundary_summaries(counts, times)[:, list(NUMBERS).index(name)].tolist()
 
     return pool
 

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float64
+
 from maskspace.evaluation.findings import Heading
 from maskspace.evaluation.truth import Truth
 
@@ -57,7 +60,8 @@ class Figure:
     title, main, explained, curve, at: how it is shown; see `Heading`.
     share: what an image adds, as values to sum and their weight; a dataset's number is the sum of
         all values over the sum of all weights. None for numbers that are no such quotient.
-    pool: a dataset's number, given what each image's row keeps; None (the default) takes `share`.
+    pool: (what each image's row keeps, how often each resample holds each image) -> the number of
+        each resample; None (the default) takes `share`.
     interval: whether it has a 95 % interval over images and is compared by pairs of models.
     measure, question: those of its measure, filled in by `figures_of`.
 
@@ -72,7 +76,7 @@ class Figure:
     main: bool = True
     explained: str = ""
     share: Callable[[Kept], tuple[Sequence[float], float]] | None = over_masks
-    pool: Callable[[Sequence[Kept]], float] | None = None
+    pool: Callable[[Sequence[Kept], Float64[np.ndarray, "r n"]], Sequence[float]] | None = None
     interval: bool = True
     curve: str = ""
     at: int = 0
@@ -95,7 +99,7 @@ class Figure:
     def of_dataset(self, images: Sequence[Kept]) -> float | None:
         """Return the number of a dataset, the same to the last bit in any order of the images."""
         if self.pool is not None:
-            return self.pool(images)
+            return self.pool(images, np.ones((1, len(images))))[0]
         assert self.share is not None, f"{self.name}: a figure has a share or a pool"
         shares = [self.share(kept) for kept in images]
         weight = math.fsum(weight for _, weight in shares)

@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float64, Int
 
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Kept, Measure
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.contingency import Contingency, contingency
-from maskspace.metrics.hierarchy import RegionScores, region_summary, scores_of_tables
+from maskspace.metrics.hierarchy import (
+    RegionScores,
+    RegionSummary,
+    region_summaries,
+    scores_of_tables,
+)
 
 #: Each number of `RegionSummary`: its heading, and how to read it. Coverings are in the main table.
 NUMBERS = {
@@ -51,7 +56,6 @@ def measure_regions(config: EvaluateConfig) -> Iterator[Measure]:
         figures=tuple(
             Figure(
                 name=name, title=heading, explained=told, share=None, pool=_pool(name),
-                interval=False,
                 main=name.startswith("covering"),
             )
             for name, (heading, told) in NUMBERS.items()
@@ -100,8 +104,11 @@ def _kept(scales: Sequence[list[Contingency]], truth: Truth) -> list[list[float]
     ]
 
 
-def _pool(name: str) -> Callable[[Sequence[Kept]], float]:
-    return lambda images: float(getattr(region_summary([*map(_scores, images)]), name))
+def _pool(name: str) -> Callable[[Sequence[Kept], Float64[np.ndarray, "r n"]], list[float]]:
+    column = [one.name for one in fields(RegionSummary)].index(name)
+    return lambda images, times: region_summaries([*map(_scores, images)], times)[
+        :, column
+    ].tolist()
 
 
 def _scores(kept: Kept) -> RegionScores:
