@@ -39,7 +39,17 @@ Bytes: TypeAlias = io.BufferedIOBase | io.RawIOBase
 
 
 class DamagedError(ValueError):
-    """A member whose size or CRC is not what the archive says."""
+    """A member whose size or CRC is not what the archive says.
+
+    Example:
+        >>> import tempfile
+        >>> member = PackedFile("a.txt", size=9, open=lambda: io.BytesIO(b"hello"))  # not 9 bytes
+        >>> try:
+        ...     write_member(member, Path(tempfile.mkdtemp(), "a.txt"))
+        ... except DamagedError as error:
+        ...     print(str(error).partition(": ")[2])
+        damaged in its archive (it has fewer than its 9 bytes); fetch it again
+    """
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,11 @@ class PackedFile:
     """A plain file in an archive: its name and size when unpacked, and how to open it.
 
     A zip also says its CRC-32 and the bytes it takes in the archive.
+
+    Example:
+        >>> member = PackedFile("val/a.txt", size=5, open=lambda: io.BytesIO(b"hello"))
+        >>> member.open().read(member.size)
+        b'hello'
     """
 
     name: str
@@ -64,6 +79,15 @@ def unpack(
     Members are taken without the leading folder `strip`; where some are in it, those outside are
     left. Archives named in `nested` are unpacked beside themselves and removed. Raises ValueError
     in one line for an archive that is damaged or hostile; the folder is then gone.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with zipfile.ZipFile(folder / "a.zip", "w") as written:
+        ...     written.writestr("data/val/a.txt", "hello")
+        >>> files = unpack(folder / "a.zip", folder / "unpacked", strip="data")
+        >>> [path.relative_to(folder).as_posix() for path in files]
+        ['unpacked/val/a.txt']
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -101,7 +125,17 @@ def _unpack_into(archive: Path, folder: Path, *, strip: str = "") -> None:
 
 @contextmanager
 def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip whose directory is of a bounded size; ValueError if it is none."""
+    """Open a zip whose directory is of a bounded size; ValueError if it is none.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with zipfile.ZipFile(folder / "a.zip", "w") as written:
+        ...     written.writestr("data/val/a.txt", "hello")
+        >>> with open_zip(folder / "a.zip") as opened:
+        ...     opened.namelist()
+        ['data/val/a.txt']
+    """
     with _BoundedReads(archive) as file:
         try:
             opened = zipfile.ZipFile(file)
@@ -126,7 +160,18 @@ class _BoundedReads(io.FileIO):
 
 
 def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> list[PackedFile]:
-    """Return the plain files of a zip; ValueError that starts with `name` if it is hostile."""
+    """Return the plain files of a zip; ValueError that starts with `name` if it is hostile.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with zipfile.ZipFile(folder / "a.zip", "w") as written:
+        ...     written.writestr("data/val/a.txt", "hello")
+        >>> with open_zip(folder / "a.zip") as opened:
+        ...     members = zip_members(opened, (folder / "a.zip").stat().st_size, name="a.zip")
+        >>> [(member.name, member.size) for member in members]
+        [('data/val/a.txt', 5)]
+    """
     infos = [info for info in opened.infolist() if not info.is_dir()]
     for info in infos:
         check_name(info.orig_filename, archive=name)
@@ -146,7 +191,18 @@ def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> lis
 
 
 def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> PackedFile:
-    """Return a member of an opened zip."""
+    """Return a member of an opened zip.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with zipfile.ZipFile(folder / "a.zip", "w") as written:
+        ...     written.writestr("data/val/a.txt", "hello")
+        >>> with open_zip(folder / "a.zip") as opened:
+        ...     member = packed(opened, opened.getinfo("data/val/a.txt"))
+        ...     member.open().read(), member.crc == zlib.crc32(b"hello")
+        (b'hello', True)
+    """
     taken = info.compress_size + 30 + len(info.filename) + len(info.extra)  # with its header
     return PackedFile(info.filename, info.file_size, partial(_open, opened, info), info.CRC, taken)
 
@@ -158,7 +214,16 @@ def _open(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
 
 
 def check_name(member: str, *, archive: str) -> PurePosixPath:
-    """Return the path of a member; ValueError if it would leave the folder it is unpacked in."""
+    """Return the path of a member; ValueError if it would leave the folder it is unpacked in.
+
+    Example:
+        >>> check_name("val/a.jpg", archive="a.zip").parts
+        ('val', 'a.jpg')
+        >>> check_name("../a.jpg", archive="a.zip")
+        Traceback (most recent call last):
+            ...
+        ValueError: a.zip: the name '../a.jpg' leaves the archive; do not trust this file
+    """
     parts = member.split("/")
     if (
         ".." in parts
@@ -175,7 +240,16 @@ def check_name(member: str, *, archive: str) -> PurePosixPath:
 
 
 def check_sizes(sizes: Iterable[int], archive_size: int, *, name: str) -> int:
-    """Return the sum of what members unpack to; ValueError where no honest archive has as much."""
+    """Return the sum of what members unpack to; ValueError where no honest archive has as much.
+
+    Example:
+        >>> check_sizes([1000, 2000], 500, name="a.zip")
+        3000
+        >>> check_sizes([10**12], 500, name="a.zip")
+        Traceback (most recent call last):
+            ...
+        ValueError: a.zip: 500 bytes that unpack to 1000000000000; do not trust this file
+    """
     total = sum(sizes)
     if total > RATIO * archive_size + SLACK:
         raise ValueError(
@@ -251,7 +325,15 @@ def _write_all(members: list[PackedFile], folder: Path, strip: str) -> None:
 
 
 def check_distinct(places: list[Path]) -> None:
-    """Raise ValueError where two members would be written to one place."""
+    """Raise ValueError where two members would be written to one place.
+
+    Example:
+        >>> check_distinct([Path("val/a.jpg"), Path("val/b.jpg")])  # nothing is wrong
+        >>> check_distinct([Path("val/a.jpg"), Path("val/a.jpg")])
+        Traceback (most recent call last):
+            ...
+        ValueError: val/a.jpg: twice in the archive; do not trust this file
+    """
     files = set(places)
     if len(files) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
@@ -265,6 +347,15 @@ def write_member(member: PackedFile, path: Path) -> int:
     """Write a member to `path`, where it appears when its size and CRC are right; return its CRC.
 
     ValueError that names the path for a damaged member.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "val", "a.txt")
+        >>> member = PackedFile("val/a.txt", size=5, open=lambda: io.BytesIO(b"hello"))
+        >>> write_member(member, path) == crc_of(path)
+        True
+        >>> path.read_bytes()
+        b'hello'
     """
     try:
         with appearing(path) as partial, member.open() as source, partial.open("wb") as target:
@@ -295,6 +386,16 @@ def merge(source: Path, target: Path) -> None:
     """Move a folder to `target`, or what is in it where that is already a folder.
 
     Several may be merged into one target at a time.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("new/val/b.jpg", "data/val/a.jpg"):
+        ...     root.joinpath(name).parent.mkdir(parents=True)
+        ...     root.joinpath(name).touch()
+        >>> merge(root / "new", root / "data")
+        >>> sorted(path.name for path in (root / "data" / "val").iterdir()), (root / "new").exists()
+        (['a.jpg', 'b.jpg'], False)
     """
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -313,7 +414,15 @@ def merge(source: Path, target: Path) -> None:
 
 
 def crc_of(path: Path) -> int:
-    """Return the CRC-32 of a file's bytes."""
+    """Return the CRC-32 of a file's bytes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.txt")
+        >>> _ = path.write_bytes(b"hello")
+        >>> crc_of(path) == zlib.crc32(b"hello")
+        True
+    """
     crc = 0
     with path.open("rb") as file:
         while content := file.read(CHUNK):

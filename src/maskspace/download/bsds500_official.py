@@ -19,6 +19,20 @@ def arrange_bsds500(folder: Path) -> None:
     """Make `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png` of a published folder, in place.
 
     Whatever else is in the folder is removed. Raises ValueError for a file that is unlike those.
+
+    Example:
+        >>> import tempfile
+        >>> from scipy.io import savemat
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for kind in ("images", "groundTruth"):
+        ...     (folder / kind / "val").mkdir(parents=True)
+        >>> Image.new("RGB", (3, 1)).save(folder / "images" / "val" / "7.jpg")
+        >>> cells = np.empty((1, 1), object)  # one annotator
+        >>> cells[0, 0] = {"Segmentation": np.array([[1, 1, 2]], np.uint16)}
+        >>> savemat(folder / "groundTruth" / "val" / "7.mat", {"groundTruth": cells})
+        >>> arrange_bsds500(folder)
+        >>> sorted(path.relative_to(folder).as_posix() for path in folder.glob("val/*/*"))
+        ['val/groundTruth/7_a0.png', 'val/images/7.jpg']
     """
     for split in SPLITS:
         photos = sorted((folder / "images" / split).glob("*.jpg"))

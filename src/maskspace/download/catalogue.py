@@ -11,7 +11,12 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
-    """The terms of a dataset in one line, and the page that has them in full."""
+    """The terms of a dataset in one line, and the page that has them in full.
+
+    Example:
+        >>> OFFICIAL["hypersim"].licence.name
+        'CC BY-SA 3.0'
+    """
 
     name: str
     terms: str
@@ -26,6 +31,11 @@ class OfficialFile:
     of its members; `nested` are archives in it, each unpacked beside itself. `records` finds the
     record that a member belongs to, so that some records can be fetched alone; what it does not
     find always comes along.
+
+    Example:
+        >>> file = OfficialFile(url="https://example.org/data/val2017.zip?key=1", into="images")
+        >>> file.name
+        'val2017.zip'
     """
 
     url: str
@@ -48,6 +58,13 @@ class Scenes:
 
     `members` matches those that the reader needs; its groups tell the record that one belongs to,
     and so do those of `records` for every other member.
+
+    Example:
+        >>> import re
+        >>> scenes = OFFICIAL["hypersim"].scenes
+        >>> name = "ai_001_001/images/scene_cam_00_final_preview/frame.0000.color.jpg"
+        >>> [group for group in re.search(scenes.members, name).groups() if group]
+        ['ai_001_001', 'cam_00', '0000']
     """
 
     listing: OfficialFile
@@ -63,6 +80,11 @@ class OfficialDataset:
 
     Exactly one of `files`, `scenes` and `links` says where it is: `links` is how to come by the
     file of links that the licence gives. `note` is what is left to do by hand.
+
+    Example:
+        >>> coco = OFFICIAL["coco"]
+        >>> coco.kind, coco.size, [file.name for file in coco.files]
+        ('coco', '20.4 GB', ['annotations_trainval2017.zip', 'val2017.zip', 'train2017.zip'])
     """
 
     kind: str

@@ -33,6 +33,17 @@ def fetch_file(
     one noted in PATH.partial.json; without an ETag or a date it begins anew. `digest` is
     "sha256:..." or "md5:..."; `check` raises ValueError for content that cannot be right. Raises
     ValueError in one line for what cannot be fetched or is not what it should be.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.zip")
+        >>> partial, note = partial_paths(path)
+        >>> _ = partial.write_bytes(b"hello")  # all 5 bytes, fetched by an earlier run
+        >>> _ = write_json(note, {"size": 5, "etag": '"1"', "modified": None})
+        >>> with Transport(show=False) as transport:
+        ...     _ = fetch_file(transport, "https://example.org/a.zip", path, size=5)
+        >>> path.read_bytes(), partial.exists(), transport.progress.received
+        (b'hello', False, 0)
     """
     partial, note = partial_paths(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +69,13 @@ def fetch_file(
 
 
 def partial_paths(path: Path) -> tuple[Path, Path]:
-    """Return where a file is while it is fetched, and the note of its version beside it."""
+    """Return where a file is while it is fetched, and the note of its version beside it.
+
+    Example:
+        >>> partial, note = partial_paths(Path("coco/val2017.zip"))
+        >>> partial.name, note.name
+        ('val2017.zip.partial', 'val2017.zip.partial.json')
+    """
     return path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json")
 
 
@@ -120,7 +137,19 @@ def _forget(partial: Path, note: Path) -> None:
 
 
 def check_content(path: Path, *, size: int | None, digest: str | None) -> None:
-    """Raise ValueError for a file that is not of `size` bytes or has another hash."""
+    """Raise ValueError for a file that is not of `size` bytes or has another hash.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.zip")
+        >>> _ = path.write_bytes(b"hello")
+        >>> check_content(path, size=5, digest="md5:5d41402abc4b2a76b9719d911017c592")
+        >>> try:
+        ...     check_content(path, size=6, digest=None)
+        ... except ValueError as error:
+        ...     print(str(error).partition(": ")[2])
+        has 5 bytes, 6 are expected
+    """
     found = path.stat().st_size
     if size is not None and found != size:
         raise ValueError(f"{path}: has {found} bytes, {size} are expected")
@@ -134,12 +163,29 @@ def check_content(path: Path, *, size: int | None, digest: str | None) -> None:
 
 
 class NoRoomError(ValueError):
-    """The disk is full, or would be."""
+    """The disk is full, or would be.
+
+    Example:
+        >>> try:
+        ...     with room_for(10**18, Path("a.zip")):
+        ...         print("this is never reached")
+        ... except NoRoomError as error:
+        ...     print(str(error).partition("; ")[2])
+        make room
+    """
 
 
 @contextmanager
 def room_for(count: int, path: Path) -> Iterator[None]:
-    """Guard a block that writes `count` bytes to `path`; NoRoomError if they do not fit."""
+    """Guard a block that writes `count` bytes to `path`; NoRoomError if they do not fit.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.txt")
+        >>> with room_for(5, path):
+        ...     path.write_bytes(b"hello")
+        5
+    """
     free = shutil.disk_usage(path.parent).free
     if count > free:
         raise NoRoomError(f"{path}: needs {count} bytes, the disk has {free} free; make room")

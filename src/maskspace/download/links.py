@@ -9,6 +9,14 @@ def read_links(path: Path) -> dict[str, str]:
 
     The columns are parted by tabs; the header may be missing. Raises ValueError with the line for
     a name that is no plain `.tar` name, one that comes twice, or what is no URL.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "links.txt")
+        >>> tab = chr(9)
+        >>> _ = path.write_text(f"sa_000020.tar{tab}https://example.org/sa_000020.tar")
+        >>> read_links(path)
+        {'sa_000020.tar': 'https://example.org/sa_000020.tar'}
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -31,16 +31,36 @@ _MENDS = {
 
 
 class ChangedError(Exception):
-    """What was fetched so far cannot be gone on with."""
+    """What was fetched so far cannot be gone on with.
+
+    Example:
+        >>> before, now = FileVersion(10, '"1"', None), FileVersion(10, '"2"', None)
+        >>> before.matches(now)  # a Body that was opened before raises ChangedError now
+        False
+    """
 
 
 class NoRangesError(ValueError):
-    """The server sends whole files only."""
+    """The server sends whole files only.
+
+    Example:
+        >>> str(NoRangesError("https://example.org/a.zip: its server does not send parts of files"))
+        'https://example.org/a.zip: its server does not send parts of files'
+    """
 
 
 @dataclass(frozen=True)
 class FileVersion:
-    """What a server says of a file, enough to know that a later answer is of the same bytes."""
+    """What a server says of a file, enough to know that a later answer is of the same bytes.
+
+    Example:
+        >>> version = FileVersion(size=10, etag='"1"', modified=None)
+        >>> version.validator
+        '"1"'
+        >>> unsized = FileVersion(size=None, etag='"1"', modified=None)
+        >>> version.matches(unsized), version.matches(FileVersion(11, '"1"', None))
+        (True, False)
+    """
 
     size: int | None
     etag: str | None
@@ -67,6 +87,13 @@ class Body:
 
     `version` is known from the first answer on; later ones have to be of the same. It reads like a
     file: `read`, `tell`, `close`, `closed`.
+
+    Example:
+        >>> with Transport(show=False) as transport:
+        ...     Body(transport, "a.zip")
+        Traceback (most recent call last):
+            ...
+        ValueError: a.zip: no http:// or https:// URL; correct it
     """
 
     def __init__(

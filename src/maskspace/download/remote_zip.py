@@ -32,7 +32,15 @@ from maskspace.download.transport import Transport, shown
 
 
 class RemoteArchive:
-    """A zip at a URL. Its directory is kept once it is read, for all who read members of it."""
+    """A zip at a URL. Its directory is kept once it is read, for all who read members of it.
+
+    Example:
+        >>> with Transport(show=False) as transport:
+        ...     RemoteArchive(transport, "a.zip").members()
+        Traceback (most recent call last):
+            ...
+        ValueError: a.zip: no http:// or https:// URL; correct it
+    """
 
     def __init__(self, transport: Transport, url: str) -> None:
         self.url = url
@@ -130,6 +138,22 @@ def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: 
     """Fetch members, each to its path, where it appears when its CRC is right.
 
     One that is damaged is read again, `attempts` times in all.
+
+    Example:
+        >>> import tempfile, zipfile
+        >>> from pathlib import Path
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with zipfile.ZipFile(folder / "a.zip", "w") as written:
+        ...     written.writestr("data/val/a.txt", "hello")
+        >>> from maskspace.download.archives import open_zip
+        >>> class LocalArchive(RemoteArchive):  # a zip on the disk in place of one on a server
+        ...     def opened(self):
+        ...         return open_zip(Path(self.url))
+        >>> with Transport(show=False) as transport:
+        ...     archive = LocalArchive(transport, str(folder / "a.zip"))
+        ...     fetch_members(archive, {"data/val/a.txt": folder / "a.txt"})
+        >>> (folder / "a.txt").read_text()
+        'hello'
     """
     with archive.opened() as zip_:
         for name, path in places.items():
@@ -144,7 +168,16 @@ def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: 
 
 
 def without_folder(members: list[PackedFile], folder: str) -> dict[str, PackedFile]:
-    """Return members by their names without a leading folder; those in it alone, if any are."""
+    """Return members by their names without a leading folder; those in it alone, if any are.
+
+    Example:
+        >>> names = ("data/a.jpg", "data/b.jpg", "README")
+        >>> members = [PackedFile(name, 5, io.BytesIO) for name in names]
+        >>> list(without_folder(members, "data"))
+        ['a.jpg', 'b.jpg']
+        >>> list(without_folder(members, "other"))
+        ['data/a.jpg', 'data/b.jpg', 'README']
+    """
     inside = f"{folder}/"
     under = {m.name.removeprefix(inside): m for m in members if m.name.startswith(inside)}
     return under or {member.name: member for member in members}
@@ -162,6 +195,19 @@ def choose_members(
 
     `records` finds a member's record. Taken are the wanted members of the first `limit` records in
     natural order, and the `others`, which are of none.
+
+    Example:
+        >>> names = ("README", "bear/00000.jpg", "bear/00000.png", "bear/00001.jpg")
+        >>> members = {name: PackedFile(name, 5, io.BytesIO) for name in names}
+        >>> chosen, number = choose_members(
+        ...     members,
+        ...     "(bear)/([0-9]+)",
+        ...     wanted=lambda name: True,
+        ...     others=lambda name: False,
+        ...     limit=1,
+        ... )
+        >>> list(chosen), number
+        (['bear/00000.jpg', 'bear/00000.png'], 1)
     """
     by_record: dict[tuple[str, ...], dict[str, PackedFile]] = {}
     chosen: dict[str, PackedFile] = {}
@@ -181,7 +227,25 @@ def choose_members(
 def fetch_missing(
     archive: RemoteArchive, batch: Mapping[Path, PackedFile], folder: Path, transport: Transport
 ) -> None:
-    """Fetch the members that are not at their paths in `folder` with their size and CRC."""
+    """Fetch the members that are not at their paths in `folder` with their size and CRC.
+
+    Example:
+        >>> import tempfile, zipfile
+        >>> from pathlib import Path
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with zipfile.ZipFile(folder / "a.zip", "w") as written:
+        ...     written.writestr("data/val/a.txt", "hello")
+        >>> from maskspace.download.archives import open_zip
+        >>> class LocalArchive(RemoteArchive):  # a zip on the disk in place of one on a server
+        ...     def opened(self):
+        ...         return open_zip(Path(self.url))
+        >>> with Transport(show=False) as transport:
+        ...     archive = LocalArchive(transport, str(folder / "a.zip"))
+        ...     batch = {folder / "a.txt": PackedFile("data/val/a.txt", 5, io.BytesIO)}
+        ...     fetch_missing(archive, batch, folder, transport)
+        >>> (folder / "a.txt").read_text()
+        'hello'
+    """
     missing = {path: member for path, member in batch.items() if not _is_there(path, member)}
     here = sum(member.packed_size for path, member in batch.items() if path not in missing)
     transport.progress.advance(here, received=False)

@@ -49,6 +49,18 @@ class Request:
     `limit` counts frames where the members of zips are chosen, and files elsewhere. A member or a
     file is wanted if its name contains one of the alternatives of every word in `contains`, which
     are parted by commas. `mirror` is the URL of a folder that has the files under their own names.
+
+    Example:
+        >>> request = Request(
+        ...     dataset="coco",
+        ...     out=Path("coco"),
+        ...     contains=("val,annotations", "2017"),
+        ...     mirror="https://example.org/mirror",
+        ... )
+        >>> request.wants("val2017.zip"), request.wants("train2017.zip")
+        (True, False)
+        >>> request.url("http://images.cocodataset.org/zips/val2017.zip")
+        'https://example.org/mirror/val2017.zip'
     """
 
     dataset: str
@@ -76,7 +88,13 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadTask:
-    """A part of a download: the files it brings with their bytes, if known, and the work."""
+    """A part of a download: the files it brings with their bytes, if known, and the work.
+
+    Example:
+        >>> task = DownloadTask(files={"val2017.zip": 815585330}, run=lambda: print("fetched"))
+        >>> task.run()
+        fetched
+    """
 
     files: Mapping[str, int | None]
     run: Callable[[], None]
@@ -84,7 +102,14 @@ class DownloadTask:
 
 @dataclass(kw_only=True)
 class DownloadReport:
-    """What a download did: files brought or found, bytes received, one line for each failure."""
+    """What a download did: files brought or found, bytes received, one line for each failure.
+
+    Example:
+        >>> report = DownloadReport(files=2, received=10)
+        >>> report.failures.append("a.zip: answers 404; it is not there")
+        >>> len(report.failures)
+        1
+    """
 
     files: int = 0
     received: int = 0
@@ -92,7 +117,14 @@ class DownloadReport:
 
 
 def terms(request: Request) -> str:
-    """Return what to know before a dataset is fetched: its licence, size, and what is by hand."""
+    """Return what to know before a dataset is fetched: its licence, size, and what is by hand.
+
+    Example:
+        >>> text = terms(Request(dataset="davis2016", out=Path("davis2016")))
+        >>> print(text.partition(" (")[0])
+        davis2016: 1.9 GB, for the reader 'davis'
+        licence: no licence is stated for the data
+    """
     official = request.official
     licence = official.licence
     lines = [
@@ -103,7 +135,12 @@ def terms(request: Request) -> str:
 
 
 def overview() -> str:
-    """Return a line for each dataset that can be downloaded."""
+    """Return a line for each dataset that can be downloaded.
+
+    Example:
+        >>> print(overview().splitlines()[0])
+        bsds500            70.8 MB; no licence file
+    """
     width = max(map(len, OFFICIAL))
     return "\n".join(
         f"{name:{width}}  {official.size}; {official.licence.name}"
@@ -116,6 +153,18 @@ def fetch_dataset(request: Request, transport: Transport, *, jobs: int = 4) -> D
 
     Raises ValueError in one line for what nothing can be done with: an unknown dataset, no links,
     a full disk.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp())
+        >>> tab = chr(9)
+        >>> link = f"sa_000020.tar{tab}https://example.org/sa_000020.tar"
+        >>> _ = (out / "links.txt").write_text(link)
+        >>> (out / "sa_000020.tar").touch()  # it is there, so that nothing is fetched
+        >>> request = Request(dataset="sa1b", out=out, links=out / "links.txt")
+        >>> with Transport(show=False) as transport:
+        ...     fetch_dataset(request, transport, jobs=1)
+        DownloadReport(files=1, received=0, failures=[])
     """
     report = DownloadReport()
     request.out.mkdir(parents=True, exist_ok=True)
@@ -161,7 +210,14 @@ def _collect(done: Iterable[Future[None]], report: DownloadReport) -> None:
 
 
 def tasks(request: Request, transport: Transport, *, jobs: int) -> Iterator[DownloadTask]:
-    """Yield the parts of a download; those of zips are known when their directories are read."""
+    """Yield the parts of a download; those of zips are known when their directories are read.
+
+    Example:
+        >>> request = Request(dataset="coco", out=Path("coco"), contains=("annotations",))
+        >>> with Transport(show=False) as transport:
+        ...     [dict(task.files) for task in tasks(request, transport, jobs=1)]
+        [{'annotations_trainval2017.zip': 252907541}]
+    """
     official = request.official
     if request.links is not None and official.links is None:
         raise ValueError(f"{request.dataset}: needs no links; leave --links out")

@@ -21,15 +21,36 @@ DROPS = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionErro
 
 
 class StoppedError(Exception):
-    """The transfer was asked to stop."""
+    """The transfer was asked to stop.
+
+    Example:
+        >>> stopping = threading.Event()
+        >>> stopping.set()
+        >>> Throttle(None, stopping=stopping).take(1)
+        Traceback (most recent call last):
+            ...
+        maskspace.download.transport.StoppedError
+    """
 
 
 class WrongAnswerError(Exception):
-    """An answer that a second request may mend."""
+    """An answer that a second request may mend.
+
+    Example:
+        >>> reason(WrongAnswerError("its answer ends early"))
+        'its answer ends early'
+    """
 
 
 class Throttle:
-    """A bucket of tokens that all threads share: `rate` bytes a second, a tenth of it at once."""
+    """A bucket of tokens that all threads share: `rate` bytes a second, a tenth of it at once.
+
+    Example:
+        >>> throttle = Throttle(1_000_000, stopping=threading.Event(), clock=lambda: 0.0)
+        >>> throttle.chunk  # a tenth of a second, at most 64 KiB
+        65536
+        >>> throttle.take(1_000)  # waits for a thousandth of a second
+    """
 
     def __init__(
         self,
@@ -55,7 +76,16 @@ class Throttle:
 
 
 class DownloadProgress:
-    """The bar on standard error: bytes, rate and time left; silent where that is no terminal."""
+    """The bar on standard error: bytes, rate and time left; silent where that is no terminal.
+
+    Example:
+        >>> progress = DownloadProgress(show=False)
+        >>> progress.expect(100)
+        >>> progress.advance(60, received=False)  # found on the disk
+        >>> progress.advance(40)
+        >>> progress.received
+        40
+    """
 
     def __init__(self, *, show: bool = True) -> None:
         disable = None if show else True
@@ -87,6 +117,13 @@ class Transport:
 
     `bandwidth` is in bytes a second, `backoff` and `timeout` in seconds. `attempts` are those in a
     row that bring no new byte.
+
+    Example:
+        >>> with Transport(bandwidth=100_000, show=False) as transport:
+        ...     transport.throttle.chunk, transport.patience.total
+        (10000, 5)
+        >>> transport.stopping.is_set()  # at the end of the block every thread stops
+        True
     """
 
     def __init__(
@@ -156,13 +193,23 @@ class Transport:
 
 
 def shown(url: str) -> str:
-    """Return a URL without its query, in which links carry their keys, and without a password."""
+    """Return a URL without its query, in which links carry their keys, and without a password.
+
+    Example:
+        >>> shown("https://me:password@example.org/a.zip?key=1")
+        'https://example.org/a.zip'
+    """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path, "", ""))
 
 
 def reason(failure: Exception | requests.Response) -> str:
-    """Return what failed in a few words."""
+    """Return what failed in a few words.
+
+    Example:
+        >>> reason(requests.ConnectionError("no route to the host"))
+        'cannot be read (no route to the host)'
+    """
     if isinstance(failure, requests.Response):
         return f"answers {failure.status_code} {failure.reason}"
     if isinstance(failure, WrongAnswerError):
