@@ -16,6 +16,12 @@ def class_counts(
     Pixels that the truth leaves unlabelled (0) are not counted; a predicted 0 counts as a miss: it
     has the first column, as the unlabelled truth has the first row, which stays empty. Tables of
     images add up. Raises ValueError for a class beyond `classes`.
+
+    Example:
+        >>> true = np.array([[1, 1, 2, 0]])  # the last pixel is unlabelled
+        >>> predicted = np.array([[1, 2, 2, 2]])
+        >>> class_counts(predicted, true, classes=2).tolist()
+        [[0, 0, 0], [0, 1, 1], [0, 0, 1]]
     """
     highest = max(int(predicted.max(initial=0)), int(true.max(initial=0)))
     lowest = min(int(predicted.min(initial=0)), int(true.min(initial=0)))
@@ -28,12 +34,24 @@ def class_counts(
 
 
 def pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
-    """Return the share in [0, 1] of counted pixels whose class is right."""
+    """Return the share in [0, 1] of counted pixels whose class is right.
+
+    Example:
+        >>> counts = class_counts(np.array([[1, 2, 2, 2]]), np.array([[1, 1, 2, 2]]), classes=2)
+        >>> pixel_accuracy(counts)  # three of four pixels are right
+        0.75
+    """
     return float(np.trace(counts) / _total(counts))
 
 
 def mean_pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
-    """Return the mean over the classes of the truth of the share of their pixels that is right."""
+    """Return the mean over the classes of the truth of the share of their pixels that is right.
+
+    Example:
+        >>> counts = class_counts(np.array([[1, 2, 2, 2]]), np.array([[1, 1, 2, 2]]), classes=2)
+        >>> mean_pixel_accuracy(counts)  # half of class 1, all of class 2
+        0.75
+    """
     _total(counts)
     areas = counts.sum(axis=1)
     present = areas > 0
@@ -41,7 +59,13 @@ def mean_pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
 
 
 def mean_class_iou(counts: Int64[np.ndarray, "c c"]) -> float:
-    """Return the mean IoU over the classes that the truth or the prediction holds."""
+    """Return the mean IoU over the classes that the truth or the prediction holds.
+
+    Example:
+        >>> counts = class_counts(np.array([[1, 2, 2, 2]]), np.array([[1, 1, 2, 2]]), classes=2)
+        >>> round(mean_class_iou(counts), 3)  # the mean of 1/2 and 2/3
+        0.583
+    """
     _total(counts)
     union = (counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts))[1:]
     present = union > 0

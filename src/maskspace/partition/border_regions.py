@@ -26,6 +26,14 @@ def border_regions(
 
     `rule` holds options of `BorderRule`. The score is the height at which a region ends, the share
     of people who see its weakest border.
+
+    Example:
+        >>> import torch
+        >>> boundary = torch.full((1, 32, 32), -8.0)  # logits: nobody sees a border
+        >>> boundary[:, :, 16] = 8.0  # but in one column, where everybody does
+        >>> prediction = border_regions({"boundary": boundary}, height=0.1)
+        >>> prediction.masks.shape, prediction.masks.sum(axis=(1, 2)).tolist()
+        ((2, 32, 32), [512, 512])
     """
     tree = tree_of_outputs(outputs, read_rule(rule or {}), regions=1)
     labels = tree.cut(min(height, 1.0))

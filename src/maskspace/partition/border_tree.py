@@ -47,6 +47,11 @@ class BorderRule:
     costs, shares: costs, ascending, and the share of people who see such a border; between them
         a height is interpolated (default: a height is the cost).
     ranking: weights of `node_ranks` (default: nodes are ranked by persistence).
+
+    Example:
+        >>> rule = BorderRule(costs=(0.0, 0.5, 1.0), shares=(0.0, 0.25, 1.0))
+        >>> rule.heights(np.array([0.5, 0.25, 0.75])).tolist()  # a height never falls
+        [0.25, 0.25, 0.625]
     """
 
     border: float = 0.7
@@ -74,7 +79,12 @@ class BorderRule:
 
 
 def read_rule(options: Mapping[str, object]) -> BorderRule:
-    """Return a rule given as plain values; ValueError in one line for a wrong one."""
+    """Return a rule given as plain values; ValueError in one line for a wrong one.
+
+    Example:
+        >>> read_rule({"cell": 8.0}).cell
+        8.0
+    """
     held = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     return build_section(BorderRule, held, place="border_tree")
 
@@ -90,6 +100,13 @@ def tree_of_outputs(
 
     They hold `boundary`, logits, a level of the embedding, or both; without the first, borders
     are as strong as the level's vectors are apart.
+
+    Example:
+        >>> boundary = torch.full((1, 32, 32), -8.0)  # logits: nobody sees a border
+        >>> boundary[:, :, 16] = 8.0  # but in one column, where everybody does
+        >>> tree = tree_of_outputs({"boundary": boundary}, BorderRule(), regions=2)
+        >>> np.unique(tree.partition(2)).tolist()
+        [1, 2]
     """
     levels = levels_of(outputs)
     if not levels and "boundary" not in outputs:
@@ -130,6 +147,14 @@ def border_tree(
 
     `vectors` are those of cells of `stride` pixels; `size_hw` is the image's size where the map has
     fewer rows and columns than it.
+
+    Example:
+        >>> boundary = np.zeros((32, 32), np.float32)
+        >>> boundary[:, 16] = 1.0  # a border between the left and the right half
+        >>> tree = border_tree(boundary)
+        >>> halves = tree.partition(2)
+        >>> halves[0, [0, 14, 18, 31]].tolist()
+        [1, 1, 2, 2]
     """
     rule = rule or BorderRule()
     if boundary.size == 0 or not np.isfinite(boundary).all():

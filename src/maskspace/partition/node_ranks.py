@@ -31,6 +31,16 @@ class NodeShapes:
 
     merges: the two nodes that each merge joins. heights: of merges, never falling.
     areas: of nodes, in pixels. outlines: length and summed strength of a node's borders.
+
+    Example:
+        >>> shapes = NodeShapes(  # leaves 0, 1, 2; node 3 joins 0 and 1, node 4 is the whole image
+        ...     merges=np.array([[0, 1], [2, 3]]),
+        ...     heights=np.array([0.2, 0.8], np.float32),
+        ...     areas=np.array([10.0, 10.0, 20.0, 20.0, 40.0]),
+        ...     outlines=np.array([[8.0, 4.0], [8.0, 4.0], [5.0, 4.0], [5.0, 4.0], [0.0, 0.0]]),
+        ... )
+        >>> shapes.parents.tolist()
+        [3, 3, 4, 4, -1]
     """
 
     merges: Int64[np.ndarray, "m 2"]
@@ -55,6 +65,18 @@ def node_features(shapes: NodeShapes) -> Float64[np.ndarray, "n f"]:
     Size (logarithm of the share of the image), height where it came to be, height where it ends,
     root of the persistence, mean strength of the outline, compactness (4 pi area / length squared,
     the root), share of the parent.
+
+    Example:
+        >>> shapes = NodeShapes(  # leaves 0, 1, 2; node 3 joins 0 and 1, node 4 is the whole image
+        ...     merges=np.array([[0, 1], [2, 3]]),
+        ...     heights=np.array([0.2, 0.8], np.float32),
+        ...     areas=np.array([10.0, 10.0, 20.0, 20.0, 40.0]),
+        ...     outlines=np.array([[8.0, 4.0], [8.0, 4.0], [5.0, 4.0], [5.0, 4.0], [0.0, 0.0]]),
+        ... )
+        >>> node_features(shapes).shape
+        (5, 7)
+        >>> node_features(shapes)[0, [1, 2, 6]].round(3).tolist()  # from 0 to 0.2, half its parent
+        [0.0, 0.2, 0.5]
     """
     leaves, whole = len(shapes.merges) + 1, shapes.areas[-1]
     own = np.concatenate([np.zeros(leaves), shapes.heights.astype(float)])
@@ -76,7 +98,12 @@ def node_features(shapes: NodeShapes) -> Float64[np.ndarray, "n f"]:
 
 
 def polynomial(features: Float64[np.ndarray, "n f"]) -> Float64[np.ndarray, "n t"]:
-    """Return 1, the features and all their products of two."""
+    """Return 1, the features and all their products of two.
+
+    Example:
+        >>> polynomial(np.array([[2.0, 3.0]])).tolist()  # 1, a, b, a a, a b, b b
+        [[1.0, 2.0, 3.0, 4.0, 6.0, 9.0]]
+    """
     first, second = np.triu_indices(features.shape[1])
     return np.concatenate(
         [np.ones((len(features), 1)), features, features[:, first] * features[:, second]], axis=1
@@ -84,7 +111,20 @@ def polynomial(features: Float64[np.ndarray, "n f"]) -> Float64[np.ndarray, "n t
 
 
 def node_ranks(shapes: NodeShapes, weights: tuple[float, ...]) -> Float32[np.ndarray, " n"]:
-    """Return the rank of each node; those that are nearly a better one come after all others."""
+    """Return the rank of each node; those that are nearly a better one come after all others.
+
+    Example:
+        >>> shapes = NodeShapes(  # leaves 0, 1, 2; node 3 joins 0 and 1, node 4 is the whole image
+        ...     merges=np.array([[0, 1], [2, 3]]),
+        ...     heights=np.array([0.2, 0.8], np.float32),
+        ...     areas=np.array([10.0, 10.0, 20.0, 20.0, 40.0]),
+        ...     outlines=np.array([[8.0, 4.0], [8.0, 4.0], [5.0, 4.0], [5.0, 4.0], [0.0, 0.0]]),
+        ... )
+        >>> weights = (1.0, *[0.0] * 35)  # of the polynomial of seven features: a constant
+        >>> ranks = node_ranks(shapes, weights)
+        >>> ranks.argsort()[::-1].tolist()[:2]  # the two nodes that persist longest
+        [2, 3]
+    """
     terms = polynomial(node_features(shapes))
     if terms.shape[1] != len(weights):
         raise ValueError(f"ranking has {terms.shape[1]} weights; got {len(weights)}")
@@ -127,6 +167,13 @@ def fit_ranking(
     """Return the weights of least squares between the polynomial and the quality of nodes.
 
     `weights` are those of the nodes, `penalty` the ridge as a share of the mean square of a term.
+
+    Example:
+        >>> features = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+        >>> quality = 0.5 + 0.3 * features[:, 0]
+        >>> weights = fit_ranking(features, quality, penalty=1e-9)
+        >>> bool(np.allclose(polynomial(features) @ np.array(weights), quality, atol=1e-6))
+        True
     """
     terms = polynomial(features)
     weights = np.ones(len(terms)) if weights is None else weights

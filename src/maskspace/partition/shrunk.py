@@ -17,7 +17,15 @@ Side = Annotated[int, Field(ge=32)]
 
 @dataclass(frozen=True, eq=False)
 class Shrunk:
-    """An image with no side above a bound, and the size that it had."""
+    """An image with no side above a bound, and the size that it had.
+
+    Example:
+        >>> small = shrunk(np.zeros((80, 160, 3), np.uint8), max_side=80)
+        >>> small.small_hw, small.click(Click(159, 79))
+        ((40, 80), Click(x=79, y=39, positive=True))
+        >>> small.enlarge(np.ones((40, 80), bool)).shape
+        (80, 160)
+    """
 
     image: UInt8[np.ndarray, "r s 3"]
     size_hw: tuple[int, int]
@@ -53,5 +61,12 @@ class Shrunk:
 
 
 def shrunk(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> Shrunk:
-    """Return the image with no side above `max_side` pixels; a small one is kept as it is."""
+    """Return the image with no side above `max_side` pixels; a small one is kept as it is.
+
+    Example:
+        >>> shrunk(np.zeros((80, 160, 3), np.uint8), max_side=80).image.shape
+        (40, 80, 3)
+        >>> shrunk(np.zeros((4, 8, 3), np.uint8), max_side=80).image.shape  # small enough as it is
+        (4, 8, 3)
+    """
     return Shrunk(shrink_image(image, max_side=max_side), (image.shape[0], image.shape[1]))
