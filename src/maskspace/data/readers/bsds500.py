@@ -1,8 +1,8 @@
 """BSDS500 (Arbelaez et al. 2011, doi:10.1109/TPAMI.2010.161): photos, each with several annotators.
 
-Layout: `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`, the label map of annotator K; or
-as published, `images/SPLIT/ID.jpg` and `groundTruth/SPLIT/ID.mat`. The masks of annotator K are in
-layer K.
+Two layouts are read. Ours: `SPLIT/images/ID.jpg` beside `SPLIT/groundTruth/ID_aK.png`, the label
+map of annotator K. As published: `images/SPLIT/ID.jpg` beside `groundTruth/SPLIT/ID.mat`, with all
+annotators in one file. SPLIT is train, val or test. The masks of annotator K are in layer K.
 """
 
 import io
@@ -56,10 +56,21 @@ def read_bsds500(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image, with the masks of each of its annotators in a layer of its own.
+    """Return one sample an image, with the masks of each annotator in a layer of its own.
 
-    A mask that two annotators drew exactly alike is there twice, once in each layer; parents are of
-    any layer. Only the images of `split` if it is given.
+    Every label of every annotator is a mask. A mask that two annotators drew exactly alike is there
+    twice, once in each layer. The parent of a mask may be in another layer.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test" (default None: all three).
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError where no image is found (NoSplitError), and, when a sample is made, for an
+    image without an annotator and for a label map of another size than its image.
 
     Example:
         >>> import tempfile
@@ -81,40 +92,42 @@ def read_bsds500(
     check_split("bsds500", split, SPLITS)
     folder = dataset_root(root)
     photos = _photos(folder)
-    known = {own for own, _, _ in photos}
-    kept = tuple(photo for photo in photos if split in (None, photo[0]))
-    if not kept:
+    splits_there = {photo_split for photo_split, _, _ in photos}
+    chosen = tuple(photo for photo in photos if split in (None, photo[0]))
+    if not chosen:
         raise NoSplitError(
             f"{root}: no {split or '|'.join(SPLITS)}/images/*.jpg, nor as published "
             "images/SPLIT/*.jpg; correct the root or the split",
-            known,
+            splits_there,
         )
-    keys = distinct_keys([(path.stem, f"{own}-{path.stem}") for own, path, _ in kept])[:limit]
-    kept = kept[:limit]
+    keys = distinct_keys(
+        [(path.stem, f"{photo_split}-{path.stem}") for photo_split, path, _ in chosen]
+    )[:limit]
+    chosen = chosen[:limit]
     return Source(
         keys=keys,
-        splits=tuple(own for own, _, _ in kept),
-        read=partial(_sample, root=folder, photos=kept, keys=keys, containment=containment),
+        splits=tuple(photo_split for photo_split, _, _ in chosen),
+        read=partial(_sample, root=folder, photos=chosen, keys=keys, containment=containment),
     )
 
 
 def _photos(root: AnyPath) -> list[Photo]:
-    """Return split, image and folder of the truth of every photo, split by split.
+    """Return the split, the image and the folder of the truth of every photo, split by split.
 
-    Our layout is `SPLIT/images` with `SPLIT/groundTruth`; published is `images/SPLIT` with
-    `groundTruth/SPLIT`, in the root or in `BSDS500/data` or `data` in it.
+    Looked for are our layout in the root, and the published one in the root, in `BSDS500/data`, in
+    `BSR/BSDS500/data` and in `data`. For each split the first layout that has images counts.
     """
     tops = [root, root / "data", root / "BSDS500" / "data", root / "BSR" / "BSDS500" / "data"]
-    found: list[Photo] = []
+    photos: list[Photo] = []
     for split in SPLITS:
         places = [(root / split / "images", root / split / "groundTruth")]
         places += [(top / "images" / split, top / "groundTruth" / split) for top in tops]
         for images, truth in places:
-            listed = files_by_stem(images, "*.jp*g").values()
-            found += [(split, path, truth) for path in listed]
-            if listed:
+            paths = files_by_stem(images, "*.jp*g").values()
+            photos += [(split, path, truth) for path in paths]
+            if paths:
                 break
-    return found
+    return photos
 
 
 def _sample(
@@ -148,9 +161,14 @@ def _sample(
 def annotator_label_maps(
     image: AnyPath, truth: AnyPath, size_hw: tuple[int, int]
 ) -> dict[int, Int64[np.ndarray, "h w"]]:
-    """Return the label map of each annotator of an image by the annotator's number, ascending.
+    """Return the label map of each annotator of an image, by the annotator's number, ascending.
 
-    They are in the folder `truth`: a PNG an annotator, or one MATLAB file as published.
+    Args:
+        image: path of the image; only its name counts.
+        truth: folder with one PNG an annotator (`ID_aK.png`), or with one MATLAB file (`ID.mat`).
+        size_hw: rows and columns of the image, which every label map has to have.
+
+    Raises ValueError where neither is there, and for a label map of another size.
 
     Example:
         >>> import tempfile
@@ -164,10 +182,10 @@ def annotator_label_maps(
         {0: 1, 2: 3}
     """
     number = re.compile(rf"{re.escape(image.stem)}_a(\d+)\.png", re.IGNORECASE)
-    listed = truth.iterdir() if truth.is_dir() else ()
-    found = {int(match[1]): path for path in listed if (match := number.fullmatch(path.name))}
-    if found:
-        return {layer: read_label_map(found[layer], size_hw) for layer in sorted(found)}
+    files = truth.iterdir() if truth.is_dir() else ()
+    paths = {int(match[1]): path for path in files if (match := number.fullmatch(path.name))}
+    if paths:
+        return {layer: read_label_map(paths[layer], size_hw) for layer in sorted(paths)}
     published = truth / f"{image.stem}.mat"
     if not published.is_file():
         raise ValueError(
@@ -185,10 +203,14 @@ def annotator_label_maps(
 
 
 def annotator_maps(content: bytes, *, name: str) -> list[Int64[np.ndarray, "h w"]]:
-    """Return the label map of each annotator in a MATLAB file, ids from 1.
+    """Return the label map of each annotator in a MATLAB file as published, ids from 1.
 
-    It holds a cell for each annotator with `Segmentation`. Raises ValueError that starts with
-    `name` for a file that is not as published.
+    Args:
+        content: the bytes of the file; its variable `groundTruth` has a cell for each annotator,
+            with the label map `Segmentation`.
+        name: the name of the file in errors.
+
+    Raises ValueError that starts with `name` for a file that is not like that.
 
     Example:
         >>> from scipy.io import savemat

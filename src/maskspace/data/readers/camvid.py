@@ -1,8 +1,9 @@
 """CamVid (Brostow et al. 2009, doi:10.1016/j.patrec.2008.04.005), SegNet's 11 classes of roads.
 
-Layout: `SPLIT/X.png` (or `.jpg`) beside `SPLITannot/X.png`, whose pixels are the classes 0 to 10,
-and 11 for void. Each class of an image is one mask, void one to ignore; the shards stage splits
-them in connected components where `split_components` says so.
+Layout: `SPLIT/X.png` (or `.jpg`) beside `SPLITannot/X.png`, where SPLIT is train, val or test. The
+pixels of the second are classes 0 to 10, or 11 for void. Each class in an image is one mask; void
+is a mask to ignore. With `split_components` the shards stage cuts the masks into connected
+components.
 """
 
 from functools import partial
@@ -54,9 +55,20 @@ def read_camvid(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the frames of every split, or of one, with a mask for each class that they show.
+    """Return one sample a frame, with a mask for each class that the frame shows.
 
-    The splits are the published ones, in which frames of one drive are on both sides.
+    The splits are the published ones. Frames of one drive are in more than one split.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test" (default None: all three).
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError where no frame is found (NoSplitError), and, when a sample is made, for a
+    label map that is missing, has another size, or has a class above 11.
 
     Example:
         >>> import tempfile
@@ -77,29 +89,35 @@ def read_camvid(
     check_split("camvid", split, SPLITS)
     folder = dataset_root(root)
     pairs = [
-        (own, image, _label_path(folder / f"{own}annot", stem))
-        for own in SPLITS
-        if split in (None, own)
-        for stem, image in files_by_stem(folder / own, "*.[pj][np]g").items()
+        (pair_split, image, _label_path(folder / f"{pair_split}annot", stem))
+        for pair_split in SPLITS
+        if split in (None, pair_split)
+        for stem, image in files_by_stem(folder / pair_split, "*.[pj][np]g").items()
     ]
     if not pairs:
         raise NoSplitError(
             f"{root}: no {split or 'train'}/*.png or *.jpg; correct the root",
-            [own for own in SPLITS if files_by_stem(folder / own, "*.[pj][np]g")],
+            [
+                pair_split
+                for pair_split in SPLITS
+                if files_by_stem(folder / pair_split, "*.[pj][np]g")
+            ],
         )
-    keys = distinct_keys([(image.stem, f"{own}-{image.stem}") for own, image, _ in pairs])[:limit]
+    keys = distinct_keys(
+        [(image.stem, f"{pair_split}-{image.stem}") for pair_split, image, _ in pairs]
+    )[:limit]
     pairs = pairs[:limit]
     return Source(
         keys=keys,
-        splits=tuple(own for own, _, _ in pairs),
+        splits=tuple(pair_split for pair_split, _, _ in pairs),
         read=partial(_sample, root=folder, pairs=tuple(pairs), keys=keys, containment=containment),
         categories=CATEGORIES,
     )
 
 
 def _label_path(folder: AnyPath, stem: str) -> AnyPath:
-    small, large = folder / f"{stem}.png", folder / f"{stem}.PNG"
-    return large if large.is_file() and not small.is_file() else small
+    lower_case, upper_case = folder / f"{stem}.png", folder / f"{stem}.PNG"
+    return upper_case if upper_case.is_file() and not lower_case.is_file() else lower_case
 
 
 def _sample(

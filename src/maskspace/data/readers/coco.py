@@ -1,8 +1,8 @@
 """COCO instances (Lin et al. 2014, arXiv:1405.0312), LVIS and all else annotated in their JSON.
 
-Usual layout: `annotations/instances_SPLIT.json` beside `SPLIT/` or `images/`. Segmentations are
-polygons, compressed or plain run lengths; crowds become masks to ignore. Ids, areas and boxes are
-counted from the masks, not taken from the file.
+Usual layout: `annotations/instances_SPLIT.json` beside the images in `SPLIT/` or `images/`. A
+segmentation is a list of polygons, or run lengths, compressed or plain. Crowds become masks to
+ignore. Ids, areas and boxes are counted from the masks; those in the file are not used.
 """
 
 import re
@@ -63,15 +63,32 @@ def read_coco(
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the images of one or more COCO JSON files in their order, those of `split` if given.
+    """Return one sample an image of one or more COCO JSON files, in the order of the files.
 
-    `annotations` names the JSON, which is then of `split`, and `images` the folder of the images,
-    both relative to `root`; by default they are looked for where COCO, LVIS and Roboflow have them,
-    those of a JSON never in the folder of another split. The split is what the JSON's name, or its
-    folder's, says in a word. Images without an annotation are left out unless `unannotated`;
-    annotations without a mask always are, and counted. `exif: false` is for JSON of the stored
-    pixels: photos are not turned. `white` is of images with more than 8 bits, see `read_rgb`. A
-    JSON above `max_json_bytes` is refused.
+    The split of a JSON is the word train, val or test in its name or in its folder's name.
+    Annotations without a mask are left out and counted in the source's notes.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test" (default None: all three).
+        annotations: path of one JSON relative to `root`; it is then of `split`, whatever its name
+            says (default None: the places where COCO, LVIS and Roboflow have theirs).
+        images: folder of the images relative to `root` (default None: COCO's usual folders, see
+            `image_folders`; the images of a split are never looked for in the folder of another
+            split).
+        unannotated: True keeps images without any annotation (default False: they are left out).
+        exif: True turns each image as its EXIF says (default); False where the annotations are of
+            the pixels as they are stored.
+        white: the value of white in images of more than 8 bits: a number, "minmax" or "percentile"
+            (default None: what the file says, see `read_rgb`).
+        max_json_bytes: a JSON file of more bytes is refused (default 2 000 000 000).
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError in one line that names the file: no JSON is found, a JSON is not COCO's, no
+    image is left, or the first image is not there.
 
     Example:
         >>> import json, tempfile
@@ -98,19 +115,19 @@ def read_coco(
     folder = dataset_root(root)
     files = annotation_files(folder, JSON_FILES, given=annotations, split=split)
     indexed = [
-        (path, own, index_json(path, max_bytes=max_json_bytes, fault=structural_fault))
-        for path, own in files
+        (path, file_split, index_json(path, max_bytes=max_json_bytes, fault=structural_fault))
+        for path, file_split in files
     ]
     notes = tuple(note for path, _, index in indexed for note in index.notes(path.name))
     listed = [
-        (path, own, image)
-        for path, own, index in indexed
+        (path, file_split, image)
+        for path, file_split, index in indexed
         for image in index.images
         if image.spans or unannotated
     ]
     if not listed:
-        said = "; ".join((f"{root}: no image with an annotation", *notes))
-        raise ValueError(f"{said}; set unannotated to keep the others")
+        message = "; ".join((f"{root}: no image with an annotation", *notes))
+        raise ValueError(f"{message}; set unannotated to keep the others")
     categories = merged_categories((str(path), index.categories) for path, _, index in indexed)
     return coco_source(
         partial(_masks, known=frozenset(category.id for category in categories)),
@@ -125,9 +142,16 @@ def read_coco(
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where the images of a COCO JSON are, and how its samples are made.
+    """Where the images of a COCO JSON are, and what is the same in all of its samples.
 
-    `images` is the folder that was given; `licence` has the image's put in.
+    Args:
+        images: folder of the images relative to the root; None looks in COCO's usual folders.
+        dataset: the name of the dataset in each sample.
+        containment: as in `read_coco`.
+        exif: as in `read_coco` (default True).
+        white: as in `read_coco` (default None).
+        licence: the licence of a sample; `{}` in it is replaced by the licence of the image
+            (default: the licence of the image alone).
 
     Example:
         >>> Layout(images="val2017", dataset="coco", containment=0.95).licence.format("CC BY 2.0")
@@ -152,7 +176,20 @@ def coco_source(
     notes: tuple[str, ...] = (),
     categories: tuple[Category, ...] = (),
 ) -> Source:
-    """Return the source of listed images, in their order; `masks` reads those of one.
+    """Return the source of listed images, in their order.
+
+    Args:
+        masks: function of a JSON's path, an image's entry in it and the image's size; it returns
+            the masks of the image and a line for each annotation that it leaves out.
+        root: the dataset's folder.
+        listed: for each image the path of its JSON, its split and its entry in the JSON; not empty.
+        layout: where the images are, and what all samples share.
+        limit: only the first so many samples (None: all).
+        notes: lines for the source's notes (default: none).
+        categories: the table of categories that the masks refer to (default: empty).
+
+    Raises ValueError where the first image is not found, so that a wrong root is known before any
+    shard is written.
 
     Example:
         >>> import json, tempfile
@@ -179,21 +216,21 @@ def coco_source(
         (('a',), 16)
     """
     keys = distinct_keys([_names(*one) for one in listed])[:limit]
-    kept = listed[:limit]
+    chosen = listed[:limit]
     folders = {
-        str(path): image_folders(layout.images, path, own, root)
-        for path, own, _ in {(str(one[0]), one[1]): one for one in kept}.values()
+        str(path): image_folders(layout.images, path, file_split, root)
+        for path, file_split, _ in {(str(one[0]), one[1]): one for one in chosen}.values()
     }
-    first = kept[0]
+    first = chosen[0]
     find_image(first[2], root, folders[str(first[0])])  # a wrong root is known before a shard is
     return Source(
         keys=keys,
-        splits=tuple(own for _, own, _ in kept),
+        splits=tuple(file_split for _, file_split, _ in chosen),
         read=partial(
             _sample,
             masks=masks,
             root=root,
-            listed=tuple(kept),
+            listed=tuple(chosen),
             keys=keys,
             folders=folders,
             layout=layout,
@@ -204,7 +241,7 @@ def coco_source(
 
 
 def _names(path: AnyPath, split: str | None, image: CocoImage) -> tuple[str, ...]:
-    """Return what may be the key of an image, from its stem to what no other image has."""
+    """Return the keys that an image may have, shortest first; the last belongs to it alone."""
     name = image.names[0]
     stem = name.rsplit(".", 1)[0]
     of_split = (f"{split}-{stem}",) if split else ()
@@ -221,10 +258,16 @@ def _names(path: AnyPath, split: str | None, image: CocoImage) -> tuple[str, ...
 def image_folders(
     given: str | None, path: AnyPath, split: str | None, root: AnyPath
 ) -> tuple[str, ...]:
-    """Return where the images of a JSON may be: `given` alone, or COCO's usual folders.
+    """Return the folders, relative to the root, in which the images of a JSON may be.
 
-    `instances_val2017` has them in `val2017`, `images/val2017`, `images`, the root or the folder of
-    the JSON itself.
+    For `instances_val2017.json` they are `val2017`, `images/val2017`, `images`, the root, the
+    folder of the JSON itself, and some more of this kind.
+
+    Args:
+        given: the folder that the user names; then no other is looked in. None for the usual ones.
+        path: path of the JSON.
+        split: the split of the JSON, None where it has none.
+        root: the dataset's folder.
 
     Example:
         >>> from pathlib import Path
@@ -238,13 +281,13 @@ def image_folders(
     """
     if given is not None:
         return (given,)
-    own = [path.stem.split("_", 1)[-1], *re.findall(rf"{split}\w*", path.stem) * bool(split)]
-    own += [split] if split else []
-    own += ["valid"] if split == "val" else []
-    names = dict.fromkeys(name for name in own if name)
+    guesses = [path.stem.split("_", 1)[-1], *re.findall(rf"{split}\w*", path.stem) * bool(split)]
+    guesses += [split] if split else []
+    guesses += ["valid"] if split == "val" else []
+    names = dict.fromkeys(name for name in guesses if name)
     beside = inside(path.parent, root) if path.parent != root else ""
-    found = ("images", *names, *(f"images/{name}" for name in names), beside, "")
-    return tuple(dict.fromkeys(found))
+    places = ("images", *names, *(f"images/{name}" for name in names), beside, "")
+    return tuple(dict.fromkeys(places))
 
 
 def _sample(

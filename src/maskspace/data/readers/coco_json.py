@@ -1,8 +1,9 @@
 """COCO's JSON (Lin et al. 2014, arXiv:1405.0312): which annotations an image has, and where.
 
-The file is scanned once, piece by piece. What stays is a small index: for each image the bytes at
-which its annotations begin and end; they are parsed when the image is read, so that neither memory
-nor what travels to other processes grows with the polygons.
+Input: a JSON of up to gigabytes. Idea: keep places in the file instead of polygons. Steps: the file
+is scanned once, piece by piece; for each image the bytes at which its annotations begin and end are
+kept; an annotation is parsed when its image is read. Cost: one pass over the file, and 16 bytes of
+memory an annotation, whatever the size of its polygons.
 """
 
 import json
@@ -31,10 +32,14 @@ UNSTATED = "not stated"
 
 @dataclass(frozen=True, kw_only=True)
 class CocoImage:
-    """An image in the JSON: its names, best first, its size, and its annotations' bytes there.
+    """An image in the JSON, and where its annotations are in the file.
 
-    `size_hw` is None where the JSON does not say it. `places` holds the first byte and the end of
-    one annotation after the other.
+    Args:
+        names: paths that the image may have, the most likely first.
+        size_hw: rows and columns as the JSON says; None where it says none.
+        licence: name of the image's licence.
+        places: for one annotation after the other its first byte and the byte after its last.
+        identity: the image's id in the JSON (default: empty).
 
     Example:
         >>> places = array("q", [10, 30, 40, 70])  # annotations at the bytes 10..30 and 40..70
@@ -51,16 +56,20 @@ class CocoImage:
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """Where each annotation is."""
+        """First byte, and byte after the last, of each annotation."""
         return tuple(zip(self.places[::2], self.places[1::2], strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class CocoIndex:
-    """What a COCO JSON holds: its images in order, and what is left out, counted by reason.
+    """What a COCO JSON holds: its images, and how much was left out.
 
-    `unlisted` counts the annotations of a category that the table `categories` has not: their
-    masks have none.
+    Args:
+        images: the images in the order of the file.
+        left_out: number of annotations and images that were left out, by reason.
+        categories: the table of categories (default: empty).
+        unlisted: number of annotations whose category is not in that table; they are kept, without
+            a category (default 0).
 
     Example:
         >>> import json, tempfile
@@ -79,7 +88,10 @@ class CocoIndex:
     unlisted: int = 0
 
     def notes(self, name: str) -> tuple[str, ...]:
-        """Return a line for each reason, and one for categories that are not listed."""
+        """Return one line for each reason, and one for categories that are not listed.
+
+        The lines start with `name`, the name of the file.
+        """
         lines = [f"{name}: {n} left out: {reason}" for reason, n in self.left_out.items()]
         if self.unlisted:
             lines.append(f"{name}: {self.unlisted} annotations of a category that is not listed")
@@ -89,28 +101,29 @@ class CocoIndex:
 def merged_categories(
     tables: Iterable[tuple[str, tuple[Category, ...]]],
 ) -> tuple[Category, ...]:
-    """Return the categories of several files, each with its name, by id.
+    """Return the categories of several files as one table, sorted by id.
 
-    ValueError where two of one id differ.
+    Each table comes with the name of its file. Raises ValueError where two files give one id to
+    different categories.
 
     Example:
         >>> car, sky = Category(id=3, name="car"), Category(id=1, name="sky")
         >>> [one.id for one in merged_categories([("a.json", (car,)), ("b.json", (sky, car))])]
         [1, 3]
     """
-    found: dict[int, Category] = {}
+    by_id: dict[int, Category] = {}
     for place, table in tables:
         for category in table:
-            if found.setdefault(category.id, category) != category:
+            if by_id.setdefault(category.id, category) != category:
                 raise ValueError(
                     f"{place}: category {category.id} is {category.name!r} here and "
-                    f"{found[category.id].name!r} in another place; give each its own id"
+                    f"{by_id[category.id].name!r} in another place; give each its own id"
                 )
-    return tuple(found[identity] for identity in sorted(found))
+    return tuple(by_id[identity] for identity in sorted(by_id))
 
 
 def category_said(record: Mapping) -> int | None:
-    """Return the category that an annotation says it is of, None where that is no number.
+    """Return the category id of an annotation as written; None where it is missing or no number.
 
     Example:
         >>> category_said({"category_id": 3}), category_said({})
@@ -123,14 +136,14 @@ def category_said(record: Mapping) -> int | None:
 
 
 def category_of(record: Mapping, known: Set[int]) -> int | None:
-    """Return the category of an annotation, None where it is not among those that are `known`.
+    """Return the category id of an annotation; None where it is not one of the `known` ids.
 
     Example:
         >>> category_of({"category_id": 3}, {1, 3}), category_of({"category_id": 7}, {1, 3})
         (3, None)
     """
-    said = category_said(record)
-    return said if said in known else None
+    identity = category_said(record)
+    return identity if identity in known else None
 
 
 #: Why an annotation has no mask whatever its image is, or None.
@@ -138,7 +151,9 @@ Fault = Callable[[Mapping], str | None]
 
 
 def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoImage]:
-    """Return the images of a COCO JSON in its order, with all their annotations.
+    """Return the images of a COCO JSON in the order of the file, with all their annotations.
+
+    Raises ValueError as `index_json` does, above `max_bytes` (default 2 000 000 000) too.
 
     Example:
         >>> import json, tempfile
@@ -155,11 +170,19 @@ def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoIm
 def index_json(
     path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES, fault: Fault = lambda _: None
 ) -> CocoIndex:
-    """Return the images of a COCO JSON in its order; a file listed twice is one image.
+    """Return the index of a COCO JSON: its images in the order of the file, and what is left out.
 
-    Annotations with a `fault`, of no image, or of one that is not listed are left out and counted,
-    and so are images without a name. Raises ValueError in one line that names the file: above
-    `max_bytes`, not JSON, not COCO's.
+    A file name that is listed twice with the same size is one image, with the annotations of both.
+    Left out and counted are annotations with a `fault`, annotations without an image id or of an
+    image that is not listed, and images without a name.
+
+    Args:
+        path: the JSON.
+        max_bytes: a larger file is refused (default 2 000 000 000).
+        fault: function of an annotation; it returns why this annotation can have no mask, or None
+            (default: never a fault).
+
+    Raises ValueError in one line that names the file: it is too large, not JSON, or not COCO's.
 
     Example:
         >>> import json, tempfile
@@ -188,7 +211,9 @@ def index_json(
 
 
 def read_annotations(path: AnyPath, image: CocoImage) -> list[Mapping]:
-    """Return the annotations of an image as their dictionaries.
+    """Return the annotations of an image as dictionaries, read from their places in the file.
+
+    Raises ValueError where the file has changed since it was indexed.
 
     Example:
         >>> import json, tempfile
@@ -207,9 +232,10 @@ def read_annotations(path: AnyPath, image: CocoImage) -> list[Mapping]:
 
 
 def find_image(image: CocoImage, root: AnyPath, folders: tuple[str, ...]) -> AnyPath:
-    """Return the file of an image: its first name that is in any folder, relative to `root`.
+    """Return the path of an image: its first name that is a file in one of the folders.
 
-    Raises ValueError where there is none, and where two folders have a file of that name.
+    The folders are relative to `root`; "" is the root itself. Raises ValueError where there is no
+    such file, and where two folders have a file of that name.
 
     Example:
         >>> import json, tempfile
@@ -224,14 +250,14 @@ def find_image(image: CocoImage, root: AnyPath, folders: tuple[str, ...]) -> Any
     """
     for name in image.names:
         paths = [root / folder / name if folder else root / name for folder in folders]
-        found = {str(_real(path)): path for path in paths if path.is_file()}
-        if len(found) > 1:
+        files = {str(_real(path)): path for path in paths if path.is_file()}
+        if len(files) > 1:
             raise ValueError(
-                f"{' and '.join(str(path) for path in found.values())}: both may be the image "
+                f"{' and '.join(str(path) for path in files.values())}: both may be the image "
                 f"{name}; name its folder with the option `images`"
             )
-        if found:
-            return next(iter(found.values()))
+        if files:
+            return next(iter(files.values()))
     places = ", ".join(folder or "the root" for folder in folders)
     raise ValueError(
         f"{root}: no image {image.names[0]} in {places}; name its folder with the option `images`"
@@ -245,12 +271,17 @@ def _real(path: AnyPath) -> AnyPath:
 def annotation_files(
     root: AnyPath, patterns: tuple[str, ...], *, given: str | None, split: str | None
 ) -> list[tuple[AnyPath, str | None]]:
-    """Return the JSON files of a dataset, each with the split that its name says, sorted by name.
+    """Return the JSON files of a dataset, sorted by name, each with its split.
 
-    `root` is the dataset's folder. The first pattern that finds any file counts; `given` names one
-    file instead, whose split is then `split` whatever its name says. A file in a folder of its own
-    has the split that the folder's name says. Raises ValueError where there is none, or none of
-    `split`.
+    Args:
+        root: the dataset's folder.
+        patterns: glob patterns in order; only the first that finds a file counts.
+        given: path of one file relative to `root`, taken instead of the patterns' files (None:
+            none). Its split is `split` if that is given, else the one in its name.
+        split: only files of this split (None: all files).
+
+    The split of a file is the one that its name says, or else the name of its folder. Raises
+    NoSplitError, a ValueError, where there is no file or none of `split`.
 
     Example:
         >>> import json, tempfile
@@ -265,17 +296,17 @@ def annotation_files(
     if given is not None:
         path = root / given
         return [(path, split or split_in(path.stem))]
-    found = next((f for p in patterns if (f := sorted(root.glob(p), key=str))), [])
-    named = [(path, _split_of(path, root)) for path in found]
-    kept = [(path, own) for path, own in named if split in (None, own)]
-    if not kept:
-        there = ", ".join(inside(path, root) for path in found) or f"no {' or '.join(patterns)}"
+    paths = next((f for p in patterns if (f := sorted(root.glob(p), key=str))), [])
+    named = [(path, _split_of(path, root)) for path in paths]
+    chosen = [(path, file_split) for path, file_split in named if split in (None, file_split)]
+    if not chosen:
+        names = ", ".join(inside(path, root) for path in paths) or f"no {' or '.join(patterns)}"
         raise NoSplitError(
-            f"{root}: no annotations{f' of the split {split}' if split else ''} ({there}); "
+            f"{root}: no annotations{f' of the split {split}' if split else ''} ({names}); "
             "correct the root, or name the file with the option `annotations`",
-            [own for _, own in named],
+            [file_split for _, file_split in named],
         )
-    return kept
+    return chosen
 
 
 def _split_of(path: AnyPath, root: AnyPath) -> str | None:
@@ -284,18 +315,18 @@ def _split_of(path: AnyPath, root: AnyPath) -> str | None:
 
 
 def split_notes(files: Sequence[tuple[AnyPath, str | None]]) -> tuple[str, ...]:
-    """Return a line that says which split each file has by its name.
+    """Return a note that says which split each file has by its name.
 
     Example:
         >>> split_notes([(Path("instances_val.json"), "val"), (Path("all.json"), None)])
         ("splits by the files' names: instances_val.json: val, all.json: no split",)
     """
-    said = ", ".join(f"{path.name}: {own or 'no split'}" for path, own in files)
-    return (f"splits by the files' names: {said}",)
+    splits = ", ".join(f"{path.name}: {split or 'no split'}" for path, split in files)
+    return (f"splits by the files' names: {splits}",)
 
 
 class _Reading:
-    """One pass over a JSON file."""
+    """One pass over a JSON file, and what has been collected so far."""
 
     def __init__(self, place: str, fault: Fault) -> None:
         self._place, self._fault = place, fault
@@ -309,7 +340,7 @@ class _Reading:
 
     def read(self, file: RangedFile, size: int) -> CocoIndex:
         """Return what the file holds."""
-        take = {
+        handlers = {
             "annotations": self._annotation,
             "images": self._image,
             "licenses": self._licence,
@@ -318,8 +349,8 @@ class _Reading:
         keys = set()
         for key, begin, text, value in list_elements(file, size, name=self._place):
             keys.add(key)
-            if text and key in take:
-                take[key](begin, text, value)
+            if text and key in handlers:
+                handlers[key](begin, text, value)
                 self._check_number()
         for key in ("images", "annotations"):
             if key not in keys:
@@ -365,16 +396,16 @@ class _Reading:
         except ValueError as error:
             self._left_out[f"images with {error}"] += 1
             return
-        before = self._images.setdefault(identity, image)
-        if before is not image and before.get("file_name") != image.get("file_name"):
+        first = self._images.setdefault(identity, image)
+        if first is not image and first.get("file_name") != image.get("file_name"):
             raise ValueError(
                 f"{self._place}: two images share the id {identity!r:.40}: "
-                f"{before.get('file_name')!s:.80} and {image.get('file_name')!s:.60}; number them "
+                f"{first.get('file_name')!s:.80} and {image.get('file_name')!s:.60}; number them "
                 "anew"
             )
 
     def _category(self, begin: int, text: str, value: object) -> None:
-        """Take a row of `categories`; without `isthing`, which panoptic JSON has, it is a thing."""
+        """Add a row of `categories`; it is a thing unless its `isthing` (panoptic JSON) is 0."""
         del begin, value
         record = _utf8(text, self._place)
         try:
@@ -402,25 +433,25 @@ class _Reading:
             )
 
     def _listed(self) -> Iterator[CocoImage]:
-        for lone in self._places.keys() - self._images.keys():
-            number = len(self._places[lone]) // 2
+        for identity in self._places.keys() - self._images.keys():
+            number = len(self._places[identity]) // 2
             self._left_out["annotations of images that are not listed"] += number
         merged: dict[tuple[object, ...], CocoImage] = {}
-        for identity, one in self._images.items():
-            names = _names(one, self._place)
+        for identity, entry in self._images.items():
+            names = _names(entry, self._place)
             if not names:
                 self._left_out["images without file_name and coco_url"] += 1
                 continue
             image = CocoImage(
                 names=names,
-                size_hw=self._size(one),
-                licence=self._licences.get(str(one.get("license")), UNSTATED),
+                size_hw=self._size(entry),
+                licence=self._licences.get(str(entry.get("license")), UNSTATED),
                 places=self._places.get(identity, array("q")),
                 identity=identity,
             )
-            same = merged.setdefault((names, image.size_hw), image)
-            if same is not image:
-                same.places.extend(image.places)
+            listed = merged.setdefault((names, image.size_hw), image)
+            if listed is not image:
+                listed.places.extend(image.places)
         yield from merged.values()
 
     def _size(self, image: Mapping) -> tuple[int, int] | None:
@@ -435,7 +466,7 @@ class _Reading:
 
 
 def _utf8(text: str, place: str) -> Mapping:
-    """Return an element as it is meant, less what is not used: it was read byte by byte."""
+    """Return the used fields of an element, decoded from bytes that were read as Latin-1."""
     try:
         value = json.loads(text.encode("latin-1"))
     except UnicodeDecodeError as error:
@@ -445,7 +476,7 @@ def _utf8(text: str, place: str) -> Mapping:
 
 
 def _utf8_text(identity: int | str) -> int | str:
-    """Return an id that was read byte by byte as it is meant."""
+    """Return an id decoded from bytes that were read as Latin-1."""
     if isinstance(identity, int) or identity.isascii():
         return identity
     try:
@@ -455,13 +486,14 @@ def _utf8_text(identity: int | str) -> int | str:
 
 
 def _names(image: Mapping, place: str) -> tuple[str, ...]:
-    """Return where the image may be: its file_name, and what its URL ends with (LVIS has no more).
+    """Return the paths that an image may have: its file_name, then the ends of its URL.
 
-    Backslashes, which Windows writes, are slashes. Names that leave their folder are refused.
+    LVIS has the URL alone. Backslashes, which Windows writes, become slashes. Raises ValueError for
+    a name that would leave the dataset's folder.
     """
-    said = image.get("file_name")
+    file_name = image.get("file_name")
     url = image.get("coco_url")
-    names = [said.replace("\\", "/")] if isinstance(said, str) and said else []
+    names = [file_name.replace("\\", "/")] if isinstance(file_name, str) and file_name else []
     if isinstance(url, str) and url:
         names += ["/".join(url.split("/")[-2:]), url.split("/")[-1]]
     for name in names:
