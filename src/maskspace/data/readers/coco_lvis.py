@@ -1,10 +1,10 @@
 """COCO+LVIS (Sofiiuk et al. 2021, arXiv:2102.06583), as it is published: things with their parts.
 
-`SPLIT/images/ID.jpg`, `SPLIT/masks/ID.pickle` and `SPLIT/hannotation.pickle`, SPLIT train or val. A
-mask file holds grey PNGs, in which several masks lie, and for each mask its layer and value there;
-hannotation says how many of an image's masks are instances (the others are stuff) and which one is
-part of which. The pickles are read without unpickling: see `plain_pickle`. `coco_lvis_union` makes
-the same samples out of COCO's and LVIS's own files.
+Layout: `SPLIT/images/ID.jpg`, `SPLIT/masks/ID.pickle` and `SPLIT/hannotation.pickle`, where SPLIT
+is train or val. A mask file holds grey PNGs, the layers, with several masks in each; for each mask
+it says the layer and the value there. hannotation says how many masks of an image are instances
+(the others are stuff), and which mask is part of which. The pickles are read without unpickling,
+see `plain_pickle`. `coco_lvis_union` makes the same samples from COCO's and LVIS's own files.
 """
 
 from functools import partial
@@ -55,14 +55,24 @@ def read_coco_lvis(
     max_pickle_bytes: int = MAX_MASK_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the images of train, then val, or of `split` alone, by id.
+    """Return one sample an image: those of train, then those of val, each by id.
 
-    `layout: union` reads COCO's panoptic and LVIS's files instead: see `read_union`; without a
-    layout it is the one that there is, the published one where both are. With `stuff`
-    the stuff masks follow the instances, without a parent; otherwise they are left out. Parents are
-    those of the dataset's hierarchy (a part has more than 0.8 of its pixels in its parent), or with
-    `nesting: masks` those of `containment`, as of every other dataset. Raises ValueError in one
-    line that names the file for whatever is not as published.
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train" or "val" (default None: both).
+        layout: "published" reads the pickles; "union" reads COCO's panoptic and LVIS's files, see
+            `read_union` (default None: the layout that is there; the published one if both are).
+        stuff: True adds the stuff masks after the instances, without a parent (default False).
+        nesting: "hierarchy" takes the parents from the dataset, whose parts have more than 0.8 of
+            their pixels in their parent; "masks" finds parents by `containment`, as for every other
+            dataset (default "hierarchy").
+        max_pickle_bytes: a mask file of more bytes is refused (default 64 000 000).
+        containment: used with `nesting: masks`; share in (0, 1]; the parent of a mask is the
+            smallest larger mask that holds at least this share of its pixels (default 0.95).
+
+    Raises ValueError in one line that names the file, for whatever is not as published.
 
     Example:
         >>> import tempfile
@@ -114,7 +124,7 @@ def read_coco_lvis(
 
 
 def _is_union(root: AnyPath) -> bool:
-    """Say whether a folder has the files that the union is made of, and no index of the pickles."""
+    """Say whether a folder has the files of the union, and no index of the published layout."""
     published = any((root / one / INDEX).is_file() for one in SPLITS)
     return not published and any(next(iter(root.glob(pattern)), None) for pattern in LVIS_FILES)
 
@@ -160,7 +170,9 @@ def _parent(node: object, number: int, *, place: str) -> int | None:
 
 
 def check_tree(parents: tuple[int | None, ...], *, place: str) -> None:
-    """Raise ValueError where following the parents never ends.
+    """Raise ValueError where a mask is its own ancestor.
+
+    `parents` holds for each mask the index of its parent, or None; `place` begins the error.
 
     Example:
         >>> check_tree((None, 0, 1), place="toy")
@@ -233,7 +245,15 @@ def _annotations(
 
 
 def read_masks(content: bytes, size_hw: tuple[int, int], *, name: str) -> list[str]:
-    """Return the run-length string of each mask of a published mask file, whose name is `name`.
+    """Return the run-length string of each mask of a published mask file.
+
+    Args:
+        content: the bytes of the file.
+        size_hw: rows and columns of the image, which every layer has to have.
+        name: the name of the file in errors about its pickle and its layers.
+
+    Raises ValueError for a file that is not a pair of layers and of places in them, and for a mask
+    without a pixel.
 
     Example:
         >>> import pickle

@@ -1,7 +1,9 @@
 """How COCO's and LVIS's masks of an image become one set with parts (Sofiiuk et al. 2021).
 
-The rule of arXiv:2102.06583's annotations, on run lengths: what both have is counted once, a part
-has as its parent the smallest mask that holds most of it, and stuff is what the instances leave.
+Input: run-length strings of COCO's things, of LVIS's masks and of stuff. Idea: the rule of
+arXiv:2102.06583's annotations. Steps: (1) a thing that LVIS has too is taken once (`unite`); (2)
+the parent of a mask is the smallest larger mask that holds most of it (`parents_by_overlap`); (3)
+stuff loses the pixels of instances (`without`). Cost: one comparison for each pair of masks.
 """
 
 import numpy as np
@@ -19,11 +21,17 @@ MIN_BOX = 0.7
 
 
 def unite(things: list[str], lvis: list[str], size_hw: tuple[int, int]) -> list[str]:
-    """Return COCO's things that LVIS has not, then LVIS's masks without near-duplicates.
+    """Return the things that LVIS does not have, then LVIS's masks without near-duplicates.
 
-    Masks below 80 pixels are dropped first. A thing is LVIS's too when both the product of the IoU
-    of their column spans with that of their row spans, and the IoU of the masks, are above 0.7. Of
-    two masks of LVIS with these above 0.7 and 0.85 the later one stays.
+    Masks below 80 pixels are dropped first. Two numbers compare a pair of masks: the product of the
+    IoU of their column spans and the IoU of their row spans, and the IoU of the masks. LVIS has a
+    thing where both are above 0.7 for one of its masks. Two masks of LVIS are duplicates where the
+    first is above 0.7 and the second above 0.85; the later mask stays.
+
+    Args:
+        things: run-length strings of COCO's things.
+        lvis: run-length strings of LVIS's masks.
+        size_hw: rows and columns of the image.
 
     Example:
         >>> from maskspace.masks import encode
@@ -49,7 +57,7 @@ def unite(things: list[str], lvis: list[str], size_hw: tuple[int, int]) -> list[
 def _same(
     left: list[str], right: list[str], size_hw: tuple[int, int], *, iou: float
 ) -> Bool[np.ndarray, "n m"]:
-    """Return which masks are the same object: their boxes agree, and their IoU is above `iou`."""
+    """Return which pairs are one object: boxes agree, and the IoU of the masks is above `iou`."""
     shared = intersections(left, right, size_hw)
     union = _areas(left, size_hw)[:, None] + _areas(right, size_hw)[None] - shared
     a, b = (boxes_of_runs(decode_runs(masks, size_hw), size_hw) for masks in (left, right))
@@ -70,10 +78,10 @@ def _span_iou(
 
 
 def parents_by_overlap(counts: list[str], size_hw: tuple[int, int]) -> list[int | None]:
-    """Return for each mask the index of the smallest larger one that holds most of it, or None.
+    """Return for each mask the index of its parent, or None.
 
-    It holds more than 0.8 of its pixels and at least 0.7 of its box. Of equal areas the later mask
-    counts as the larger.
+    The parent is the smallest larger mask that holds more than 0.8 of the mask's pixels and at
+    least 0.7 of its box. Of two masks with equal areas the later one counts as the larger.
 
     Example:
         >>> from maskspace.masks import encode
@@ -100,7 +108,13 @@ def parents_by_overlap(counts: list[str], size_hw: tuple[int, int]) -> list[int 
 def without(
     counts: list[str], removed: list[str], size_hw: tuple[int, int], *, above: int
 ) -> list[str]:
-    """Return disjoint masks less the removed ones, those that keep more than `above` pixels.
+    """Return disjoint masks less the pixels of the `removed` masks.
+
+    Args:
+        counts: run-length strings; where two masks overlap, the later one has the pixels.
+        removed: run-length strings of the masks to take away.
+        size_hw: rows and columns of the image.
+        above: a mask is returned if more pixels than this are left of it.
 
     Example:
         >>> from maskspace.masks import encode
@@ -122,7 +136,7 @@ def without(
 def intersections(
     left: list[str], right: list[str], size_hw: tuple[int, int]
 ) -> Int64[np.ndarray, "n m"]:
-    """Return the number of pixels that each left mask shares with each right one, exactly.
+    """Return the number of pixels that each left mask shares with each right mask, exactly.
 
     Example:
         >>> from maskspace.masks import encode

@@ -1,13 +1,17 @@
 """COCO+LVIS made of COCO's panoptic and LVIS's own files (Sofiiuk et al. 2021, arXiv:2102.06583).
 
-`annotations/panoptic_SPLIT2017.json` with its folder of PNGs, `lvis_v1_SPLIT.json` (in the root or
-in `annotations/`) and the images in `SPLIT2017/`. An image's instances are COCO's things that LVIS
-has not, then LVIS's masks without near-duplicates; a part has as its parent the smallest mask that
-holds most of it; stuff is what the instances leave of COCO's stuff.
+Layout: `annotations/panoptic_SPLIT2017.json` with its folder of PNGs, `lvis_v1_SPLIT.json` (in the
+root or in `annotations/`), and the images in `SPLIT2017/`.
 
-Departures from the authors' script: LVIS's polygons are filled by pycocotools, not OpenCV, which
-differs at the border pixels; COCO's crowds are masks to ignore instead of instances; of the masks
-that hold a part the smallest is its parent, where the script takes the first that it comes upon.
+The masks of an image are made in these steps:
+1. its instances are COCO's things that LVIS does not have, then LVIS's masks without
+   near-duplicates;
+2. the parent of a part is the smallest mask that holds most of it;
+3. stuff is COCO's stuff less the instances.
+
+Departures from the authors' script: LVIS's polygons are filled by pycocotools, not by OpenCV, which
+differs at pixels of the outline; COCO's crowds are masks to ignore, not instances; the parent of a
+part is the smallest mask that holds it, where the script takes the first that it meets.
 """
 
 from collections.abc import Mapping
@@ -51,7 +55,14 @@ MIN_STUFF = 500
 
 @dataclass(frozen=True, kw_only=True)
 class IndexEntry:
-    """An image: its split, its LVIS entry, its panoptic entry, and the files that both are in.
+    """An image that both JSON files annotate.
+
+    Args:
+        split: its split, None where the file names say none.
+        lvis_path: path of LVIS's JSON.
+        lvis: the image's entry in LVIS's JSON.
+        panoptic_path: path of COCO's panoptic JSON.
+        panoptic: the image's entry in the panoptic JSON.
 
     Example:
         >>> from array import array
@@ -77,13 +88,13 @@ class IndexEntry:
 
     @property
     def stem(self) -> str:
-        """COCO's twelve digits."""
+        """The image's name without suffix: COCO's twelve digits."""
         return _stem(self.panoptic)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panoptic:
-    """The run-length strings of a panoptic PNG's segments, by what they are.
+    """The run-length strings of a panoptic PNG's segments: things, crowds and stuff.
 
     Example:
         >>> Panoptic(things=["04"], crowds=[], stuff=[]).things
@@ -98,9 +109,18 @@ class Panoptic:
 def read_union(
     root: AnyPath, *, limit: int | None, split: str | None, stuff: bool, containment: float | None
 ) -> Source:
-    """Return the images that both LVIS and COCO panoptic annotate, by split and id.
+    """Return one sample for each image that LVIS and COCO panoptic both annotate, by split and id.
 
-    `containment` None keeps the parents of the rule; otherwise parents are found anew.
+    Args:
+        root: the dataset's folder.
+        limit: only the first so many samples (None: all).
+        split: only this split (None: all of them).
+        stuff: True adds the stuff masks after the instances, without a parent.
+        containment: None takes the parents of the rule above; a share in (0, 1] finds parents anew,
+            as for every other dataset.
+
+    Raises ValueError where no image is in both files, and, when a sample is made, for files that do
+    not fit each other.
 
     Example:
         >>> import json, tempfile
@@ -167,7 +187,10 @@ def _paired(
 
 
 def _stem(image: CocoImage) -> str:
-    """Return the name that COCO's URL ends with: LVIS's older file names hold more than it."""
+    """Return the image's name in COCO: the last part of its URL, or of its file name.
+
+    Older LVIS files have a file name with more than COCO's name in it.
+    """
     return PurePosixPath(image.names[-1]).stem
 
 
@@ -209,14 +232,14 @@ def _sample(
 
 
 def _image_folders(split: str | None) -> tuple[str, ...]:
-    """Return where images may be: LVIS's val has some of COCO's train, which their URLs name."""
+    """Return the folders in which images may be; those of LVIS's val may be in COCO's train."""
     return ("", "images", *((f"{split}2017",) if split else ("train2017", "val2017")))
 
 
 def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> tuple[Panoptic, tuple[str, ...]]:
-    """Return the segments of an image's panoptic PNG, and what its JSON lists and cannot be taken.
+    """Return the segments of an image's panoptic PNG, and a line for each that is left out.
 
-    What the JSON does not list is void.
+    A segment of the PNG that the JSON does not list is void.
     """
     record = read_annotations(entry.panoptic_path, entry.panoptic)[0]
     png = entry.panoptic_path.with_suffix("") / f"{entry.stem}.png"
@@ -233,7 +256,7 @@ def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> tuple[Panoptic, tu
 
 
 def _add_segment(segment: object, strings: Mapping[int, str], found: Panoptic) -> str | None:
-    """Put a listed segment to its kind, or return why it has none."""
+    """Add a listed segment to `found`; return why that is impossible, or None."""
     try:
         if not isinstance(segment, Mapping):
             return "a segment is no object"

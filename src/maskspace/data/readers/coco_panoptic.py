@@ -1,7 +1,7 @@
 """COCO panoptic (Kirillov et al. 2019, arXiv:1801.00868): things and stuff that never overlap.
 
-Layout: `annotations/panoptic_SPLIT.json` beside the folder `panoptic_SPLIT/` of PNGs, in which the
-segment of a pixel is R + 256 G + 65536 B and 0 is void; the images are where COCO has them.
+Layout: `annotations/panoptic_SPLIT.json` beside the folder `panoptic_SPLIT/` of PNGs. The segment
+of a pixel is R + 256 G + 65536 B; 0 is void. The images are where COCO has them.
 """
 
 from collections.abc import Mapping, Set
@@ -49,12 +49,30 @@ def read_coco_panoptic(
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the images of one or more panoptic JSON files in their order, of `split` if given.
+    """Return one sample an image of one or more panoptic JSON files, in the order of the files.
 
-    `annotations` names the JSON and `images` the folder of the images, both relative to `root`.
-    Void is in no mask and crowds are masks to ignore. Segments that only the PNG or only the JSON
-    has, or with another area, are left out and counted; disjoint masks do not nest. `exif` and
-    `white` are as in `read_coco`.
+    Each listed segment is a mask. Void pixels are in no mask, and crowds are masks to ignore. Left
+    out and counted are segments that only the PNG or only the JSON has, and those with another area
+    in the JSON than in the PNG.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test" (default None: all three).
+        annotations: path of one JSON relative to `root` (default None: `annotations/panoptic*.json`
+            or `panoptic*.json`).
+        images: folder of the images relative to `root` (default None: COCO's usual folders, see
+            `image_folders`; the images of a split are never looked for in the folder of another
+            split).
+        exif: True turns each image as its EXIF says (default); False where the annotations are of
+            the pixels as they are stored.
+        white: the value of white in images of more than 8 bits: a number, "minmax" or "percentile"
+            (default None: what the file says, see `read_rgb`).
+        max_json_bytes: a JSON file of more bytes is refused (default 2 000 000 000).
+        containment: as in `read_coco`; it has no effect, since the masks do not overlap.
+
+    Raises ValueError in one line that names the file: no JSON, or none with an annotated image.
 
     Example:
         >>> import json, tempfile
@@ -127,7 +145,7 @@ def _png_name(record: Mapping, entry: CocoImage, label_path: AnyPath) -> str:
 def _segments(
     labels: Int64[np.ndarray, "h w"], record: Mapping, *, place: str, known: Set[int]
 ) -> tuple[list[Coded], tuple[str, ...]]:
-    """Return the masks in the order of `segments_info`, and what does not fit it or the PNG."""
+    """Return the masks in the order of `segments_info`, and a line for each segment left out."""
     size_hw = (labels.shape[0], labels.shape[1])
     ids, runs = label_map_runs(labels)
     masks = zip(encode_runs(runs, size_hw), runs.areas().tolist(), strict=True)
@@ -155,7 +173,10 @@ def _segments(
 def _segment(
     segment: object, found: Mapping[int, tuple[str, int]], seen: set[int]
 ) -> tuple[int, bool]:
-    """Return id and crowd flag of a listed segment that the PNG has with its area; note it."""
+    """Return the id and the crowd flag of a listed segment, and add the id to `seen`.
+
+    Raises ValueError for a segment that the PNG does not have, or has with another area.
+    """
     if not isinstance(segment, Mapping):
         raise ValueError("a segment is no object")
     identity = whole_of(segment.get("id"), what="id")

@@ -27,10 +27,14 @@ def coded_label_map(
     layer: int = 0,
     categories: Mapping[int, int] | None = None,
 ) -> list[Coded]:
-    """Return the mask of each label but `background` (None: of every label), ascending.
+    """Return the mask of each label of a label map, by ascending label.
 
-    That of `ignored` is one to ignore. `categories` holds the category of a label, where it has
-    one.
+    Args:
+        labels: the label of each pixel.
+        background: the label without a mask (default 0; None: every label has a mask).
+        ignored: the label whose mask is one to ignore (default None: no label).
+        layer: the layer of all the masks (default 0).
+        categories: the category of each label that has one (default None: no mask has a category).
 
     Example:
         >>> coded = coded_label_map(np.array([[0, 1, 255]]), ignored=255)
@@ -58,10 +62,17 @@ def annotate_tree(
     *,
     ignored: Sequence[str] = (),
 ) -> tuple[Annotation, ...]:
-    """Return an annotation for each string, ids from 1, with the parents that are given as indices.
+    """Return an annotation for each mask, ids from 1, with parents that are given.
 
-    No mask is dropped, equal ones neither; those to ignore follow. Raises ValueError for an empty
-    mask.
+    No mask is dropped, not even one of two equal masks. Masks to ignore come last.
+
+    Args:
+        counts: run-length strings of the masks.
+        parents: for each mask the index of its parent in `counts`, or None.
+        size_hw: rows and columns of the image.
+        ignored: run-length strings of masks to ignore (default: none).
+
+    Raises ValueError for an empty mask.
 
     Example:
         >>> from maskspace.masks import encode
@@ -95,7 +106,13 @@ def runs_of_objects(
 ) -> Runs:
     """Return the runs of COCO's run-length objects `{size, counts}`, all checked.
 
-    Raises ValueError `LABEL N: ...`, N from `first`, for the first that is not as it has to be.
+    Args:
+        coded: the objects, at most 20 000.
+        size_hw: rows and columns of the image.
+        label: what an object is called in errors.
+        first: the number of the first object in errors (default 0).
+
+    Raises ValueError `LABEL N: ...` for the first object that does not fit the image.
 
     Example:
         >>> whole = {"size": [2, 2], "counts": [0, 4]}  # no pixel of background, four of the mask
@@ -126,10 +143,11 @@ def _named(mask: str, *, mend: str = "") -> Iterator[None]:
 
 
 def run_length_string(coded: object, size_hw: tuple[int, int]) -> str:
-    """Return the string of COCO's run-length object `{size, counts}`, not yet checked to fit.
+    """Return the compressed string of one of COCO's run-length objects `{size, counts}`.
 
-    `counts` is the compressed string, or the plain list of run lengths, background first. Raises
-    ValueError for anything else, for another size, and for runs that do not fit the image.
+    `counts` is the compressed string, which is not decoded here, or the list of run lengths,
+    background first. Raises ValueError for anything else, for another size than `size_hw`, and for
+    a list of runs that does not cover the image exactly.
 
     Example:
         >>> run_length_string({"size": [2, 2], "counts": [0, 4]}, (2, 2))
@@ -147,7 +165,7 @@ def run_length_string(coded: object, size_hw: tuple[int, int]) -> str:
 
 
 def _size(said: object) -> list[int | None] | None:
-    """Return a size as whole numbers, where it is written as text or with a point."""
+    """Return a size as whole numbers, also where they are written as text or as 40.0."""
     try:
         return [whole_of(one, what="size") for one in said] if isinstance(said, list) else None
     except ValueError:

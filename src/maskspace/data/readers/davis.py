@@ -1,8 +1,9 @@
 """DAVIS 2016 and 2017 (Perazzi et al. 2016; Pont-Tuset et al. 2017, arXiv:1704.00675): videos.
 
-`JPEGImages/480p/SEQUENCE/00000.jpg` with `Annotations/480p/SEQUENCE/00000.png`, whose palette
-indices (2017) are object ids, or which is 0 and 255 (2016). The divisions are
-`ImageSets/2016|2017/{train,val}.txt`, one sequence a line; or those of 2016's own archive.
+Layout: `JPEGImages/480p/SEQUENCE/00000.jpg` beside `Annotations/480p/SEQUENCE/00000.png`. In 2017
+the palette's index of a pixel is the id of its object; in 2016 a pixel is 0 or 255. The lists
+`ImageSets/2016|2017/{train,val}.txt` have one sequence a line; the archive of 2016 has lists of its
+own, which are read too.
 """
 
 from functools import partial
@@ -44,14 +45,26 @@ def read_davis(
     objects: Literal["apart", "merged"] = "apart",
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample for each annotated frame, by sequence and frame; the others are left out.
+    """Return one sample for each frame with an annotation, by sequence and frame.
 
-    `year` keeps the sequences of that year's lists; without it all are kept, and a sequence has the
-    split of the 2017 lists, else of 2016's, else none. `split` is "train", "val" or None for all.
-    `resolution` is the folder's name: 480p, 1080p or Full-Resolution. `objects: merged` makes all
-    objects of a frame one mask, as the 2016 task has it. A frame without its objects is a sample
-    without masks. A palette's index 255 is void, and becomes an annotation to ignore. Raises
-    ValueError for a mask without its frame and for a listed sequence that is not there.
+    A sequence has the split of the 2017 lists, else of the 2016 lists, else none. A frame that
+    shows no object is a sample without masks. Void pixels (index 255 of a palette) become a mask to
+    ignore. The sequences are the groups.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train" or "val" (default None: all sequences).
+        year: "2016" or "2017" keeps the sequences in that year's lists (default None: all
+            sequences).
+        resolution: name of the folder: "480p", "1080p" or "Full-Resolution" (default "480p").
+        objects: "apart" makes a mask for each object; "merged" makes one mask of all objects, as in
+            the task of 2016 (default "apart").
+        containment: not used; the objects of a frame do not overlap.
+
+    Raises ValueError for an annotation without its image, and for a listed sequence without an
+    annotated frame.
 
     Example:
         >>> import tempfile
@@ -98,7 +111,7 @@ def read_davis(
 
 
 def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPath]]:
-    """Return the sequence, image and mask of every annotated frame."""
+    """Return the sequence, the image and the mask of every annotated frame."""
     found = {
         kind: {
             (path.parent.name, path.stem): path
@@ -119,7 +132,7 @@ def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPa
 
 
 def _sequence_splits(root: AnyPath, year: str | None, resolution: str) -> dict[str, str]:
-    """Return the split of each sequence that a list names, of the year or of the latest."""
+    """Return the split of each listed sequence, of `year` or else of the latest list."""
     splits: dict[str, str] = {}
     for one in ("2016", "2017") if year is None else (year,):
         for split in ("train", "val"):
@@ -132,7 +145,7 @@ def _sequence_splits(root: AnyPath, year: str | None, resolution: str) -> dict[s
 
 
 def _sequences(root: AnyPath, year: str, split: str, resolution: str) -> set[str] | None:
-    """Return the sequences of a list, None if it is not there.
+    """Return the sequences of a list; None where there is no such list.
 
     The archive of 2016 has `ImageSets/480p/train.txt`, which lists the files of every frame.
     """
@@ -180,11 +193,18 @@ def _sample(index: int, *, frames: tuple[DavisFrame, ...], root: AnyPath, merged
 
 
 def object_ids(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
-    """Return the object of each pixel of an annotation, 0 of none and -1 of void ones.
+    """Return the object of each pixel of an annotation: its id, 0 for none, -1 for void.
 
-    A palette of colours, and colours in three channels, code ids, of which 255 is void. A grey one
-    that is white anywhere is a mask of one object, 255, cut at half of white; a darker one codes
-    ids.
+    A file in colours, by its palette or in three channels, holds ids, of which 255 is void. A grey
+    file with the value 255 anywhere is the mask of one object, with the id 255: pixels above half
+    of white. Any other grey file holds ids.
+
+    Args:
+        encoded: the bytes of the file.
+        name: its name in errors.
+        size_hw: rows and columns that it has to have.
+
+    Raises ValueError that starts with `name` for a file that is none of these.
 
     Example:
         >>> import numpy as np

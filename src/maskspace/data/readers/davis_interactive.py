@@ -1,7 +1,7 @@
 """The DAVIS frames of interactive segmentation: 345 frames, all objects of a frame in one mask.
 
-The layout of the evaluation set that RITM (Sofiiuk et al. 2021, arXiv:2102.06583) distributes and
-SegNext (Liu et al. 2024, arXiv:2404.00741) reports on: `img/STEM.jpg` with `gt/STEM.png`.
+Layout: `img/STEM.jpg` beside `gt/STEM.png`, the evaluation set that RITM (Sofiiuk et al. 2021,
+arXiv:2102.06583) distributes and SegNext (Liu et al. 2024, arXiv:2404.00741) reports on.
 """
 
 from maskspace.data.annotations import CONTAINMENT
@@ -20,11 +20,18 @@ def read_davis_interactive(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image of `img/`, in the order of their names, with one object each.
+    """Return one sample an image of `img/`, by name, with one mask each.
 
-    The mask is where the largest channel of the file in `gt/` is above 0; no pixel is ignored.
-    The set is for testing only: `split` is "test" or None. Raises ValueError for an image without
-    its mask.
+    The mask is where the largest channel of the file in `gt/` is above 0. No pixel is to ignore.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "test" or None; both read everything, since the set is for testing only.
+        containment: not used; an image has one mask.
+
+    Raises ValueError where no image is found, and for an image without its mask.
 
     Example:
         >>> import tempfile

@@ -1,7 +1,8 @@
 """Data Science Bowl 2018 (Caicedo et al. 2019, doi:10.1038/s41592-019-0612-7): nuclei.
 
-Two layouts: `SPLIT/images/ID.png` beside the label map `SPLIT/labels/ID.png` (0 background), or
-Kaggle's `stage1_train/ID/images/ID.png` beside one binary mask a nucleus in `ID/masks/`.
+Two layouts are read: `SPLIT/images/ID.png` beside the label map `SPLIT/labels/ID.png`, where 0 is
+background; and Kaggle's `stage1_train/ID/images/ID.png` beside one binary mask a nucleus in
+`stage1_train/ID/masks/`.
 """
 
 from dataclasses import dataclass
@@ -49,10 +50,21 @@ def read_dsb2018(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the images of every split, or of one, with a mask a nucleus.
+    """Return one sample an image, with a mask for each nucleus.
 
-    Splits are by image: two fields of one experiment may be on both sides. Kaggle's images without
-    masks, its stage1_test as first published, are left out.
+    Splits are by image: two images of one experiment may be in different splits. Images of Kaggle's
+    layout without a folder of masks, as stage1_test was first published, are left out.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test" (default None: all three).
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError where no image is found (NoSplitError), and, when a sample is made, for a
+    label map that is missing and for a mask without a pixel.
 
     Example:
         >>> import tempfile

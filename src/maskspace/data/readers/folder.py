@@ -1,8 +1,9 @@
 """Any folder of images beside label maps or binary masks; `folder_layout` pairs their files.
 
-A label map is PNG, TIFF, BMP or GIF with whole numbers (grey, a palette's indices, or colour coded
-as R + 256 G + 65536 B), or an NPZ with `labels` (int h w). A binary mask is foreground above half
-of its largest value, a JPEG above 127; an NPZ with `masks` (bool n h w) holds several.
+A label map is a PNG, TIFF, BMP or GIF of whole numbers: grey, a palette's indices, or colours coded
+as R + 256 G + 65536 B. It may also be an NPZ with `labels` (int h w). In a binary mask the
+foreground is above half of the largest value, in a JPEG above 127. An NPZ with `masks` (bool n h w)
+holds several binary masks.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ Kind = Literal["labels", "masks"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Rules:
-    """How images and label files are read."""
+    """How images and mask files are read: the options of `read_folder` of the same names."""
 
     kind: str
     background: int | None
@@ -64,20 +65,38 @@ def read_folder(
     licence: str = "not stated",
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the images of a folder, in natural order, with their masks.
+    """Return one sample an image of a folder, in natural order, with its masks.
 
-    images, labels: names of the two folders (default: the usual ones, see `folder_layout`).
-    kind: what mask files hold, "labels" or "masks" (default: what the folder's name says).
-    mask_suffix: what the names of mask files have more than their image's, as "_mask" (default:
-        nothing, or the usual ending that all of them have).
-    suffix: the same, and everything is in `root` itself, label maps unless `kind` says "masks".
-    background: the label that marks nothing (None: every label is a mask; default 0).
-    ignored: the label, or the value in a binary mask, that becomes a mask to ignore.
-    palette: what is the label of a palette of colours: its index (as VOC has it), or the colour.
-    exif: turn images as EXIF says (default); False for masks of the stored pixels.
-    white: what is white in images of more than 8 bits, see `read_rgb`.
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test" reads the folder of that name alone (default None: all of
+            them, or the root itself where there is none).
+        images: name of the folder of the images (default None: a usual name, see `folder_layout`).
+        labels: name of the folder of the label maps or masks (default None: a usual name).
+        kind: "labels" (label maps) or "masks" (binary masks) (default None: what the name of the
+            folder or the ending of the files says).
+        mask_suffix: what the name of a mask file has beyond the name of its image, such as "_mask"
+            (default None: nothing, or the usual ending that all mask files have).
+        suffix: as `mask_suffix`, for images and label maps together in `root` itself (default None:
+            two folders). The files are label maps unless `kind` says "masks".
+        background: the label without a mask (default 0; None: every label is a mask).
+        ignored: the label, or the value in a binary mask, whose pixels become a mask to ignore
+            (default None: none).
+        palette: how colours become labels: "index" takes the index in a palette of colours, as VOC
+            has it; "grey" looks the palette up and takes the grey, or the code R + 256 G + 65536 B
+            where colours are not grey; "colour" takes this code of every pixel (default "index").
+        exif: True turns each image as its EXIF says (default); False where the annotations are of
+            the pixels as they are stored.
+        white: the value of white in images of more than 8 bits: a number, "minmax" or "percentile"
+            (default None: what the file says, see `read_rgb`).
+        licence: the licence of every sample (default "not stated").
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
 
-    Raises ValueError for an image without labels and for labels without an image.
+    Raises ValueError for an image without labels, for labels without an image, and for a file that
+    can be read in two ways.
 
     Example:
         >>> import tempfile
@@ -136,7 +155,7 @@ def read_folder(
 
 
 def _names(pair: Pair, root: AnyPath) -> tuple[str, ...]:
-    """Return what may be the key of an image, from its stem to its whole path."""
+    """Return the keys that an image may have, from its stem to its whole path."""
     stem = pair.image.stem
     of_split = (f"{pair.split}-{stem}",) if pair.split else ()
     return (stem, *of_split, pair.place, "/".join(pair.image.parts[len(root.parts) :]))
@@ -177,7 +196,7 @@ def _sample(
 
 
 def _coded(path: AnyPath, size_hw: tuple[int, int], rules: _Rules, several: bool) -> list[Coded]:
-    """Return the masks of a file; one of several files of an image is a binary mask."""
+    """Return the masks of a file; each of `several` files of one image is a binary mask."""
     if path.suffix.lower() == ".npz":
         return _from_npz(path, size_hw, rules)
     if several or rules.kind == "masks":
@@ -205,7 +224,7 @@ def _from_npz(path: AnyPath, size_hw: tuple[int, int], rules: _Rules) -> list[Co
 
 
 def _binary(path: AnyPath, size_hw: tuple[int, int], rules: _Rules) -> list[Coded]:
-    """Return the mask of a file, and that of its ignored value; none where nothing is marked."""
+    """Return the mask of a file and of its ignored value; no mask where nothing is marked."""
     encoded, name = read_file(path), str(path)
     mask = binary_mask(encoded, name=name, size_hw=size_hw, ignored=rules.ignored)
     if rules.ignored is None:
