@@ -100,20 +100,27 @@ def read_coco_lvis(
     by_masks = containment if nesting == "masks" else None
     if layout == "union" or (layout is None and _is_union(folder)):
         return read_union(folder, limit=limit, split=split, stuff=stuff, containment=by_masks)
-    listed = [place for one in SPLITS if split in (None, one) for place in _listed(folder, one)]
-    if not listed:
+    images = [
+        place
+        for one_split in SPLITS
+        if split in (None, one_split)
+        for place in _listed(folder, one_split)
+    ]
+    if not images:
         raise NoSplitError(
             f"{root}: no {split or 'train|val'}/{INDEX} with images in it; correct the root",
-            [one for one in SPLITS if (folder / one / INDEX).is_file()],
+            [one_split for one_split in SPLITS if (folder / one_split / INDEX).is_file()],
         )
-    keys = distinct_keys([(path.stem, f"{own}-{path.stem}") for own, path, _ in listed])[:limit]
-    kept = tuple(listed[:limit])
+    keys = distinct_keys(
+        [(path.stem, f"{image_split}-{path.stem}") for image_split, path, _ in images]
+    )[:limit]
+    chosen = tuple(images[:limit])
     return Source(
         keys=keys,
-        splits=tuple(own for own, _, _ in kept),
+        splits=tuple(image_split for image_split, _, _ in chosen),
         read=partial(
             _sample,
-            places=kept,
+            places=chosen,
             keys=keys,
             root=folder,
             stuff=stuff,
@@ -140,8 +147,8 @@ def _listed(root: AnyPath, split: str) -> list[tuple[str, AnyPath, Parents]]:
     if not isinstance(index, dict) or not all(isinstance(key, str) for key in index):
         raise ValueError(f"{path}: is no dictionary of image ids; check which file it is")
     images = files_by_stem(root / split / "images", "*.jpg")
-    for lone in sorted(index.keys() - images.keys()):
-        raise ValueError(f"{path}: no image {split}/images/{lone}.jpg; fetch COCO's images")
+    for image_id in sorted(index.keys() - images.keys()):
+        raise ValueError(f"{path}: no image {split}/images/{image_id}.jpg; fetch COCO's images")
     return [
         (split, images[key], _tree(index[key], place=f"{path}: {key}")) for key in sorted(index)
     ]
@@ -181,12 +188,12 @@ def check_tree(parents: tuple[int | None, ...], *, place: str) -> None:
             ...
         ValueError: toy: mask 0 is its own ancestor; fetch it again
     """
-    done: set[int] = set()
+    seen: set[int] = set()
     for start in range(len(parents)):
         path: list[int] = []
         index: int | None = start
-        while index is not None and index not in done:
-            done.add(index)
+        while index is not None and index not in seen:
+            seen.add(index)
             path.append(index)
             index = parents[index]
         if index in path:
@@ -238,10 +245,10 @@ def _annotations(
     number, parents = tree
     if len(counts) < number:
         raise ValueError(f"holds {len(counts)} masks, hannotation says {number} instances")
-    kept = counts if stuff else counts[:number]
+    chosen = counts if stuff else counts[:number]
     if containment is not None:
-        return annotate_coded([Coded(counts=c) for c in kept], size_hw, containment=containment)
-    return annotate_tree(kept, (*parents, *[None] * (len(kept) - number)), size_hw)
+        return annotate_coded([Coded(counts=c) for c in chosen], size_hw, containment=containment)
+    return annotate_tree(chosen, (*parents, *[None] * (len(chosen) - number)), size_hw)
 
 
 def read_masks(content: bytes, size_hw: tuple[int, int], *, name: str) -> list[str]:

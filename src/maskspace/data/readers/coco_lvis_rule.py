@@ -45,12 +45,12 @@ def unite(things: list[str], lvis: list[str], size_hw: tuple[int, int]) -> list[
         [masks[i] for i in np.flatnonzero(_areas(masks, size_hw) >= MIN_INSTANCE)]
         for masks in (things, lvis)
     )
-    known = _same(things, lvis, size_hw, iou=0.7).any(axis=1)
-    repeated = np.triu(_same(lvis, lvis, size_hw, iou=0.85), k=1).any(axis=1)
+    is_known = _same(things, lvis, size_hw, iou=0.7).any(axis=1)
+    is_repeated = np.triu(_same(lvis, lvis, size_hw, iou=0.85), k=1).any(axis=1)
     return [
         masks[i]
-        for masks, dropped in ((things, known), (lvis, repeated))
-        for i in np.flatnonzero(~dropped)
+        for masks, is_dropped in ((things, is_known), (lvis, is_repeated))
+        for i in np.flatnonzero(~is_dropped)
     ]
 
 
@@ -60,8 +60,13 @@ def _same(
     """Return which pairs are one object: boxes agree, and the IoU of the masks is above `iou`."""
     shared = intersections(left, right, size_hw)
     union = _areas(left, size_hw)[:, None] + _areas(right, size_hw)[None] - shared
-    a, b = (boxes_of_runs(decode_runs(masks, size_hw), size_hw) for masks in (left, right))
-    columns, rows = (_span_iou(a[:, i], a[:, i + 2], b[:, i], b[:, i + 2]) for i in (0, 1))
+    left_boxes, right_boxes = (
+        boxes_of_runs(decode_runs(masks, size_hw), size_hw) for masks in (left, right)
+    )
+    columns, rows = (
+        _span_iou(left_boxes[:, i], left_boxes[:, i + 2], right_boxes[:, i], right_boxes[:, i + 2])
+        for i in (0, 1)
+    )
     return (columns * rows > MIN_BOX) & (shared / np.maximum(union, 1) > iou)
 
 
@@ -99,10 +104,10 @@ def parents_by_overlap(counts: list[str], size_hw: tuple[int, int]) -> list[int 
     covered = np.maximum(overlap, 0).prod(axis=2) / box_area[:, None]
     rank = np.empty(len(counts), np.int64)
     rank[np.argsort(area, kind="stable")] = np.arange(len(counts))
-    held = (shared > 0.8 * area[:, None]) & (covered >= MIN_BOX) & (rank[:, None] < rank[None])
-    ranked = np.where(held, rank[None], len(counts))
+    is_held = (shared > 0.8 * area[:, None]) & (covered >= MIN_BOX) & (rank[:, None] < rank[None])
+    ranked = np.where(is_held, rank[None], len(counts))
     nearest = ranked.argmin(axis=1) if len(counts) else ()
-    return [int(parent) if held[i, parent] else None for i, parent in enumerate(nearest)]
+    return [int(parent) if is_held[i, parent] else None for i, parent in enumerate(nearest)]
 
 
 def without(

@@ -147,21 +147,25 @@ def read_union(
     )
     entries = [
         entry
-        for one in dict.fromkeys(own for _, own in lvis)
+        for one_split in dict.fromkeys(file_split for _, file_split in lvis)
         for entry in _paired(
-            *([path for path, own in files if own == one] for files in (lvis, panoptic)), split=one
+            *(
+                [path for path, file_split in files if file_split == one_split]
+                for files in (lvis, panoptic)
+            ),
+            split=one_split,
         )
     ]
     if not entries:
         raise ValueError(f"{root}: no image is in both LVIS's and COCO panoptic's JSON")
-    names = [(one.stem, f"{one.split}-{one.stem}", str(one.lvis_path)) for one in entries]
+    names = [(entry.stem, f"{entry.split}-{entry.stem}", str(entry.lvis_path)) for entry in entries]
     keys = distinct_keys(names)[:limit]
-    kept = tuple(entries[:limit])
+    chosen = tuple(entries[:limit])
     return Source(
         keys=keys,
-        splits=tuple(entry.split for entry in kept),
+        splits=tuple(entry.split for entry in chosen),
         read=partial(
-            _sample, root=root, entries=kept, keys=keys, stuff=stuff, containment=containment
+            _sample, root=root, entries=chosen, keys=keys, stuff=stuff, containment=containment
         ),
     )
 
@@ -212,7 +216,7 @@ def _sample(
             f"{entry.lvis_path}: says {entry.stem} is {entry.lvis.size_hw}, it is {size_hw} "
             "(h, w); pair the files again"
         )
-    segments, lost = _panoptic(entry, size_hw)
+    segments, segments_left_out = _panoptic(entry, size_hw)
     coded, left_out = coded_annotations(read_annotations(entry.lvis_path, entry.lvis), size_hw)
     require_some(coded, left_out, place=f"{entry.lvis_path}: {entry.stem}")
     return Sample(
@@ -227,7 +231,7 @@ def _sample(
         split=entry.split,
         licence=LICENCE,
         source=inside(path, root),
-        left_out=lost + left_out,
+        left_out=segments_left_out + left_out,
     )
 
 
@@ -245,18 +249,20 @@ def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> tuple[Panoptic, tu
     png = entry.panoptic_path.with_suffix("") / f"{entry.stem}.png"
     ids, runs = label_map_runs(read_label_map(png, size_hw, coding="colour"))
     strings = dict(zip(ids.tolist(), encode_runs(runs, size_hw), strict=True))
-    found = Panoptic(things=[], crowds=[], stuff=[])
+    panoptic = Panoptic(things=[], crowds=[], stuff=[])
     segments = record.get("segments_info")
     if not isinstance(segments, list):
         raise ValueError(f"{entry.panoptic_path}: {entry.stem} has no list `segments_info`")
     left_out = [
-        f"{png.name}: {fault}" for one in segments if (fault := _add_segment(one, strings, found))
+        f"{png.name}: {fault}"
+        for one in segments
+        if (fault := _add_segment(one, strings, panoptic))
     ]
-    return found, tuple(left_out)
+    return panoptic, tuple(left_out)
 
 
-def _add_segment(segment: object, strings: Mapping[int, str], found: Panoptic) -> str | None:
-    """Add a listed segment to `found`; return why that is impossible, or None."""
+def _add_segment(segment: object, strings: Mapping[int, str], panoptic: Panoptic) -> str | None:
+    """Add a listed segment to `panoptic`; return why that is impossible, or None."""
     try:
         if not isinstance(segment, Mapping):
             return "a segment is no object"
@@ -267,8 +273,8 @@ def _add_segment(segment: object, strings: Mapping[int, str], found: Panoptic) -
         return f"a segment's {error}"
     if identity is None or category is None or identity not in strings:
         return f"segment {identity} has no category or no pixel"
-    kind = found.stuff if category > LAST_THING else found.things
-    (found.crowds if is_crowd else kind).append(strings[identity])
+    strings_of_kind = panoptic.stuff if category > LAST_THING else panoptic.things
+    (panoptic.crowds if is_crowd else strings_of_kind).append(strings[identity])
     return None
 
 

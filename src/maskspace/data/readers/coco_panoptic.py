@@ -97,9 +97,14 @@ def read_coco_panoptic(
     check_split("coco_panoptic", split, SPLITS)
     folder = dataset_root(root)
     files = annotation_files(folder, JSON_FILES, given=annotations, split=split)
-    indexed = [(path, own, index_json(path, max_bytes=max_json_bytes)) for path, own in files]
+    indexed = [
+        (path, file_split, index_json(path, max_bytes=max_json_bytes)) for path, file_split in files
+    ]
     listed = [
-        (path, own, image) for path, own, index in indexed for image in index.images if image.spans
+        (path, file_split, image)
+        for path, file_split, index in indexed
+        for image in index.images
+        if image.spans
     ]
     if not listed:
         raise ValueError(f"{root}: its panoptic JSON annotates no image; correct the root")
@@ -149,7 +154,7 @@ def _segments(
     size_hw = (labels.shape[0], labels.shape[1])
     ids, runs = label_map_runs(labels)
     masks = zip(encode_runs(runs, size_hw), runs.areas().tolist(), strict=True)
-    found = dict(zip(ids.tolist(), masks, strict=True))
+    by_id = dict(zip(ids.tolist(), masks, strict=True))
     segments = record.get("segments_info")
     if not isinstance(segments, list):
         raise ValueError(f"{place}: its annotation has no list `segments_info`; not panoptic JSON")
@@ -158,20 +163,21 @@ def _segments(
     seen: set[int] = set()
     for segment in segments:
         try:
-            identity, ignore = _segment(segment, found, seen)
+            identity, ignore = _segment(segment, by_id, seen)
             category = category_of(segment, known)
-            coded.append(Coded(counts=found[identity][0], ignore=ignore, category=category))
+            coded.append(Coded(counts=by_id[identity][0], ignore=ignore, category=category))
         except ValueError as error:
             left_out.append(str(error))
     left_out += [
-        f"segment {lone} is not in its segments_info" for lone in sorted(found.keys() - seen)
+        f"segment {missing_id} is not in its segments_info"
+        for missing_id in sorted(by_id.keys() - seen)
     ]
     require_some(coded, left_out, place=place)
     return coded, tuple(left_out)
 
 
 def _segment(
-    segment: object, found: Mapping[int, tuple[str, int]], seen: set[int]
+    segment: object, by_id: Mapping[int, tuple[str, int]], seen: set[int]
 ) -> tuple[int, bool]:
     """Return the id and the crowd flag of a listed segment, and add the id to `seen`.
 
@@ -185,11 +191,11 @@ def _segment(
     if identity in seen:
         raise ValueError(f"segment {identity} is listed twice")
     seen.add(identity)
-    if identity not in found:
+    if identity not in by_id:
         raise ValueError(f"segment {identity} has no pixel")
     area = number_of(segment.get("area"), what="area")
-    if area is not None and area != found[identity][1]:
+    if area is not None and area != by_id[identity][1]:
         raise ValueError(
-            f"segment {identity} has {found[identity][1]} pixels, its area says {area:g}"
+            f"segment {identity} has {by_id[identity][1]} pixels, its area says {area:g}"
         )
     return identity, flag_of(segment.get("iscrowd"), what="iscrowd")

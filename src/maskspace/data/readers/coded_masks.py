@@ -85,7 +85,7 @@ def annotate_tree(
     boxes = boxes_of_runs(runs, size_hw).tolist()
     for index in np.flatnonzero(runs.areas() == 0).tolist():
         raise ValueError(f"mask {index + 1} is empty; remove it")
-    given = [None if parent is None else parent + 1 for parent in parents]
+    parent_ids = [None if parent is None else parent + 1 for parent in parents]
     return tuple(
         Annotation(
             id=index + 1,
@@ -96,7 +96,13 @@ def annotate_tree(
             ignore=index >= len(counts),
         )
         for index, (string, area, (x, y, w, h), parent) in enumerate(
-            zip(strings, runs.areas().tolist(), boxes, given + [None] * len(ignored), strict=True)
+            zip(
+                strings,
+                runs.areas().tolist(),
+                boxes,
+                parent_ids + [None] * len(ignored),
+                strict=True,
+            )
         )
     )
 
@@ -164,17 +170,17 @@ def run_length_string(coded: object, size_hw: tuple[int, int]) -> str:
     return counts if isinstance(counts, str) else _compressed(counts, size_hw)
 
 
-def _size(said: object) -> list[int | None] | None:
+def _size(stated: object) -> list[int | None] | None:
     """Return a size as whole numbers, also where they are written as text or as 40.0."""
     try:
-        return [whole_of(one, what="size") for one in said] if isinstance(said, list) else None
+        return [whole_of(one, what="size") for one in stated] if isinstance(stated, list) else None
     except ValueError:
         return None
 
 
-def _compressed(said: list[object], size_hw: tuple[int, int]) -> str:
+def _compressed(stated: list[object], size_hw: tuple[int, int]) -> str:
     pixels = size_hw[0] * size_hw[1]
-    runs = [_run(one, pixels) for one in said]
+    runs = [_run(one, pixels) for one in stated]
     total = sum(runs)
     if total != pixels:
         raise ValueError(
@@ -182,20 +188,20 @@ def _compressed(said: list[object], size_hw: tuple[int, int]) -> str:
             f"{pixels}; fetch the file again"
         )
     coded = {"size": list(size_hw), "counts": runs}
-    filled = coco.frPyObjects(coded, *size_hw)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    return _string(filled)
+    compressed = coco.frPyObjects(coded, *size_hw)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return _string(compressed)
 
 
-def _run(said: object, pixels: int) -> int:
-    if type(said) is int and 0 <= said <= pixels:
-        return said
+def _run(stated: object, pixels: int) -> int:
+    if type(stated) is int and 0 <= stated <= pixels:
+        return stated
     try:
-        run = whole_of(said, what="counts")
+        run = whole_of(stated, what="counts")
     except ValueError:
         run = None
     if run is None or not 0 <= run <= pixels:
         raise ValueError(
-            f"its run length {said!r:.40} is no whole number from 0 to {pixels}; "
+            f"its run length {stated!r:.40} is no whole number from 0 to {pixels}; "
             "fetch the file again"
         )
     return run

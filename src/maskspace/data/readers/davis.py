@@ -96,23 +96,23 @@ def read_davis(
         if year is None or sequence in splits
     ]
     _check_all_there(folder, {mask.parent.name for _, mask, _ in frames}, splits if year else {})
-    kept = tuple(frame for frame in frames if split in (None, frame[2]))[:limit]
-    if not kept and split is not None:
+    chosen = tuple(frame for frame in frames if split in (None, frame[2]))[:limit]
+    if not chosen and split is not None:
         raise NoSplitError(
             f"{root}: no sequence of the split {split} by ImageSets/; fetch the lists",
-            {own for _, _, own in frames},
+            {frame_split for _, _, frame_split in frames},
         )
     return Source(
-        keys=tuple(map(_key, kept)),
-        splits=tuple(own for _, _, own in kept),
-        groups=tuple(mask.parent.name for _, mask, _ in kept),
-        read=partial(_sample, frames=kept, root=folder, merged=objects == "merged"),
+        keys=tuple(map(_key, chosen)),
+        splits=tuple(frame_split for _, _, frame_split in chosen),
+        groups=tuple(mask.parent.name for _, mask, _ in chosen),
+        read=partial(_sample, frames=chosen, root=folder, merged=objects == "merged"),
     )
 
 
 def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPath]]:
     """Return the sequence, the image and the mask of every annotated frame."""
-    found = {
+    by_kind = {
         kind: {
             (path.parent.name, path.stem): path
             for path in (root / kind / resolution).glob("*/*")
@@ -120,7 +120,7 @@ def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPa
         }
         for kind, suffixes in (("Annotations", (".png",)), ("JPEGImages", (".jpg", ".jpeg")))
     }
-    images, masks = found["JPEGImages"], found["Annotations"]
+    images, masks = by_kind["JPEGImages"], by_kind["Annotations"]
     if not masks:
         raise ValueError(f"{root}: no Annotations/{resolution}/*/*.png in it; correct the root")
     for sequence, stem in sorted(masks.keys() - images.keys()):
@@ -134,11 +134,11 @@ def _annotated(root: AnyPath, resolution: str) -> list[tuple[str, AnyPath, AnyPa
 def _sequence_splits(root: AnyPath, year: str | None, resolution: str) -> dict[str, str]:
     """Return the split of each listed sequence, of `year` or else of the latest list."""
     splits: dict[str, str] = {}
-    for one in ("2016", "2017") if year is None else (year,):
+    for list_year in ("2016", "2017") if year is None else (year,):
         for split in ("train", "val"):
-            names = _sequences(root, one, split, resolution)
+            names = _sequences(root, list_year, split, resolution)
             if names is None and year is not None:
-                path = root / "ImageSets" / one / f"{split}.txt"
+                path = root / "ImageSets" / list_year / f"{split}.txt"
                 raise ValueError(f"{path}: no such list; fetch it, or leave `year` out")
             splits |= dict.fromkeys(names or (), split)
     return splits
@@ -153,8 +153,8 @@ def _sequences(root: AnyPath, year: str, split: str, resolution: str) -> set[str
         path = root / "ImageSets" / folder / f"{split}.txt"
         if path.is_file():
             lines = read_file(path).decode("utf-8", "replace").splitlines()
-            firsts = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
-            return {one.parent.name or one.name for one in firsts}
+            first_words = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
+            return {word.parent.name or word.name for word in first_words}
     return None
 
 

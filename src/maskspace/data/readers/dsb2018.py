@@ -111,9 +111,9 @@ def _fields(root: AnyPath, split: str) -> list[_Field]:
             _Field(split, path, labels.get(stem, folder / f"{stem}.png"))
             for stem, path in images.items()
         ]
-    listed = sorted(root.glob(f"{KAGGLE.get(split, split)}/*/images/*"), key=str)
-    published = [path for path in listed if path.suffix.lower() == ".png"]
-    folders = [(path, path.parent.parent / "masks") for path in published]
+    paths = sorted(root.glob(f"{KAGGLE.get(split, split)}/*/images/*"), key=str)
+    png_paths = [path for path in paths if path.suffix.lower() == ".png"]
+    folders = [(path, path.parent.parent / "masks") for path in png_paths]
     return [_Field(split, path, masks) for path, masks in folders if masks.is_dir()]
 
 

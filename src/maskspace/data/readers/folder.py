@@ -119,25 +119,29 @@ def read_folder(
     folder = dataset_root(root)
     if ignored is not None and ignored == background:
         raise ValueError("folder: background and ignored are the same label; choose which it is")
-    flat = suffix is not None
+    is_flat = suffix is not None
     if suffix == "" or mask_suffix == "":
         raise ValueError("folder: the suffix is empty; give what label files have more, as _mask")
     names = Names(
-        images=images, labels=labels, kind=kind, ending=suffix if flat else mask_suffix, flat=flat
+        images=images,
+        labels=labels,
+        kind=kind,
+        ending=suffix if is_flat else mask_suffix,
+        flat=is_flat,
     )
-    found = find_pairs(folder, names, split=split)
-    if not found.pairs:
+    layout = find_pairs(folder, names, split=split)
+    if not layout.pairs:
         raise ValueError(f"{root}: no image of {', '.join(IMAGES)} in it; correct the root")
     rules = _Rules(
-        kind=found.kind,
+        kind=layout.kind,
         background=background,
         ignored=ignored,
         palette=palette,
         exif=exif,
         white=white,
     )
-    keys = distinct_keys([_names(pair, folder) for pair in found.pairs])[:limit]
-    pairs = found.pairs[:limit]
+    keys = distinct_keys([_names(pair, folder) for pair in layout.pairs])[:limit]
+    pairs = layout.pairs[:limit]
     return Source(
         keys=keys,
         splits=tuple(pair.split for pair in pairs),
@@ -150,7 +154,7 @@ def read_folder(
             licence=licence,
             containment=containment,
         ),
-        notes=found.notes,
+        notes=layout.notes,
     )
 
 
@@ -216,8 +220,8 @@ def _from_npz(path: AnyPath, size_hw: tuple[int, int], rules: _Rules) -> list[Co
     if holds_masks(encoded, name=name):
         return [Coded(counts=c) for c in npz_counts(encoded, name=name, size_hw=size_hw)]
     labels = npz_labels(encoded, name=name, size_hw=size_hw)
-    meant = [value for value in (rules.ignored, rules.background) if value is not None]
-    negative = np.setdiff1d(labels[labels < 0], meant)
+    allowed = [value for value in (rules.ignored, rules.background) if value is not None]
+    negative = np.setdiff1d(labels[labels < 0], allowed)
     if len(negative):
         raise ValueError(f"{name}: label {negative[0]} is below 0; name it with ignored")
     return coded_label_map(labels, background=rules.background, ignored=rules.ignored)
@@ -229,6 +233,6 @@ def _binary(path: AnyPath, size_hw: tuple[int, int], rules: _Rules) -> list[Code
     mask = binary_mask(encoded, name=name, size_hw=size_hw, ignored=rules.ignored)
     if rules.ignored is None:
         return [Coded(counts=encode(mask[None])[0])] if mask.any() else []
-    unsure = grey_values(encoded, name=name, size_hw=size_hw) == rules.ignored
-    both = ((mask & ~unsure, False), (unsure, True))
-    return [Coded(counts=encode(m[None])[0], ignore=ignore) for m, ignore in both if m.any()]
+    is_ignored = grey_values(encoded, name=name, size_hw=size_hw) == rules.ignored
+    masks = ((mask & ~is_ignored, False), (is_ignored, True))
+    return [Coded(counts=encode(m[None])[0], ignore=ignore) for m, ignore in masks if m.any()]
