@@ -4,11 +4,12 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from maskspace.bundled import bundled_models
 from maskspace.loaded import Answer, Segmenter
 from maskspace.models import MODELS
 from maskspace.peers import PEERS
 from maskspace.segmenter import wrap
-from maskspace.segmenter.loading import bundled_models, load
+from maskspace.segmenter.loading import load
 from maskspace.types import MapNetwork, network_answers
 
 #: Arguments of the questions beside the image.

@@ -13,10 +13,11 @@ templates. With --check nothing is written, and the exit status is 1 where dvc.y
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from maskspace.bundled import INSTALLED, bundled_models
 from maskspace.config import read_params
 from maskspace.files import write_whole
 from workflows.imports import Code
@@ -54,7 +55,8 @@ class Reads:
     made: outputs of other stages.
     data: keys of params.yaml that name datasets, whose validated shards are read.
     evaluated: keys that name datasets, whose evaluation is read.
-    files: keys whose value, if not null, is a path to read.
+    files: keys whose value is a path to read: not null, and no name of what is installed.
+    used: of `made`, outputs that are read only where a key is not 0, and that key.
     options: sections of params.yaml that choose of tables.
     code: modules that are started by their path.
     draws: whether what draws a training is needed, which a training itself does not depend on.
@@ -64,6 +66,7 @@ class Reads:
     data: tuple[str, ...] = ()
     evaluated: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    used: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     draws: bool = False
@@ -72,6 +75,7 @@ class Reads:
 #: Of FREE, what a training is drawn by.
 DRAWING = ("maskspace.training.drawing", "maskspace.training.sweep_record")
 _TEACHER_FILES = ("clicker.initial", "clicker.backbone")
+_STUDENT_FILES = ("distill.initial", "distill.backbone")
 _STUDENT = ("distill.model", "sweep.objectives")
 STAGES: Mapping[str, Reads] = {
     "shards": Reads(made=("${item.root}",)),
@@ -86,13 +90,11 @@ STAGES: Mapping[str, Reads] = {
     "regime_report": Reads(made=("build/compare",)),
     "proposals": Reads(made=("build/clicker",), data=("distill.data",), options=("clicker.model",)),
     "overfit": Reads(data=("overfit.dataset",), options=("overfit",)),
-    "sweep": Reads(
-        data=("distill.data",), files=("distill.backbone",), options=("sweep", "distill")
-    ),
+    "sweep": Reads(data=("distill.data",), files=_STUDENT_FILES, options=("sweep", "distill")),
     "pictures": Reads(made=("build/${item}",), options=("sweep.objectives", "overfit"), draws=True),
     "objectives": Reads(
         data=("objectives.datasets",),
-        files=("distill.backbone",),
+        files=_STUDENT_FILES,
         options=("objectives", "distill.model"),
     ),
     "standings": Reads(
@@ -104,9 +106,13 @@ STAGES: Mapping[str, Reads] = {
     "select": Reads(made=("build/sweep",), data=("distill.data",), options=_STUDENT),
     "distill": Reads(
         made=("build/proposals", "build/select/winner.json"),
+        used={"build/proposals": "distill.teacher_share"},
         data=("distill.data",),
-        files=("distill.backbone",),
+        files=_STUDENT_FILES,
         options=("distill", "sweep.objectives"),
+    ),
+    "calibrate": Reads(
+        made=("build/distilled",), data=("distill.data",), options=("distill.model",)
     ),
     "evaluate": Reads(
         made=(
@@ -204,14 +210,22 @@ def stage_deps(stage: str, code: Code, params: Mapping[str, Any]) -> list[str]:
     reads = STAGES[stage]
     data = set(_datasets(reads.data, params))
     made = {
-        *reads.made,
+        *(out for out in reads.made if out not in reads.used or _value(params, reads.used[out])),
         *(f"build/shards/{name}" for name in data),
         *(f"build/validate/{name}/manifest.json" for name in data),
         *(f"build/evaluate/{name}" for name in _datasets(reads.evaluated, params)),
-        *(str(path) for key in reads.files if (path := _value(params, key)) is not None),
+        *(path for key in reads.files for path in _files(_value(params, key, optional=True))),
     }
     needed = sorted(code.modules[name].path.as_posix() for name in _needed(stage, code, params))
     return [*sorted(made), *needed]
+
+
+def _files(value: str | None) -> Iterator[str]:
+    """Yield the path that an option names; a bundled model's folder for its name."""
+    if value in bundled_models():
+        yield f"src/maskspace/weights/{value}"
+    elif value not in (None, INSTALLED):
+        yield str(value)
 
 
 def _datasets(keys: Iterable[str], params: Mapping[str, Any]) -> Iterator[str]:
@@ -248,10 +262,13 @@ def reader_files(code: Code, params: Mapping[str, Any]) -> dict[str, list[str]]:
     return {dataset: own + own[-1:] * (most - len(own)) for dataset, own in files.items()}
 
 
-def _value(params: Mapping[str, Any], key: str) -> Any:
+def _value(params: Mapping[str, Any], key: str, *, optional: bool = False) -> Any:
+    """Return what a key names; None for one that is missing, if it is `optional`."""
     value: Any = params
     for name in key.split("."):
         if not isinstance(value, Mapping) or name not in value:
+            if optional:
+                return None
             raise ValueError(f"params.yaml: {key}: missing; stages depend on what it names")
         value = value[name]
     return value

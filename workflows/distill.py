@@ -17,7 +17,7 @@ WINNER = Path("build/select/winner.json")
 
 
 def main() -> None:
-    """Write `build/student`: weights, history, what the last validation looked at."""
+    """Write `build/distilled`: weights, history, what the last validation looked at."""
     config = load_section(DistillConfig, "distill")
     winner = read_winner(WINNER)
     config = winner.recipe(config)
@@ -38,7 +38,7 @@ def main() -> None:
     history = export_training(make_task(), work / "run", out, provenance=provenance)
     params = asdict(config) | chosen
     record_training("student", "distill", work / "run", history, params=params)
-    publish(out, Path("build/student"))
+    publish(out, Path("build/distilled"))
 
 
 if __name__ == "__main__":

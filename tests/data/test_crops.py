@@ -279,3 +279,29 @@ def test_a_shift_of_brightness_leaves_the_masks(scene):
     bright = crop(scene, 3, size=96, min_scale=1.0, brightness=0.3)
     assert (plain.masks == bright.masks).all()
     assert (plain.image != bright.image).any()
+
+
+def test_a_square_beyond_the_image_is_mirrored_and_ignored_there(scene):
+    height, width = scene.size_hw
+    for seed in range(8):
+        piece = crop(
+            scene, seed, size=64, min_scale=1.5, max_scale=2.5, turns=False, contrast=0.0,
+            brightness=0.0, shuffle_channels=False,
+        )  # fmt: skip
+        known = ~piece.ignore
+        rows, columns = known.any(axis=1).nonzero()[0], known.any(axis=0).nonzero()[0]
+        inside = known[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert inside.all()  # a rectangle
+        if max(inside.shape) < 64:  # the whole image is shown
+            assert inside.shape[0] / inside.shape[1] == pytest.approx(height / width, rel=0.1)
+        assert not (piece.masks & piece.ignore).any()
+        top, left = rows[0], columns[0]
+        if top and left:  # a mirror stands at the first row and column of the image
+            np.testing.assert_array_equal(piece.image[top - 1], piece.image[top])
+            np.testing.assert_array_equal(piece.image[:, left - 1], piece.image[:, left])
+
+
+def test_only_squares_reach_beyond_the_image():
+    for placement in ("stretch", "letterbox"):
+        with pytest.raises(ValueError, match="max_scale"):
+            replace(CROPS, placement=placement, max_scale=1.2)

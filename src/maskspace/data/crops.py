@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
 from maskspace.config import section
+from maskspace.data.camera import Camera, photograph
 from maskspace.data.dense import category_ids, read_pixels
 from maskspace.data.placement import Placement, letterbox, stretch
 from maskspace.masks.coded import decode_sampled
@@ -27,19 +28,30 @@ from maskspace.types import Annotation, Sample
 #: How much finer than a crop a JPEG is decoded at least, where it is shrunk: at 1 the photo that
 #: differs most from the whole one would do so by 7 of 255 levels on average, at 1.5 by 2.5.
 FINER = 1.5
+#: Of a square above 1 the part outside the image is mirrored twice at most.
+MOST_SCALE = 3
 
 
 @section
 class Crops:
     """How a training crop is taken: a window of the image, as a square of `size` pixels a side.
 
-    "square" takes squares of `min_scale` to `max_scale` times the shorter side; "stretch" windows
-    whose height and width are each as many times the image's, stretched to the square, as SegNext
-    sees images in its evaluation; "letterbox" keeps the image's aspect and lays the window on
-    black, as SegNext sees them in its training. `turns` by quarters and `shuffle_channels` suit
-    generated images more than photos. `contrast` is the largest share added or taken, `brightness`
-    the largest shift as a share of the range, half as much again in each channel by itself. With
-    `augment` false nothing is drawn: the whole image, or the middle square, as it is.
+    Args:
+        size: pixels a side of the crop.
+        placement: "square" takes squares of `min_scale` to `max_scale` times the shorter side; a
+            square above 1 shows more than the image has: the rest repeats the image, mirrored,
+            and is ignored. "stretch" takes windows whose height and width are each as many times
+            the image's, stretched to the square, as SegNext sees images in its evaluation.
+            "letterbox" keeps the image's aspect and lays the window on black, as SegNext sees them
+            in its training.
+        augment: with false nothing is drawn: the whole image, or the middle square, as it is.
+        min_scale, max_scale: see `placement`; at most 1, and 3 for "square".
+        turns: turn by a random number of quarters; suits generated images more than photos.
+        shuffle_channels: put red, green and blue in a random order; the same.
+        contrast: largest share of contrast that is added or taken, in [0, 1).
+        brightness: largest shift, as a share of the range of values, in [0, 1); each channel by
+            itself is shifted by up to half as much again.
+        camera: changes of tone, blur, noise and JPEG (default None: none).
     """
 
     size: int
@@ -51,11 +63,16 @@ class Crops:
     shuffle_channels: bool
     contrast: float
     brightness: float
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no crop."""
-        if self.size < 1 or not 0 < self.min_scale <= self.max_scale <= 1:
-            raise ValueError("crops: size is at least 1, min_scale and max_scale ascend in (0, 1]")
+        most = MOST_SCALE if self.placement == "square" else 1
+        if self.size < 1 or not 0 < self.min_scale <= self.max_scale <= most:
+            raise ValueError(
+                f"crops: size is at least 1, min_scale and max_scale ascend in (0, {most}] "
+                f"for placement {self.placement}"
+            )
         if not (0 <= self.contrast < 1 and 0 <= self.brightness < 1):
             raise ValueError("crops: contrast and brightness are in [0, 1)")
 
@@ -82,7 +99,7 @@ class Crop:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A rectangle of an image, in its pixels."""
+    """A rectangle in an image's pixels; it may reach beyond the image on all sides."""
 
     top: int
     left: int
@@ -99,6 +116,13 @@ class Window:
             and y < self.top + self.height
         )
 
+    def within(self, size_hw: tuple[int, int]) -> "Window":
+        """Return the part that lies in an image of a size."""
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom = min(self.top + self.height, size_hw[0])
+        right = min(self.left + self.width, size_hw[1])
+        return Window(top=top, left=left, height=bottom - top, width=right - left)
+
 
 def random_crop(
     sample: Sample, crops: Crops, generator: np.random.Generator, *, least_score: float = 0.0
@@ -112,22 +136,29 @@ def random_crop(
     least_score: masks of a lower score are left out, in [0, 1] (default: none is).
     """
     window = draw_window(sample.size_hw, crops, generator)
-    fit = letterbox if crops.placement == "letterbox" else stretch
-    placement = fit((window.height, window.width), (crops.size, crops.size))
-    image = crop_image(sample, window, placement)
+    inside = window.within(sample.size_hw)
+    placement = _placed(window, inside, crops)
+    image = crop_image(sample, inside, placement)
     chosen = [
         index
         for index, one in enumerate(sample.annotations)
         if window.meets(one.box_xywh) and (one.ignore or one.score >= least_score)
     ]
-    masks = crop_masks(sample, chosen, window, placement)
+    masks = crop_masks(sample, chosen, inside, placement)
+    beyond = np.zeros(placement.canvas_hw, bool)
+    if inside != window:
+        image = _mirrored(image, placement)
+        beyond = ~_covered(placement)
     if crops.augment:
         turns = int(generator.integers(4)) if crops.turns else 0
-        image, masks = np.rot90(image, turns), np.rot90(masks, turns, axes=(1, 2))
+        image, beyond = np.rot90(image, turns), np.rot90(beyond, turns)
+        masks = np.rot90(masks, turns, axes=(1, 2))
         if generator.integers(2):
-            image, masks = image[:, ::-1], masks[:, :, ::-1]
+            image, masks, beyond = image[:, ::-1], masks[:, :, ::-1], beyond[:, ::-1]
         image = _recoloured(image, crops, generator)
-    return _crop(sample.annotations, chosen, image, masks)
+        if crops.camera is not None:
+            image = photograph(image, crops.camera, generator)
+    return _crop(sample.annotations, chosen, image, masks, beyond=beyond)
 
 
 def _crop(
@@ -135,8 +166,13 @@ def _crop(
     chosen: Sequence[int],
     image: UInt8[np.ndarray, "s s 3"],
     masks: Bool[np.ndarray, "n s s"],
+    *,
+    beyond: Bool[np.ndarray, "s s"],
 ) -> Crop:
-    """Return a crop with the masks of the chosen annotations, those to ignore apart."""
+    """Return a crop with the masks of the chosen annotations, those to ignore apart.
+
+    Pixels `beyond` the image are ignored too.
+    """
     ignored = np.array([annotations[index].ignore for index in chosen], bool)
     kept = masks.any(axis=(1, 2)) & ~ignored
     ours = np.array(chosen, np.int64)[kept]
@@ -147,7 +183,7 @@ def _crop(
         scores=np.array([annotations[index].score for index in ours], np.float32),
         layers=np.array([annotations[index].layer for index in ours], np.int64),
         categories=category_ids([annotations[index] for index in ours]),
-        ignore=np.ascontiguousarray(np.logical_or.reduce(masks[ignored], axis=0)),
+        ignore=np.logical_or.reduce(masks[ignored], axis=0) | beyond,
     )
 
 
@@ -163,9 +199,55 @@ def draw_window(size_hw: tuple[int, int], crops: Crops, generator: np.random.Gen
     if crops.placement != "stretch":
         shares[1] = shares[0]
     height, width = max(round(height * shares[0]), 1), max(round(width * shares[1]), 1)
-    top = int(generator.integers(size_hw[0] - height + 1))
-    left = int(generator.integers(size_hw[1] - width + 1))
+    top, left = (
+        int(generator.integers(min(0, whole - side), max(0, whole - side) + 1))
+        for whole, side in zip(size_hw, (height, width), strict=True)
+    )
     return Window(top=top, left=left, height=height, width=width)
+
+
+def _placed(window: Window, inside: Window, crops: Crops) -> Placement:
+    """Return where the part of a window that lies in the image goes on the crop."""
+    canvas_hw = (crops.size, crops.size)
+    if crops.placement == "letterbox":
+        return letterbox((inside.height, inside.width), canvas_hw)
+    if inside == window:
+        return stretch((inside.height, inside.width), canvas_hw)
+    scale = crops.size / window.height  # a square
+    corner = [
+        round((first - begin) * scale)
+        for first, begin in ((inside.top, window.top), (inside.left, window.left))
+    ]
+    inner = [
+        min(max(round(side * scale), 1), crops.size - at)
+        for side, at in zip((inside.height, inside.width), corner, strict=True)
+    ]
+    return Placement(
+        source_hw=(inside.height, inside.width),
+        inner_hw=(inner[0], inner[1]),
+        corner_yx=(corner[0], corner[1]),
+        canvas_hw=canvas_hw,
+    )
+
+
+def _mirrored(
+    image: UInt8[np.ndarray, "s s 3"], placement: Placement
+) -> UInt8[np.ndarray, "s s 3"]:
+    """Return a canvas whose covered part is repeated, mirrored, over the rest."""
+    margins = [
+        (at, whole - at - side)
+        for at, side, whole in zip(
+            placement.corner_yx, placement.inner_hw, placement.canvas_hw, strict=True
+        )
+    ]
+    return np.pad(image[placement.inside], (*margins, (0, 0)), mode="symmetric")
+
+
+def _covered(placement: Placement) -> Bool[np.ndarray, "s s"]:
+    """Return which pixels of a canvas the image covers."""
+    covered = np.zeros(placement.canvas_hw, bool)
+    covered[placement.inside] = True
+    return covered
 
 
 def crop_image(sample: Sample, window: Window, placement: Placement) -> UInt8[np.ndarray, "r s 3"]:

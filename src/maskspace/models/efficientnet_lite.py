@@ -86,7 +86,7 @@ class ConvNorm(nn.Module):
             with torch.autocast(x.device.type, enabled=False):
                 x = F.pad(x, (side,) * 4, mode=self.padding_mode)
         if self.norm.training:
-            return self.norm(self.conv(x))
+            return self.norm(self._convolved(x))
         variance, mean = cast(Tensor, self.norm.running_var), cast(Tensor, self.norm.running_mean)
         scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
         weight = self.conv.weight * scale[:, None, None, None]
@@ -94,6 +94,13 @@ class ConvNorm(nn.Module):
         if self.conv.groups > 1:
             return depthwise(x, weight, bias, stride=self.conv.stride[0])
         return F.conv2d(x, weight, bias, self.conv.stride)
+
+    def _convolved(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d r s"]:
+        """Return the map before its normalisation."""
+        if self.conv.groups == 1:
+            return self.conv(x)
+        none = self.conv.weight.new_zeros(self.conv.out_channels)
+        return depthwise(x, self.conv.weight, none, stride=self.conv.stride[0])
 
 
 class InvertedResidual(nn.Module):

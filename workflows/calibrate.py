@@ -1,0 +1,1 @@
+"""Stage `calibrate`: heights and ranks of the student's tree, fitted on training images."""
