@@ -51,6 +51,7 @@ def _check_sections(path: Path) -> None:
     from maskspace.data.expectations import ValidateConfig
     from maskspace.evaluation.config import EvaluateConfig, SelectConfig
     from maskspace.serving.config import RegisterConfig
+    from maskspace.training.calibration import CalibrateConfig
     from maskspace.training.config import (
         ClickerConfig,
         DistillConfig,
@@ -70,6 +71,7 @@ def _check_sections(path: Path) -> None:
         "sweep": SweepConfig,
         "select": SelectConfig,
         "distill": DistillConfig,
+        "calibrate": CalibrateConfig,
         "evaluate": EvaluateConfig,
         "register": RegisterConfig,
         "overfit": OverfitConfig,

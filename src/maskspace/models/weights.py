@@ -37,7 +37,7 @@ def save_model(
         save_file(tensors, partial)
         partial.chmod(0o644)  # safetensors writes for the owner alone
     described = {"name": name, "options": dict(options), "provenance": dict(provenance)}
-    write_whole(folder / DESCRIPTION, json.dumps(described, indent=2, sort_keys=True) + "\n")
+    write_description(folder, described)
 
 
 def load_model(folder: Path) -> nn.Module:
@@ -124,6 +124,11 @@ def read_description(folder: Path) -> dict:
     if not isinstance(described, dict) or not {"name", "options"} <= set(described):
         raise ValueError(f"{path}: expected the keys name, options and provenance")
     return described
+
+
+def write_description(folder: Path, described: Mapping[str, object]) -> None:
+    """Write model.json of a folder, in one piece."""
+    write_whole(folder / DESCRIPTION, json.dumps(described, indent=2, sort_keys=True) + "\n")
 
 
 def check_state_dict(

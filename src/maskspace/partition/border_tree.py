@@ -17,6 +17,7 @@ before a faint object is found, as differences of mean features do: what counts 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -89,6 +90,106 @@ def read_rule(options: Mapping[str, object]) -> BorderRule:
     return build_section(BorderRule, held, place="border_tree")
 
 
+@dataclass(frozen=True, kw_only=True)
+class BorderMerging:
+    """How k superpixels of an image merge, before costs become heights.
+
+    superpixels: labels 1..k.
+    merges: the two nodes that each merge joins; nodes are superpixels first, then merges in order.
+    costs: of merges, in the order in which they were made; one may be below the one before.
+    areas: of nodes, in pixels.
+    outlines: length and summed strength of each node's borders.
+
+    Example:
+        >>> borders = np.zeros((16, 32), np.float32)
+        >>> borders[:, 16] = 1  # one strong border
+        >>> merging = merge_borders(borders, rule=BorderRule(), regions=16)
+        >>> merging.tree(BorderRule()).partition(2)[0, ::8].tolist()
+        [1, 1, 1, 2]
+    """
+
+    superpixels: Int32[np.ndarray, "h w"]
+    merges: Int64[np.ndarray, "m 2"]
+    costs: Float64[np.ndarray, " m"]
+    areas: Float64[np.ndarray, " n"]
+    outlines: Float64[np.ndarray, "n 2"]
+
+    def shapes(self, rule: BorderRule) -> NodeShapes:
+        """Return what is known of the nodes, with a rule's heights."""
+        return NodeShapes(
+            merges=self.merges,
+            heights=rule.heights(self.costs),
+            areas=self.areas,
+            outlines=self.outlines,
+        )
+
+    def tree(self, rule: BorderRule, *, size_hw: tuple[int, int] | None = None) -> MergeTree:
+        """Return the tree with a rule's heights and ranks; `size_hw` is the image's own size."""
+        shapes = self.shapes(rule)
+        rows, columns = self.superpixels.shape
+        return MergeTree(
+            superpixels=self.superpixels,
+            merges=self.merges,
+            heights=shapes.heights,
+            size_hw=size_hw or (rows, columns),
+            ranks=node_ranks(shapes, rule.ranking) if rule.ranking else None,
+        )
+
+
+def merge_borders(
+    boundary: Float[np.ndarray, "h w"],
+    vectors: Float[np.ndarray, "c i j"] | None = None,
+    *,
+    stride: int = 2,
+    regions: int = 1024,
+    rule: BorderRule,
+) -> BorderMerging:
+    """Return how at least min(pixels, `regions`) superpixels of a boundary map in [0, 1] merge.
+
+    `vectors` are those of cells of `stride` pixels. Raises ValueError for a map that is empty or
+    not finite.
+    """
+    if boundary.size == 0 or not np.isfinite(boundary).all():
+        raise ValueError("the boundary map is empty or not finite; was the model trained?")
+    right = (boundary[:, 1:] + boundary[:, :-1]) * np.float32(0.5)
+    down = (boundary[1:] + boundary[:-1]) * np.float32(0.5)
+    steps = _steps(right, down, vectors, stride=stride, rule=rule)
+    coarse = _flooded(boundary, *steps, number=_cells(boundary, rule), rule=rule)
+    labels = coarse
+    least = min(boundary.size, regions)
+    if coarse.max() < least:
+        fine = _flooded(boundary, *steps, number=least, rule=rule)
+        labels = equal_components(coarse * (fine.max() + 1) + fine)
+    right, down = (
+        np.where(same, 0, strength)
+        for same, strength in (
+            (coarse[:, 1:] == coarse[:, :-1], right),
+            (coarse[1:] == coarse[:-1], down),
+        )
+    )
+    pairs, lengths, sums = _borders(labels, right, down)
+    leaves = int(labels.max())
+    areas = np.zeros(2 * leaves - 1)
+    areas[:leaves] = np.bincount(labels.ravel())[1:]
+    held = np.zeros((2 * leaves - 1, 0 if vectors is None else len(vectors)), np.float32)
+    if vectors is not None:
+        first = np.unique(labels, return_index=True)[1]
+        held[:leaves] = _means(coarse, vectors, stride=stride)[coarse.ravel()[first] - 1]
+    merges, costs = np.empty((leaves - 1, 2), np.int64), np.empty(leaves - 1)
+    outlines = np.zeros((2 * leaves - 1, 2))
+    for column, values in enumerate((lengths, sums)):
+        outlines[:leaves, column] = np.bincount(
+            pairs.ravel(), weights=values.repeat(2), minlength=leaves
+        )
+    weights = np.array(
+        [rule.border, 0.0 if vectors is None else rule.distance, rule.grain, rule.smallness]
+    )
+    border_merges(pairs, lengths, sums, areas, held, outlines, weights, merges, costs)
+    return BorderMerging(
+        superpixels=labels, merges=merges, costs=costs, areas=areas, outlines=outlines
+    )
+
+
 def tree_of_outputs(
     outputs: Mapping[str, Tensor],
     rule: BorderRule,
@@ -108,6 +209,14 @@ def tree_of_outputs(
         >>> np.unique(tree.partition(2)).tolist()
         [1, 2]
     """
+    merging = merge_outputs(outputs, rule, regions=regions)
+    return merging.tree(rule, size_hw=size_hw)
+
+
+def merge_outputs(
+    outputs: Mapping[str, Tensor], rule: BorderRule, *, regions: int = 1024
+) -> BorderMerging:
+    """Return how the superpixels merge, of the outputs that `tree_of_outputs` takes."""
     levels = levels_of(outputs)
     if not levels and "boundary" not in outputs:
         raise ValueError(f"border_tree needs boundary or a level; got {', '.join(outputs)}")
@@ -117,9 +226,7 @@ def tree_of_outputs(
         boundary = outputs["boundary"][0].float().sigmoid().cpu().numpy()
     else:
         boundary = _steepness(levels[stride], stride).cpu().numpy()
-    return border_tree(
-        boundary, vectors, stride=stride, size_hw=size_hw, regions=regions, rule=rule
-    )
+    return merge_borders(boundary, vectors, stride=stride, regions=regions, rule=rule)
 
 
 def _steepness(vectors: Float[Tensor, "c i j"], stride: int) -> Float32[Tensor, "h w"]:
@@ -157,54 +264,8 @@ def border_tree(
         [1, 1, 2, 2]
     """
     rule = rule or BorderRule()
-    if boundary.size == 0 or not np.isfinite(boundary).all():
-        raise ValueError("the boundary map is empty or not finite; was the model trained?")
-    right = (boundary[:, 1:] + boundary[:, :-1]) * np.float32(0.5)
-    down = (boundary[1:] + boundary[:-1]) * np.float32(0.5)
-    steps = _steps(right, down, vectors, stride=stride, rule=rule)
-    coarse = _flooded(boundary, *steps, number=_cells(boundary, rule), rule=rule)
-    labels = coarse
-    least = min(boundary.size, regions)
-    if coarse.max() < least:
-        fine = _flooded(boundary, *steps, number=least, rule=rule)
-        labels = equal_components(coarse * (fine.max() + 1) + fine)
-    right, down = (
-        np.where(same, 0, strength)
-        for same, strength in (
-            (coarse[:, 1:] == coarse[:, :-1], right),
-            (coarse[1:] == coarse[:-1], down),
-        )
-    )
-    pairs, lengths, sums = _borders(labels, right, down)
-    leaves = int(labels.max())
-    areas = np.zeros(2 * leaves - 1)
-    areas[:leaves] = np.bincount(labels.ravel())[1:]
-    held = np.zeros((2 * leaves - 1, 0 if vectors is None else len(vectors)), np.float32)
-    if vectors is not None:
-        first = np.unique(labels, return_index=True)[1]
-        held[:leaves] = _means(coarse, vectors, stride=stride)[coarse.ravel()[first] - 1]
-    merges, costs = np.empty((leaves - 1, 2), np.int64), np.empty(leaves - 1)
-    outlines = np.zeros((2 * leaves - 1, 2))
-    for column, values in enumerate((lengths, sums)):
-        outlines[:leaves, column] = np.bincount(
-            pairs.ravel(), weights=values.repeat(2), minlength=leaves
-        )
-    weights = np.array(
-        [rule.border, 0.0 if vectors is None else rule.distance, rule.grain, rule.smallness]
-    )
-    border_merges(pairs, lengths, sums, areas, held, outlines, weights, merges, costs)
-    heights = rule.heights(costs)
-    ranks = None
-    if rule.ranking:
-        shapes = NodeShapes(merges=merges, heights=heights, areas=areas, outlines=outlines)
-        ranks = node_ranks(shapes, rule.ranking)
-    return MergeTree(
-        superpixels=labels,
-        merges=merges,
-        heights=heights,
-        size_hw=size_hw or (boundary.shape[0], boundary.shape[1]),
-        ranks=ranks,
-    )
+    merging = merge_borders(boundary, vectors, stride=stride, regions=regions, rule=rule)
+    return merging.tree(rule, size_hw=size_hw)
 
 
 def _steps(

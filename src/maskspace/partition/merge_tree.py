@@ -179,6 +179,34 @@ class MergeTree:
         place = self._place - self._layout.starts[node]
         return enlarge((place >= 0) & (place < self._layout.counts[node]), self.size_hw)
 
+    def label_counts(self, labels: Int64[np.ndarray, "h w"]) -> Int64[np.ndarray, "n l"]:
+        """Return how many pixels each node has of each label 0..l-1; a negative one counts nowhere.
+
+        `labels` are of the image's size; of a tree of fewer rows and columns those are counted that
+        are nearest to its pixels.
+
+        Example:
+            >>> tree = MergeTree(
+            ...     superpixels=np.array([[1, 2, 3]], np.int32), merges=np.array([[0, 1], [2, 3]]),
+            ...     heights=np.array([0.2, 0.7], np.float32), size_hw=(1, 3))
+            >>> tree.label_counts(np.array([[0, 1, 1]])).tolist()
+            [[1, 0], [0, 1], [0, 1], [1, 1], [1, 2]]
+        """
+        rows, columns = (
+            (2 * np.arange(few) + 1) * many // (2 * few)
+            for few, many in zip(self.superpixels.shape, labels.shape, strict=True)
+        )
+        here = labels[rows][:, columns].ravel()
+        number, known = int(labels.max(initial=-1)) + 1, here >= 0
+        if not number:
+            return np.zeros((2 * self.max_regions - 1, 0), np.int64)
+        place = self._place.ravel()[known].astype(np.int64)
+        leaves = np.bincount(place * number + here[known], minlength=self.max_regions * number)
+        first = np.zeros((1, number), np.int64)
+        until = np.concatenate([first, leaves.reshape(-1, number).cumsum(axis=0)])
+        starts, counts = self._layout.starts, self._layout.counts
+        return until[starts + counts] - until[starts]
+
     @cached_property
     def _layout(self) -> "_Layout":
         return _layout(self.merges)

@@ -11,7 +11,12 @@ from torch import nn
 from maskspace.config import Choice
 from maskspace.heads import levels_of
 from maskspace.loaded import ImageLike
-from maskspace.partition.border_tree import BorderRule, read_rule, tree_of_outputs
+from maskspace.partition.border_tree import (
+    BorderMerging,
+    BorderRule,
+    merge_outputs,
+    read_rule,
+)
 from maskspace.partition.merge_tree import MergeTree
 from maskspace.segmenter.embedding import EmbeddingSegmenter
 from maskspace.types import MapNetwork
@@ -38,10 +43,12 @@ class BorderSegmenter(EmbeddingSegmenter):
         for height in HEIGHTS:
             yield tree.cut(height)
 
+    def merging(self, image: UInt8[np.ndarray, "h w 3"]) -> BorderMerging:
+        """Return how the superpixels of an image merge, which the rule's heights come from."""
+        return merge_outputs(self._outputs(image), self.rule, regions=self.regions)
+
     def _tree(self, image: UInt8[np.ndarray, "h w 3"]) -> MergeTree:
-        outputs = self._outputs(image)
-        size_hw = (image.shape[0], image.shape[1])
-        return tree_of_outputs(outputs, self.rule, size_hw=size_hw, regions=self.regions)
+        return self.merging(image).tree(self.rule, size_hw=(image.shape[0], image.shape[1]))
 
 
 def border_segmenter(name: str, module: MapNetwork, decoder: Choice) -> BorderSegmenter:
