@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from maskspace.models import MODELS, load_model, save_model
+from maskspace.models.weights import load_trunk
 
 OPTIONS = {"backbone": "b0", "width": 16, "registers": 1}
 
@@ -61,3 +62,20 @@ def test_a_bad_folder_is_told_in_one_line(folder, tmp_path):
     (folder / "model.json").write_text(json.dumps({"name": "resnet", "options": {}}))
     with pytest.raises(ValueError, match="model 'resnet' is unknown"):
         load_model(folder)
+
+
+def test_a_trunk_is_taken_and_heads_that_do_not_fit_stay_fresh(folder):
+    other = {"1": {"kind": "level", "channels": 5, "stride": 1}}
+    torch.manual_seed(1)
+    model = MODELS["pixel_embedding"](**OPTIONS, heads=other)
+    fresh = {k: v.clone() for k, v in model.state_dict().items() if k.startswith("heads.")}
+    load_trunk(model, folder)
+    held = load_file(folder / "model.safetensors")
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, fresh[key] if key in fresh else held[key]), key
+
+
+def test_a_trunk_of_another_architecture_is_refused(folder):
+    wider = MODELS["pixel_embedding"](**(OPTIONS | {"width": 24}))
+    with pytest.raises(ValueError, match="not weights of this model"):
+        load_trunk(wider, folder)

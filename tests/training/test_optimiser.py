@@ -70,3 +70,16 @@ def test_the_optimiser_is_the_chosen_one_with_its_betas(optimisation, name, kind
     optimiser = make_optimiser(nn.Linear(2, 2), recipe)
     assert type(optimiser) is getattr(torch.optim, kind)
     assert {group["betas"] for group in optimiser.param_groups} == {(0.8, 0.99)}
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate(clicker, optimisation):
+    optimiser = make_optimiser(clicker, replace(optimisation, backbone_rate=0.25))
+    set_rate(optimiser, 8.0)
+    rates = {name: group["lr"] for name, group in groups_by_name(clicker, optimiser)}
+    assert {rate for name, rate in rates.items() if name.startswith("backbone.")} == {2.0}
+    assert {rate for name, rate in rates.items() if not name.startswith("backbone.")} == {8.0}
+
+
+def test_a_backbone_rate_needs_a_backbone(optimisation):
+    with pytest.raises(ValueError, match="backbone_rate"):
+        make_optimiser(nn.Linear(2, 1), replace(optimisation, backbone_rate=0.5))

@@ -161,7 +161,7 @@ EDITS: list[tuple[str, Callable[[Path], None], set[str]]] = [
         comment(SOURCE + "types.py"),
         {
             *TRAININGS, "shards@", "validate@", "pictures@", "compare", "regime_report",
-            "proposals", "standings", "select", "evaluate@", "report@", "register",
+            "proposals", "standings", "select", "calibrate", "evaluate@", "report@", "register",
         },
     ),
 ]  # fmt: skip
@@ -227,6 +227,28 @@ def test_a_training_depends_on_its_own_shards_and_on_no_picture(before):
     assert [path for path in before["distill"] if path.startswith("build/select")] == [
         "build/select/winner.json"
     ]
+
+
+@pytest.mark.parametrize(
+    "distill, read",
+    [
+        ({"backbone": "installed"}, set()),
+        ({"initial": "student"}, {"src/maskspace/weights/student"}),
+        ({"initial": "models/mine"}, {"models/mine"}),
+        ({"teacher_share": 0.0}, set()),
+    ],
+)  # fmt: skip
+def test_a_student_depends_on_the_weights_it_starts_from_and_on_a_teacher_that_it_has(
+    distill, read, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    params = read_params(Path("params.yaml"))
+    code = Code(deps.TABLES)
+    plain = set(deps.stage_deps("distill", code, params))
+    params["distill"] |= distill
+    found = set(deps.stage_deps("distill", code, params))
+    assert found - plain == read
+    assert plain - found == ({"build/proposals"} if "teacher_share" in distill else set())
 
 
 def test_with_every_option_chosen_the_graph_is_that_of_the_imports(monkeypatch):
