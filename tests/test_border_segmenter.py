@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
 import maskspace
@@ -54,3 +55,29 @@ def test_a_head_is_found_in_a_photo(student, photo):
     face = labels[90:120, 110:130]
     share = np.bincount(face.ravel()).max() / face.size
     assert share > 0.8
+
+
+def test_with_flips_a_mirrored_image_has_the_mirrored_outputs():
+    image = np.random.default_rng(0).integers(0, 256, (33, 65, 3), np.uint8)
+    model = maskspace.load("student@flips=true")
+    seen, mirrored = model._outputs(image), model._outputs(image[:, ::-1].copy())
+    for head, output in seen.items():
+        torch.testing.assert_close(mirrored[head].flip(-1), output, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("width", [64, 65])
+def test_flips_keep_the_sizes_of_the_outputs(width):
+    image = np.random.default_rng(0).integers(0, 256, (40, width, 3), np.uint8)
+    plain, flipped = (
+        maskspace.load("student")._outputs(image),
+        maskspace.load("student@flips=true")._outputs(image),
+    )
+    assert {k: x.shape for k, x in flipped.items()} == {k: x.shape for k, x in plain.items()}
+
+
+def test_options_of_a_student_are_checked():
+    assert maskspace.load("student@regions=64,max_side=96").regions == 64
+    with pytest.raises(ValueError, match="unknown option 'flip'"):
+        maskspace.load("student@flip=true")
+    with pytest.raises(ValueError, match="max_side"):
+        maskspace.load("student@max_side=1")

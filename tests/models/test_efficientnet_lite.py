@@ -115,3 +115,24 @@ def test_another_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
     with pytest.raises(ValueError, match="sha256"):
         installed_file("efficientnet_lite0")
+
+
+def test_the_first_blocks_are_those_of_the_whole():
+    whole, part = (
+        EfficientNetLite("efficientnet_lite0"),
+        EfficientNetLite("efficientnet_lite0", blocks=13),
+    )
+    held = whole.state_dict()
+    part.load_state_dict({key: held[key] for key in part.state_dict()})
+    image = torch.rand(1, 3, 65, 97)
+    with torch.inference_mode():
+        expected, found = whole.eval()(image), part.eval()(image)
+    for stride in (2, 4, 8, 16):
+        assert torch.equal(found[stride], expected[stride])
+    assert found[32].shape[2:] == expected[32].shape[2:]
+
+
+@pytest.mark.parametrize("blocks", [0, 11, 17])
+def test_as_many_blocks_as_leave_no_stride_out(blocks):
+    with pytest.raises(ValueError, match="blocks are 12 to 16"):
+        EfficientNetLite("efficientnet_lite0", blocks=blocks)

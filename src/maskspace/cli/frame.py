@@ -37,7 +37,8 @@ MODEL_HELP = (
     "a bundled model, a peer such as felzenszwalb@scale=200 or sam@weights=FOLDER, a folder with "
     "model.json and model.safetensors, a published checkpoint *.pth, models:/NAME@alias, or "
     "results:PATH, COCO's list of results or a folder of label maps, to be evaluated; a "
-    "click model takes options too, as in FOLDER@per_side=32,nms=box (docs/proposals.md)"
+    "click model takes options too, as in FOLDER@per_side=32,nms=box (docs/proposals.md), and the "
+    "student for photos, as in student@flips=true"
 )
 
 

@@ -8,7 +8,7 @@ the pixel s i: on sides of 32 k + 1 pixels, TensorFlow's own rule gives the same
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import torch
@@ -46,6 +46,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(1, 3, 1, 6, 320),
 )
 STEM = 32
+#: The last stage that halves the map.
+LAST_HALVING = max(at for at, stage in enumerate(STAGES) if stage.stride == 2)
 #: Multiples of width and of depth.
 MULTIPLES: dict[str, tuple[float, float]] = {
     "efficientnet_lite0": (1.0, 1.0),
@@ -124,13 +126,19 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """RGB, normalised -> {stride: map}; `dims` are the channels at each stride."""
+    """RGB, normalised -> {stride: map}; `dims` are the channels at each stride.
 
-    def __init__(self, name: str, *, padding_mode: PaddingMode = "replicate") -> None:
+    blocks: how many inverted residuals are kept, from the first on (default: all). Two thirds of
+        the weights are in the last quarter of them.
+    """
+
+    def __init__(
+        self, name: str, *, blocks: int | None = None, padding_mode: PaddingMode = "replicate"
+    ) -> None:
         super().__init__()
         self.name = name
         self.stem = ConvNorm(3, STEM, kernel=3, stride=2, padding_mode=padding_mode)
-        stages = list(_scaled(*MULTIPLES[name]))
+        stages = _first_blocks(list(_scaled(*MULTIPLES[name])), blocks)
         self.stages = nn.ModuleList()
         width = STEM
         for stage in stages:
@@ -170,6 +178,21 @@ def _scaled(width: float, depth: float) -> Iterator[Stage]:
             expand=stage.expand,
             width=_rounded(stage.width * width),
         )
+
+
+def _first_blocks(stages: list[Stage], blocks: int | None) -> list[Stage]:
+    """Return the stages of the first blocks; ValueError where a stride has none left."""
+    total = sum(stage.repeats for stage in stages)
+    left = total if blocks is None else blocks
+    kept = []
+    for stage in stages:
+        if left > 0:
+            kept.append(replace(stage, repeats=min(stage.repeats, left)))
+        left -= stage.repeats
+    if sum(stage.stride == 2 for stage in kept) + 1 < len(STRIDES) or left > 0:
+        least = total - sum(stage.repeats for stage in stages[LAST_HALVING:]) + 1
+        raise ValueError(f"blocks are {least} to {total}; got {blocks}")
+    return kept
 
 
 def _rounded(width: float) -> int:

@@ -65,13 +65,14 @@ class FeaturePyramid(nn.Module):
         depth: int,
         decoder: Choice | None,
         categories: tuple[Category, ...] = (),
+        blocks: int | None = None,
     ) -> None:
         super().__init__()
         self.decoder = decoder
         self.categories = categories
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STANDARD_DEVIATION).view(3, 1, 1), False)
-        self.encoder = EfficientNetLite(backbone)
+        self.encoder = EfficientNetLite(backbone, blocks=blocks)
         dims = self.encoder.dims
         self.lateral = nn.ModuleDict({str(s): ConvNorm(dims[s], width) for s in STRIDES})
         self.refine = nn.ModuleDict(
@@ -135,15 +136,21 @@ def build_feature_pyramid(
     backbone: str,
     width: int = 48,
     depth: int = 1,
+    blocks: int | None = None,
     heads: Mapping[str, Mapping[str, object]] | None = None,
     decoder: Mapping[str, object] | None = None,
     categories: Sequence[Mapping[str, object]] = (),
 ) -> FeaturePyramid:
     """Return a student for photos.
 
-    `backbone` is one of MULTIPLES, `width` counts the pyramid's channels, `depth` the refinements a
-    level.
-    `heads`, `decoder` and `categories` are as `build_pixel_embedding` takes them.
+    Args:
+        backbone: one of MULTIPLES.
+        width: channels of the pyramid.
+        depth: refinements a level.
+        blocks: how many blocks of the backbone are kept, from the first on (default: all).
+        heads: as `build_pixel_embedding` takes them.
+        decoder: the same.
+        categories: the same.
     """
     lookup(MULTIPLES, backbone, kind="backbone")
     return FeaturePyramid(
@@ -153,4 +160,5 @@ def build_feature_pyramid(
         depth=depth,
         decoder=None if decoder is None else build_section(Choice, decoder, place="decoder"),
         categories=read_categories(categories),
+        blocks=blocks,
     )

@@ -13,6 +13,7 @@ from maskspace.models import load_model, load_published
 from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.peers import PEERS
 from maskspace.peers.finding import option_texts
+from maskspace.segmenter.border import BorderOptions, BorderSegmenter
 from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.peer_loading import load_peer
 from maskspace.segmenter.results import PREFIX, results_model
@@ -24,7 +25,8 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
 
     A name is that of a bundled model or a peer's. It may have options: a peer's own, as in
     `felzenszwalb@scale=200,min_size=50`, or of a click model those of `ClickGrid`, as in
-    `FOLDER@per_side=32,levels=0.75+0.5+0.25`. `results:PATH` are masks that somebody has computed
+    `FOLDER@per_side=32,levels=0.75+0.5+0.25`, of a student for photos those of `BorderOptions`, as
+    in `student@flips=true`. `results:PATH` are masks that somebody has computed
     (see `results`), to be evaluated.
     """
     if name.startswith(PREFIX):
@@ -40,6 +42,8 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
     if not at:
         return model
     options = option_texts(text, place=name)
+    if isinstance(model, BorderSegmenter):
+        return section_of_texts(BorderOptions, options, place=name).of(model)
     if "click_probabilities" not in model.answers:
         raise ValueError(f"{name}: {base} is no click model, and takes no options")
     return replace(
