@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from maskspace.heads import DenseMap, Level, heads_as_options
 from maskspace.models import MODELS, load_model, save_model
 from maskspace.models.weights import load_trunk
 
@@ -64,18 +65,29 @@ def test_a_bad_folder_is_told_in_one_line(folder, tmp_path):
         load_model(folder)
 
 
-def test_a_trunk_is_taken_and_heads_that_do_not_fit_stay_fresh(folder):
-    other = {"1": {"kind": "level", "channels": 5, "stride": 1}}
+PYRAMID = {"backbone": "efficientnet_lite0", "blocks": 12, "width": 8}
+
+
+@pytest.fixture
+def pyramid(tmp_path):
+    torch.manual_seed(0)
+    model = MODELS["feature_pyramid"](**PYRAMID)
+    save_model(model, tmp_path, name="feature_pyramid", options=PYRAMID, provenance={})
+    return tmp_path
+
+
+def test_a_trunk_is_taken_and_heads_that_do_not_fit_stay_fresh(pyramid):
     torch.manual_seed(1)
-    model = MODELS["pixel_embedding"](**OPTIONS, heads=other)
+    heads = heads_as_options({"2": Level(channels=5, stride=2), "mass": DenseMap(channels=1)})
+    model = MODELS["feature_pyramid"](**PYRAMID, heads=heads)
     fresh = {k: v.clone() for k, v in model.state_dict().items() if k.startswith("heads.")}
-    load_trunk(model, folder)
-    held = load_file(folder / "model.safetensors")
+    load_trunk(model, pyramid)
+    held = load_file(pyramid / "model.safetensors")
     for key, value in model.state_dict().items():
         assert torch.equal(value, fresh[key] if key in fresh else held[key]), key
 
 
-def test_a_trunk_of_another_architecture_is_refused(folder):
-    wider = MODELS["pixel_embedding"](**(OPTIONS | {"width": 24}))
+def test_a_trunk_of_another_architecture_is_refused(pyramid):
+    wider = MODELS["feature_pyramid"](**(PYRAMID | {"width": 16}))
     with pytest.raises(ValueError, match="not weights of this model"):
-        load_trunk(wider, folder)
+        load_trunk(wider, pyramid)

@@ -78,7 +78,7 @@ def test_a_dry_run_names_every_stage_and_its_inputs():
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nope", r"stage 'nope' is unknown; dvc\.yaml has clicker"),
+        ("nope", r"stage 'nope' is unknown; dvc\.yaml has calibrate, clicker"),
         ("shards@nope", "stage 'shards@nope' is unknown; shards has rectangles, mosaics"),
         ("pictures@nope", "pictures has clicker, overfit"),
         ("clicker@nope", "clicker has no items"),
