@@ -4,8 +4,9 @@
     images/X.jpg       masks/X_mask.png, X_segmentation.png, …: one ending for all
     X.jpg              X_mask.png beside it
 
-each also once in a folder a split. Names are compared as they look: composed and decomposed Unicode
-are one, and the case of suffixes and of the two folders' names does not matter.
+Each layout may also be there once for each split, in a folder of the split's name. Names are
+compared as they look: composed and decomposed Unicode are equal. The case of suffixes, and of the
+names of the two folders, does not matter.
 """
 
 import unicodedata
@@ -35,10 +36,14 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What a layout's parts are called; None is found out.
+    """The names in a layout; None stands for what `find_pairs` finds out.
 
-    `ending` is what mask files have more than their image; `flat` says that everything is in one
-    folder.
+    Args:
+        images: name of the folder of the images (default None).
+        labels: name of the folder of the label maps or masks (default None).
+        kind: "labels" or "masks" (default None).
+        ending: what the name of a mask file has beyond the name of its image (default None).
+        flat: True where images and masks are in one folder (default False).
 
     Example:
         >>> Names(images="photos", labels="truth", kind="masks").ending is None  # found out
@@ -54,7 +59,13 @@ class Names:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """An image, its mask files in order, its split, and its place below the images' folder.
+    """An image with its mask files.
+
+    Args:
+        image: path of the image.
+        masks: paths of its mask files, in natural order.
+        split: its split, None where the folders name none.
+        place: its path below the folder of the images, without suffix.
 
     Example:
         >>> from pathlib import Path
@@ -72,7 +83,12 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The pairs of a folder, what their masks are ("labels" or "masks"), and what was guessed.
+    """The pairs of a folder.
+
+    Args:
+        pairs: the pairs, split by split, in natural order.
+        kind: what the mask files are, "labels" or "masks".
+        notes: lines that say what was guessed.
 
     Example:
         >>> import tempfile
@@ -92,7 +108,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """The images of one split by their places, and the folder of their masks with what is in it."""
+    """The images of one split by their places, and the folder of their masks with its files."""
 
     split: str | None
     images: Mapping[str, AnyPath]
@@ -101,10 +117,15 @@ class _Part:
 
 
 def find_pairs(root: AnyPath, names: Names, *, split: str | None) -> Found:
-    """Return the images of a folder with their masks, in natural order.
+    """Return the images of a folder with their mask files, in natural order.
 
-    Raises ValueError for an image without masks, masks without an image, names that two files
-    share, and folders that are not there.
+    Args:
+        root: the dataset's folder.
+        names: the names that the user gives.
+        split: only this split (None: all splits that have a folder, or the root itself).
+
+    Raises ValueError for an image without masks, for masks without an image, for two files of one
+    name, and for a folder that is not there.
 
     Example:
         >>> import tempfile
@@ -144,7 +165,7 @@ def find_pairs(root: AnyPath, names: Names, *, split: str | None) -> Found:
 def _split_folders(
     root: AnyPath, names: Names, split: str | None
 ) -> list[tuple[str | None, AnyPath]]:
-    """Return the folders that hold a layout: the splits' where there are any, or the root."""
+    """Return the folders that hold a layout, with their splits: those of splits, or the root."""
     there: dict[str, AnyPath] = {}
     for path in _folders_in(root):
         name = SPLIT_WORDS.get(path.name.lower())
@@ -170,7 +191,7 @@ def _folders_in(folder: AnyPath) -> list[AnyPath]:
 
 
 def _named(folder: AnyPath, given: str | None, known: Sequence[str]) -> AnyPath | None:
-    """Return the folder of the given name in a folder, or of the first known one in any case."""
+    """Return the folder called `given` in a folder, or the first `known` name in any case."""
     if given is not None:
         return folder / given if (folder / given).is_dir() else None
     there = {path.name.lower(): path for path in reversed(_folders_in(folder))}
@@ -203,7 +224,7 @@ def _beside(split: str | None, images: AnyPath, masks: AnyPath) -> _Part:
 
 
 def _flat(split: str | None, folder: AnyPath, ending: str | None) -> tuple[_Part, str]:
-    """Return the part of one folder: `X.jpg` and `X` + ending + `.png`."""
+    """Return the images and masks of a folder that has both, and the ending of the masks' names."""
     if not ending:
         raise ValueError("folder: the suffix is empty; give what label files have more, as _mask")
     files = [path for path in _below(folder) if path.parent == folder and path.is_file()]
@@ -214,7 +235,7 @@ def _flat(split: str | None, folder: AnyPath, ending: str | None) -> tuple[_Part
 
 
 def _flat_ending(folder: AnyPath) -> str | None:
-    """Return the ending that tells the masks in a folder from its images, None without one."""
+    """Return the first known ending that some file has beyond another file's name, or None."""
     stems = {
         _composed(path.stem)
         for path in (folder.iterdir() if folder.is_dir() else ())
@@ -225,7 +246,7 @@ def _flat_ending(folder: AnyPath) -> str | None:
 
 
 def _below(folder: AnyPath) -> list[AnyPath]:
-    """Return the label files and folders under a folder, hidden ones left out, in natural order."""
+    """Return the label files and folders under a folder, in natural order, without hidden ones."""
     depth = len(folder.parts)
     kept = [
         path
@@ -260,7 +281,7 @@ def _by_place(paths: Sequence[AnyPath], folder: AnyPath) -> dict[str, AnyPath]:
 
 
 def _owner(path: AnyPath, part: _Part, ending: str) -> tuple[str, bool] | None:
-    """Return the place of the image that a mask file is of, and if it is one of several files."""
+    """Return the place of a mask file's image, and if it is one of several; None without image."""
     stem = _without_suffix(_place(path, part.folder))
     if ending:
         own = stem.removesuffix(ending)
@@ -278,7 +299,7 @@ def _owner(path: AnyPath, part: _Part, ending: str) -> tuple[str, bool] | None:
 
 
 def _ending(part: _Part, given: str | None) -> str:
-    """Return the ending of a part's masks: the given one, none where names are the images'."""
+    """Return the ending of a part's mask files: the given one, else "" or a usual one."""
     if given is not None:
         return given
     files = [path for path in part.masks if not path.is_dir()]

@@ -1,7 +1,7 @@
 """GrabCut (Rother et al. 2004, doi:10.1145/1015706.1015720): one object a photo.
 
-Layout: `data_GT/ID.jpg` beside `boundary_GT/ID.png` (or `.bmp`, as published): 0 background, 255
-the object, and 128 a band along its outline in which nothing counts.
+Layout: `data_GT/ID.jpg` beside `boundary_GT/ID.png` (or `.bmp`, as published). In the second, 0 is
+background, 255 is the object, and 128 is a band along its outline in which nothing counts.
 """
 
 from functools import partial
@@ -28,9 +28,18 @@ def read_grabcut(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the photos with the mask of their object, and their unknown band as one to ignore.
+    """Return one sample a photo, by name: the mask of its object, and its unknown band to ignore.
 
-    The set is for testing only: `split` is "test" or None.
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "test" or None; both read everything, since the set is for testing only.
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError where no photo is found, for a photo or a mask without the other, and for a
+    mask with other values than 0, 128 and 255 or without 255.
 
     Example:
         >>> import tempfile

@@ -1,8 +1,9 @@
 """Whole numbers from HDF5 files that others made, read within known bounds.
 
-HDF5 can point to other files, and its filters inflate whatever they are given. So the type, the
-shape and the layout are checked first, and chunks are inflated here and not by the library: no more
-comes out of a file than the array it should hold.
+HDF5 files can point to other files, and their filters unpack whatever they are given. Input: the
+bytes of a file, and the type and the shape of the array that it should hold. Steps: the link, type,
+shape and layout of the dataset are checked; then each chunk is unpacked here, not by the library,
+up to the size of a chunk. Cost: no more memory than the array and one chunk.
 """
 
 import io
@@ -25,10 +26,18 @@ _MAX_CHUNK_BYTES = 2**26
 def read_array(
     content: bytes, *, dataset: str, dtype: type[np.generic], size_hw: tuple[int, int], name: str
 ) -> Shaped[np.ndarray, "h w"]:
-    """Return a dataset of a file given as bytes, which has to be of this type and size.
+    """Return an array out of an HDF5 file.
 
-    Contiguous or in chunks, plain or coded by gzip and shuffle. Raises ValueError in one line that
-    starts with `name` for every other file.
+    The dataset may be contiguous or in chunks, plain or coded by gzip and shuffle.
+
+    Args:
+        content: the bytes of the file.
+        dataset: the name of the dataset in it.
+        dtype: the type that the dataset has to have.
+        size_hw: the shape that the dataset has to have.
+        name: the name of the file in errors.
+
+    Raises ValueError in one line that starts with `name` for every other file.
 
     Example:
         >>> file = io.BytesIO()
@@ -108,7 +117,7 @@ def _places(shape: tuple[int, ...], chunks: tuple[int, ...]) -> Iterator[tuple[i
 
 
 def _stored(found: h5py.Dataset, place: tuple[int, ...]) -> tuple[int, bytes] | None:
-    """Return the filters that a chunk is not coded by, as bits, and its bytes; None if not kept."""
+    """Return a stored chunk: its skipped filters as bits, and its bytes; None if absent."""
     if found.id.get_chunk_info_by_coord(place).byte_offset is None:
         return None
     return found.id.read_direct_chunk(place)

@@ -1,7 +1,7 @@
 """HQSeg-44K (Ke et al. 2023, arXiv:2306.01567): 44 320 images to train on, 1 537 to validate.
 
-The folder tree that sam-hq documents, each image with a mask of the same stem. The sub-sets come in
-the order in which SegNext (Liu et al. 2024, arXiv:2404.00741) lists them.
+Layout: the folder tree that sam-hq documents; each image has a mask of the same stem. The sub-sets
+come in the order in which SegNext (Liu et al. 2024, arXiv:2404.00741) lists them.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from maskspace.files import AnyPath
 
 @dataclass(frozen=True)
 class Subset:
-    """A part of HQSeg-44K: the split it is of, and where its images and masks are.
+    """A part of HQSeg-44K: its split, and the folders of its images and of its masks.
 
     Example:
         >>> SUBSETS["dis-val"]
@@ -62,12 +62,21 @@ def read_hqseg44k(
     subsets: tuple[str, ...] | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the images of the sub-sets in their order, sorted by name in each, one object each.
+    """Return one sample an image, sub-set by sub-set and by name, with one mask each.
 
-    `split` is "train", "val" or None for both; `subsets` picks some of `SUBSETS` by name. The mask
-    is where the largest channel of the mask file is above 0: every grey that is not black, not only
-    the lighter half. A key is the sub-set's name and the stem. Raises ValueError in one line that
-    names all sub-sets that are not there, and for an image without its mask.
+    The mask is where the largest channel of the mask file is above 0: every grey but black belongs
+    to it, not only the lighter half. A key is the name of the sub-set, a hyphen and the stem.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train" or "val" (default None: both).
+        subsets: names of sub-sets in `SUBSETS`, only these are read (default None: all).
+        containment: not used; an image has one mask.
+
+    Raises ValueError in one line that names all sub-sets that are not there, and for an image
+    without its mask.
 
     Example:
         >>> import tempfile

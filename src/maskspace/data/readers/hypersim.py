@@ -1,8 +1,9 @@
 """HyperSim (Roberts et al. 2021, arXiv:2011.02523): previews with the entity that each pixel shows.
 
-A scene is `ai_VVV_NNN/images/`; `scene_cam_XX_final_preview/frame.IIII.color.jpg` pairs with
-`scene_cam_XX_geometry_hdf5/frame.IIII.render_entity_id.hdf5`: int16 ids, -1 where no entity is.
-The official division of the frames is a CSV of Apple's repository, apple/ml-hypersim.
+Layout: a scene is `ai_VVV_NNN/images/`; in it `scene_cam_XX_final_preview/frame.IIII.color.jpg`
+pairs with `scene_cam_XX_geometry_hdf5/frame.IIII.render_entity_id.hdf5`. The second holds int16
+ids, -1 where no entity is. The official division of the frames into splits is a CSV of Apple's
+repository, apple/ml-hypersim.
 """
 
 import csv
@@ -93,16 +94,31 @@ def read_hypersim(
     categories: bool = False,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the frames of every scene under `root`, in the order of their paths.
+    """Return one sample a frame, in the order of the paths, with a mask for each entity.
 
-    `ids` chooses what a mask is: an entity of the renderer, which covers nearly the whole image
-    with one or more per object; an instance that people named, which half of the pixels have; or
-    all pixels of a class of NYU40 ("semantic"). With `categories` a mask has the class that most of
-    its pixels have in `frame.IIII.semantic.hdf5`, which is then needed, or none where most have
-    none.
-    `preview` is the kind of the preview image. With the official split file, at `root` or at the
-    path or URL `split_file`, frames have its split, those it leaves out of the release are left
-    out, and `split` keeps one of "train", "val", "test". Scenes are the groups.
+    The scenes are the groups. The official split file is `metadata_images_split_scene_v1.csv` in
+    the root, or `split_file`. With it, frames have its splits, and frames that Apple did not
+    release are left out; without it, frames have no split.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test", which needs the split file (default None: all frames).
+        ids: what a mask is. "render_entity_id": an entity of the renderer; they cover nearly all
+            pixels, an object has one or more. "semantic_instance": an instance that people named;
+            half of the pixels have one. "semantic": all pixels of one of NYU40's classes (default
+            "render_entity_id").
+        preview: kind of the preview image, "color" or "tonemap" (default "color").
+        split_file: path or URL of the split file (default None: the one in the root, if there is
+            one).
+        categories: True gives each mask the NYU40 class of most of its pixels, or none where most
+            have none; it needs `frame.IIII.semantic.hdf5` (default False).
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError where no preview is found, for a split without the split file (NoSplitError),
+    and for files that do not fit each other.
 
     Example:
         >>> import tempfile
@@ -163,7 +179,7 @@ def _key(path: AnyPath) -> str:
 
 
 def _official(root: AnyPath, given: str | None) -> dict[str, str | None] | None:
-    """Return the split of each frame by its key, None of an unreleased one; None without a file."""
+    """Return the split of each frame by its key, None for unreleased frames; None without a file."""
     path = locate(given) if given is not None else root / SPLIT_FILE
     if given is None and not path.is_file():
         return None
@@ -213,7 +229,7 @@ def _sample(
 
 
 def _classes(preview: AnyPath, labels: Int64[np.ndarray, "h w"]) -> dict[int, int]:
-    """Return the class that most pixels of each entity have; of as many, the lower number."""
+    """Return the most frequent class of each entity; of equally frequent ones the lower number."""
     semantic = read_entities(_ids_path(preview, "semantic"), (labels.shape[0], labels.shape[1]))
     if semantic.max() > len(CATEGORIES):
         raise ValueError(f"{preview}: its semantic file has the class {semantic.max()}, above 40")
@@ -232,7 +248,10 @@ def _ids_path(preview: AnyPath, ids: Ids) -> AnyPath:
 
 
 def read_entities(path: AnyPath, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
-    """Return the ids of a frame, 0 where the file says -1; ValueError if it does not fit.
+    """Return the ids of a frame as a label map, 0 where the file says -1.
+
+    Raises ValueError for a file that is missing, has another size than `size_hw`, or holds an id
+    below -1.
 
     Example:
         >>> import tempfile

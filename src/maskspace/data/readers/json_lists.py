@@ -1,7 +1,9 @@
 """The elements of the lists in a JSON object, one at a time, from a file of any size.
 
-COCO's and LVIS's annotations are one object with a few lists of up to a million elements, a
-gigabyte in all. No more of the file is held than the element at hand and what was read with it.
+Input: one object with a few lists of up to a million elements, as COCO's and LVIS's annotations
+are, a gigabyte in all. Idea: decode only the element at hand. Steps: read a piece of the file; let
+Python's decoder take the next element; where the text ends inside it, read on. Cost: one pass, and
+the memory of one piece and one element.
 """
 
 import codecs
@@ -24,7 +26,7 @@ _NEAR = 32
 
 
 class NotJsonError(Exception):
-    """What is wrong with a file, and at which byte.
+    """A file is not JSON; the message says what is wrong, and at which byte.
 
     Example:
         >>> import tempfile
@@ -43,12 +45,20 @@ class NotJsonError(Exception):
 def list_elements(
     file: RangedFile, size: int, *, name: str
 ) -> Iterator[tuple[str, int, str, object]]:
-    """Yield the list's key, first byte, text and value of each element, in the order of the file.
+    """Yield key, first byte, text and value of each list element, in the order of the file.
 
-    The text has a character for each byte (Latin-1), and so have the texts in the value. A list
-    also gives its key with an empty text before its elements, so that an empty one is known. Raises
-    NotJsonError for what is no JSON object or has an element of more than `LONGEST` bytes, and
-    ValueError that starts with `name` for what cannot be read.
+    Before its elements a list gives its key once with an empty text and None, so that an empty list
+    is known too. A character of the text is a byte of the file (Latin-1), and so it is in texts in
+    the value.
+
+    Args:
+        file: the file, open for reading at any place.
+        size: its number of bytes.
+        name: its name in errors.
+
+    Raises NotJsonError for what is no JSON object, or has an element of more than `LONGEST` bytes.
+    Raises ValueError that starts with `name` for a list, for UTF-16 or UTF-32, and for what cannot
+    be read.
 
     Example:
         >>> import tempfile
@@ -87,7 +97,7 @@ def list_elements(
 
 
 class _Scan:
-    """A place in a JSON file, and the text around it: a character for each byte."""
+    """A place in a JSON file, and the text around it, in which a character is a byte."""
 
     def __init__(self, file: RangedFile, size: int, name: str) -> None:
         self._file, self._size, self._name = file, size, name
@@ -95,15 +105,15 @@ class _Scan:
 
     @property
     def place(self) -> int:
-        """The byte that has been reached."""
+        """The byte that the scan has come to."""
         return self._begin + self._at
 
     def wrong(self, reason: str, at: int | None = None) -> NotJsonError:
-        """Return the error to raise for a place in the text, by default the one reached."""
+        """Return the error to raise for a place in the text (default: the place of the scan)."""
         return NotJsonError(f"{reason} at byte {self.place if at is None else self._begin + at}")
 
     def ahead(self) -> str:
-        """Return the next character that is no space, and go to it; "" at the end."""
+        """Skip spaces and return the next character; "" at the end of the file."""
         while True:
             found = _SPACE.match(self._text, self._at)
             self._at = found.end() if found else self._at
@@ -113,7 +123,7 @@ class _Scan:
                 return ""
 
     def skip_mark(self) -> None:
-        """Go past a byte order mark of UTF-8; ValueError for UTF-16 and UTF-32."""
+        """Skip a byte order mark of UTF-8; ValueError for UTF-16 and UTF-32."""
         self.ahead()
         head = self._text[:4].encode("latin-1")
         if head.startswith(codecs.BOM_UTF8):
@@ -122,18 +132,18 @@ class _Scan:
             raise ValueError(f"{self._name}: is UTF-16 or UTF-32 text; save it as UTF-8")
 
     def expect(self, character: str) -> None:
-        """Go past a character."""
+        """Skip this character; NotJsonError where there is another one."""
         if self.ahead() != character:
             raise self.wrong(f"Expecting {character!r}")
         self._at += 1
 
     def separate(self, closing: str) -> None:
-        """Go past a comma, unless the closing bracket comes."""
+        """Skip a comma, unless the closing bracket is next."""
         if self.ahead() != closing:
             self.expect(",")
 
     def value(self) -> tuple[int, str, Any]:
-        """Return the first byte, the text and the value of what comes next, and go past it."""
+        """Return first byte, text and value of the next JSON value, and go to its end."""
         self.ahead()
         while True:
             try:
@@ -151,11 +161,11 @@ class _Scan:
                     return begin, text, value
 
     def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
-        """Say whether more of the file may mend it: a text is told of where it begins."""
+        """Say whether reading on may mend the error: it is near the end, or a text has no end."""
         return error.msg.startswith("Unterminated") or error.pos + _NEAR > len(self._text)
 
     def _read_on(self) -> bool:
-        """Read the next piece, and as much again as is still needed; false at the end."""
+        """Read the next piece, at least as long as the unfinished text; False at the end."""
         place = self._begin + len(self._text)
         needed = len(self._text) - self._at
         if place >= self._size:

@@ -1,7 +1,7 @@
 """Numbers, flags and ids in JSON as tools write them: also as text, and whole ones with a point.
 
-What is None or "" is missing. Each function raises ValueError, without a file's name, for what
-cannot be meant.
+None and "" stand for a missing value. `what` is the name of the field in errors. Each function
+raises ValueError, without the name of a file, for a value that cannot be meant.
 """
 
 import math
@@ -12,7 +12,7 @@ _NO, _YES = ("0", "0.0", "false", "no", "none", "null", "nan", ""), ("1", "1.0",
 
 
 def number_of(value: object, *, what: str) -> float | None:
-    """Return a finite number, also one written as text; None where it is missing.
+    """Return a finite number, also where it is written as text; None where it is missing.
 
     Example:
         >>> number_of("0.5", what="score"), number_of("", what="score")
@@ -37,7 +37,7 @@ def _parsed(text: str) -> object:
 
 
 def whole_of(value: object, *, what: str) -> int | None:
-    """Return a whole number, also 40.0 or "40"; None where it is missing.
+    """Return a whole number, also from 40.0 or "40"; None where it is missing.
 
     Example:
         >>> whole_of(40.0, what="width"), whole_of("40", what="width"), whole_of(None, what="width")
@@ -52,7 +52,7 @@ def whole_of(value: object, *, what: str) -> int | None:
 
 
 def flag_of(value: object, *, what: str) -> bool:
-    """Return a flag: 0 or 1, false or true, also as text; a missing one is false.
+    """Return a flag: from 0 or 1, from false or true, also as text; False where it is missing.
 
     Example:
         >>> flag_of("1", what="iscrowd"), flag_of(None, what="iscrowd")
@@ -67,7 +67,7 @@ def flag_of(value: object, *, what: str) -> bool:
 
 
 def identity_of(value: object, *, what: str) -> int | str:
-    """Return an id: a whole number, also 1.0 or "1", or a text as it is.
+    """Return an id: a whole number, also from 1.0 or "1", or a text as it is.
 
     Example:
         >>> identity_of("1", what="id"), identity_of("photo-7", what="id")

@@ -1,8 +1,11 @@
 """What a mask file means: label maps, binary masks, grey values. All readers ask here.
 
-A label is a grey value of 1 to 32 bits; three channels that are equal are grey, other colours are
-distinct labels, R + 256 G + 65536 B. A palette is looked up; formats whose palette's index is the
-label (VOC, DAVIS, `folder`) say so with `palette="index"`. What could mean two things is refused.
+- Grey: the label is the grey value, of 1 to 32 bits. Three equal channels are grey.
+- Colour: each colour is a label of its own, R + 256 G + 65536 B.
+- Palette: the colours are looked up. Formats in which the index is the label (VOC, DAVIS, `folder`)
+  say so with `coding="index"`.
+
+A file that could mean two things is refused.
 """
 
 from collections.abc import Sequence
@@ -29,7 +32,12 @@ def read_label_map(
 ) -> Int64[np.ndarray, "h w"]:
     """Return the label of each pixel of an image file, at least 0.
 
-    Raises ValueError that names the file: unreadable, no label map, or not of `size_hw` pixels.
+    Args:
+        path: the file.
+        size_hw: rows and columns that the file has to have (default None: any).
+        coding: what the label is, see `label_map` (default "grey").
+
+    Raises ValueError that names the file: it cannot be read, is no label map, or has another size.
 
     Example:
         >>> import tempfile
@@ -51,12 +59,20 @@ def label_map(
     coding: Coding = "grey",
     special: Sequence[int] = (0,),
 ) -> Int64[np.ndarray, "h w"]:
-    """Return the label of each pixel of an encoded image, as `read_label_map`.
+    """Return the label of each pixel of an encoded image.
 
-    coding: "grey", "index" (a coloured palette's index is the label) or "colour" (COCO panoptic's,
-    R + 256 G + 65536 B even where the three are equal). special: the labels that mean something of
-    their own, such as the background; those below 0 are allowed, and a palette that makes it
-    doubtful which pixels have them is refused.
+    Args:
+        encoded: the bytes of the image file.
+        name: the name of the file in errors.
+        size_hw: rows and columns that the file has to have (default None: any).
+        coding: "grey": the grey value, or the code R + 256 G + 65536 B of a colour. "index": the
+            index in a palette of colours. "colour": the code, also of greys, as in COCO panoptic
+            (default "grey").
+        special: labels with a meaning of their own, such as the background (default 0). They may be
+            below 0. A palette that leaves open which pixels have them is refused.
+
+    Raises ValueError that starts with `name`: a format with losses, floating point, a label below 0
+    that is not special, or another size.
 
     Example:
         >>> from maskspace.data.images import encode_png
@@ -85,11 +101,19 @@ def binary_mask(
     size_hw: tuple[int, int] | None = None,
     ignored: int | None = None,
 ) -> Bool[np.ndarray, "h w"]:
-    """Return where a mask image is above half of its own largest value.
+    """Return the pixels of a mask image that are above half of its largest value.
 
-    That reads 0/1, 0/255, 0/65535 and soft edges alike, and one colour on black. Of a format with
-    losses, such as JPEG, it is above half of white, 127. Raises ValueError that starts with `name`
-    where areas of other values make it a label map; those of `ignored` may be there.
+    So 0/1, 0/255, 0/65535, soft edges, and one colour on black are read alike. In a format with
+    losses, such as JPEG, the mask is above half of white, 127.
+
+    Args:
+        encoded: the bytes of the image file.
+        name: the name of the file in errors.
+        size_hw: rows and columns that the file has to have (default None: any).
+        ignored: a value between black and white that may be there, for the caller to ignore
+            (default None).
+
+    Raises ValueError that starts with `name` where areas of other values make it a label map.
 
     Example:
         >>> from maskspace.data.images import encode_png
@@ -111,10 +135,17 @@ def binary_mask(
 def foreground_mask(
     encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
 ) -> Bool[np.ndarray, "h w"]:
-    """Return where the largest colour channel of an image is above 0, as SegNext and RITM read it.
+    """Return the pixels whose largest colour channel is above 0, as SegNext and RITM read masks.
 
-    Every grey above black is the object, not only the lighter half. Raises ValueError that starts
-    with `name` for what is no such image of `size_hw`.
+    Every grey above black belongs to the object, not only the lighter half.
+
+    Args:
+        encoded: the bytes of the image file.
+        name: the name of the file in errors.
+        size_hw: rows and columns that the file has to have (default None: any).
+
+    Raises ValueError that starts with `name` for a format with losses, values below 0, or another
+    size.
 
     Example:
         >>> from maskspace.data.images import encode_png
@@ -133,7 +164,11 @@ def foreground_mask(
 def grey_values(
     encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None
 ) -> Int64[np.ndarray, "h w"]:
-    """Return the grey values of an image without losses, three equal channels being one.
+    """Return the grey value of each pixel of an image without losses.
+
+    Three equal channels are one grey; one colour on black is 255 on 0. Arguments are as in
+    `foreground_mask`. Raises ValueError that starts with `name` for colours, floating point, and
+    formats with losses.
 
     Example:
         >>> from maskspace.data.images import encode_png
@@ -149,7 +184,7 @@ def grey_values(
 
 
 def is_coloured(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None) -> bool:
-    """Return whether a mask file has colours, in three channels or in its palette, not greys.
+    """Return whether a mask file has a colour that is not grey, in a palette or three channels.
 
     Example:
         >>> from maskspace.data.images import encode_png
@@ -161,7 +196,9 @@ def is_coloured(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = 
 
 
 def read_file(path: AnyPath) -> bytes:
-    """Return the bytes of an image file, or ValueError in one line; at most MAX_FILE_BYTES.
+    """Return the bytes of an image file.
+
+    Raises ValueError in one line for a file that cannot be read or has more than MAX_FILE_BYTES.
 
     Example:
         >>> import tempfile
@@ -178,7 +215,7 @@ def read_file(path: AnyPath) -> bytes:
 def voc_colours() -> UInt8[np.ndarray, "256 3"]:
     """Return the colour of each label in the palette of PASCAL VOC and DAVIS.
 
-    Bit 3 k + c of a label is bit 7 - k of its channel c.
+    Bit 3 k + c of a label is bit 7 - k of its channel c, for k and c in 0..2.
 
     Example:
         >>> voc_colours()[:3].tolist()
@@ -215,9 +252,10 @@ def _plain_labels(found: Stored, coding: Coding, name: str) -> Int64[np.ndarray,
 
 
 def _indices(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
-    """Return the index of each pixel as its label, unless the palette has been put in order anew.
+    """Return the index of each pixel as its label.
 
-    Optimisers do that. Then black is not 0 any more; VOC's colours still tell the labels.
+    Some optimisers reorder a palette. Then black is no longer 0; if all colours are VOC's, they
+    still tell the labels, else the file is refused.
     """
     assert found.palette is not None
     used = np.unique(found.values)
@@ -239,7 +277,7 @@ def _indices(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarr
 
 
 def _grey_or_index(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
-    """Return the greys of a palette, where it does not matter whether they or indices are meant."""
+    """Return the greys of a grey palette, if its indices have the same `special` labels."""
     assert found.palette is not None
     grey = found.palette[..., 0].astype(np.int64)[found.values]
     for label in special:
@@ -252,7 +290,7 @@ def _grey_or_index(found: Stored, special: Sequence[int], name: str) -> Int64[np
 
 
 def _colour_labels(found: Stored, coding: Coding, name: str) -> Int64[np.ndarray, "h w"]:
-    """Return the label of each pixel of a coloured file: the code of its colour, or VOC's label."""
+    """Return the label of each pixel of a coloured file: VOC's label, or the code of its colour."""
     colours = found.colours
     if coding == "colour":
         return _codes(colours)
@@ -269,7 +307,7 @@ def _colour_labels(found: Stored, coding: Coding, name: str) -> Int64[np.ndarray
 
 
 def _voc_labels(colours: UInt8[np.ndarray, "*n 3"]) -> Int64[np.ndarray, "*n"] | None:
-    """Return the label of each colour in VOC's palette; None where one is not in it."""
+    """Return the label of each colour in VOC's palette; None where a colour is not in it."""
     known = _codes(voc_colours())
     order = np.argsort(known)
     codes = _codes(colours)
@@ -278,7 +316,7 @@ def _voc_labels(colours: UInt8[np.ndarray, "*n 3"]) -> Int64[np.ndarray, "*n"] |
 
 
 def _one_channel(found: Stored, name: str) -> np.ndarray:
-    """Return the greys of a file; of one colour on black, 255 where it is."""
+    """Return the greys of a file; a file of one colour on black has 255 where the colour is."""
     colours = found.colours
     if colours.ndim == 2:
         _check_range(colours, name)
@@ -299,7 +337,7 @@ def _check_range(values: np.ndarray, name: str) -> None:
 
 
 def _check_binary(values: np.ndarray, top: int | float, ignored: int | None, name: str) -> None:
-    """Refuse a label map that is given for a binary mask: half of its labels would be lost."""
+    """Refuse a label map in place of a binary mask: half of its labels would be lost."""
     between = values[
         (values > 0) & (values < top) & (values != (-1 if ignored is None else ignored))
     ]

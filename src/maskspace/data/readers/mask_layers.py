@@ -1,7 +1,8 @@
 """Overlapping masks in a few grey PNGs: the coding of COCO+LVIS's mask files.
 
-Masks go largest first, each to the first layer in which its pixels are free and that holds fewer
-than 255; its value there is its running number from 1. (Sofiiuk et al. 2021, arXiv:2102.06583.)
+Steps: masks go from the largest to the smallest; each goes to the first layer in which its pixels
+are free and which has fewer than 255 masks; its value there is its number in the layer, from 1.
+(Sofiiuk et al. 2021, arXiv:2102.06583.)
 """
 
 import io
@@ -23,7 +24,9 @@ PER_LAYER = 255
 
 
 def encode_layers(masks: Bool[np.ndarray, "n h w"]) -> tuple[list[bytes], Mapping]:
-    """Return the PNGs and where each mask is; of equal areas the later mask goes first.
+    """Return the layers as PNGs, and for each mask its layer and its value there.
+
+    Of masks with equal areas the later one goes first.
 
     Example:
         >>> masks = np.array([[[1, 1]], [[1, 0]]], bool)  # the two overlap
@@ -58,8 +61,12 @@ def _png(layer: UInt8[np.ndarray, "h w"]) -> bytes:
 def layer_counts(layers: Sequence[Int64[np.ndarray, "h w"]], mapping: Mapping) -> list[str]:
     """Return the run-length string of each mask.
 
-    Raises ValueError `mask N: ...`, N from 0, for one whose layer is not there or has no pixel of
-    its value.
+    Args:
+        layers: the decoded layers.
+        mapping: for each mask its layer and its value there.
+
+    Raises ValueError `mask N: ...`, N from 0, for a mask whose layer is not there or has no pixel
+    of its value.
 
     Example:
         >>> from maskspace.masks import encode

@@ -1,8 +1,11 @@
 """The pixels of a mask file as they are stored, before anybody says what they mean.
 
-One rule for every reader and for the command line: a palette comes with its colours, alpha is the
-mask (where the colour is constant), or says nothing, or is refused; values of 1 to 32 bits, signed
-and floating ones keep their numbers; what would be cut, stretched or turned in silence is refused.
+One rule for every reader and for the command line:
+- a palette comes with its colours;
+- alpha is the mask itself where the colour is constant; it is left out where it agrees with the
+  colours; else the file is refused;
+- values of 1 to 32 bits, signed and floating ones keep their numbers;
+- whatever PIL would cut, stretch or turn without a word is refused.
 """
 
 from dataclasses import dataclass, replace
@@ -24,11 +27,13 @@ _PHOTOMETRIC, _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 262, 339, 1, 2  # of TIFF
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What a mask file holds.
+    """The pixels of a mask file.
 
-    `values` are the numbers of one channel (`h w`, the indices of a palette too), or the three
-    channels of a colour (uint8 `h w 3`). `palette` has the colour of each index, None where there
-    is none. `lossy` names the format where it changes values a little.
+    Args:
+        values: the numbers of one channel (`h w`; of a palette its indices), or the three channels
+            of a colour (uint8 `h w 3`).
+        palette: the colour of each index (default None: there is no palette).
+        lossy: name of the format where it changes values a little, such as "JPEG" (default None).
 
     Example:
         >>> palette = np.array([[0, 0, 0], [128, 0, 0]], np.uint8)
@@ -42,16 +47,21 @@ class Stored:
 
     @property
     def colours(self) -> Shaped[np.ndarray, "h w *c"]:
-        """The values, those of a palette as its colours."""
+        """The values; of a palette the colours of its indices."""
         return self.values if self.palette is None else self.palette[self.values]
 
 
 def stored_pixels(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None) -> Stored:
-    """Return the pixels of an encoded mask of `size_hw` pixels, its alpha dealt with.
+    """Return the pixels of an encoded mask; alpha has been dealt with.
 
-    Raises ValueError that starts with `name`: for what cannot be read, another size, several
-    frames, EXIF that turns it, a coding that PIL would change, and alpha that contradicts the
-    colour.
+    Args:
+        encoded: the bytes of the file.
+        name: its name in errors.
+        size_hw: rows and columns that the file has to have (default None: any).
+
+    Raises ValueError that starts with `name`: it cannot be decoded, has another size, several
+    frames, EXIF that turns it, a coding that PIL would change, or alpha that contradicts the
+    colours.
 
     Example:
         >>> from maskspace.data.images import encode_png
@@ -79,7 +89,9 @@ def stored_pixels(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None 
 
 
 def check_size(image: Image.Image, size_hw: tuple[int, int] | None, name: str) -> None:
-    """Raise ValueError for an opened image of another size, before any of it is decoded.
+    """Raise ValueError for an opened image of another size; nothing of it is decoded.
+
+    `size_hw` is rows and columns, None for any size; `name` begins the error.
 
     Example:
         >>> image = Image.new("L", (3, 2))  # 3 columns, 2 rows
@@ -114,13 +126,13 @@ def _check_coding(image: Image.Image, encoded: bytes, name: str) -> None:
 
 
 def _raw(image: Image.Image) -> str:
-    """Return how PIL calls the stored form of the pixels, "" where it does not say."""
+    """Return PIL's name of the stored form of the pixels, "" where it has none."""
     first = next(iter(_tile_args(image)), "")
     return first if isinstance(first, str) else ""
 
 
 def _tile_args(image: Image.Image) -> tuple[object, ...]:
-    """Return what PIL decodes the first tile of an opened image by: its raw mode, and more."""
+    """Return the arguments with which PIL decodes the first tile: its raw mode, and more."""
     tiles = getattr(image, "tile", None)
     args = tiles[0].args if tiles else ()
     return args if isinstance(args, tuple) else (args,)
@@ -131,14 +143,14 @@ def _stretched(image: Image.Image) -> int:
 
 
 def _portable_maximum(image: Image.Image) -> int | None:
-    """Return the largest value that a PGM or PPM says it has, where PIL stretches it."""
+    """Return the largest value that a PGM or PPM states, where PIL stretches its values."""
     args = _tile_args(image)
     stated = args[1] if image.format == "PPM" and len(args) == 2 else None
     return stated if isinstance(stated, int) else None
 
 
 def _sign(image: Image.Image) -> np.dtype | None:
-    """Return the type that a TIFF's values have, where PIL takes them for another."""
+    """Return the type of a TIFF's values, where PIL takes another one."""
     if image.format != "TIFF" or image.mode not in ("L", "I"):
         return None
     stated = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (_UNSIGNED,))
@@ -151,7 +163,7 @@ def _sign(image: Image.Image) -> np.dtype | None:
 def _numbers(
     values: np.ndarray, *, scale: int, sign: np.dtype | None, maximum: int | None
 ) -> np.ndarray:
-    """Return the numbers as the file has them: grey and indices as int64, colours as uint8."""
+    """Return the numbers of the file: greys and indices as int64, colours as uint8."""
     if sign is not None:
         values = values.view(sign)
     if maximum is not None:  # PIL has rounded value / maximum * 255 (or 65535 above 255)
@@ -176,7 +188,7 @@ def _palette(image: Image.Image) -> np.ndarray | None:
 
 
 def _alpha(image: Image.Image, decoded: np.ndarray, values: np.ndarray) -> np.ndarray | None:
-    """Return how opaque each pixel is, 0 to 255; None where nothing says so."""
+    """Return the opacity of each pixel, 0 to 255; None where the file has none."""
     if image.mode in ("LA", "PA", "RGBA"):
         return decoded[..., -1]
     clear = image.info.get("transparency")
@@ -198,7 +210,7 @@ def _without_alpha(values: np.ndarray, mode: str) -> np.ndarray:
 
 
 def _shown(found: Stored, alpha: UInt8[np.ndarray, "h w"], name: str) -> Stored:
-    """Return what alpha leaves: all of it, or alpha itself as the mask where colour is constant."""
+    """Return what alpha leaves: the pixels, or alpha as the mask where colour is constant."""
     if (alpha == 255).all():
         return found
     if (alpha == alpha.flat[0]).all():
@@ -220,9 +232,10 @@ def _shown(found: Stored, alpha: UInt8[np.ndarray, "h w"], name: str) -> Stored:
 def flat_between(
     values: Shaped[np.ndarray, "h w"], low: int | float, high: int | float
 ) -> Bool[np.ndarray, "h w"]:
-    """Return the centres of 3 x 3 pixels of one value that is above `low` and below `high`.
+    """Return the centres of 3 x 3 pixels of one value between two bounds.
 
-    The soft edge of a mask has none; an object of a label map or a band of unknown pixels has.
+    The soft edge of a mask has no such pixels; an object of a label map, or a band of unknown
+    pixels, has. The value lies above `low` and below `high`.
 
     Example:
         >>> values = np.full((3, 4), 128)

@@ -1,7 +1,7 @@
 """Mosaics of textures: several real and procedural textures in one image, boundaries known.
 
-The textures differ in their statistics and hardly in their mean colour, so that neither colour nor
-edges give the regions away. Every pixel belongs to a region, and every region is 4-connected.
+The textures differ in their statistics and hardly in their mean colour. So neither colour nor edges
+tell the regions. Every pixel belongs to a region, and every region is 4-connected.
 """
 
 from functools import partial
@@ -35,11 +35,20 @@ def read_mosaics(
     contrast: tuple[float, float] = (22.0, 42.0),
     mean_jitter: float = 10.0,
 ) -> Source:
-    """Return `limit` mosaics; `root` is a folder of PNG and JPEG textures.
+    """Return `limit` drawn mosaics.
 
-    `regions` bounds the number of regions, both ends included; `real` is the probability that a
-    region takes a real texture; `contrast` bounds the standard deviation inside a region and
-    `mean_jitter` is the standard deviation of the regions' mean colours, both in grey levels.
+    Args:
+        root: folder with one or more textures as PNG or JPEG files.
+        seed: chooses the images; the same seed gives the same images.
+        limit: number of images, >= 0; None is refused.
+        size_hw: rows and columns, each at least 32 (default 64 x 64).
+        regions: fewest and most regions, in 2..12 (default 3 to 6).
+        real: probability in [0, 1] that a region has a real texture (default 0.5).
+        contrast: least and largest standard deviation inside a region, in grey levels (default 22
+            to 42).
+        mean_jitter: standard deviation of the regions' mean colours, in grey levels (default 10).
+
+    Raises ValueError for an option outside of its range and for a folder without textures.
 
     Example:
         >>> import tempfile
@@ -103,7 +112,10 @@ def _sample(
 def _textures(
     rng: np.random.Generator, root: str, size_hw: tuple[int, int], number: int, real: float
 ) -> list[Float64[np.ndarray, "h w 3"]]:
-    """Return textures in colour; a file or a kind is taken again only when all have been taken."""
+    """Return a texture in colour for each region.
+
+    A file, or a kind, comes again only after all others have been used.
+    """
     files, kinds = real_textures(root), sorted(TEXTURES)
     file_order, kind_order = rng.permutation(len(files)), rng.permutation(len(kinds))
     chosen = []
@@ -120,9 +132,15 @@ def _textures(
 def draw_cells(
     rng: np.random.Generator, size_hw: tuple[int, int], regions: tuple[int, int]
 ) -> Int64[np.ndarray, "h w"]:
-    """Return a label map without 0 whose regions are 4-connected and not small.
+    """Return a label map without 0, whose regions are 4-connected and not small.
 
-    The cells are Voronoi cells, Voronoi cells with curved borders, or cells between lines.
+    The cells are Voronoi cells, Voronoi cells with curved borders, or the cells between two or
+    three lines. Maps are drawn until one has enough regions, none of them below 1/24 of the image.
+
+    Args:
+        rng: the generator.
+        size_hw: rows and columns.
+        regions: fewest and most regions.
 
     Example:
         >>> cells = draw_cells(np.random.default_rng(0), (32, 32), (3, 3))

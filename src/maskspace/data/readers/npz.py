@@ -31,7 +31,9 @@ _BROKEN = (
 
 
 def holds_masks(encoded: bytes, *, name: str) -> bool:
-    """Return whether an NPZ holds `masks`, not `labels`; ValueError if it holds neither or both.
+    """Return whether an NPZ holds `masks` rather than `labels`.
+
+    Raises ValueError that starts with `name` where it holds neither or both.
 
     Example:
         >>> file = io.BytesIO()
@@ -47,7 +49,9 @@ def holds_masks(encoded: bytes, *, name: str) -> bool:
 
 
 def npz_labels(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
-    """Return the whole numbers `labels` of an NPZ; ValueError if they are not `size_hw`.
+    """Return the array `labels` of an NPZ, whole numbers of the shape `size_hw`.
+
+    Raises ValueError that starts with `name` for another type or shape, and for a damaged file.
 
     Example:
         >>> file = io.BytesIO()
@@ -65,7 +69,10 @@ def npz_labels(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[
 
 
 def npz_counts(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> list[str]:
-    """Return COCO's string of each of the boolean `masks` of an NPZ, one in memory at a time.
+    """Return the run-length string of each of the boolean `masks` (`n h w`) of an NPZ.
+
+    One mask is in memory at a time. Raises ValueError that starts with `name` for another type or
+    shape, for more than 65 536 masks, and for a damaged file.
 
     Example:
         >>> file = io.BytesIO()
@@ -90,7 +97,7 @@ def npz_counts(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> list[s
 
 @dataclass(frozen=True)
 class _Array:
-    """An array in an archive: what its header says, and how to read on in its values."""
+    """An array in an archive: its header, and the function that reads its next bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -98,7 +105,7 @@ class _Array:
     read: Callable[[int], bytes]
 
     def take(self, number: int) -> Shaped[np.ndarray, " n"]:
-        """Return the next values; ValueError if there are fewer."""
+        """Return the next `number` values; ValueError if there are fewer."""
         content = self.read(number * self.dtype.itemsize)
         if len(content) != number * self.dtype.itemsize:
             raise ValueError("the array ends early")
@@ -117,7 +124,7 @@ def _archive(encoded: bytes, name: str) -> Iterator[zipfile.ZipFile]:
 
 @contextmanager
 def _array(encoded: bytes, key: str, name: str) -> Iterator[_Array]:
-    """Give an array of an archive; at the end, require that nothing follows it."""
+    """Yield an array of an archive; at the end, require that no bytes follow it."""
     with _archive(encoded, name) as archive:
         if f"{key}.npy" not in archive.namelist():
             raise ValueError(f"no array `{key}`")
