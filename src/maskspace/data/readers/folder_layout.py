@@ -139,63 +139,71 @@ def find_pairs(root: AnyPath, names: Names, *, split: str | None) -> Found:
         ('a.jpg', 'a_mask.png')
     """
     folders = _split_folders(root, names, split)
-    two = None if names.flat else _two_folders(folders[0][1], names)
-    if two is None:
-        flat = [_flat(own, folder, names.ending or _flat_ending(folder)) for own, folder in folders]
-        parts, endings = [part for part, _ in flat], [ending for _, ending in flat]
-        said = [f"masks are the files whose names end with {endings[0]}"]
+    folder_names = None if names.flat else _two_folders(folders[0][1], names)
+    if folder_names is None:
+        flat_parts = [
+            _flat(part_split, folder, names.ending or _flat_ending(folder))
+            for part_split, folder in folders
+        ]
+        parts, endings = [part for part, _ in flat_parts], [ending for _, ending in flat_parts]
+        sentences = [f"masks are the files whose names end with {endings[0]}"]
         is_binary = not names.flat and endings[0] in MASK_ENDINGS
     else:
-        parts = [_beside(own, folder / two[0], folder / two[1]) for own, folder in folders]
+        parts = [
+            _beside(part_split, folder / folder_names[0], folder / folder_names[1])
+            for part_split, folder in folders
+        ]
         endings = [_ending(part, names.ending) for part in parts]
-        said = [f"images in {two[0]}, masks in {two[1]}"]
-        said += [f"masks end with {one}" for one in dict.fromkeys(endings) if one]
-        is_binary = two[1].rpartition("/")[2].lower() in MASK_FOLDERS
+        sentences = [f"images in {folder_names[0]}, masks in {folder_names[1]}"]
+        sentences += [f"masks end with {one}" for one in dict.fromkeys(endings) if one]
+        is_binary = folder_names[1].rpartition("/")[2].lower() in MASK_FOLDERS
     kind = names.kind or ("masks" if is_binary else "labels")
-    said.append(f"read as {'binary masks' if kind == 'masks' else 'label maps'}")
-    said += [f"splits by the folders' names: {', '.join(f.name for s, f in folders if s)}"] * bool(
-        folders[0][0]
-    )
+    sentences.append(f"read as {'binary masks' if kind == 'masks' else 'label maps'}")
+    sentences += [
+        f"splits by the folders' names: {', '.join(f.name for s, f in folders if s)}"
+    ] * bool(folders[0][0])
     pairs = [
         pair for part, ending in zip(parts, endings, strict=True) for pair in _paired(part, ending)
     ]
-    return Found(pairs=tuple(pairs), kind=kind, notes=("; ".join(said),))
+    return Found(pairs=tuple(pairs), kind=kind, notes=("; ".join(sentences),))
 
 
 def _split_folders(
     root: AnyPath, names: Names, split: str | None
 ) -> list[tuple[str | None, AnyPath]]:
     """Return the folders that hold a layout, with their splits: those of splits, or the root."""
-    there: dict[str, AnyPath] = {}
+    by_split: dict[str, AnyPath] = {}
     for path in _folders_in(root):
         name = SPLIT_WORDS.get(path.name.lower())
         if name and (names.flat or _named(path, names.images, IMAGE_FOLDERS)):
-            if name in there:
-                raise ValueError(f"{path}: {there[name]} is of the same split; keep one of them")
-            there[name] = path
-    if split is not None and split not in there:
+            if name in by_split:
+                raise ValueError(f"{path}: {by_split[name]} is of the same split; keep one of them")
+            by_split[name] = path
+    if split is not None and split not in by_split:
         raise NoSplitError(
             f"{root}: no folder {split}/{names.images or 'images'}; correct the root or the split",
-            there,
+            by_split,
         )
-    kept: list[tuple[str | None, AnyPath]] = [
-        (one, there[one]) for one in SPLITS if one in there and split in (None, one)
+    chosen: list[tuple[str | None, AnyPath]] = [
+        (one_split, by_split[one_split])
+        for one_split in SPLITS
+        if one_split in by_split and split in (None, one_split)
     ]
     whole: list[tuple[str | None, AnyPath]] = [(None, root)]
-    return kept or whole
+    return chosen or whole
 
 
 def _folders_in(folder: AnyPath) -> list[AnyPath]:
-    found = (path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ()
-    return sorted(found, key=lambda path: path.name)
+    folders = (path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ()
+    return sorted(folders, key=lambda path: path.name)
 
 
 def _named(folder: AnyPath, given: str | None, known: Sequence[str]) -> AnyPath | None:
     """Return the folder called `given` in a folder, or the first `known` name in any case."""
     if given is not None:
         return folder / given if (folder / given).is_dir() else None
-    there = {path.name.lower(): path for path in reversed(_folders_in(folder))}
-    return next((there[name] for name in known if name in there), None)
+    by_name = {path.name.lower(): path for path in reversed(_folders_in(folder))}
+    return next((by_name[name] for name in known if name in by_name), None)
 
 
 def _two_folders(part: AnyPath, names: Names) -> tuple[str, str] | None:
@@ -219,8 +227,8 @@ def _beside(split: str | None, images: AnyPath, masks: AnyPath) -> _Part:
     for folder in (images, masks):
         if not folder.is_dir():
             raise _no_folder(folder)
-    listed = [path for path in _below(images) if path.suffix.lower() in IMAGES and path.is_file()]
-    return _Part(split=split, images=_by_place(listed, images), folder=masks, masks=_below(masks))
+    paths = [path for path in _below(images) if path.suffix.lower() in IMAGES and path.is_file()]
+    return _Part(split=split, images=_by_place(paths, images), folder=masks, masks=_below(masks))
 
 
 def _flat(split: str | None, folder: AnyPath, ending: str | None) -> tuple[_Part, str]:
@@ -241,20 +249,20 @@ def _flat_ending(folder: AnyPath) -> str | None:
         for path in (folder.iterdir() if folder.is_dir() else ())
         if path.suffix.lower() in LABELS and not path.name.startswith(".")
     }
-    fits = (e for e in ENDINGS if any(f"{stem}{e}" in stems for stem in stems))
-    return next(fits, None)
+    endings = (e for e in ENDINGS if any(f"{stem}{e}" in stems for stem in stems))
+    return next(endings, None)
 
 
 def _below(folder: AnyPath) -> list[AnyPath]:
     """Return the label files and folders under a folder, in natural order, without hidden ones."""
     depth = len(folder.parts)
-    kept = [
+    visible = [
         path
         for path in folder.glob("**/*")
         if not any(part.startswith(".") for part in path.parts[depth:])
         and (path.suffix.lower() in LABELS or path.is_dir())
     ]
-    return sorted(kept, key=lambda path: natural("/".join(path.parts[depth:])))
+    return sorted(visible, key=lambda path: natural("/".join(path.parts[depth:])))
 
 
 def _place(path: AnyPath, folder: AnyPath) -> str:
@@ -271,28 +279,30 @@ def _without_suffix(place: str) -> str:
 
 
 def _by_place(paths: Sequence[AnyPath], folder: AnyPath) -> dict[str, AnyPath]:
-    found: dict[str, AnyPath] = {}
+    by_place: dict[str, AnyPath] = {}
     for path in paths:
         place = _without_suffix(_place(path, folder))
-        if place in found:
-            raise ValueError(f"{path}: {found[place].name} is of the same name; remove one of them")
-        found[place] = path
-    return found
+        if place in by_place:
+            raise ValueError(
+                f"{path}: {by_place[place].name} is of the same name; remove one of them"
+            )
+        by_place[place] = path
+    return by_place
 
 
 def _owner(path: AnyPath, part: _Part, ending: str) -> tuple[str, bool] | None:
     """Return the place of a mask file's image, and if it is one of several; None without image."""
     stem = _without_suffix(_place(path, part.folder))
     if ending:
-        own = stem.removesuffix(ending)
-        return (own, False) if own != stem and own in part.images else None
+        image_place = stem.removesuffix(ending)
+        return (image_place, False) if image_place != stem and image_place in part.images else None
     if stem in part.images:
         return stem, False
-    pictured = _without_suffix(stem)  # X.jpg.png
-    if pictured in part.images and pictured != stem:
-        return pictured, False
-    above = stem.rpartition("/")[0]
-    for place in (above, _without_suffix(above)):
+    without_two_suffixes = _without_suffix(stem)  # X.jpg.png
+    if without_two_suffixes in part.images and without_two_suffixes != stem:
+        return without_two_suffixes, False
+    folder = stem.rpartition("/")[0]
+    for place in (folder, _without_suffix(folder)):
         if place in part.images:
             return place, True
     return None
@@ -305,37 +315,37 @@ def _ending(part: _Part, given: str | None) -> str:
     files = [path for path in part.masks if not path.is_dir()]
     if any(_owner(path, part, "") for path in files):
         return ""
-    fits = (e for e in ENDINGS if files and all(_owner(path, part, e) for path in files))
-    return next(fits, "")
+    endings = (e for e in ENDINGS if files and all(_owner(path, part, e) for path in files))
+    return next(endings, "")
 
 
 def _paired(part: _Part, ending: str) -> list[Pair]:
-    where = f"in {part.folder}" if not ending else f"with the ending {ending}"
-    found: dict[str, list[AnyPath]] = {}
-    several: set[str] = set()
-    lone: list[str] = []
+    where_looked = f"in {part.folder}" if not ending else f"with the ending {ending}"
+    masks_by_place: dict[str, list[AnyPath]] = {}
+    places_with_folders: set[str] = set()
+    errors: list[str] = []
     for path in part.masks:
         if path.is_dir() and _without_suffix(_place(path, part.folder)) not in part.images:
             continue
         owner = _owner(path, part, ending)
         if owner is None:
             stem = _without_suffix(_place(path, part.folder)).removesuffix(ending)
-            lone.append(f"{path}: labels without an image {stem}; remove one or add one")
+            errors.append(f"{path}: labels without an image {stem}; remove one or add one")
             continue
         place, is_one_of_several = owner
-        masks = found.setdefault(place, [])
+        masks = masks_by_place.setdefault(place, [])
         if path.is_dir():
-            several.add(place)
+            places_with_folders.add(place)
             continue
-        if masks and not (is_one_of_several and place in several):
+        if masks and not (is_one_of_several and place in places_with_folders):
             raise ValueError(f"{path}: {masks[0].name} is of the same name; remove one of them")
         masks.append(path)
     for place, image in part.images.items():
-        if place not in found:
-            raise ValueError(f"{image}: no labels {where}; add them or remove the image")
-    if lone:
-        raise ValueError(lone[0])
+        if place not in masks_by_place:
+            raise ValueError(f"{image}: no labels {where_looked}; add them or remove the image")
+    if errors:
+        raise ValueError(errors[0])
     return [
-        Pair(image=image, masks=tuple(found[place]), split=part.split, place=place)
+        Pair(image=image, masks=tuple(masks_by_place[place]), split=part.split, place=place)
         for place, image in part.images.items()
     ]

@@ -65,8 +65,8 @@ def read_grabcut(
     if not images:
         raise ValueError(f"{root}: no data_GT/*.jpg; correct the root")
     for stem in images.keys() ^ masks.keys():
-        lone, other = (images, "boundary_GT") if stem in images else (masks, "data_GT")
-        raise ValueError(f"{lone[stem]}: no {stem} in {other}; fetch the dataset again")
+        paths, other_folder = (images, "boundary_GT") if stem in images else (masks, "data_GT")
+        raise ValueError(f"{paths[stem]}: no {stem} in {other_folder}; fetch the dataset again")
     pairs = tuple((images[stem], masks[stem]) for stem in images)[:limit]
     return Source(
         keys=tuple(safe_key(image.stem) for image, _ in pairs),
@@ -86,10 +86,10 @@ def _sample(
     image = read_file(path)
     size_hw = image_size_hw(image, name=str(path))
     values = grey_values(read_file(mask_path), name=str(mask_path), size_hw=size_hw)
-    strange = np.setdiff1d(values, (0, UNKNOWN, OBJECT))
-    if len(strange) or not (values == OBJECT).any():
-        said = f"holds {strange[0]}" if len(strange) else "has no 255"
-        raise ValueError(f"{mask_path}: {said}; GrabCut has 0, 128 (unknown) and 255 (object)")
+    other_values = np.setdiff1d(values, (0, UNKNOWN, OBJECT))
+    if len(other_values) or not (values == OBJECT).any():
+        reason = f"holds {other_values[0]}" if len(other_values) else "has no 255"
+        raise ValueError(f"{mask_path}: {reason}; GrabCut has 0, 128 (unknown) and 255 (object)")
     band = encode((values == UNKNOWN)[None]) if (values == UNKNOWN).any() else []
     coded = [Coded(counts=encode((values == OBJECT)[None])[0])]
     coded += [Coded(counts=counts, ignore=True) for counts in band]

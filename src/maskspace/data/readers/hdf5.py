@@ -52,9 +52,9 @@ def read_array(
     """
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            found = _dataset(file, dataset, name)
-            _check(found, dtype, size_hw, name)
-            return _read(found, name)
+            array = _dataset(file, dataset, name)
+            _check(array, dtype, size_hw, name)
+            return _read(array, name)
     except (OSError, RuntimeError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise ValueError(f"{name}: not a readable HDF5 file ({error}); {_MEND}") from None
 
@@ -65,46 +65,46 @@ def _dataset(file: h5py.File, dataset: str, name: str) -> h5py.Dataset:
         raise ValueError(f"{name}: has no dataset named {dataset!r}; {_MEND}")
     if not isinstance(link, h5py.HardLink):
         raise ValueError(f"{name}: {dataset!r} is a link to elsewhere; do not trust this file")
-    found = file[dataset]
-    if not isinstance(found, h5py.Dataset):
+    array = file[dataset]
+    if not isinstance(array, h5py.Dataset):
         raise ValueError(f"{name}: {dataset!r} is a group, not an array; {_MEND}")
-    if found.is_virtual or found.external is not None:
+    if array.is_virtual or array.external is not None:
         raise ValueError(f"{name}: {dataset!r} is kept in other files; do not trust this file")
-    return found
-
-
-def _check(
-    found: h5py.Dataset, dtype: type[np.generic], size_hw: tuple[int, int], name: str
-) -> None:
-    if found.dtype != np.dtype(dtype):
-        raise ValueError(
-            f"{name}: holds {found.dtype}, expected {np.dtype(dtype)}; check which file it is"
-        )
-    if found.shape != size_hw:
-        raise ValueError(
-            f"{name}: is {found.shape}, its preview is {size_hw} (h, w); pair them again"
-        )
-    if math.prod(found.chunks or ()) * found.dtype.itemsize > _MAX_CHUNK_BYTES:
-        raise ValueError(f"{name}: in chunks of {found.chunks}; do not trust this file")
-
-
-def _read(found: h5py.Dataset, name: str) -> np.ndarray:
-    if found.chunks is None:
-        return np.asarray(found)
-    filters = _filters(found, name)
-    array = np.full(found.shape, found.fillvalue, found.dtype)
-    for place in _places(found.shape, found.chunks):
-        stored = _stored(found, place)
-        if stored is not None:
-            chunk = _inflated(stored, filters, found, name)
-            part = tuple(slice(a, a + n) for a, n in zip(place, found.chunks, strict=True))
-            target = array[part]
-            target[...] = chunk[tuple(slice(n) for n in target.shape)]
     return array
 
 
-def _filters(found: h5py.Dataset, name: str) -> list[str]:
-    settings = found.id.get_create_plist()
+def _check(
+    array: h5py.Dataset, dtype: type[np.generic], size_hw: tuple[int, int], name: str
+) -> None:
+    if array.dtype != np.dtype(dtype):
+        raise ValueError(
+            f"{name}: holds {array.dtype}, expected {np.dtype(dtype)}; check which file it is"
+        )
+    if array.shape != size_hw:
+        raise ValueError(
+            f"{name}: is {array.shape}, its preview is {size_hw} (h, w); pair them again"
+        )
+    if math.prod(array.chunks or ()) * array.dtype.itemsize > _MAX_CHUNK_BYTES:
+        raise ValueError(f"{name}: in chunks of {array.chunks}; do not trust this file")
+
+
+def _read(array: h5py.Dataset, name: str) -> np.ndarray:
+    if array.chunks is None:
+        return np.asarray(array)
+    filters = _filters(array, name)
+    values = np.full(array.shape, array.fillvalue, array.dtype)
+    for place in _places(array.shape, array.chunks):
+        stored = _stored(array, place)
+        if stored is not None:
+            chunk = _inflated(stored, filters, array, name)
+            window = tuple(slice(a, a + n) for a, n in zip(place, array.chunks, strict=True))
+            target = values[window]
+            target[...] = chunk[tuple(slice(n) for n in target.shape)]
+    return values
+
+
+def _filters(array: h5py.Dataset, name: str) -> list[str]:
+    settings = array.id.get_create_plist()
     codes = [settings.get_filter(index)[0] for index in range(settings.get_nfilters())]
     for code in codes:
         if code not in _FILTERS:
@@ -116,39 +116,39 @@ def _places(shape: tuple[int, ...], chunks: tuple[int, ...]) -> Iterator[tuple[i
     return product(*(range(0, side, step) for side, step in zip(shape, chunks, strict=True)))
 
 
-def _stored(found: h5py.Dataset, place: tuple[int, ...]) -> tuple[int, bytes] | None:
+def _stored(array: h5py.Dataset, place: tuple[int, ...]) -> tuple[int, bytes] | None:
     """Return a stored chunk: its skipped filters as bits, and its bytes; None if absent."""
-    if found.id.get_chunk_info_by_coord(place).byte_offset is None:
+    if array.id.get_chunk_info_by_coord(place).byte_offset is None:
         return None
-    return found.id.read_direct_chunk(place)
+    return array.id.read_direct_chunk(place)
 
 
 def _inflated(
-    stored: tuple[int, bytes], filters: list[str], found: h5py.Dataset, name: str
+    stored: tuple[int, bytes], filters: list[str], array: h5py.Dataset, name: str
 ) -> np.ndarray:
     skipped, content = stored
-    chunks = tuple(found.chunks or ())
-    size = math.prod(chunks) * found.dtype.itemsize
+    chunks = tuple(array.chunks or ())
+    size = math.prod(chunks) * array.dtype.itemsize
     for index in reversed(range(len(filters))):
         if skipped >> index & 1:
             continue
         if filters[index] == "gzip":
             content = _gunzip(content, size, name)
         else:
-            planes = np.frombuffer(content, np.uint8).reshape(found.dtype.itemsize, -1)
+            planes = np.frombuffer(content, np.uint8).reshape(array.dtype.itemsize, -1)
             content = planes.T.tobytes()
     if len(content) != size:
         raise ValueError(f"{name}: a chunk has {len(content)} bytes of {size}; {_MEND}")
-    return np.frombuffer(content, found.dtype).reshape(chunks)
+    return np.frombuffer(content, array.dtype).reshape(chunks)
 
 
 def _gunzip(content: bytes, size: int, name: str) -> bytes:
-    inflate = zlib.decompressobj()
+    decoder = zlib.decompressobj()
     try:
-        plain = inflate.decompress(content, size)
-        rest = b"" if inflate.eof else inflate.decompress(inflate.unconsumed_tail, 1)
+        unpacked = decoder.decompress(content, size)
+        more = b"" if decoder.eof else decoder.decompress(decoder.unconsumed_tail, 1)
     except zlib.error as error:
         raise ValueError(f"{name}: a chunk is damaged ({error}); {_MEND}") from None
-    if rest or not inflate.eof:
+    if more or not decoder.eof:
         raise ValueError(f"{name}: a chunk is larger than it says, or cut; do not trust this file")
-    return plain
+    return unpacked

@@ -103,16 +103,20 @@ def read_hqseg44k(
     for name in subsets or ():
         lookup(SUBSETS, name, kind="hqseg44k: subset")
     folder = dataset_root(root)
-    listed = {
+    pairs_by_subset = {
         name: _pairs(folder, name, subset)
         for name, subset in SUBSETS.items()
         if split in (None, subset.split) and (subsets is None or name in subsets)
     }
-    missing = [f"{name} ({SUBSETS[name].images})" for name, pairs in listed.items() if not pairs]
-    if missing or not listed:
-        lost = ", ".join(missing) or f"the split {split} among the chosen subsets"
-        raise ValueError(f"{root}: no images of {lost}; fetch them, or choose other subsets")
-    pairs = [pair for one in listed.values() for pair in one]
+    missing = [
+        f"{name} ({SUBSETS[name].images})" for name, pairs in pairs_by_subset.items() if not pairs
+    ]
+    if missing or not pairs_by_subset:
+        missing_names = ", ".join(missing) or f"the split {split} among the chosen subsets"
+        raise ValueError(
+            f"{root}: no images of {missing_names}; fetch them, or choose other subsets"
+        )
+    pairs = [pair for pairs_of_subset in pairs_by_subset.values() for pair in pairs_of_subset]
     return single_mask_source(pairs[:limit], dataset="hqseg44k", root=folder)
 
 

@@ -151,13 +151,15 @@ def read_hypersim(
         raise NoSplitError(f"{root}: no {SPLIT_FILE}, so no split {split}; fetch it from Apple", ())
     if official is not None:
         paths = [
-            path for path in paths if (own := official.get(_key(path))) and split in (None, own)
+            path
+            for path in paths
+            if (frame_split := official.get(_key(path))) and split in (None, frame_split)
         ]
-    kept = tuple(paths[:limit])
-    splits = tuple(official[_key(path)] if official else None for path in kept)
+    chosen = tuple(paths[:limit])
+    splits = tuple(official[_key(path)] if official else None for path in chosen)
     read = partial(
         _sample,
-        paths=kept,
+        paths=chosen,
         splits=splits,
         root=folder,
         ids=ids,
@@ -165,9 +167,9 @@ def read_hypersim(
         containment=containment,
     )
     return Source(
-        keys=tuple(map(_key, kept)),
+        keys=tuple(map(_key, chosen)),
         splits=splits,
-        groups=tuple(path.parts[-4] for path in kept),
+        groups=tuple(path.parts[-4] for path in chosen),
         read=read,
         categories=CATEGORIES if categories or ids == "semantic" else (),
     )
@@ -179,7 +181,7 @@ def _key(path: AnyPath) -> str:
 
 
 def _official(root: AnyPath, given: str | None) -> dict[str, str | None] | None:
-    """Return the split of each frame by its key, None for unreleased frames; None without a file."""
+    """Return the split of each frame by its key, None if unreleased; None without a file."""
     path = locate(given) if given is not None else root / SPLIT_FILE
     if given is None and not path.is_file():
         return None
@@ -211,8 +213,8 @@ def _sample(
     image = read_file(path)
     size_hw = image_size_hw(image, name=str(path))
     labels = read_entities(_ids_path(path, ids), size_hw)
-    wanted = categories or ids == "semantic"
-    named = _classes(path, labels) if wanted else {}
+    needs_classes = categories or ids == "semantic"
+    class_of_entity = _classes(path, labels) if needs_classes else {}
     return Sample(
         key=_key(path),
         dataset="hypersim",
@@ -220,7 +222,7 @@ def _sample(
         extension="jpg",
         size_hw=size_hw,
         annotations=annotate_coded(
-            coded_label_map(labels, categories=named), size_hw, containment=containment
+            coded_label_map(labels, categories=class_of_entity), size_hw, containment=containment
         ),
         split=splits[index],
         licence="CC-BY-SA-3.0",
@@ -236,9 +238,9 @@ def _classes(preview: AnyPath, labels: Int64[np.ndarray, "h w"]) -> dict[int, in
     pairs, counts = np.unique(
         np.stack([labels.ravel(), semantic.ravel()]), axis=1, return_counts=True
     )
-    order = np.lexsort((-pairs[1], counts))  # the most frequent last
-    found = dict(pairs[:, order].T.tolist())
-    return {entity: number for entity, number in found.items() if number > 0}
+    by_frequency = np.lexsort((-pairs[1], counts))  # the most frequent last
+    class_of_entity = dict(pairs[:, by_frequency].T.tolist())
+    return {entity: number for entity, number in class_of_entity.items() if number > 0}
 
 
 def _ids_path(preview: AnyPath, ids: Ids) -> AnyPath:

@@ -115,8 +115,8 @@ class _Scan:
     def ahead(self) -> str:
         """Skip spaces and return the next character; "" at the end of the file."""
         while True:
-            found = _SPACE.match(self._text, self._at)
-            self._at = found.end() if found else self._at
+            spaces = _SPACE.match(self._text, self._at)
+            self._at = spaces.end() if spaces else self._at
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._read_on():

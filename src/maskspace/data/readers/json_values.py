@@ -43,12 +43,12 @@ def whole_of(value: object, *, what: str) -> int | None:
         >>> whole_of(40.0, what="width"), whole_of("40", what="width"), whole_of(None, what="width")
         (40, 40, None)
     """
-    found = number_of(value, what=what)
-    if found is None:
+    number = number_of(value, what=what)
+    if number is None:
         return None
-    if found != math.floor(found):
+    if number != math.floor(number):
         raise ValueError(f"`{what}` is {value!r:.40}, no whole number")
-    return int(found)
+    return int(number)
 
 
 def flag_of(value: object, *, what: str) -> bool:

@@ -80,14 +80,14 @@ def label_map(
         >>> label_map(encoded, name="a.png", coding="colour").tolist()  # R + 256 G + 65536 B
         [[460551, 513]]
     """
-    found = stored_pixels(encoded, name=name, size_hw=size_hw)
-    if found.lossy:
-        raise ValueError(f"{name}: {found.lossy} does not keep labels exactly; store them as PNG")
-    if found.values.dtype.kind == "f":
+    stored = stored_pixels(encoded, name=name, size_hw=size_hw)
+    if stored.lossy:
+        raise ValueError(f"{name}: {stored.lossy} does not keep labels exactly; store them as PNG")
+    if stored.values.dtype.kind == "f":
         raise ValueError(f"{name}: holds floating point; store the labels as whole numbers")
-    if coding == "index" and found.palette is not None:
-        return _indices(found, special, name)
-    labels = _plain_labels(found, coding, name)
+    if coding == "index" and stored.palette is not None:
+        return _indices(stored, special, name)
+    labels = _plain_labels(stored, coding, name)
     negative = np.setdiff1d(labels[labels < 0], special)
     if len(negative):
         raise ValueError(f"{name}: holds the label {negative[0]}; labels are at least 0")
@@ -121,15 +121,15 @@ def binary_mask(
         >>> binary_mask(encoded, name="a.png").tolist()
         [[False, True]]
     """
-    found = stored_pixels(encoded, name=name, size_hw=size_hw)
-    values = _one_channel(found, name)
-    top = values.max(initial=0).item()
-    if found.lossy:
-        if 0 < top <= 127:
-            raise ValueError(f"{name}: values up to {top}; a mask is 255 inside, 0 outside")
+    stored = stored_pixels(encoded, name=name, size_hw=size_hw)
+    values = _one_channel(stored, name)
+    largest = values.max(initial=0).item()
+    if stored.lossy:
+        if 0 < largest <= 127:
+            raise ValueError(f"{name}: values up to {largest}; a mask is 255 inside, 0 outside")
         return values > 127
-    _check_binary(values, top, ignored, name)
-    return values > top / 2
+    _check_binary(values, largest, ignored, name)
+    return values > largest / 2
 
 
 def foreground_mask(
@@ -153,10 +153,10 @@ def foreground_mask(
         >>> foreground_mask(encoded, name="a.png").tolist()
         [[False, True, True]]
     """
-    found = stored_pixels(encoded, name=name, size_hw=size_hw)
-    if found.lossy:
-        raise ValueError(f"{name}: {found.lossy} does not keep black; store the mask as PNG")
-    values = found.colours
+    stored = stored_pixels(encoded, name=name, size_hw=size_hw)
+    if stored.lossy:
+        raise ValueError(f"{name}: {stored.lossy} does not keep black; store the mask as PNG")
+    values = stored.colours
     _check_range(values, name)
     return values > 0 if values.ndim == 2 else values.max(axis=2) > 0
 
@@ -176,9 +176,9 @@ def grey_values(
         >>> grey_values(encoded, name="a.png").tolist()
         [[0, 128]]
     """
-    found = stored_pixels(encoded, name=name, size_hw=size_hw)
-    values = _one_channel(found, name)
-    if found.lossy or values.dtype.kind == "f":
+    stored = stored_pixels(encoded, name=name, size_hw=size_hw)
+    values = _one_channel(stored, name)
+    if stored.lossy or values.dtype.kind == "f":
         raise ValueError(f"{name}: does not keep its values exactly; store them as grey PNG")
     return values.astype(np.int64)
 
@@ -229,12 +229,12 @@ def voc_colours() -> UInt8[np.ndarray, "256 3"]:
     return colours
 
 
-def _is_colour(found: Stored) -> bool:
+def _is_colour(stored: Stored) -> bool:
     """Return whether any pixel has three channels that are not equal."""
-    if found.palette is not None:
-        used = found.palette[np.unique(found.values)]
-        return bool((used != used[:, :1]).any())
-    colours = found.values
+    if stored.palette is not None:
+        used_colours = stored.palette[np.unique(stored.values)]
+        return bool((used_colours != used_colours[:, :1]).any())
+    colours = stored.values
     return colours.ndim == 3 and bool((colours != colours[..., :1]).any())
 
 
@@ -242,46 +242,50 @@ def _codes(colours: UInt8[np.ndarray, "*n 3"]) -> Int64[np.ndarray, "*n"]:
     return colours.astype(np.int64) @ np.array([1, 256, 65536])
 
 
-def _plain_labels(found: Stored, coding: Coding, name: str) -> Int64[np.ndarray, "h w"]:
-    colours = found.colours
+def _plain_labels(stored: Stored, coding: Coding, name: str) -> Int64[np.ndarray, "h w"]:
+    colours = stored.colours
     if colours.ndim == 2:
         return colours
-    if coding == "colour" or _is_colour(found):
-        return _colour_labels(found, coding, name)
+    if coding == "colour" or _is_colour(stored):
+        return _colour_labels(stored, coding, name)
     return colours[..., 0].astype(np.int64)
 
 
-def _indices(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
+def _indices(stored: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
     """Return the index of each pixel as its label.
 
     Some optimisers reorder a palette. Then black is no longer 0; if all colours are VOC's, they
     still tell the labels, else the file is refused.
     """
-    assert found.palette is not None
-    used = np.unique(found.values)
-    colours = found.palette[used]
-    if not _is_colour(found):
-        return _grey_or_index(found, special, name)
-    voc = _voc_labels(colours)
-    moved = used[(colours == 0).all(axis=1)].any()
-    if voc is not None and (voc != used).any() and (moved or VOID in voc):
+    assert stored.palette is not None
+    used_indices = np.unique(stored.values)
+    colours = stored.palette[used_indices]
+    if not _is_colour(stored):
+        return _grey_or_index(stored, special, name)
+    voc_labels = _voc_labels(colours)
+    is_reordered = used_indices[(colours == 0).all(axis=1)].any()
+    if (
+        voc_labels is not None
+        and (voc_labels != used_indices).any()
+        and (is_reordered or VOID in voc_labels)
+    ):
         labels = np.zeros(256, np.int64)
-        labels[used] = voc
-        return labels[found.values]
-    if moved:
+        labels[used_indices] = voc_labels
+        return labels[stored.values]
+    if is_reordered:
         raise ValueError(
             f"{name}: black is not the first colour of its palette, so that its index or colour "
             "may be the label; store the labels as grey PNG"
         )
-    return found.values
+    return stored.values
 
 
-def _grey_or_index(found: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
+def _grey_or_index(stored: Stored, special: Sequence[int], name: str) -> Int64[np.ndarray, "h w"]:
     """Return the greys of a grey palette, if its indices have the same `special` labels."""
-    assert found.palette is not None
-    grey = found.palette[..., 0].astype(np.int64)[found.values]
+    assert stored.palette is not None
+    grey = stored.palette[..., 0].astype(np.int64)[stored.values]
     for label in special:
-        if ((grey == label) != (found.values == label)).any():
+        if ((grey == label) != (stored.values == label)).any():
             raise ValueError(
                 f"{name}: its palette is of greys in another order, so that its index or its grey "
                 f"may be the label {label}; store the labels as grey PNG"
@@ -289,42 +293,42 @@ def _grey_or_index(found: Stored, special: Sequence[int], name: str) -> Int64[np
     return grey
 
 
-def _colour_labels(found: Stored, coding: Coding, name: str) -> Int64[np.ndarray, "h w"]:
+def _colour_labels(stored: Stored, coding: Coding, name: str) -> Int64[np.ndarray, "h w"]:
     """Return the label of each pixel of a coloured file: VOC's label, or the code of its colour."""
-    colours = found.colours
+    colours = stored.colours
     if coding == "colour":
         return _codes(colours)
-    if found.palette is not None:
-        used = np.unique(found.values)
-        is_black = (found.palette[used] == 0).all(axis=1)
-        if used[0] == 0 and not is_black.any():
+    if stored.palette is not None:
+        used_indices = np.unique(stored.values)
+        is_black = (stored.palette[used_indices] == 0).all(axis=1)
+        if used_indices[0] == 0 and not is_black.any():
             raise ValueError(
                 f"{name}: a palette of colours without black does not say what is background; "
                 "store the labels as grey PNG"
             )
-    voc = _voc_labels(colours)
-    return voc if voc is not None and (voc == VOID).any() else _codes(colours)
+    voc_labels = _voc_labels(colours)
+    return voc_labels if voc_labels is not None and (voc_labels == VOID).any() else _codes(colours)
 
 
 def _voc_labels(colours: UInt8[np.ndarray, "*n 3"]) -> Int64[np.ndarray, "*n"] | None:
     """Return the label of each colour in VOC's palette; None where a colour is not in it."""
-    known = _codes(voc_colours())
-    order = np.argsort(known)
+    voc_codes = _codes(voc_colours())
+    by_code = np.argsort(voc_codes)
     codes = _codes(colours)
-    place = order[np.searchsorted(known[order], codes).clip(max=255)]
-    return place if (known[place] == codes).all() else None
+    labels = by_code[np.searchsorted(voc_codes[by_code], codes).clip(max=255)]
+    return labels if (voc_codes[labels] == codes).all() else None
 
 
-def _one_channel(found: Stored, name: str) -> np.ndarray:
+def _one_channel(stored: Stored, name: str) -> np.ndarray:
     """Return the greys of a file; a file of one colour on black has 255 where the colour is."""
-    colours = found.colours
+    colours = stored.colours
     if colours.ndim == 2:
         _check_range(colours, name)
         return colours
     if (colours == colours[..., :1]).all():
         return colours[..., 0].astype(np.int64)
     codes = np.unique(_codes(colours))
-    if len(codes) == 2 and codes[0] == 0 and not found.lossy:
+    if len(codes) == 2 and codes[0] == 0 and not stored.lossy:
         return 255 * (_codes(colours) > 0).astype(np.int64)
     raise ValueError(f"{name}: a coloured image is no mask; store it as grey or 1 bit")
 
@@ -336,22 +340,22 @@ def _check_range(values: np.ndarray, name: str) -> None:
         raise ValueError(f"{name}: holds {values.min()}; a mask has values of at least 0")
 
 
-def _check_binary(values: np.ndarray, top: int | float, ignored: int | None, name: str) -> None:
+def _check_binary(values: np.ndarray, largest: int | float, ignored: int | None, name: str) -> None:
     """Refuse a label map in place of a binary mask: half of its labels would be lost."""
-    between = values[
-        (values > 0) & (values < top) & (values != (-1 if ignored is None else ignored))
+    between_values = values[
+        (values > 0) & (values < largest) & (values != (-1 if ignored is None else ignored))
     ]
-    if not len(between):
+    if not len(between_values):
         return
-    if top not in _WHITE:
+    if largest not in _WHITE:
         raise ValueError(
-            f"{name}: more than two values, up to {top}: a label map, or a mask without white; say "
-            "kind=labels, or store 0 and 255"
+            f"{name}: more than two values, up to {largest}: a label map, or a mask without white; "
+            "say kind=labels, or store 0 and 255"
         )
-    flat = flat_between(values, 0, top)
-    odd = np.setdiff1d(values[flat], () if ignored is None else (ignored,))
-    if len(odd):
+    is_flat = flat_between(values, 0, largest)
+    flat_values = np.setdiff1d(values[is_flat], () if ignored is None else (ignored,))
+    if len(flat_values):
         raise ValueError(
-            f"{name}: areas of {odd[0]} between 0 and {top}: a label map, or unknown pixels; say "
-            f"kind=labels or ignored={odd[0]}, or store 0 and 255"
+            f"{name}: areas of {flat_values[0]} between 0 and {largest}: a label map, or unknown "
+            f"pixels; say kind=labels or ignored={flat_values[0]}, or store 0 and 255"
         )

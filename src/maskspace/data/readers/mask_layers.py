@@ -39,10 +39,10 @@ def encode_layers(masks: Bool[np.ndarray, "n h w"]) -> tuple[list[bytes], Mappin
     mapping = [(0, 0)] * len(masks)
     for index in np.argsort(areas(masks), kind="stable")[::-1].tolist():
         mask = masks[index]
-        free = (
+        free_layers = (
             i for i, layer in enumerate(layers) if counts[i] < PER_LAYER and not layer[mask].any()
         )
-        number = next(free, len(layers))
+        number = next(free_layers, len(layers))
         if number == len(layers):
             layers.append(np.zeros(mask.shape, np.uint8))
             counts.append(0)
@@ -75,13 +75,13 @@ def layer_counts(layers: Sequence[Int64[np.ndarray, "h w"]], mapping: Mapping) -
         True
     """
     size_hw = layers[0].shape if layers else (0, 0)
-    found = [_by_value(label_map_runs(layer), size_hw) for layer in layers]
+    by_value = [_by_value(label_map_runs(layer), size_hw) for layer in layers]
     for index, (layer, value) in enumerate(mapping):
         if not 0 <= layer < len(layers):
             raise ValueError(f"mask {index}: is in layer {layer} of {len(layers)}")
-        if value not in found[layer]:
+        if value not in by_value[layer]:
             raise ValueError(f"mask {index}: layer {layer} has no pixel of value {value}")
-    return [found[layer][value] for layer, value in mapping]
+    return [by_value[layer][value] for layer, value in mapping]
 
 
 def _by_value(

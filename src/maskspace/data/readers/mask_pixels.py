@@ -72,20 +72,20 @@ def stored_pixels(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None 
     with open_image(encoded, name=name) as image:
         check_size(image, size_hw, name)
         _check_coding(image, encoded, name)
-        scale, signed = _stretched(image), _sign(image)
+        scale, sign = _stretched(image), _sign(image)
         maximum = _portable_maximum(image)
         try:
             values = np.asarray(image)
         except UNREADABLE as error:
             raise ValueError(f"{name}: cannot be decoded ({error}); replace the file") from None
-        found = Stored(
-            values=_numbers(values, scale=scale, sign=signed, maximum=maximum),
+        stored = Stored(
+            values=_numbers(values, scale=scale, sign=sign, maximum=maximum),
             palette=_palette(image),
             lossy=_lossy(image),
         )
-        alpha = _alpha(image, values, found.values)
-    found = replace(found, values=_without_alpha(found.values, image.mode))
-    return found if alpha is None else _shown(found, alpha, name)
+        alpha = _alpha(image, values, stored.values)
+    stored = replace(stored, values=_without_alpha(stored.values, image.mode))
+    return stored if alpha is None else _shown(stored, alpha, name)
 
 
 def check_size(image: Image.Image, size_hw: tuple[int, int] | None, name: str) -> None:
@@ -183,24 +183,24 @@ def _lossy(image: Image.Image) -> str | None:
 def _palette(image: Image.Image) -> np.ndarray | None:
     if image.mode not in ("P", "PA"):
         return None
-    listed = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)[:256]
-    return np.concatenate([listed, np.zeros((256 - len(listed), 3), np.uint8)])
+    colours = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)[:256]
+    return np.concatenate([colours, np.zeros((256 - len(colours), 3), np.uint8)])
 
 
 def _alpha(image: Image.Image, decoded: np.ndarray, values: np.ndarray) -> np.ndarray | None:
     """Return the opacity of each pixel, 0 to 255; None where the file has none."""
     if image.mode in ("LA", "PA", "RGBA"):
         return decoded[..., -1]
-    clear = image.info.get("transparency")
-    if clear is None:
+    transparent = image.info.get("transparency")
+    if transparent is None:
         return None
-    if isinstance(clear, bytes):
-        table = np.frombuffer(clear.ljust(256, b"\xff"), np.uint8)
+    if isinstance(transparent, bytes):
+        table = np.frombuffer(transparent.ljust(256, b"\xff"), np.uint8)
         return table[values]
-    if isinstance(clear, tuple):
-        return np.where((values == np.array(clear)).all(axis=-1), 0, 255).astype(np.uint8)
-    clear = int(bool(clear)) if image.mode == "1" else clear
-    return np.where(values == clear, 0, 255).astype(np.uint8)
+    if isinstance(transparent, tuple):
+        return np.where((values == np.array(transparent)).all(axis=-1), 0, 255).astype(np.uint8)
+    transparent = int(bool(transparent)) if image.mode == "1" else transparent
+    return np.where(values == transparent, 0, 255).astype(np.uint8)
 
 
 def _without_alpha(values: np.ndarray, mode: str) -> np.ndarray:
@@ -209,20 +209,20 @@ def _without_alpha(values: np.ndarray, mode: str) -> np.ndarray:
     return values[..., :3] if mode == "RGBA" else values
 
 
-def _shown(found: Stored, alpha: UInt8[np.ndarray, "h w"], name: str) -> Stored:
+def _shown(stored: Stored, alpha: UInt8[np.ndarray, "h w"], name: str) -> Stored:
     """Return what alpha leaves: the pixels, or alpha as the mask where colour is constant."""
     if (alpha == 255).all():
-        return found
+        return stored
     if (alpha == alpha.flat[0]).all():
         raise ValueError(f"{name}: is transparent throughout; store the mask without alpha")
-    colours = found.colours.reshape(*alpha.shape, -1)
+    colours = stored.colours.reshape(*alpha.shape, -1)
     if (colours == colours[0, 0]).all():
         return Stored(values=alpha.astype(np.int64))
-    nothing = (colours == 0).all(axis=2)
-    if found.palette is not None:
-        nothing |= found.values == 0
-    if np.isin(alpha, (0, 255)).all() and nothing[alpha == 0].all():
-        return found  # clear where it is black, so that both say the same
+    is_background = (colours == 0).all(axis=2)
+    if stored.palette is not None:
+        is_background |= stored.values == 0
+    if np.isin(alpha, (0, 255)).all() and is_background[alpha == 0].all():
+        return stored  # clear where it is black, so that both say the same
     raise ValueError(
         f"{name}: is transparent in places, and its colours say something else; store the labels "
         "without alpha"
@@ -242,15 +242,15 @@ def flat_between(
         >>> flat_between(values, 0, 255).tolist()
         [[False, False, False, False], [False, True, True, False], [False, False, False, False]]
     """
-    same = (values > low) & (values < high)
-    flat = np.zeros(values.shape, bool)
+    is_between = (values > low) & (values < high)
+    is_flat = np.zeros(values.shape, bool)
     if min(values.shape) < 3:
-        return flat
+        return is_flat
     centre = values[1:-1, 1:-1]
-    inner = same[1:-1, 1:-1].copy()
+    is_flat_inside = is_between[1:-1, 1:-1].copy()
     height, width = centre.shape
     for down in range(3):
         for right in range(3):
-            inner &= values[down : down + height, right : right + width] == centre
-    flat[1:-1, 1:-1] = inner
-    return flat
+            is_flat_inside &= values[down : down + height, right : right + width] == centre
+    is_flat[1:-1, 1:-1] = is_flat_inside
+    return is_flat

@@ -65,7 +65,7 @@ def read_mosaics(
     if not (0 <= real <= 1 and 0 <= contrast[0] <= contrast[1] and mean_jitter >= 0):
         raise ValueError("mosaics: real is in [0, 1], contrast ascends from 0, mean_jitter >= 0")
     real_textures(root)
-    draw = partial(
+    draw_sample = partial(
         _sample,
         root=root,
         seed=seed,
@@ -75,7 +75,7 @@ def read_mosaics(
         contrast=contrast,
         mean_jitter=mean_jitter,
     )
-    return generated("mosaics", limit=limit, read=draw)
+    return generated("mosaics", limit=limit, read=draw_sample)
 
 
 def _sample(
@@ -118,15 +118,15 @@ def _textures(
     """
     files, kinds = real_textures(root), sorted(TEXTURES)
     file_order, kind_order = rng.permutation(len(files)), rng.permutation(len(kinds))
-    chosen = []
+    patches = []
     for turn in range(number):
         if rng.random() < real:
             patch = crop_real(rng, files[file_order[turn % len(files)]], size_hw)
         else:
-            pattern = TEXTURES[kinds[kind_order[turn % len(kinds)]]](rng, size_hw)
-            patch = pattern[..., None] * rng.uniform(0.55, 1.0, 3)
-        chosen.append(patch)
-    return chosen
+            texture = TEXTURES[kinds[kind_order[turn % len(kinds)]]](rng, size_hw)
+            patch = texture[..., None] * rng.uniform(0.55, 1.0, 3)
+        patches.append(patch)
+    return patches
 
 
 def draw_cells(
@@ -165,14 +165,14 @@ def _voronoi(
 ) -> Int64[np.ndarray, "h w"]:
     number = int(rng.integers(*regions, endpoint=True))
     seeds = rng.uniform(0, 1, (number, 2)) * size_hw
-    place = np.indices(size_hw).astype(np.float64)
+    coordinates = np.indices(size_hw).astype(np.float64)
     if curved:
         side = min(size_hw)
-        field = ndimage.gaussian_filter(
+        shift = ndimage.gaussian_filter(
             rng.standard_normal((2, *size_hw)), (0, side / 10, side / 10)
         )
-        place += field / np.abs(field).max() * side * rng.uniform(0.08, 0.16)
-    distances = ((place[None] - seeds[:, :, None, None]) ** 2).sum(axis=1)
+        coordinates += shift / np.abs(shift).max() * side * rng.uniform(0.08, 0.16)
+    distances = ((coordinates[None] - seeds[:, :, None, None]) ** 2).sum(axis=1)
     return distances.argmin(axis=0)
 
 

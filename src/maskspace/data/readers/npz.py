@@ -42,10 +42,10 @@ def holds_masks(encoded: bytes, *, name: str) -> bool:
         False
     """
     with _archive(encoded, name) as archive:
-        found = {entry.removesuffix(".npy") for entry in archive.namelist()} & {"labels", "masks"}
-    if len(found) != 1:
+        names = {entry.removesuffix(".npy") for entry in archive.namelist()} & {"labels", "masks"}
+    if len(names) != 1:
         raise ValueError(f"{name}: an NPZ holds `labels` (int h w) or `masks` (bool n h w)")
-    return "masks" in found
+    return "masks" in names
 
 
 def npz_labels(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
@@ -82,8 +82,8 @@ def npz_counts(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> list[s
         True
     """
     with _array(encoded, "masks", name) as array:
-        number, *rest = array.shape or (0,)
-        if array.dtype != np.bool_ or rest != list(size_hw):
+        number, *mask_shape = array.shape or (0,)
+        if array.dtype != np.bool_ or mask_shape != list(size_hw):
             raise ValueError(
                 f"masks are {array.dtype} {array.shape}, expected bool (n, {size_hw[0]}, "
                 f"{size_hw[1]})"
@@ -91,8 +91,8 @@ def npz_counts(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> list[s
         if (array.order == "F" and number > 1) or number > MAX_MASKS:
             raise ValueError(f"masks are stored one by one (C order), at most {MAX_MASKS}")
         pixels = size_hw[0] * size_hw[1]
-        dense = (array.take(pixels).reshape(1, *size_hw, order=array.order) for _ in range(number))
-        return [encode(mask)[0] for mask in dense]
+        masks = (array.take(pixels).reshape(1, *size_hw, order=array.order) for _ in range(number))
+        return [encode(mask)[0] for mask in masks]
 
 
 @dataclass(frozen=True)
