@@ -1,8 +1,10 @@
 """Read pickles of plain data without unpickling: no name in a file is ever looked up or called.
 
-A small machine for the opcodes (Python's `pickletools` documents them) that lists, tuples,
-dictionaries, strings, bytes, numbers, None and numpy arrays of numbers are made of, in protocols 2
-to 5 and as numpy 1 and 2 write them. Everything else is refused, code above all.
+Input: the bytes of a pickle, protocol 2 to 5. Idea: a small stack machine for the opcodes that
+plain data needs (Python's `pickletools` documents them): lists, tuples, dictionaries, strings,
+bytes, numbers, None, and numpy arrays of numbers as numpy 1 and 2 write them. Steps: read an
+opcode, change the stack, until STOP. Everything else is refused, code above all. Cost: one pass
+over the bytes.
 """
 
 import struct
@@ -33,7 +35,7 @@ _NAMES = {
 
 
 class _RefusedError(Exception):
-    """Why a file is refused."""
+    """A file is refused; the message says why."""
 
 
 class _Name:
@@ -44,23 +46,29 @@ class _Name:
 
 
 class _Type:
-    """A numeric dtype that still waits for its byte order."""
+    """A numeric dtype whose byte order is not yet set."""
 
     def __init__(self, code: str) -> None:
         self.dtype = np.dtype(code)
 
 
 class _Array:
-    """An array that still waits for its content, and where the memo holds it."""
+    """An array whose content is not yet read, and the places of it in the memo."""
 
     def __init__(self) -> None:
         self.places: list[int] = []
 
 
 def read_plain_pickle(content: bytes, *, name: str, max_objects: int = 1_000_000) -> object:
-    """Return what a pickle holds, if it is plain data of at most `max_objects` objects.
+    """Return what a pickle holds, if it is plain data.
 
-    Raises ValueError in one line that starts with `name` for anything else, a damaged file too.
+    Args:
+        content: the bytes of the pickle.
+        name: the name of the file in errors.
+        max_objects: a pickle of more objects is refused (default 1 000 000).
+
+    Raises ValueError in one line that starts with `name` for anything else, such as code, and for a
+    damaged file.
 
     Example:
         >>> import pickle
@@ -78,7 +86,7 @@ def read_plain_pickle(content: bytes, *, name: str, max_objects: int = 1_000_000
 
 
 class _Machine:
-    """The stack machine of pickle with what plain data needs of it."""
+    """The stack machine of pickle, as much of it as plain data needs."""
 
     def __init__(self, content: bytes, max_objects: int) -> None:
         self.content, self.place = content, 0
@@ -106,7 +114,7 @@ class _Machine:
         return self.stack[0]
 
     def take(self, size: int) -> bytes:
-        """Return the next bytes of the file; never more than it has."""
+        """Return the next `size` bytes of the file; IndexError where there are fewer."""
         content = self.content[self.place : self.place + size]
         if size < 0 or len(content) != size:
             raise IndexError
@@ -117,7 +125,7 @@ class _Machine:
         return struct.unpack(code, self.take(struct.calcsize(code)))[0]
 
     def marked(self) -> list[Any]:
-        """Remove what lies on the stack above the last mark, and return it."""
+        """Remove the values above the last mark from the stack, and return them."""
         place = len(self.stack) - 1
         while self.stack[place] is not _MARK:
             place -= 1
@@ -156,7 +164,7 @@ class _Machine:
             self.stack[-1][key] = value
 
     def call(self) -> None:
-        """Do what one of the known names stands for."""
+        """Replace a known name and its arguments on the stack by what the name stands for."""
         arguments = self.stack.pop()
         called = self.stack.pop()
         if not isinstance(called, _Name) or called.name not in _CALLS:
@@ -164,7 +172,7 @@ class _Machine:
         self.stack.append(_CALLS[called.name](*arguments))
 
     def build(self) -> None:
-        """Give a dtype its byte order, or an array its content."""
+        """Set the byte order of a dtype, or the content of an array."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, _Type):
             _, order, *rest = state
@@ -221,12 +229,12 @@ def _push(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
 
 
 def _sized(length: str, make: Callable[[bytes], object]) -> Callable[[_Machine], None]:
-    """Return what pushes bytes that are preceded by their number."""
+    """Return the function that reads a number of bytes, then these bytes, and pushes them."""
     return _push(lambda machine: make(machine.take(machine.number(length))))
 
 
 def _last(number: int) -> Callable[[_Machine], None]:
-    """Return what packs the last values of the stack in a tuple."""
+    """Return the function that replaces the last `number` values of the stack by their tuple."""
 
     def pack(machine: _Machine) -> None:
         if len(machine.stack) < number:

@@ -1,8 +1,8 @@
-"""Random overlapping rectangles on black: the simplest images whose instances colour alone gives.
+"""Random overlapping rectangles on black: the simplest images, whose instances colour alone gives.
 
-Every colour has the same mean over its channels, so that brightness tells no two apart; two
-rectangles may share a colour, but never where they touch. Hence on plain images (no noise, no
-shading) the connected components of equal colour are the truth, exactly.
+The mean over the channels is the same for every colour, so brightness tells no two apart. Two
+rectangles may have one colour, but not where they touch. Hence on plain images (no noise, no
+shading) the connected components of equal colour are exactly the truth.
 """
 
 from functools import partial
@@ -39,12 +39,21 @@ def read_rectangles(
     noise: float = 0.0,
     shading: float = 0.0,
 ) -> Source:
-    """Return `limit` images of rectangles, one annotation a 4-connected visible component.
+    """Return `limit` drawn images, with a mask for each 4-connected visible component.
 
-    `root` is not read. `rectangles` bounds their number, both ends included; `repeat` is the
-    probability that a rectangle takes the colour of one that it does not touch; `noise` is the
-    standard deviation of the gaussian noise in grey levels (0..255); `shading` is the relative
-    amplitude, in [0, 1), of a smooth field that multiplies the image.
+    Args:
+        root: not read.
+        seed: chooses the images; the same seed gives the same images.
+        limit: number of images, >= 0; None is refused.
+        size_hw: rows and columns, each at least 16 (default 64 x 64).
+        rectangles: fewest and most rectangles, in 4..40 (default 5 to 9).
+        repeat: probability in [0, 1] that a rectangle takes the colour of one that it does not
+            touch (default 0.3).
+        noise: standard deviation of Gaussian noise, in grey levels, >= 0 (default 0: none).
+        shading: amplitude in [0, 1) of a smooth field of light around 1 that multiplies the image
+            (default 0: none).
+
+    Raises ValueError for an option outside of its range.
 
     Example:
         >>> source = read_rectangles("", seed=0, limit=2)
@@ -101,7 +110,7 @@ def _sample(
 def _paint(
     rng: np.random.Generator, size_hw: tuple[int, int], rectangles: tuple[int, int]
 ) -> tuple[Int64[np.ndarray, "h w"], Int64[np.ndarray, "h w"]]:
-    """Return which rectangle shows at each pixel (0: none) and the components of that map."""
+    """Return the rectangle that shows at each pixel (0: none), and the components of that map."""
     while True:
         painted = np.zeros(size_hw, np.int64)
         for number in range(1, int(rng.integers(*rectangles, endpoint=True)) + 1):
@@ -119,7 +128,7 @@ def _paint(
 
 
 def _touching(painted: Int64[np.ndarray, "h w"]) -> Bool[np.ndarray, "n n"]:
-    """Return which rectangles share a border of 4-neighbours; index 0 is the background."""
+    """Return which pairs of rectangles have 4-neighbouring pixels; index 0 is the background."""
     touching = np.zeros((int(painted.max()) + 1,) * 2, bool)
     for one, other in ((painted[1:], painted[:-1]), (painted[:, 1:], painted[:, :-1])):
         touching[one, other] = touching[other, one] = True
@@ -160,7 +169,7 @@ def _new_colour(
 def light_field(
     rng: np.random.Generator, size_hw: tuple[int, int], amplitude: float
 ) -> Float64[np.ndarray, "h w"]:
-    """Return a smooth field of values within 1 ± `amplitude`.
+    """Return a smooth random field of values from 1 - `amplitude` to 1 + `amplitude`.
 
     Example:
         >>> field = light_field(np.random.default_rng(0), (8, 8), 0.2)

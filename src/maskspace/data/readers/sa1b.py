@@ -1,9 +1,9 @@
 """SA-1B (Kirillov et al. 2023, arXiv:2304.02643) as published: `sa_N.jpg` beside `sa_N.json`.
 
-The files are read inside the tars they come in, by offset, or from unpacked folders. The JSON holds
-`image` (image_id, width, height, file_name) and `annotations`, each with a COCO run-length
-`segmentation`, `area`, `bbox` and `predicted_iou`. SA-1B's boxes are made of inclusive corners, so
-their w and h are one less than ours, which are counted from the masks.
+The files are read inside the tars that they come in, by offset, or from unpacked folders. The JSON
+holds `image` (image_id, width, height, file_name) and `annotations`, each with a COCO run-length
+`segmentation`, `area`, `bbox` and `predicted_iou`. SA-1B's boxes have inclusive corners: their
+width and height are one less than ours, which are counted from the masks.
 """
 
 import json
@@ -40,14 +40,25 @@ def read_sa1b(
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return the images of the tars in `root`, or of the folder and its folders if it has no tars.
+    """Return one sample an image, tar by tar by name, and by number in each tar.
 
-    `root` may also be a single tar. They come tar by tar, by name and by number in each; only the
-    headers of the tars are read. A mask's score is its `predicted_iou`, cut to [0, 1]. Annotations
-    without a mask that fits the image, and those whose area or box is not the mask's, are left out
-    and counted. `exif: false` is for JSON of the stored pixels: photos are not turned. Raises
-    ValueError that names the tar and its member for an image without its JSON, a JSON above
-    `max_json_bytes` or of another image, and one of which no annotation is left.
+    Only the headers of the tars are read at first. The score of a mask is its `predicted_iou`,
+    limited to [0, 1]. Annotations without a mask that fits the image, and those whose area or box
+    is not that of the mask, are left out and counted.
+
+    Args:
+        root: one tar, a folder with tars, or, if it has no tars, a folder with the files in it or
+            in its folders; a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        exif: True turns each image as its EXIF says (default); False where the annotations are of
+            the pixels as they are stored.
+        max_json_bytes: a JSON of more bytes is refused (default 16 000 000).
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError that names the tar and its member for an image without its JSON, for a JSON
+    that is too large or of another image, and for one of which no annotation is left.
 
     Example:
         >>> import json, tempfile
@@ -110,10 +121,17 @@ def _sample(
 def parse_sa1b(
     text: bytes, size_hw: tuple[int, int], *, place: str
 ) -> tuple[list[Coded], tuple[str, ...]]:
-    """Return the masks and scores of one SA-1B JSON, and the annotations that are left out.
+    """Return the masks of one SA-1B JSON with their scores, and a line for each one left out.
 
-    `place` names it in errors. Left out, each with its reason, is an annotation without a mask that
-    fits the image, and one whose area or box is not the mask's.
+    Left out is an annotation without a mask that fits the image, or whose area or box is not that
+    of the mask.
+
+    Args:
+        text: the bytes of the JSON.
+        size_hw: rows and columns of the image.
+        place: the name of the JSON in errors.
+
+    Raises ValueError that starts with `place` for what is not SA-1B's JSON or of another size.
 
     Example:
         >>> mask = {"size": [2, 2], "counts": "04"}
@@ -148,7 +166,7 @@ def _record(text: bytes, place: str) -> dict:
 
 
 def _check_size(image: Mapping, size_hw: tuple[int, int], place: str) -> None:
-    """Raise ValueError where the JSON says another size than the image has; it may say none."""
+    """Raise ValueError where the JSON states another size than the image has; it may state none."""
     try:
         said = tuple(whole_of(image.get(side), what=side) for side in ("height", "width"))
     except ValueError as error:
@@ -166,15 +184,15 @@ def _check_size(image: Mapping, size_hw: tuple[int, int], place: str) -> None:
 
 
 def _predicted_iou(annotation: Mapping) -> float:
-    """Return the score of an annotation, cut to [0, 1]; 1 where none is said."""
+    """Return the score of an annotation, limited to [0, 1]; 1 where it states none."""
     said = number_of(annotation.get("predicted_iou"), what="predicted_iou")
     return 1.0 if said is None else min(max(said, 0.0), 1.0)
 
 
 def _check_measures(annotation: Mapping, area: int, box_xywh: list[int]) -> None:
-    """Raise ValueError for another area than the mask's, or another box by more than a pixel.
+    """Raise ValueError for another area than the mask's, or a box more than a pixel off.
 
-    By a pixel conventions differ. What is not said is not compared.
+    Conventions of boxes differ by a pixel. What the annotation does not state is not compared.
     """
     said = number_of(annotation.get("area"), what="area")
     if said is not None and said != area:
@@ -201,7 +219,9 @@ def _box(said: object) -> list[float] | None:
 
 
 def box_from_sa1b(bbox: Sequence[float | int]) -> tuple[int, int, int, int]:
-    """Return SA-1B's box (inclusive corners) as x, y and the columns and rows that it covers.
+    """Return SA-1B's box as x, y and the numbers of columns and rows that it covers.
+
+    SA-1B's width and height are between inclusive corners: one less.
 
     Example:
         >>> box_from_sa1b([0, 0, 1, 1])

@@ -1,6 +1,6 @@
-"""Where the images and JSONs of SA-1B lie: pairs of members of tars, or of files in folders.
+"""Where the images and JSONs of SA-1B are: pairs of members of tars, or of files in folders.
 
-Of the eleven million pairs only numbers are kept, 61 bytes each: a name and four offsets and sizes.
+Of each of the eleven million pairs 61 bytes are kept: a name, two offsets and two sizes.
 """
 
 from bisect import bisect_right
@@ -31,7 +31,13 @@ _Found = dict[str, tuple[_Place | None, _Place | None]]
 
 @dataclass(frozen=True)
 class OneFile:
-    """A member of a tar, or a file in a folder (then `offset` is -1).
+    """A member of a tar, or a file in a folder.
+
+    Args:
+        container: path of the tar or of the folder.
+        name: name of the member or of the file.
+        offset: byte of the tar at which the member begins; -1 for a file in a folder.
+        size: number of bytes of the member; -1 for a file in a folder.
 
     Example:
         >>> import tempfile
@@ -50,7 +56,7 @@ class OneFile:
 
     @property
     def place(self) -> str:
-        """What names it in errors."""
+        """The name of the file in errors."""
         return f"{self.container}:{self.name}" if self.offset >= 0 else f"{self._path}"
 
     @property
@@ -58,7 +64,7 @@ class OneFile:
         return self.container / self.name
 
     def read(self, *, limit: int = MAX_IMAGE_BYTES) -> bytes:
-        """Return its bytes; ValueError for more than `limit` of them."""
+        """Return its bytes; ValueError if it has more than `limit` (default 256 000 000)."""
         if self.offset < 0:
             return bounded_bytes(self._path, limit=limit)
         if self.size > limit:
@@ -68,7 +74,7 @@ class OneFile:
 
 @dataclass(frozen=True)
 class Sa1bPair:
-    """An image with its JSON.
+    """An image with its JSON: the key and the source of the sample, and both files.
 
     Example:
         >>> import tempfile
@@ -89,11 +95,16 @@ class Sa1bPair:
 
 @dataclass(frozen=True, eq=False)
 class PairedFiles:
-    """Every image with its JSON, tar by tar (or folder by folder), in the order of their numbers.
+    """A sequence of the images with their JSONs, tar by tar or folder by folder, by number.
 
-    `ends` holds how many pairs there are up to and with each container; `places` the offset and
-    size of image and JSON in a tar, -1 of loose files, each with which of SUFFIXES it has;
-    `doubles` the names that several pairs have, whose keys have their folders too.
+    Args:
+        root: the dataset's folder, or its one tar.
+        containers: the tars or folders.
+        ends: for each container the number of pairs up to its end.
+        stems: the name of each pair, without suffix.
+        places: for each pair offset, size and suffix of the image, then of the JSON; the offset is
+            -1 in a folder, the suffix is an index in `SUFFIXES`.
+        doubles: names that several pairs have; their keys have the folder in front.
 
     Example:
         >>> import tempfile
@@ -129,7 +140,7 @@ class PairedFiles:
         return Sa1bPair(self._key(index), in_tar if a >= 0 else loose, image, label)
 
     def keys(self) -> PackedNames:
-        """Return the key of each pair: the name of its files without folder and suffix."""
+        """Return the key of each pair: its name without folder and suffix."""
         return PackedNames(map(self._key, range(len(self))))
 
     def _key(self, index: int) -> str:
@@ -152,10 +163,13 @@ class PairedFiles:
 
 
 def paired_files(root: AnyPath, *, limit: int | None) -> PairedFiles:
-    """Return the first `limit` pairs of the tars in `root`, or of the folder and those in it.
+    """Return the pairs of images and JSONs under a root.
 
-    `root` may also be a single tar. Tars past the limit are not opened. Raises ValueError for an
-    image without its JSON and the other way round, and where there is no pair.
+    Args:
+        root: one tar, a folder with tars, or a folder of loose files and folders.
+        limit: only the first so many pairs (None: all); tars after them are not opened.
+
+    Raises ValueError for an image or a JSON without the other, and where there is no pair.
 
     Example:
         >>> import tempfile
@@ -207,7 +221,7 @@ def _both(
 
 
 def _containers(root: AnyPath) -> Iterator[tuple[AnyPath, _Found]]:
-    """Yield every tar, or every folder of loose files, with what is in it."""
+    """Yield every tar, or every folder of loose files, with the files that are in it."""
     if root.is_file():
         yield root, _grouped(root, _members(root))
         return
@@ -222,7 +236,7 @@ def _containers(root: AnyPath) -> Iterator[tuple[AnyPath, _Found]]:
 
 
 def _folders(root: AnyPath, pattern: str) -> set[AnyPath]:
-    """Return the folders below a root that have images or JSONs."""
+    """Return the folders below a root that hold images or JSONs."""
     return {path.parent for path in root.glob(pattern) if _kind(path.name) is not None} - {root}
 
 
@@ -235,9 +249,9 @@ def _loose(folder: AnyPath) -> Iterable[tuple[str, tuple[int, int]]]:
 
 
 def _kind(name: str) -> tuple[int, int] | None:
-    """Return whether a file is an image (0) or a JSON (1) and which of SUFFIXES it has, or None.
+    """Return 0 for an image or 1 for a JSON, and the index of its suffix; None for other files.
 
-    Hidden files, such as the `._sa_1.jpg` of macOS archives, are none.
+    Hidden files, such as the `._sa_1.jpg` of macOS archives, are other files.
     """
     path = PurePosixPath(name)
     if path.name.startswith("."):

@@ -45,7 +45,7 @@ _NOT_SAV = "not SA-V's JSON"
 
 @dataclass(frozen=True)
 class Video:
-    """A video's annotation files and the number of its annotated frames.
+    """A video: its name, its annotation files and the number of its annotated frames.
 
     Example:
         >>> from pathlib import Path
@@ -71,10 +71,25 @@ def read_sav(
 ) -> Source:
     """Return one sample for each annotated frame, by video and frame.
 
-    `masklets` chooses the objects that people followed, those found automatically, whose score is
-    their stability, or both; videos without any of these are left out. Objects that a frame does
-    not show have no mask. The videos are the groups. Raises ValueError in one line for a frame that
-    has not been extracted and for whatever is not as SA-V publishes it.
+    An object that a frame does not show has no mask. The videos are the groups. Where the root has
+    `Annotations_6fps/` it is a validation or test set, see `read_sav_frames`; else it is the
+    training set.
+
+    Args:
+        root: folder of the dataset, as a path or an fsspec URL.
+        seed: not used, since nothing is drawn; it is there because every reader has it.
+        limit: only the first so many samples (None: all).
+        split: "train", "val" or "test", which has to be the set at `root` (default None: whatever
+            is there).
+        masklets: "manual" takes the objects that people followed, "auto" those found automatically,
+            whose score is their stability, and "both" takes both; videos without any of them are
+            left out (default "manual"; of the training set only).
+        max_json_bytes: a JSON of more bytes is refused (default 32 000 000).
+        containment: share in (0, 1]; the parent of a mask is the smallest larger mask that holds at
+            least this share of its pixels (default 0.95).
+
+    Raises ValueError in one line for a frame that has not been extracted, and for whatever is not
+    as SA-V publishes it.
 
     Example:
         >>> import json, tempfile
@@ -120,7 +135,7 @@ def read_sav(
 
 
 def _videos(root: AnyPath, kinds: tuple[str, ...]) -> tuple[Video, ...]:
-    """Return the videos that have a file of one of the kinds, by name."""
+    """Return the videos that have a file of one of the kinds, sorted by name."""
     found: dict[str, dict[str, AnyPath]] = {}
     for pattern in ("*.json", "*/*.json"):
         for path in sorted(root.glob(pattern), key=str):
@@ -142,9 +157,9 @@ def _videos(root: AnyPath, kinds: tuple[str, ...]) -> tuple[Video, ...]:
 
 
 def _annotated(path: AnyPath) -> int:
-    """Return the number of annotated frames from the beginning of the JSON alone.
+    """Return the number of annotated frames, from the first 4096 bytes of the JSON alone.
 
-    Tens of thousands of these files, parsed to be counted, would take an hour.
+    To parse tens of thousands of these files, only to count their frames, would take an hour.
     """
     head = open_ranged(path).read_at(0, 4096)
     found = re.search(rb'"video_frame_count"\s*:\s*([0-9]{1,7})(?:\.0*)?\s*[,}]', head)
@@ -155,7 +170,7 @@ def _annotated(path: AnyPath) -> int:
 
 
 def _frame(index: int, videos: tuple[Video, ...], ends: tuple[int, ...]) -> tuple[Video, int]:
-    """Return the video of a sample and which of its annotated frames it is."""
+    """Return the video of a sample, and the number of its frame among the annotated ones."""
     at = bisect_right(ends, index)
     return videos[at], index - (ends[at - 1] if at else 0)
 
@@ -206,9 +221,10 @@ def _extracted(video: Video, number: int, root: AnyPath) -> AnyPath:
 
 @lru_cache(maxsize=4)
 def read_masklets(path: AnyPath, max_bytes: int) -> Mapping:
-    """Return the JSON of a video; the last few are kept, as its frames are read one after another.
+    """Return the JSON of a video.
 
-    Raises ValueError for what is larger than `max_bytes` or not an object with a list `masklet`.
+    The last four are kept in memory, since the frames of a video are read one after another. Raises
+    ValueError for a file above `max_bytes`, and for what is not an object with a list `masklet`.
 
     Example:
         >>> import tempfile

@@ -1,7 +1,8 @@
 """SA-V's validation and test sets (Ravi et al. 2024, arXiv:2408.00714): frames, a PNG an object.
 
-`JPEGImages_24fps/VIDEO/00000.jpg` with `Annotations_6fps/VIDEO/OBJECT/00000.png`, black where the
-object is not; only every fourth frame has masks. `sav_val.txt` or `sav_test.txt` tells the set.
+Layout: `JPEGImages_24fps/VIDEO/00000.jpg` beside `Annotations_6fps/VIDEO/OBJECT/00000.png`, which
+is black where the object is not. Only every fourth frame has masks. The file `sav_val.txt` or
+`sav_test.txt` tells which set it is.
 """
 
 from functools import partial
@@ -25,7 +26,15 @@ SavFrame = tuple[AnyPath, tuple[AnyPath, ...]]
 def read_sav_frames(
     root: AnyPath, *, limit: int | None, split: str | None, containment: float
 ) -> Source:
-    """Return one sample for each frame of which an object has a mask file, by video and frame.
+    """Return one sample for each frame that has a mask file, by video and frame.
+
+    Args:
+        root: the dataset's folder.
+        limit: only the first so many samples (None: all).
+        split: "val" or "test", which has to be the set at `root` (None: whatever is there).
+        containment: as in `read_sav`.
+
+    Raises ValueError for another split (NoSplitError), and where there are no mask files.
 
     Example:
         >>> import tempfile

@@ -1,7 +1,7 @@
 """Nested scenes: objects with parts with sub-parts, painted so that every level can be seen.
 
-Masks are what is visible: an object in front takes its pixels from all masks of the one behind, so
-that a part stays inside its object. The background is unlabelled.
+Masks are what is visible. An object in front takes its pixels from all masks of the object behind,
+so that a part stays inside its object. The background is unlabelled.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,9 +40,18 @@ def read_scenes(
     objects: tuple[int, int] = (2, 4),
     texture: float = 9.0,
 ) -> Source:
-    """Return `limit` scenes of `objects` nested objects, both ends included; `root` is not read.
+    """Return `limit` drawn scenes.
 
-    `texture` is the largest standard deviation of the texture on a region, in grey levels.
+    Args:
+        root: not read.
+        seed: chooses the scenes; the same seed gives the same scenes.
+        limit: number of scenes, >= 0; None is refused.
+        size_hw: rows and columns, each at least 48 (default 96 x 96).
+        objects: fewest and most objects, in 1..20 (default 2 to 4).
+        texture: largest standard deviation of the texture on a region, in grey levels, >= 0
+            (default 9).
+
+    Raises ValueError for an option outside of its range.
 
     Example:
         >>> sample = read_scenes("", seed=0, limit=1)[0]
@@ -77,7 +86,7 @@ def _sample(
 
 @dataclass(frozen=True, eq=False)
 class _Region:
-    """A shape before occlusion, its colour, and the object that it is or belongs to."""
+    """A shape before occlusion, its colour, and the number of the object that it belongs to."""
 
     mask: Bool[np.ndarray, "h w"]
     colour: Float64[np.ndarray, " 3"]
@@ -93,8 +102,14 @@ def draw_scene(
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "n h w"]]:
     """Return an image and its visible masks, each object before its parts.
 
-    A part of which less than 40 % (or 12 pixels) would be visible is left out of the scene, so that
-    no annotation stands for a remnant.
+    A region is left out of the scene where less than 40 % of it, or fewer than 12 pixels, would be
+    visible, so that no annotation stands for a remnant.
+
+    Args:
+        rng: the generator.
+        size_hw: rows and columns.
+        objects: fewest and most objects.
+        texture: as in `read_scenes`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -135,8 +150,9 @@ def _place(
     shown: list[np.ndarray],
     least: list[float],
 ) -> Bool[np.ndarray, "h w"]:
-    """Return the mask of an object that leaves at least so many pixels visible of each other.
+    """Return the mask of an object that leaves each earlier object enough visible pixels.
 
+    `shown` holds the visible part of each earlier object, `least` the pixels that it has to keep.
     After a hundred places without room the object is drawn smaller.
     """
     radius = float(rng.uniform(0.17, 0.28) * min(size_hw))
@@ -181,7 +197,13 @@ def blob(
     centre: Float64[np.ndarray, " 2"],
     radius: float,
 ) -> Bool[np.ndarray, "h w"]:
-    """Return a random ellipse, rounded rectangle or wavy disc about `centre` (row, column).
+    """Return the mask of a random ellipse, rounded rectangle or wavy disc.
+
+    Args:
+        rng: the generator.
+        size_hw: rows and columns of the mask.
+        centre: row and column of the centre.
+        radius: about the mean radius, in pixels.
 
     Example:
         >>> mask = blob(np.random.default_rng(0), (32, 32), np.array([16.0, 16.0]), 8.0)
@@ -204,7 +226,7 @@ def blob(
 def _inside(
     rng: np.random.Generator, along: Float64[np.ndarray, "r s"], across: Float64[np.ndarray, "r s"]
 ) -> Bool[np.ndarray, "r s"]:
-    """Return what lies in a random kind of shape of radius about 1 around the origin."""
+    """Return the pixels inside a random kind of shape, of radius about 1 around the origin."""
     kind = rng.choice(["ellipse", "rectangle", "wavy"])
     if kind == "ellipse":
         return along**2 + across**2 <= 1
@@ -219,7 +241,7 @@ def _other_colour(
     colour: Float64[np.ndarray, " 3"],
     others: Sequence[Float64[np.ndarray, " 3"]] = (),
 ) -> Float64[np.ndarray, " 3"]:
-    """Return a colour a visible step away from `colour`, and from `others` while there is room."""
+    """Return a colour that differs visibly from `colour`, and from `others` if there is room."""
     distance = 40.0
     while True:
         step = rng.standard_normal(3)
@@ -231,7 +253,7 @@ def _other_colour(
 
 
 def _visible(regions: list[_Region]) -> Bool[np.ndarray, "n h w"]:
-    """Return each mask without the pixels of the objects in front, which come later."""
+    """Return each mask without the pixels of the objects in front of it, which come later."""
     masks = np.stack([region.mask for region in regions])
     covered = np.zeros(masks.shape[1:], bool)
     for owner in range(max(region.owner for region in regions), -1, -1):
@@ -248,7 +270,7 @@ def _paint(
     masks: Bool[np.ndarray, "n h w"],
     texture: float,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Paint the background and then every region, parts over their objects, under one light."""
+    """Return the image: background, then every region, parts over their objects, under one light."""
     _, height, width = masks.shape
     image = np.zeros((height, width, 3))
     colours = [background, *(region.colour for region in regions)]

@@ -1,9 +1,9 @@
 """COCO's segmentations as tools write them: polygons and run lengths to masks, or a reason why not.
 
-What is understood: polygons as a list of rings, or a single ring not nested; run lengths plain or
-compressed, alone or in a list; numbers as text. What is left out, each counted with its reason: a
-box alone, rings without three points, what leaves the image far behind, run lengths of another
-size. Polygons are filled as pycocotools fills them.
+Understood are polygons as a list of rings or as one ring that is not nested, run lengths plain or
+compressed, alone or in a list, and numbers as text. Left out, each with its reason, are a box
+alone, rings of fewer than three points, rings that reach far outside of the image, and run lengths
+of another size. Polygons are filled as pycocotools fills them.
 """
 
 import math
@@ -26,7 +26,7 @@ Check = Callable[[Mapping, int, list[int]], None]
 
 
 def structural_fault(record: Mapping) -> str | None:
-    """Return why an annotation has no mask, whatever the image's size; None where it may have.
+    """Return why an annotation can have no mask in any image; None where it may have one.
 
     Example:
         >>> structural_fault({"segmentation": [[0, 0, 4, 0, 4, 4]]}) is None
@@ -53,11 +53,20 @@ def coded_annotations(
     check: Check | None = None,
     category: Callable[[Mapping], int | None] = lambda _: None,
 ) -> tuple[list[Coded], tuple[str, ...]]:
-    """Return the masks of annotations, and of each that is left out its name and the reason.
+    """Return the masks of annotations, and a line for each annotation that is left out.
 
-    A crowd, or one with `ignore`, is a mask to ignore. Annotations are named by their ids, or by
-    their number from `first`. `score` and `check` may raise ValueError to leave one out;
-    `category` is that of an annotation, None without one.
+    Crowds, and annotations with `ignore`, become masks to ignore. A line starts with the id of the
+    annotation, or with its number.
+
+    Args:
+        records: the annotations.
+        size_hw: rows and columns of the image.
+        first: number of the first annotation, to name them by numbers (default None: by their ids).
+        score: function of an annotation to its score; it may raise ValueError to leave it out
+            (default None: its `score`, else 1).
+        check: function of an annotation, the area of its mask and its box (x, y, w, h); it may
+            raise ValueError to leave it out (default None: no check).
+        category: function of an annotation to its category or None (default: always None).
 
     Example:
         >>> good = {"id": 5, "segmentation": {"size": [2, 2], "counts": [0, 4]}, "score": 0.9}
@@ -95,7 +104,7 @@ def coded_annotations(
 
 
 def require_some(coded: Sequence[Coded], left_out: Sequence[str], *, place: str) -> None:
-    """Raise ValueError, naming `place`, where annotations are given and none has a mask.
+    """Raise ValueError that starts with `place` where some masks are left out and none remains.
 
     Example:
         >>> require_some([Coded(counts="04")], ["annotation 6: no segmentation"], place="a.json")
@@ -110,7 +119,10 @@ def require_some(coded: Sequence[Coded], left_out: Sequence[str], *, place: str)
 
 
 def segmentation_string(segmentation: object, size_hw: tuple[int, int]) -> str:
-    """Return the compressed run lengths of a segmentation; ValueError for what is no mask.
+    """Return the compressed run lengths of a segmentation.
+
+    Raises ValueError for what is no mask. A compressed string is returned as it is, not yet checked
+    to fit `size_hw`.
 
     Example:
         >>> square = segmentation_string([[0, 0, 2, 0, 2, 2, 0, 2]], (2, 2))  # x, y of four corners
@@ -131,7 +143,7 @@ def segmentation_string(segmentation: object, size_hw: tuple[int, int]) -> str:
 
 
 def annotation_score(record: Mapping) -> float:
-    """Return the `score` of an annotation, 1 where there is none.
+    """Return the `score` of an annotation, 1 where it has none; ValueError outside of [0, 1].
 
     Example:
         >>> annotation_score({"score": "0.5"}), annotation_score({})
@@ -164,7 +176,7 @@ def _fault(record: Mapping, area: int, box_xywh: list[int], check: Check | None)
 
 
 def _fitting(strings: list[str], size_hw: tuple[int, int]) -> tuple[Runs, list[str | None]]:
-    """Return the runs of the masks that fit the image, and of each mask why it does not."""
+    """Return the runs of the masks that fit the image, and for each mask its fault or None."""
     try:
         return decode_runs(strings, size_hw), [None] * len(strings)
     except ValueError:
@@ -191,9 +203,9 @@ def _union(strings: list[str], size_hw: tuple[int, int]) -> str:
 
 
 def _rings(polygons: list[Any]) -> list[list[Any]]:
-    """Return the rings of three points and more, of a list of rings or of one that is not nested.
+    """Return the rings of three or more points, from a list of rings or from one ring alone.
 
-    Rings of four numbers are a box for pycocotools and a line for others: they are not taken.
+    A ring of four numbers is left out: for pycocotools it is a box, for others a line.
     """
     nested = [polygons] if all(_is_number(one) for one in polygons) else polygons
     return [one for one in nested if isinstance(one, list) and len(one) >= 6 and len(one) % 2 == 0]
@@ -204,7 +216,7 @@ def _is_number(value: object) -> bool:
 
 
 def _ring(points: list[object], size_hw: tuple[int, int]) -> list[float]:
-    """Return x0, y0, x1, y1, … that stay within one image side of the image.
+    """Return a ring as x0, y0, x1, y1, …, with every point within one image side of the image.
 
     pycocotools takes memory by the length of the outline, whatever the image's size.
     """

@@ -15,7 +15,14 @@ from maskspace.types import Sample
 
 @dataclass(frozen=True, kw_only=True)
 class ImageWithMask:
-    """Where an image and its mask are, and what is known of them without reading either.
+    """Where an image and its mask are, and what is known of them without reading them.
+
+    Args:
+        key: the key of the sample.
+        image: path of the image.
+        mask: path of the mask.
+        licence: the licence of the sample.
+        split: its split (default None: none).
 
     Example:
         >>> from pathlib import Path
@@ -32,7 +39,14 @@ class ImageWithMask:
 
 
 def single_mask_source(pairs: list[ImageWithMask], *, dataset: str, root: AnyPath) -> Source:
-    """Return the source of one sample a pair, in their order.
+    """Return the source of one sample a pair, in the order of the pairs.
+
+    Args:
+        pairs: the images with their masks.
+        dataset: the name of the dataset in the samples.
+        root: the folder that the sources of the samples are relative to.
+
+    Making a sample raises ValueError for a mask of another size, or without a pixel.
 
     Example:
         >>> import tempfile
@@ -76,9 +90,14 @@ def _sample(index: int, *, pairs: tuple[ImageWithMask, ...], dataset: str, root:
 def pair_up(
     images: Mapping[str, AnyPath], masks: Mapping[str, AnyPath], *, missing: str
 ) -> list[tuple[str, AnyPath, AnyPath]]:
-    """Return stem, image and mask of every image; `missing` says where its mask should be.
+    """Return stem, image and mask of every image.
 
-    Raises ValueError for the first image without a mask; masks without an image are left out.
+    Args:
+        images: images by stem.
+        masks: masks by stem; those without an image are left out.
+        missing: the folder of the masks, for the error.
+
+    Raises ValueError for the first image without a mask.
 
     Example:
         >>> from pathlib import Path

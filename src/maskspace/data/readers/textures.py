@@ -14,7 +14,7 @@ IMAGES = (".jpeg", ".jpg", ".png")
 
 
 def grating(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
-    """Return a sinusoidal or square grating of 3 to 12 pixels a period, at any angle.
+    """Return a sinusoidal or square grating with a period of 3 to 12 pixels, at any angle.
 
     Example:
         >>> texture = grating(np.random.default_rng(0), (16, 16))
@@ -59,7 +59,7 @@ def dots(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarr
 
 
 def noise_field(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarray, "h w"]:
-    """Return band-passed gaussian noise, isotropic or stretched along an axis.
+    """Return band-passed Gaussian noise, isotropic or stretched along an axis.
 
     Example:
         >>> texture = noise_field(np.random.default_rng(0), (16, 16))
@@ -97,7 +97,9 @@ TEXTURES: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarr
 
 
 def standardise(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Return the values with mean 0 and variance 1 over rows and columns; 0 where constant.
+    """Return the values less their mean over rows and columns, with variance 1; 0 if constant.
+
+    The last axis of three is a channel: each has its own mean, all share one variance.
 
     Example:
         >>> values = standardise(np.array([[1.0, 3.0], [1.0, 3.0]]))
@@ -119,7 +121,9 @@ def _ramp(
 
 @lru_cache(maxsize=4)
 def real_textures(root: str) -> tuple[Float64[np.ndarray, "h w 3"], ...]:
-    """Return every PNG and JPEG file in `root`, in the order of their names, as float RGB.
+    """Return every PNG and JPEG file in a folder, by name, as RGB in grey levels.
+
+    The last four folders are kept in memory. Raises ValueError for a folder without such files.
 
     Example:
         >>> import tempfile
@@ -140,7 +144,10 @@ def real_textures(root: str) -> tuple[Float64[np.ndarray, "h w 3"], ...]:
 def crop_real(
     rng: np.random.Generator, texture: Float64[np.ndarray, "r s 3"], size_hw: tuple[int, int]
 ) -> Float64[np.ndarray, "h w 3"]:
-    """Return a random window of a real texture, turned by quarters, tiled where it is too small.
+    """Return a random window of a real texture, standardised.
+
+    The texture is turned by a random number of quarter turns, and mirrored at its sides where it is
+    smaller than `size_hw`.
 
     Example:
         >>> texture = np.random.default_rng(0).uniform(0, 255, (40, 50, 3))
