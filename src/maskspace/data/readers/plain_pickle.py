@@ -166,10 +166,10 @@ class _Machine:
     def call(self) -> None:
         """Replace a known name and its arguments on the stack by what the name stands for."""
         arguments = self.stack.pop()
-        called = self.stack.pop()
-        if not isinstance(called, _Name) or called.name not in _CALLS:
-            raise _RefusedError(f"it calls a {type(called).__name__}")
-        self.stack.append(_CALLS[called.name](*arguments))
+        name = self.stack.pop()
+        if not isinstance(name, _Name) or name.name not in _CALLS:
+            raise _RefusedError(f"it calls a {type(name).__name__}")
+        self.stack.append(_CALLS[name.name](*arguments))
 
     def build(self) -> None:
         """Set the byte order of a dtype, or the content of an array."""
@@ -193,8 +193,8 @@ def _filled(content: object, kind: object, shape: object, order: object) -> np.n
         raise _RefusedError("its arrays are not of plain numbers")
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
         raise TypeError
-    flat = np.frombuffer(content, kind.dtype)
-    return flat.reshape(shape, order="F" if order == "F" else "C")
+    values = np.frombuffer(content, kind.dtype)
+    return values.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _dtype(code: object, *_: object) -> _Type:

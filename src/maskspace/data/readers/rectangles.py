@@ -67,7 +67,7 @@ def read_rectangles(
         raise ValueError("rectangles: size_hw is at least 16 a side, rectangles in 4..40")
     if not (0 <= repeat <= 1 and noise >= 0 and 0 <= shading < 1):
         raise ValueError("rectangles: repeat is in [0, 1], noise >= 0, shading in [0, 1)")
-    draw = partial(
+    draw_sample = partial(
         _sample,
         seed=seed,
         size_hw=size_hw,
@@ -76,7 +76,7 @@ def read_rectangles(
         noise=noise,
         shading=shading,
     )
-    return generated("rectangles", limit=limit, read=draw)
+    return generated("rectangles", limit=limit, read=draw_sample)
 
 
 def _sample(
@@ -141,10 +141,12 @@ def _colours(
     """Return a colour for each rectangle and black for the background."""
     colours = np.zeros((len(touching), 3))
     for number in range(1, len(touching)):
-        taken = {tuple(colours[other]) for other in np.flatnonzero(touching[number])}
-        free = [c for c in dict.fromkeys(map(tuple, colours[1:number])) if c not in taken]
-        if free and rng.random() < repeat:
-            colours[number] = free[int(rng.integers(len(free)))]
+        touching_colours = {tuple(colours[other]) for other in np.flatnonzero(touching[number])}
+        free_colours = [
+            c for c in dict.fromkeys(map(tuple, colours[1:number])) if c not in touching_colours
+        ]
+        if free_colours and rng.random() < repeat:
+            colours[number] = free_colours[int(rng.integers(len(free_colours)))]
         else:
             colours[number] = _new_colour(rng, colours[1:number])
     return colours
@@ -154,16 +156,18 @@ def _new_colour(
     rng: np.random.Generator, used: Float64[np.ndarray, "n 3"]
 ) -> Float64[np.ndarray, " 3"]:
     """Return a colour of the common mean, far from the used ones while there is room."""
-    distance = COLOUR_DISTANCE
+    least_distance = COLOUR_DISTANCE
     while True:
         for _ in range(100):
             first, second = rng.integers(0, 256, 2)
             third = 3 * COLOUR_MEAN - first - second
             colour = rng.permutation([first, second, third]).astype(np.float64)
-            apart = np.abs(used - colour).max(axis=1, initial=0) if len(used) else np.array([255])
-            if 0 <= third <= 255 and apart.min() >= max(1, distance):
+            distances = (
+                np.abs(used - colour).max(axis=1, initial=0) if len(used) else np.array([255])
+            )
+            if 0 <= third <= 255 and distances.min() >= max(1, least_distance):
                 return colour
-        distance //= 2
+        least_distance //= 2
 
 
 def light_field(

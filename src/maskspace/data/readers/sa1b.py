@@ -145,10 +145,14 @@ def parse_sa1b(
     """
     record = _record(text, place)
     _check_size(record["image"], size_hw, place)
-    said = record["annotations"] or ()
-    if len(said) > MAX_MASKS:
-        raise ValueError(f"{place}: {len(said)} masks of one image; the limit is {MAX_MASKS}")
-    return coded_annotations(said, size_hw, first=1, score=_predicted_iou, check=_check_measures)
+    annotations = record["annotations"] or ()
+    if len(annotations) > MAX_MASKS:
+        raise ValueError(
+            f"{place}: {len(annotations)} masks of one image; the limit is {MAX_MASKS}"
+        )
+    return coded_annotations(
+        annotations, size_hw, first=1, score=_predicted_iou, check=_check_measures
+    )
 
 
 def _record(text: bytes, place: str) -> dict:
@@ -168,25 +172,25 @@ def _record(text: bytes, place: str) -> dict:
 def _check_size(image: Mapping, size_hw: tuple[int, int], place: str) -> None:
     """Raise ValueError where the JSON states another size than the image has; it may state none."""
     try:
-        said = tuple(whole_of(image.get(side), what=side) for side in ("height", "width"))
+        stated = tuple(whole_of(image.get(side), what=side) for side in ("height", "width"))
     except ValueError as error:
         raise ValueError(f"{place}: {_NOT_SA1B}: image: {error}; correct it") from None
-    height, width = (one or own for one, own in zip(said, size_hw, strict=True))
+    height, width = (one or own for one, own in zip(stated, size_hw, strict=True))
     if (height, width) == size_hw:
         return
-    mend = "pair the files again"
+    advice = "pair the files again"
     if (width, height) == size_hw:
-        mend += ", or set the option exif to false if EXIF turns it"
+        advice += ", or set the option exif to false if EXIF turns it"
     raise ValueError(
         f"{place}: says {height} x {width} (h x w), its image is {size_hw[0]} x {size_hw[1]}; "
-        f"{mend}"
+        f"{advice}"
     )
 
 
 def _predicted_iou(annotation: Mapping) -> float:
     """Return the score of an annotation, limited to [0, 1]; 1 where it states none."""
-    said = number_of(annotation.get("predicted_iou"), what="predicted_iou")
-    return 1.0 if said is None else min(max(said, 0.0), 1.0)
+    stated = number_of(annotation.get("predicted_iou"), what="predicted_iou")
+    return 1.0 if stated is None else min(max(stated, 0.0), 1.0)
 
 
 def _check_measures(annotation: Mapping, area: int, box_xywh: list[int]) -> None:
@@ -194,23 +198,23 @@ def _check_measures(annotation: Mapping, area: int, box_xywh: list[int]) -> None
 
     Conventions of boxes differ by a pixel. What the annotation does not state is not compared.
     """
-    said = number_of(annotation.get("area"), what="area")
-    if said is not None and said != area:
-        raise ValueError(f"area says {said:g}, its mask has {area} pixels")
-    stated = _box(annotation.get("bbox"))
-    if stated is None or not area:
+    stated_area = number_of(annotation.get("area"), what="area")
+    if stated_area is not None and stated_area != area:
+        raise ValueError(f"area says {stated_area:g}, its mask has {area} pixels")
+    stated_box = _box(annotation.get("bbox"))
+    if stated_box is None or not area:
         return
-    ours = np.array(box_from_sa1b(stated), np.int64)
-    if (np.abs(ours - np.array(box_xywh)) > 1).any():
-        box = ", ".join(f"{one:g}" for one in stated)
+    box_there = np.array(box_from_sa1b(stated_box), np.int64)
+    if (np.abs(box_there - np.array(box_xywh)) > 1).any():
+        box = ", ".join(f"{one:g}" for one in stated_box)
         raise ValueError(f"bbox says [{box}], its mask covers {box_xywh} (x, y, columns, rows)")
 
 
-def _box(said: object) -> list[float] | None:
-    if said is None or said == []:
+def _box(stated: object) -> list[float] | None:
+    if stated is None or stated == []:
         return None
     try:
-        box = [number_of(one, what="bbox") for one in said] if isinstance(said, list) else []
+        box = [number_of(one, what="bbox") for one in stated] if isinstance(stated, list) else []
     except ValueError:
         box = []
     if len(box) != 4 or not all(one is not None and abs(one) < 2**31 for one in box):

@@ -131,13 +131,15 @@ class PairedFiles:
     def __getitem__(self, index: int) -> Sa1bPair:
         """Return one pair."""
         container, stem = self.containers[bisect_right(self.ends, index)], self.stems[index]
-        a, b, c, d, e, f = self.places[index].tolist()
-        image = OneFile(container, f"{stem}{SUFFIXES[0][c]}", a, b)
-        label = OneFile(container, f"{stem}{SUFFIXES[1][f]}", d, e)
-        within = inside(container, self.root)
-        in_tar = f"{within}:{image.name}"
-        loose = f"{within}/{image.name}" if container != self.root else image.name
-        return Sa1bPair(self._key(index), in_tar if a >= 0 else loose, image, label)
+        image_offset, image_size, image_suffix, label_offset, label_size, label_suffix = (
+            self.places[index].tolist()
+        )
+        image = OneFile(container, f"{stem}{SUFFIXES[0][image_suffix]}", image_offset, image_size)
+        label = OneFile(container, f"{stem}{SUFFIXES[1][label_suffix]}", label_offset, label_size)
+        folder = inside(container, self.root)
+        in_tar = f"{folder}:{image.name}"
+        in_folder = f"{folder}/{image.name}" if container != self.root else image.name
+        return Sa1bPair(self._key(index), in_tar if image_offset >= 0 else in_folder, image, label)
 
     def keys(self) -> PackedNames:
         """Return the key of each pair: its name without folder and suffix."""
@@ -149,8 +151,8 @@ class PairedFiles:
         if name not in self.doubles:
             return safe_key(name)
         container = self.containers[bisect_right(self.ends, index)]
-        within = inside(container, self.root) if container != self.root else ""
-        return safe_key(f"{within}/{stem}".removeprefix("/"))
+        folder = inside(container, self.root) if container != self.root else ""
+        return safe_key(f"{folder}/{stem}".removeprefix("/"))
 
     def image_place(self, index: int) -> ImagePlace:
         """Return where the bytes of an image are, in files relative to the root."""
@@ -184,9 +186,9 @@ def paired_files(root: AnyPath, *, limit: int | None) -> PairedFiles:
     numbers: list[int] = []
     stems: list[str] = []
     places: list[Int64[np.ndarray, "n 6"]] = [np.zeros((0, 6), np.int64)]
-    for container, found in _containers(root):
-        names = sorted(found, key=lambda stem: (natural(PurePosixPath(stem).name), stem))
-        pairs = [_both(container, stem, found[stem]) for stem in names]
+    for container, files in _containers(root):
+        names = sorted(files, key=lambda stem: (natural(PurePosixPath(stem).name), stem))
+        pairs = [_both(container, stem, files[stem]) for stem in names]
         if pairs:
             containers.append(container)
             numbers.append(len(pairs))
@@ -229,8 +231,8 @@ def _containers(root: AnyPath) -> Iterator[tuple[AnyPath, _Found]]:
     for tar in tars:
         yield tar, _grouped(tar, _members(tar))
     if not tars:
-        loose = any(_kind(path.name) is not None for path in root.iterdir())
-        folders = _folders(root, "*/*") if loose else _folders(root, "**/*")
+        has_loose_files = any(_kind(path.name) is not None for path in root.iterdir())
+        folders = _folders(root, "*/*") if has_loose_files else _folders(root, "**/*")
         for folder in (root, *sorted(folders, key=lambda path: natural(inside(path, root)))):
             yield folder, _grouped(folder, _loose(folder))
 
@@ -264,18 +266,18 @@ def _kind(name: str) -> tuple[int, int] | None:
 
 def _grouped(container: AnyPath, files: Iterable[tuple[str, tuple[int, int]]]) -> _Found:
     """Return the images and JSONs by their names without suffix; other files are left out."""
-    found: _Found = {}
+    by_stem: _Found = {}
     for name, (offset, size) in files:
         kind = _kind(name)
         if kind is None:
             continue
         number, suffix = kind
         stem = name[: -len(SUFFIXES[number][suffix])]
-        pair = list(found.get(stem, (None, None)))
+        pair = list(by_stem.get(stem, (None, None)))
         if pair[number] is not None:
             raise ValueError(
                 f"{container}: {name}: another file is called so, but for capitals; keep one"
             )
         pair[number] = (offset, size, suffix)
-        found[stem] = (pair[0], pair[1])
-    return found
+        by_stem[stem] = (pair[0], pair[1])
+    return by_stem

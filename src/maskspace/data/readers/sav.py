@@ -136,23 +136,23 @@ def read_sav(
 
 def _videos(root: AnyPath, kinds: tuple[str, ...]) -> tuple[Video, ...]:
     """Return the videos that have a file of one of the kinds, sorted by name."""
-    found: dict[str, dict[str, AnyPath]] = {}
+    by_video: dict[str, dict[str, AnyPath]] = {}
     for pattern in ("*.json", "*/*.json"):
         for path in sorted(root.glob(pattern), key=str):
-            named = re.fullmatch(r"([^.].*)_(manual|auto)\.json", path.name)
-            if named is None or named[2] not in kinds:
+            match = re.fullmatch(r"([^.].*)_(manual|auto)\.json", path.name)
+            if match is None or match[2] not in kinds:
                 continue
-            files = found.setdefault(named[1], {})
-            if named[2] in files:
-                raise ValueError(f"{path}: {files[named[2]]} is of the same video; remove one")
-            files[named[2]] = path
+            files = by_video.setdefault(match[1], {})
+            if match[2] in files:
+                raise ValueError(f"{path}: {files[match[2]]} is of the same video; remove one")
+            files[match[2]] = path
     return tuple(
         Video(
             name,
-            files := tuple(found[name][k] for k in KINDS if k in found[name]),
+            files := tuple(by_video[name][k] for k in KINDS if k in by_video[name]),
             _annotated(files[0]),
         )
-        for name in sorted(found)
+        for name in sorted(by_video)
     )
 
 
@@ -162,8 +162,8 @@ def _annotated(path: AnyPath) -> int:
     To parse tens of thousands of these files, only to count their frames, would take an hour.
     """
     head = open_ranged(path).read_at(0, 4096)
-    found = re.search(rb'"video_frame_count"\s*:\s*([0-9]{1,7})(?:\.0*)?\s*[,}]', head)
-    frames = int(found[1]) if found else 0
+    match = re.search(rb'"video_frame_count"\s*:\s*([0-9]{1,7})(?:\.0*)?\s*[,}]', head)
+    frames = int(match[1]) if match else 0
     if not 0 < frames <= _MOST_FRAMES:
         raise ValueError(f"{path}: {_NOT_SAV}: no whole number video_frame_count; fetch it again")
     return math.ceil(frames / STEP)
@@ -171,8 +171,8 @@ def _annotated(path: AnyPath) -> int:
 
 def _frame(index: int, videos: tuple[Video, ...], ends: tuple[int, ...]) -> tuple[Video, int]:
     """Return the video of a sample, and the number of its frame among the annotated ones."""
-    at = bisect_right(ends, index)
-    return videos[at], index - (ends[at - 1] if at else 0)
+    video = bisect_right(ends, index)
+    return videos[video], index - (ends[video - 1] if video else 0)
 
 
 def _key(video: Video, number: int) -> str:
@@ -251,13 +251,13 @@ def _masks(record: Mapping, number: int, size_hw: tuple[int, int], *, place: str
     if number >= len(frames) or not isinstance(frames[number], list):
         raise ValueError(f"{place}: has no masks of frame {STEP * number}; fetch it again")
     scores = _scores(record, number)
-    shown = [i for i, one in enumerate(frames[number]) if one is not None]
+    visible = [i for i, one in enumerate(frames[number]) if one is not None]
     try:
-        objects = [frames[number][i] for i in shown]
+        objects = [frames[number][i] for i in visible]
         runs = runs_of_objects(objects, size_hw, label="visible mask")
     except ValueError as error:
         raise ValueError(f"{place}: frame {STEP * number}: {error}") from None
-    masks = zip(shown, encode_runs(runs, size_hw), runs.areas().tolist(), strict=True)
+    masks = zip(visible, encode_runs(runs, size_hw), runs.areas().tolist(), strict=True)
     return [Coded(counts=s, score=scores.get(i, 1.0)) for i, s, area in masks if area > 0]
 
 
@@ -267,5 +267,5 @@ def _scores(record: Mapping, number: int) -> dict[int, float]:
     scores = frames[number] if isinstance(frames, list) and number < len(frames) else None
     if not isinstance(scores, list):
         return {}
-    known = {i: s for i, s in enumerate(scores) if isinstance(s, int | float) and s == s}
-    return {index: float(min(max(score, 0), 1)) for index, score in known.items()}
+    stability = {i: s for i, s in enumerate(scores) if isinstance(s, int | float) and s == s}
+    return {index: float(min(max(score, 0), 1)) for index, score in stability.items()}

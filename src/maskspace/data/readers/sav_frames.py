@@ -56,26 +56,30 @@ def read_sav_frames(
         >>> [one.area for one in source[0].annotations]
         [24]
     """
-    own = next((one for one in ("val", "test") if (root / f"sav_{one}.txt").is_file()), None)
-    if split not in (None, own):
+    split_there = next(
+        (one for one in ("val", "test") if (root / f"sav_{one}.txt").is_file()), None
+    )
+    if split not in (None, split_there):
         raise NoSplitError(
-            f"{root}: no sav_{split}.txt, so it is not SA-V's {split}; correct either", (own,)
+            f"{root}: no sav_{split}.txt, so it is not SA-V's {split}; correct either",
+            (split_there,),
         )
-    found: dict[tuple[str, str], list[AnyPath]] = {}
+    masks_of_frame: dict[tuple[str, str], list[AnyPath]] = {}
     for path in sorted((root / ANNOTATIONS).glob("*/*/*.png"), key=str):
         if not path.name.startswith("."):
-            found.setdefault((path.parent.parent.name, path.stem), []).append(path)
-    if not found:
+            masks_of_frame.setdefault((path.parent.parent.name, path.stem), []).append(path)
+    if not masks_of_frame:
         raise ValueError(f"{root}: no {ANNOTATIONS}/VIDEO/OBJECT/*.png in it; correct the root")
-    places = sorted(found)[:limit]
+    places = sorted(masks_of_frame)[:limit]
     frames = tuple(
-        (root / FRAMES / video / f"{stem}.jpg", tuple(found[video, stem])) for video, stem in places
+        (root / FRAMES / video / f"{stem}.jpg", tuple(masks_of_frame[video, stem]))
+        for video, stem in places
     )
     return Source(
         keys=tuple(map(_key, frames)),
-        splits=(own,) * len(frames),
+        splits=(split_there,) * len(frames),
         groups=tuple(video for video, _ in places),
-        read=partial(_sample, frames=frames, root=root, split=own, containment=containment),
+        read=partial(_sample, frames=frames, root=root, split=split_there, containment=containment),
     )
 
 

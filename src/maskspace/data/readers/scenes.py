@@ -63,8 +63,8 @@ def read_scenes(
     """
     if min(size_hw) < 48 or not 1 <= objects[0] <= objects[1] <= 20 or texture < 0:
         raise ValueError("scenes: size_hw is at least 48 a side, objects in 1..20, texture >= 0")
-    draw = partial(_sample, seed=seed, size_hw=size_hw, objects=objects, texture=texture)
-    return generated("scenes", limit=limit, read=draw)
+    draw_sample = partial(_sample, seed=seed, size_hw=size_hw, objects=objects, texture=texture)
+    return generated("scenes", limit=limit, read=draw_sample)
 
 
 def _sample(
@@ -120,10 +120,10 @@ def draw_scene(
     background = rng.uniform(40, 215, 3)
     regions = list(_objects(rng, size_hw, objects, background))
     masks = _visible(regions)
-    whole = np.array([region.mask.sum() for region in regions])
-    seen = masks.sum(axis=(1, 2)) >= np.maximum(VISIBLE * whole, SMALLEST)
-    regions = [region for region, kept in zip(regions, seen, strict=True) if kept]
-    return _paint(rng, background, regions, masks[seen], texture), masks[seen]
+    full_areas = np.array([region.mask.sum() for region in regions])
+    is_visible = masks.sum(axis=(1, 2)) >= np.maximum(VISIBLE * full_areas, SMALLEST)
+    regions = [region for region, visible in zip(regions, is_visible, strict=True) if visible]
+    return _paint(rng, background, regions, masks[is_visible], texture), masks[is_visible]
 
 
 def _objects(
@@ -159,7 +159,10 @@ def _place(
     while True:
         for _ in range(100):
             mask = blob(rng, size_hw, rng.uniform(0.2, 0.8, 2) * size_hw, radius)
-            if all((a & ~mask).sum() >= b for a, b in zip(shown, least, strict=True)):
+            if all(
+                (visible & ~mask).sum() >= fewest
+                for visible, fewest in zip(shown, least, strict=True)
+            ):
                 return mask
         radius *= 0.8
 
@@ -257,9 +260,9 @@ def _visible(regions: list[_Region]) -> Bool[np.ndarray, "n h w"]:
     masks = np.stack([region.mask for region in regions])
     covered = np.zeros(masks.shape[1:], bool)
     for owner in range(max(region.owner for region in regions), -1, -1):
-        mine = [index for index, region in enumerate(regions) if region.owner == owner]
-        masks[mine] &= ~covered
-        covered |= masks[mine].any(axis=0)
+        indices = [index for index, region in enumerate(regions) if region.owner == owner]
+        masks[indices] &= ~covered
+        covered |= masks[indices].any(axis=0)
     return masks
 
 
@@ -270,7 +273,7 @@ def _paint(
     masks: Bool[np.ndarray, "n h w"],
     texture: float,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the image: background, then every region, parts over their objects, under one light."""
+    """Return the image: the background, then every region, parts over objects, under one light."""
     _, height, width = masks.shape
     image = np.zeros((height, width, 3))
     colours = [background, *(region.colour for region in regions)]

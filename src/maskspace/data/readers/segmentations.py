@@ -34,14 +34,16 @@ def structural_fault(record: Mapping) -> str | None:
         >>> structural_fault({"bbox": [0, 0, 4, 4]})
         'no segmentation (a box alone is no mask)'
     """
-    coded = record.get("segmentation")
-    if isinstance(coded, str | Mapping) and coded:
+    segmentation = record.get("segmentation")
+    if isinstance(segmentation, str | Mapping) and segmentation:
         return None
-    if not isinstance(coded, list) or not coded or coded == [[]]:
+    if not isinstance(segmentation, list) or not segmentation or segmentation == [[]]:
         return NO_SEGMENTATION
-    if any(isinstance(one, Mapping) for one in coded) or _rings(coded):
+    if any(isinstance(one, Mapping) for one in segmentation) or _rings(segmentation):
         return None
-    return NO_RING if all(isinstance(one, list) or _is_number(one) for one in coded) else None
+    return (
+        NO_RING if all(isinstance(one, list) or _is_number(one) for one in segmentation) else None
+    )
 
 
 def coded_annotations(
@@ -77,7 +79,7 @@ def coded_annotations(
     """
     score = score or annotation_score
     strings: list[str] = []
-    kept: list[tuple[str, Mapping, float, bool]] = []
+    readable: list[tuple[str, Mapping, float, bool]] = []
     left_out: list[str] = []
     for number, record in enumerate(records, start=first or 0):
         name = _name(record, None if first is None else number)
@@ -85,20 +87,20 @@ def coded_annotations(
             if not isinstance(record, Mapping):
                 raise ValueError("is no object")
             string = segmentation_string(record.get("segmentation"), size_hw)
-            kept.append((name, record, score(record), _is_ignored(record)))
+            readable.append((name, record, score(record), _is_ignored(record)))
             strings.append(string)
         except ValueError as error:
             left_out.append(f"{name}: {error}")
-    runs, fits = _fitting(strings, size_hw)
+    runs, faults = _fitting(strings, size_hw)
     coded: list[Coded] = []
-    measured = (runs.areas().tolist(), boxes_of_runs(runs, size_hw).tolist())
-    found = iter(zip(encode_runs(runs, size_hw), *measured, strict=True))
-    for (name, record, value, ignore), fault in zip(kept, fits, strict=True):
+    measures = (runs.areas().tolist(), boxes_of_runs(runs, size_hw).tolist())
+    measured = iter(zip(encode_runs(runs, size_hw), *measures, strict=True))
+    for (name, record, value, ignore), fault in zip(readable, faults, strict=True):
         if fault is None:
-            string, area, box_xywh = next(found)
+            string, area, box_xywh = next(measured)
             fault = _fault(record, area, box_xywh, check)
-            made = Coded(counts=string, score=value, ignore=ignore, category=category(record))
-            coded += [] if fault else [made]
+            mask = Coded(counts=string, score=value, ignore=ignore, category=category(record))
+            coded += [] if fault else [mask]
         left_out += [f"{name}: {fault}"] if fault else []
     return coded, tuple(left_out)
 
@@ -149,10 +151,10 @@ def annotation_score(record: Mapping) -> float:
         >>> annotation_score({"score": "0.5"}), annotation_score({})
         (0.5, 1.0)
     """
-    found = number_of(record.get("score"), what="score")
-    if found is not None and not 0 <= found <= 1:
-        raise ValueError(f"score {found:g} is not in [0, 1]")
-    return 1.0 if found is None else found
+    score = number_of(record.get("score"), what="score")
+    if score is not None and not 0 <= score <= 1:
+        raise ValueError(f"score {score:g} is not in [0, 1]")
+    return 1.0 if score is None else score
 
 
 def _name(record: object, number: int | None) -> str:
@@ -181,8 +183,8 @@ def _fitting(strings: list[str], size_hw: tuple[int, int]) -> tuple[Runs, list[s
         return decode_runs(strings, size_hw), [None] * len(strings)
     except ValueError:
         faults = [_misfit(one, size_hw) for one in strings]
-    good = [one for one, fault in zip(strings, faults, strict=True) if fault is None]
-    return decode_runs(good, size_hw), faults
+    fitting = [one for one, fault in zip(strings, faults, strict=True) if fault is None]
+    return decode_runs(fitting, size_hw), faults
 
 
 def _misfit(string: str, size_hw: tuple[int, int]) -> str | None:
@@ -198,8 +200,8 @@ def _union(strings: list[str], size_hw: tuple[int, int]) -> str:
         return strings[0]
     for one in strings:
         decode_runs([one], size_hw)  # pycocotools takes whatever it is given
-    coded = [{"size": list(size_hw), "counts": one.encode("ascii")} for one in strings]
-    return cast("dict[str, bytes]", coco.merge(coded))["counts"].decode("ascii")  # pyright: ignore[reportArgumentType]
+    objects = [{"size": list(size_hw), "counts": one.encode("ascii")} for one in strings]
+    return cast("dict[str, bytes]", coco.merge(objects))["counts"].decode("ascii")  # pyright: ignore[reportArgumentType]
 
 
 def _rings(polygons: list[Any]) -> list[list[Any]]:
@@ -220,13 +222,13 @@ def _ring(points: list[object], size_hw: tuple[int, int]) -> list[float]:
 
     pycocotools takes memory by the length of the outline, whatever the image's size.
     """
-    far, ring = max(size_hw), []
+    longest_side, ring = max(size_hw), []
     for point in points:
         value = point if isinstance(point, float) and math.isfinite(point) else None
         value = number_of(point, what="polygon") if value is None else value
         if value is None:
             raise ValueError("a polygon holds a point without a number")
-        if not -far <= value <= 2 * far:
+        if not -longest_side <= value <= 2 * longest_side:
             raise ValueError(f"a polygon reaches {value:g}, far outside of the image")
         ring.append(value)
     return ring

@@ -51,9 +51,9 @@ def dots(rng: np.random.Generator, size_hw: tuple[int, int]) -> Float64[np.ndarr
     grid = [np.arange(-period, size + period, period) for size in size_hw]
     centres = np.stack(np.meshgrid(*grid, indexing="ij"), -1).reshape(-1, 2)
     centres = np.rint(centres + rng.uniform(-0.15, 0.15, centres.shape) * period).astype(int)
-    inside = ((centres >= 0) & (centres < size_hw)).all(axis=1)
+    is_inside = ((centres >= 0) & (centres < size_hw)).all(axis=1)
     seeds = np.ones(size_hw, bool)
-    seeds[tuple(centres[inside].T)] = False
+    seeds[tuple(centres[is_inside].T)] = False
     distance = np.asarray(ndimage.distance_transform_edt(seeds))
     return standardise(sign * (distance < rng.uniform(0.2, 0.34) * period))
 
@@ -156,14 +156,14 @@ def crop_real(
         ((16, 64, 3), 1.0)
     """
     turned = np.rot90(texture, int(rng.integers(4)))
-    short = [max(0, need - have) for need, have in zip(size_hw, turned.shape, strict=False)]
+    missing = [max(0, wanted - there) for wanted, there in zip(size_hw, turned.shape, strict=False)]
     padded = (
-        np.pad(turned, [(0, short[0]), (0, short[1]), (0, 0)], mode="reflect")
-        if any(short)
+        np.pad(turned, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="reflect")
+        if any(missing)
         else turned
     )
     top, left = (
-        int(rng.integers(0, have - need + 1))
-        for have, need in zip(padded.shape, size_hw, strict=False)
+        int(rng.integers(0, there - wanted + 1))
+        for there, wanted in zip(padded.shape, size_hw, strict=False)
     )
     return standardise(padded[top : top + size_hw[0], left : left + size_hw[1]])
