@@ -375,6 +375,10 @@ def test_an_unknown_kind_and_a_missing_folder_are_told(tmp_path, capsys):
         ["segment", "x.png", "--out", "o", "--format", "gif"],
         ["click", "x.png", "--at", "3;4", "--out", "m.png"],
         ["click", "x.png", "--out", "m.png"],
+        ["train", "--objective", "none", "--data", "folder:x", "--out", "o"],
+        ["train", "--objective", "balls", "--data", "nothing:x", "--out", "o"],
+        ["train", "--objective", "balls", "--data", "folder:x,option=1", "--out", "o"],
+        ["train", "--objective", "balls@radius", "--data", "folder:x", "--out", "o"],
         ["evaluate", "--data", "bsds500", "--model", "student", "--out", "o"],
         ["evaluate", "--data", "a:b", "--model", "m", "--out", "o", "--split", "all"],
         ["evaluate", "--data", "a:b", "--model", "m=", "--out", "o"],
@@ -388,7 +392,7 @@ def test_wrong_arguments_are_one_line_and_status_2(arguments, capsys):
     assert "--help" in complaint(capsys)
 
 
-@pytest.mark.parametrize("command", ["segment", "click", "evaluate"])
+@pytest.mark.parametrize("command", ["segment", "click", "evaluate", "train"])
 def test_help_says_defaults_and_units(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -413,6 +417,27 @@ def test_help_does_not_wait_for_torch():
         "assert not {'torch', 'numpy', 'mlflow'} & set(sys.modules), 'slow imports'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_train_does_not_know_is_refused_before_torch_is_imported():
+    code = (
+        "import sys\nfrom maskspace.cli import main\n"
+        "for wrong in ('none folder:x', 'balls none:x', 'balls folder:x,a=1'):\n"
+        "    name, data = wrong.split()\n"
+        "    try:\n"
+        "        main(['train', '--objective', name, '--data', data, '--out', 'o'])\n"
+        "    except SystemExit:\n        pass\n"
+        "assert 'torch' not in sys.modules, 'slow imports'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert len(done.stderr.splitlines()) == 3
+
+
+def test_the_objectives_that_are_offered_are_those_of_the_table():
+    from maskspace.cli import train
+    from maskspace.objectives import OBJECTIVES
+
+    assert sorted(train._written_names()) == train.objective_names() == sorted(OBJECTIVES)
 
 
 def test_evaluation_is_the_same_by_one_worker_and_by_two(tmp_path, shared_ray):

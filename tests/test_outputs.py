@@ -99,12 +99,13 @@ def test_one_document_never_takes_the_place_of_an_image(tmp_path, capsys):
     assert "would replace" in capsys.readouterr().err
 
 
-def test_evaluate_and_finetune_do_not_write_into_what_they_are_given(tmp_path, capsys):
+def test_evaluate_train_and_finetune_do_not_write_into_what_they_are_given(tmp_path, capsys):
     photo(tmp_path / "data" / "images" / "a.png")
     data = f"folder:{tmp_path / 'data'}"
     for command in (
         ["evaluate", "--data", data, "--model", "felzenszwalb", "--out", f"{tmp_path / 'data'}/"],
         ["finetune", "some-folder", "--data", data, "--out", str(tmp_path / "data")],
+        ["train", "--objective", "balls", "--data", data, "--out", str(tmp_path / "data")],
         ["finetune", str(tmp_path / "model"), "--data", data, "--out", str(tmp_path / "model")],
     ):
         assert main(command) == 2

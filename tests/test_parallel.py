@@ -187,6 +187,6 @@ def test_units_are_taken_as_they_are_asked_for_and_counted_if_they_can_be(capsys
         assert next(results) == wanted
         assert len(taken) == wanted + 1
     for total in (7, 0):
-        progress = parallel._Progress("images", total, every_s=0.0)
+        progress = parallel.PaceLine("images", total, every_s=0.0)
         progress.step()
         assert ("1 of 7," in capsys.readouterr().err) == bool(total)

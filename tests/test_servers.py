@@ -158,6 +158,7 @@ COMMANDS = {
                        "2", "--out", "o"], "RAY"),
     "evaluate, data": (["evaluate", "--data", "folder:s3://b/x", "--model", "felzenszwalb",
                         "--out", "o"], "AWS"),
+    "train, Ray": (["train", "--objective", "balls", "--data", "folder:x", "--out", "o"], "RAY"),
     "finetune, Ray": (["finetune", "models:/m/1", "--data", "folder:x", "--out", "o"], "RAY"),
     "shards info": (["shards", "info", "s3://b/x"], "AWS"),
 }  # fmt: skip

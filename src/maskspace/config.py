@@ -194,7 +194,7 @@ def bind_texts(function: Bound, options: Mapping[str, str], *, place: str) -> Bo
         >>> bind_texts(power, {"exponent": "3"}, place="power@exponent=3")(2)
         8
     """
-    return cast("Bound", partial(function, **_read_texts(function, options, place=place)))
+    return cast("Bound", partial(function, **read_texts(function, options, place=place)))
 
 
 def section_of_texts(kind: type[Section], options: Mapping[str, str], *, place: str) -> Section:
@@ -214,12 +214,36 @@ def section_of_texts(kind: type[Section], options: Mapping[str, str], *, place: 
     for name in options:
         if name not in known:
             raise ValueError(f"{place}: unknown option {name!r}; it takes {', '.join(known)}")
-    return build_section(kind, _read_texts(kind, options, place=place), place=place)
+    return build_section(kind, read_texts(kind, options, place=place), place=place)
 
 
-def _read_texts(
+def option_texts(text: str, *, place: str) -> dict[str, str]:
+    """Return OPTION=VALUE,... as a dictionary; `place` is the whole text that it is part of.
+
+    Example:
+        >>> option_texts("scale=200,min_size=50", place="felzenszwalb@scale=200,min_size=50")
+        {'scale': '200', 'min_size': '50'}
+    """
+    options: dict[str, str] = {}
+    for pair in text.split(","):
+        option, _, value = pair.partition("=")
+        if not (option and value) or option in options:
+            raise ValueError(f"{place}: expected NAME@OPTION=VALUE,... with each option once")
+        options[option] = value
+    return options
+
+
+def read_texts(
     function: Callable[..., object], options: Mapping[str, str], *, place: str
 ) -> dict[str, Any]:
+    """Return options given as text as the values that a function's parameters are annotated with.
+
+    Example:
+        >>> def power(base, *, exponent: int = 2):
+        ...     return base**exponent
+        >>> read_texts(power, {"exponent": "3"}, place="power@exponent=3")
+        {'exponent': 3}
+    """
     read: dict[str, Any] = {}
     for name, text in options.items():
         annotation = inspect.signature(function, eval_str=True).parameters[name].annotation

@@ -226,7 +226,7 @@ def map_here(
         >>> list(map_here(abs, [-1, 2, -3]))
         [1, 2, 3]
     """
-    progress = _Progress(describe, length_hint(units, 0))
+    progress = PaceLine(describe, length_hint(units, 0))
     for unit in units:
         yield function(unit)
         progress.step()
@@ -261,14 +261,14 @@ def map_units(
         return
     with connect():
         yield from _map_on_ray(
-            function, chain(first, taken), _Progress(describe, total), workers, fresh=fresh
+            function, chain(first, taken), PaceLine(describe, total), workers, fresh=fresh
         )
 
 
 def _map_on_ray(
     function: Callable[[Unit], Result],
     units: Iterator[Unit],
-    progress: "_Progress",
+    progress: "PaceLine",
     workers: int | None,
     *,
     fresh: bool,
@@ -317,10 +317,16 @@ def _result(reference: object, label: str) -> Any:
         ) from None
 
 
-class _Progress:
+class PaceLine:
     """A line on stderr every few seconds: how many, how fast, how long still.
 
     A `total` of 0 is unknown: how long still is then not said.
+
+    Example:
+        >>> pace = PaceLine("train: steps", total=100)
+        >>> pace.step()  # quiet in the first seconds
+        >>> pace.done
+        1
     """
 
     def __init__(self, label: str, total: int, *, every_s: float = 5.0) -> None:

@@ -7,7 +7,7 @@ is a module here: `add` gives a parser its options, `run` does it.
 
 from collections.abc import Sequence
 
-from maskspace.cli import click, download, evaluate, finetune, segment, shards
+from maskspace.cli import click, download, evaluate, finetune, segment, shards, train
 from maskspace.cli.frame import OneLineParser, complain
 from maskspace.files import transfer_errors
 
@@ -16,7 +16,8 @@ COMMANDS = (
     ("segment", segment.add, "images -> regions or ranked proposals"),
     ("click", click.add, "clicks on one image -> one mask"),
     ("evaluate", evaluate.add, "models x datasets -> metrics and plots"),
-    ("finetune", finetune.add, "a clicker + datasets -> another clicker"),
+    ("train", train.add, "an objective + datasets -> a student"),
+    ("finetune", finetune.add, "a clicker or student + datasets -> another one"),
     ("download", download.add, "a published dataset -> a folder"),
     ("shards", shards.add, "look into folders of shards"),
 )

@@ -1,82 +1,93 @@
-"""`maskspace finetune`: a clicker and datasets -> another clicker."""
+"""`maskspace finetune`: a clicker or a student, and datasets -> another one."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from maskspace.cli.frame import DATA_HELP, MODEL_HELP, Inputs, count, dataset, named
+from maskspace.cli.frame import MODEL_HELP, named
+from maskspace.cli.train import SHARDS, add_data, add_recipe, keep_inputs, train, workers_of
 
 if TYPE_CHECKING:
     from maskspace.models.click_vit import ClickVit
+
+#: Peak of the learning rate of a student that has been trained already.
+RATE = 3e-4
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Give a parser its options."""
     command.description = (
-        "Train a clicker further on other data, read where it lies. DIR becomes a model's folder, "
-        "with its history and pictures; a run that was killed goes on when called again. Lengths "
-        "are in steps; what no option says is as the recipe has it."
+        "Train a clicker or a student further on other data. DIR becomes a model's folder, with "
+        "its history and pictures; a run that was killed goes on when called again. Lengths are in "
+        "steps. A clicker reads the data where they lie, and what no option says is as its recipe "
+        "has it. A student keeps its objective and decoder, and is trained as by `maskspace train "
+        "--from MODEL`."
     )
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    command.add_argument(
-        "--data",
-        type=dataset,
-        action="append",
-        required=True,
-        metavar="KIND:PATH",
-        help=f"{DATA_HELP}; may be repeated, all weigh the same",
-    )
-    command.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="folder to write to, made if missing"
-    )
+    add_data(command)
+    add_recipe(command, rate=f"the recipe's for a clicker, {RATE:g} for a student")
     command.add_argument(
         "--recipe",
         type=Path,
-        default=Path("params.yaml"),
         metavar="FILE",
-        help="a YAML file whose section `clicker` is the recipe (default params.yaml)",
+        help="of a clicker: a YAML file whose section `clicker` is the recipe (default "
+        "params.yaml)",
     )
     command.add_argument(
         "--regime",
         choices=("one", "many", "posneg"),
-        help="one positive click, many clicks with corrections, or one click of either sign "
-        "(default: the recipe's)",
-    )
-    command.add_argument(
-        "--steps", type=count, metavar="N", help="steps to train (default: the recipe's)"
-    )
-    command.add_argument(
-        "--learning-rate", type=float, metavar="R", help="its peak (default: the recipe's)"
-    )
-    command.add_argument(
-        "--workers", type=count, metavar="N", help="processes that train (default: the recipe's)"
-    )
-    command.add_argument(
-        "--limit", type=count, metavar="N", help="the first N images of each dataset (default all)"
+        help="of a clicker: one positive click, many clicks with corrections, or one click of "
+        "either sign (default: the recipe's)",
     )
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
+    keep_inputs(options, model=options.model)
+    from maskspace.segmenter.loading import load
+
+    loaded = load(options.model)
+    if "refine" in loaded.answers:
+        return _clicker(cast("ClickVit", loaded.networks()[0]), options)
+    return _student(options)
+
+
+def _student(options: argparse.Namespace) -> int:
+    from maskspace.training.own_data import OwnTraining, trained_objective
+
+    if options.regime or options.recipe:
+        raise ValueError(f"{options.model}: no clicker; --regime and --recipe are for clickers")
+    objective = trained_objective(options.model)
+    if objective is None:
+        raise ValueError(
+            f"{options.model}: its model.json does not say its objective; use "
+            "maskspace train --objective NAME --from MODEL"
+        )
+    asked = OwnTraining(
+        objective=objective,
+        start=options.model,
+        steps=options.steps,
+        learning_rate=options.learning_rate or RATE,
+        workers=workers_of(options.workers),
+    )
+    return train(asked, options)
+
+
+def _clicker(clicker: "ClickVit", options: argparse.Namespace) -> int:
     from maskspace import parallel
     from maskspace.config import load_section
-    from maskspace.segmenter.loading import load
     from maskspace.training.config import ClickerConfig
     from maskspace.training.finetune import Dataset, finetune, recipe
 
-    given = [options.model, *(one.path for one in options.data)]
-    Inputs(map(Path, given)).keep([options.out, options.out / "model.safetensors"])
-    parallel.require_cluster()
-    loaded = load(options.model)
-    if "refine" not in loaded.answers:
-        raise ValueError(f"{options.model}: no clicker; give the folder of one, or a checkpoint")
+    if any(one.kind == SHARDS for one in options.data):
+        raise ValueError("a clicker reads its data where they lie; give KIND:PATH, not shards:")
     datasets = named(
         options.data,
         lambda one: Dataset(kind=one.kind, path=one.path, limit=options.limit, options=one.options),
     )
     config = recipe(
-        load_section(ClickerConfig, "clicker", path=options.recipe),
+        load_section(ClickerConfig, "clicker", path=options.recipe or Path("params.yaml")),
         data=dict.fromkeys(datasets, 1.0),
         regime=options.regime,
         steps=options.steps,
@@ -85,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     )
     try:
         with parallel.connect():
-            finetune(cast("ClickVit", loaded.networks()[0]), datasets, options.out, config=config)
+            finetune(clicker, datasets, options.out, config=config)
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written ({error.strerror})") from None
     print(options.out)

@@ -51,7 +51,9 @@ def add(command: argparse.ArgumentParser) -> None:
         "--regions",
         type=count,
         metavar="N",
-        help=f"exactly N connected regions that cover the image (default {DEFAULT_REGIONS})",
+        help=f"exactly N connected regions that cover the image (default {DEFAULT_REGIONS}; of a "
+        "student whose decoder finds instances all of these, as --proposals "
+        f"{MOST_ASKED})",
     )
     number.add_argument(
         "--proposals",
@@ -132,9 +134,12 @@ def run(options: argparse.Namespace) -> int:
     inputs = Inputs([photo for photo, _, _ in found])
     if together:
         inputs.keep([options.out])
+    from maskspace.segmenter.embedding import finds_instances
     from maskspace.segmenter.loading import load
 
     model = load(options.model)
+    if not asked and finds_instances(model):
+        options.proposals = MOST_ASKED
     bad = 0
     with one_document(options.out, model.categories) if together else nullcontext() as document:
         twice = _alike([name if together else place for _, place, name in found])

@@ -101,10 +101,10 @@ def write_dataset(
     parameters, for a reader that `repack: false` does not fit, and for a split that would be empty
     though its share is not 0.
     """
-    folder = _absolute(folder)
-    stored = folder if config.store == "." else _absolute(config.store) / folder.name
+    folder = absolute(folder)
+    stored = folder if config.store == "." else absolute(config.store) / folder.name
     read = choose(readers, config.reader, kind="reader")
-    source = read(str(_absolute(config.root)), seed=config.seed, limit=config.limit)
+    source = read(str(absolute(config.root)), seed=config.seed, limit=config.limit)
     for note in source.notes:
         sys.stderr.write(f"{name}: {note}\n")
     if not config.repack and source.image_place is None:
@@ -133,7 +133,7 @@ def _forget_if_changed(stored: AnyPath, root: str) -> None:
 
     What the data were is noted beside the shards; where that is not known, they are trusted.
     """
-    now, note = {"files_sha256": files_stamp(_absolute(root))}, stored / INPUTS
+    now, note = {"files_sha256": files_stamp(absolute(root))}, stored / INPUTS
     try:
         before = json.loads(note.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -158,7 +158,7 @@ def _require_few_refused(facts: Sequence[ShardFacts], source: Source, name: str)
     sys.stderr.write(f"{told}; left out, and listed in {MANIFEST}\n")
 
 
-def _absolute(place: str | AnyPath) -> AnyPath:
+def absolute(place: str | AnyPath) -> AnyPath:
     """Return a path that means the same to a worker in another folder."""
     path = locate(place)
     return path.resolve() if isinstance(path, Path) else path

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -9,6 +10,9 @@ from jaxtyping import UInt8
 from maskspace.data.config import SplitConfig
 from maskspace.data.manifest import SPLITS
 from maskspace.data.source import Source
+
+#: Shares that are held out of so few images that a smaller share holds none.
+_MORE = (0.2, 0.3, 0.5)
 
 
 def assign_splits(source: Source, config: SplitConfig) -> UInt8[np.ndarray, " n"]:
@@ -27,6 +31,33 @@ def assign_splits(source: Source, config: SplitConfig) -> UInt8[np.ndarray, " n"
     train = SPLITS.index("train")
     divided = np.fromiter((_hashed(name, val, test) for name in _units(source)), np.uint8)
     return np.where(found == train, divided, found)
+
+
+def own_splits(source: Source, *, val: float = 0.1) -> SplitConfig:
+    """Return how a source is divided for training: by its own splits, if it says what is train.
+
+    What is neither train nor val counts as test. Where it has no val, the share `val` of its train
+    is held out by hash, and of few images as much more as holds one out.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> split = own_splits(read_rectangles("", seed=0, limit=5))
+        >>> split.mode, split.val
+        ('hash', 0.3)
+    """
+    own = {split for split in source.splits if split is not None}
+    mode: Literal["hash"] | dict[str, Literal["train", "val", "test"]] = "hash"
+    if "train" in own:
+        mode = dict.fromkeys(own, "test")
+        mode |= {"train": "train", "val": "val"}
+    configs = [SplitConfig(mode=mode, val=share, test=0.0) for share in (val, *_MORE)]
+    both = (config for config in configs if len(set(_first_two(source, config))) == 2)
+    return next(both, configs[0])
+
+
+def _first_two(source: Source, config: SplitConfig) -> list[int]:
+    """Return the train and val among the samples' splits."""
+    return [split for split in assign_splits(source, config).tolist() if SPLITS[split] != "test"]
 
 
 def require_splits(split: UInt8[np.ndarray, " n"], config: SplitConfig, *, root: str) -> None:

@@ -90,10 +90,18 @@ def open_mixture(root: str | AnyPath, weights: Mapping[str, float], split: str) 
     root: a path or any URL that fsspec knows.
     """
     place = locate(root)
-    opened = {n: open_shards(place / n, split) for n, weight in weights.items() if weight > 0}
+    return mix_shards({name: place / name for name in weights}, weights, split)
+
+
+def mix_shards(
+    places: Mapping[str, str | AnyPath], weights: Mapping[str, float], split: str
+) -> Mixture:
+    """Return the mixture of shard folders, each at its own place, as `open_mixture` does."""
+    opened = {n: open_shards(places[n], split) for n, weight in weights.items() if weight > 0}
     filled = {name: shards for name, shards in opened.items() if len(shards)}
     if not filled:
-        raise ValueError(f"{root}: no {split} sample in any of {', '.join(weights)}")
+        tried = ", ".join(str(place) for place in places.values())
+        raise ValueError(f"{tried}: no {split} sample in any of {', '.join(weights)}")
     return Mixture(datasets=filled, weights=weights)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from inspect import Parameter
 from typing import TypeVar
 
-from maskspace.config import bind_texts, keyword_options
+from maskspace.config import bind_texts, keyword_options, option_texts
 from maskspace.peers import PEERS
 from maskspace.peers.kinds import AnyPeer, EmbeddingPeer, Peer, TreePeer
 from maskspace.peers.rankings import RANKINGS
@@ -84,17 +84,6 @@ def _share(function: Method, options: dict[str, str], *, place: str) -> Method:
 def _ranking(peer: Peer | TreePeer, options: dict[str, str]) -> str:
     """Return the ranking that the option of this name asks for, in words."""
     return RANKINGS[options["ranking"]] if "ranking" in options else peer.ranking
-
-
-def option_texts(text: str, *, place: str) -> dict[str, str]:
-    """Return OPTION=VALUE,... as a dictionary."""
-    options: dict[str, str] = {}
-    for pair in text.split(","):
-        option, _, value = pair.partition("=")
-        if not (option and value) or option in options:
-            raise ValueError(f"{place}: expected NAME@OPTION=VALUE,... with each option once")
-        options[option] = value
-    return options
 
 
 def _known(peer: AnyPeer) -> set[str]:

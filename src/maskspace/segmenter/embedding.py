@@ -129,6 +129,11 @@ class EmbeddingSegmenter(Segmenter):
         return build_tree(features, size_hw=(image.shape[0], image.shape[1]), regions=self.regions)
 
 
+def finds_instances(model: Segmenter) -> bool:
+    """Return whether a model is a student whose decoder finds instances, not a tree of regions."""
+    return isinstance(model, EmbeddingSegmenter) and model.decode is not None
+
+
 def decoder_of(model: Segmenter) -> Choice | None:
     """Return what makes instances of a student's outputs; None if its merge tree, or no student."""
     module = next(iter(model.networks()), None)

@@ -7,12 +7,11 @@ from typing import cast
 from torch import nn
 
 from maskspace.bundled import FOLDER, bundled_models
-from maskspace.config import section_of_texts
+from maskspace.config import option_texts, section_of_texts
 from maskspace.loaded import Segmenter
 from maskspace.models import load_model, load_published
 from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.peers import PEERS
-from maskspace.peers.finding import option_texts
 from maskspace.segmenter.border import BorderOptions, BorderSegmenter
 from maskspace.segmenter.click import ClickSegmenter
 from maskspace.segmenter.peer_loading import load_peer

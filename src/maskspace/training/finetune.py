@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from maskspace.config import Choice
-from maskspace.data.config import SplitConfig
 from maskspace.data.reading import bound_reader
 from maskspace.data.source import Source
-from maskspace.data.splits import SPLITS, assign_splits
+from maskspace.data.splits import SPLITS, assign_splits, own_splits
 from maskspace.data.stream import Mixture
 from maskspace.models import save_model
 from maskspace.models.click_vit import ClickVit
@@ -22,9 +20,6 @@ from maskspace.training.export import export_training
 from maskspace.training.loop import LossRow
 from maskspace.training.workers import fit_distributed
 from maskspace.types import Sample
-
-#: Held out for validation where a source has no val of its own.
-VAL_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +74,7 @@ def make_finetune_task(config: ClickerConfig, datasets: Mapping[str, Dataset]) -
     sources = {name: _read(dataset) for name, dataset in datasets.items()}
     parts = {split: {} for split in ("train", "val")}
     for name, source in sources.items():
-        split = assign_splits(source, _splits(source))
+        split = assign_splits(source, own_splits(source))
         for part, chosen in parts.items():
             indices = np.flatnonzero(split == SPLITS.index(part))
             if len(indices):
@@ -136,15 +131,6 @@ def _read(dataset: Dataset) -> Source:
     source = read(dataset.path, seed=0, limit=dataset.limit)
     assert isinstance(source, Source)
     return source
-
-
-def _splits(source: Source) -> SplitConfig:
-    own = {split for split in source.splits if split is not None}
-    if "train" not in own:
-        return SplitConfig(mode="hash", val=VAL_SHARE, test=0.0)
-    ours: dict[str, Literal["train", "val", "test"]] = dict.fromkeys(own, "test")
-    ours |= {"train": "train", "val": "val"}
-    return SplitConfig(mode=ours, val=VAL_SHARE, test=0.0)
 
 
 def _part(source: Source, indices: np.ndarray) -> Source:

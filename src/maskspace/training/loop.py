@@ -171,12 +171,14 @@ def fit(
     *,
     worker: Worker | None = None,
     report: Callable[[LossRow], None] = lambda row: None,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> nn.Module:
     """Train from the last checkpoint in `folder`, or from the start, and return the model.
 
     Every step's batch and dropout depend on (seed, step, worker) alone, so that a resumed run makes
     the steps of an unbroken one. Rank 0 validates, writes checkpoints, history and pictures, calls
-    `report` with each row of the history, and returns the weights that `export_training` exports.
+    `report` with each row of the history and `on_step` with the number of steps done, after each,
+    and returns the weights that `export_training` exports.
     Results differ with the number of workers, and of parts of a batch, in the order of sums and in
     batch statistics, which are taken over the rows of a part.
 
@@ -231,6 +233,7 @@ def fit(
         terms = learner.step(step, islice(feed, optimisation.accumulate))
         if record is not None:
             record.count(step + 1, terms)
+            on_step(step + 1)
         if (step + 1) % optimisation.validate_every == 0 or step + 1 == optimisation.steps:
             if record is not None:
                 record.validate(learner, task.validate)
