@@ -154,12 +154,29 @@ def test_panoptic_quality_of_the_truth_is_1_and_a_segment_less_costs_its_share(c
     assert fewer[name] == pytest.approx((segments - 3) / (segments - 3 + 3 / 2))
 
 
+def test_instances_of_the_truth_are_all_found_and_each_one_less_costs_its_share(config):
+    truths = [truth_of(blobs(seed)) for seed in range(3)]
+    whole = measured("instances", config, lambda m, truth: proposed(truth.masks, truth), truths)
+    fewer = measured("instances", config, lambda m, truth: proposed(truth.masks[1:], truth), truths)
+    instances = sum(len(truth.masks) for truth in truths)
+    assert whole == {"instances_50": 1, "instance_score": 1}
+    assert fewer["instances_50"] == pytest.approx((instances - 3) / instances)
+
+
+def test_instances_that_are_not_all_asked_for_are_not_measured(config):
+    few = replace(config, proposal_counts=(1,), recall_counts=())
+    truth = truth_of(blobs(0))
+    assert "--proposals" in measures_of(few)["instances"].lacks(truth)
+    assert measures_of(config)["instances"].lacks(truth) is None
+
+
 def test_masks_that_nest_are_no_segments(config):
     truth = truth_of(blobs(0))
     nested = replace(truth, masks=np.concatenate([truth.masks, truth.masks[:1]]))
-    lacks = measures_of(config)["panoptic_quality"].lacks
-    assert lacks(truth) is None
-    assert "overlap" in lacks(nested)
+    for name in ("panoptic_quality", "instances"):
+        lacks = measures_of(config)[name].lacks
+        assert lacks(truth) is None
+        assert "overlap" in lacks(nested)
 
 
 def test_a_mask_that_shows_less_than_half_is_dropped():

@@ -83,6 +83,19 @@ def add(command: argparse.ArgumentParser) -> None:
         "probability map, cut at 0.49, masks of any size (default maskspace)",
     )
     command.add_argument(
+        "--min-area",
+        type=count,
+        metavar="PIXELS",
+        help="ignore masks of fewer pixels: no such truth is asked for, and of instances no such "
+        "prediction is wrong (default: the protocol's 256 or 1)",
+    )
+    command.add_argument(
+        "--proposals",
+        type=count,
+        metavar="N",
+        help="at most N proposals of an image are asked for (default 100)",
+    )
+    command.add_argument(
         "--clicks", type=count, metavar="N", help="clicks a mask (default: the protocol's 1 or 20)"
     )
     command.add_argument(
@@ -163,6 +176,8 @@ def run(options: argparse.Namespace) -> int:
         clickers=options.clickers,
         modes=options.modes,
         max_left_out=options.max_left_out,
+        min_area=options.min_area,
+        proposals=options.proposals,
     )
     workers = partial(map_units, workers=options.workers) if options.workers > 1 else map_here
     work = options.out / f".rows-{_question(options, models)}"

@@ -240,8 +240,12 @@ def protocol_config(
     clickers: Sequence[str] | None = None,
     modes: Sequence[str] | None = None,
     max_left_out: float = SHARE,
+    min_area: int | None = None,
+    proposals: int | None = None,
 ) -> EvaluateConfig:
     """Return a protocol on the first `limit` images, with what is given in place of its own.
+
+    `proposals` is the largest budget: larger ones of the protocol are left out.
 
     Example:
         >>> config = protocol_config("segnext", limit=10, clicks=3)
@@ -258,7 +262,20 @@ def protocol_config(
         modes=tuple(modes or asked.modes),
         max_clicks=clicks or asked.max_clicks,
     )
-    return replace(base, limit=limit, interactive=interactive, max_left_out=max_left_out)
+    most = proposals or base.proposal_limit
+    return replace(
+        base,
+        limit=limit,
+        min_area=min_area or base.min_area,
+        proposal_counts=_up_to(most, base.proposal_counts),
+        recall_counts=tuple(count for count in base.recall_counts if count <= most),
+        interactive=interactive,
+        max_left_out=max_left_out,
+    )
+
+
+def _up_to(most: int, counts: Sequence[int]) -> tuple[int, ...]:
+    return (*(count for count in counts if count < most), most)
 
 
 @section

@@ -2,7 +2,8 @@
 
 `PROPOSAL_METRICS` compare ranked masks with true masks, `PARTITION_METRICS` label maps,
 `MASK_METRICS` each mask with its own truth. What is counted by image and pooled over a data set
-(`hierarchy`, `boundary`, `panoptic`, `average_precision`, `pixel_accuracy`) has records of its own.
+(`hierarchy`, `boundary`, `panoptic`, `instances`, `average_precision`, `pixel_accuracy`) has
+records of its own.
 Definitions and proofs: `docs/metrics.md`.
 """
 
@@ -15,6 +16,7 @@ from maskspace.metrics.clicks_to_iou import click_iou
 from maskspace.metrics.covering import covering
 from maskspace.metrics.dice import dice
 from maskspace.metrics.information import variation_of_information
+from maskspace.metrics.instances import instance_score
 from maskspace.metrics.panoptic import panoptic_quality
 from maskspace.metrics.rand import probabilistic_rand_index, rand_index
 from maskspace.metrics.recall import average_recall
@@ -26,6 +28,7 @@ PROPOSAL_METRICS: Mapping[str, Callable[..., float]] = {
 PARTITION_METRICS: Mapping[str, Callable[..., float]] = {
     "boundary_f": boundary_f,
     "covering": covering,
+    "instance_score": instance_score,
     "panoptic_quality": panoptic_quality,
     "probabilistic_rand_index": probabilistic_rand_index,
     "rand_index": rand_index,

@@ -15,6 +15,7 @@ from maskspace.evaluation.measures.boundary_iou import measure_boundary_iou
 from maskspace.evaluation.measures.click_iou import measure_click_iou
 from maskspace.evaluation.measures.dice import measure_dice
 from maskspace.evaluation.measures.features import measure_features
+from maskspace.evaluation.measures.instances import measure_instances
 from maskspace.evaluation.measures.measure import Figure, Measure
 from maskspace.evaluation.measures.panoptic import measure_panoptic_quality
 from maskspace.evaluation.measures.regions import measure_regions
@@ -29,6 +30,7 @@ MEASURES: Mapping[str, Callable[[EvaluateConfig], Iterable[Measure]]] = {
     "best_iou": measure_best_iou,
     "average_recall": measure_average_recall,
     "panoptic": measure_panoptic_quality,
+    "instances": measure_instances,
     "regions": measure_regions,
     "boundary_f": measure_boundary_f,
     "features": measure_features,

@@ -42,7 +42,7 @@ def measure_panoptic_quality(config: EvaluateConfig) -> Iterator[Measure]:
         name="panoptic_quality",
         question="propose",
         of_image=of_image,
-        lacks=_overlapping,
+        lacks=overlapping,
         figures=(
             Figure(
                 name="panoptic_quality",
@@ -69,6 +69,13 @@ def painted(ranked: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "h w"]:
     return np.where(np.concatenate([[False], kept])[labels], labels, 0)
 
 
-def _overlapping(truth: Truth) -> str | None:
+def overlapping(truth: Truth) -> str | None:
+    """Return why the masks of a truth are no segments, or None where they are disjoint.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.truth import read_truth
+        >>> overlapping(read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1))
+    """
     total, covered = int(masks.areas(truth.masks).sum()), int(truth.masks.any(axis=0).sum())
     return "true masks overlap; segments are disjoint" if total > covered else None
