@@ -1,7 +1,7 @@
 """Unpack archives that nobody has to trust: zips, tars and gzipped tars, whole or not at all.
 
-Refused are names that leave the folder, links and devices, members that come twice or are
-encrypted, and archives that would unpack to `RATIO` times their size.
+Refused are names that would leave the folder, links and devices, members that come twice or are
+encrypted, and archives that would unpack to more than `RATIO` times their size.
 """
 
 import errno
@@ -39,7 +39,7 @@ Bytes: TypeAlias = io.BufferedIOBase | io.RawIOBase
 
 
 class DamagedError(ValueError):
-    """A member whose size or CRC is not what the archive says.
+    """The size or the CRC of a member is not what the archive says.
 
     Example:
         >>> import tempfile
@@ -54,9 +54,14 @@ class DamagedError(ValueError):
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A plain file in an archive: its name and size when unpacked, and how to open it.
+    """A plain file in an archive.
 
-    A zip also says its CRC-32 and the bytes it takes in the archive.
+    Args:
+        name: its name in the archive.
+        size: its number of bytes when unpacked.
+        open: function that returns its unpacked bytes as an open file.
+        crc: its CRC-32, which only a zip states (default None).
+        packed_size: bytes that it takes in a zip (default 0).
 
     Example:
         >>> member = PackedFile("val/a.txt", size=5, open=lambda: io.BytesIO(b"hello"))
@@ -74,11 +79,18 @@ class PackedFile:
 def unpack(
     archive: Path, folder: Path, *, strip: str = "", nested: Iterable[str] = ()
 ) -> list[Path]:
-    """Unpack an archive into `folder`, which is made anew, and return the files.
+    """Unpack an archive into a folder and return the files, sorted.
 
-    Members are taken without the leading folder `strip`; where some are in it, those outside are
-    left. Archives named in `nested` are unpacked beside themselves and removed. Raises ValueError
-    in one line for an archive that is damaged or hostile; the folder is then gone.
+    Args:
+        archive: a zip, a tar or a gzipped tar; its first bytes tell which.
+        folder: made anew; what is in it is lost.
+        strip: leading folder that is cut off the members' names; if some members are in it, the
+            others are not unpacked (default: none).
+        nested: names of archives in the archive; each is unpacked beside itself and then removed
+            (default: none).
+
+    Raises ValueError in one line for an archive that is damaged or hostile; the folder is then
+    gone.
 
     Example:
         >>> import tempfile
@@ -125,7 +137,9 @@ def _unpack_into(archive: Path, folder: Path, *, strip: str = "") -> None:
 
 @contextmanager
 def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip whose directory is of a bounded size; ValueError if it is none.
+    """Open a zip whose directory has at most MAX_DIRECTORY bytes; it is closed after the block.
+
+    Raises ValueError for a file that is no whole zip.
 
     Example:
         >>> import tempfile
@@ -146,7 +160,7 @@ def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
 
 
 class _BoundedReads(io.FileIO):
-    """A file of which nobody reads more than MAX_DIRECTORY bytes at once."""
+    """A file of which no read returns more than MAX_DIRECTORY bytes."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "rb")
@@ -160,7 +174,14 @@ class _BoundedReads(io.FileIO):
 
 
 def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> list[PackedFile]:
-    """Return the plain files of a zip; ValueError that starts with `name` if it is hostile.
+    """Return the plain files of an opened zip.
+
+    Args:
+        opened: the zip.
+        archive_size: number of bytes of the zip, against which the unpacked sizes are checked.
+        name: the name of the zip in errors.
+
+    Raises ValueError that starts with `name` for a hostile zip.
 
     Example:
         >>> import tempfile
@@ -191,7 +212,7 @@ def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> lis
 
 
 def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> PackedFile:
-    """Return a member of an opened zip.
+    """Return one member of an opened zip; it can be read as long as the zip is open.
 
     Example:
         >>> import tempfile
@@ -214,7 +235,10 @@ def _open(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
 
 
 def check_name(member: str, *, archive: str) -> PurePosixPath:
-    """Return the path of a member; ValueError if it would leave the folder it is unpacked in.
+    """Return the path of a member.
+
+    `archive` is the name of the archive in errors. Raises ValueError for a name that would leave
+    the folder into which the archive is unpacked.
 
     Example:
         >>> check_name("val/a.jpg", archive="a.zip").parts
@@ -240,7 +264,10 @@ def check_name(member: str, *, archive: str) -> PurePosixPath:
 
 
 def check_sizes(sizes: Iterable[int], archive_size: int, *, name: str) -> int:
-    """Return the sum of what members unpack to; ValueError where no honest archive has as much.
+    """Return the sum of the sizes of unpacked members.
+
+    `archive_size` is the number of bytes of the archive, `name` its name in errors. Raises
+    ValueError where the sum is so large that no honest archive has it.
 
     Example:
         >>> check_sizes([1000, 2000], 500, name="a.zip")
@@ -283,7 +310,7 @@ def _part(path: Path, offset: int, size: int) -> Bytes:
 
 
 class _Part(io.FileIO):
-    """A file that ends after `left` bytes."""
+    """A file that ends after `left` more bytes."""
 
     left = 0
 
@@ -310,7 +337,7 @@ def _gunzip(archive: Path, plain: Path) -> None:
 
 
 def _write_all(members: list[PackedFile], folder: Path, strip: str) -> None:
-    """Write the members under `folder`; the place of each is known before the first is written."""
+    """Write the members under a folder; all their paths are checked before the first is written."""
     kept = [member for member in members if not _JUNK.search(member.name)]
     inside = f"{strip}/"
     if strip and any(member.name.startswith(inside) for member in kept):
@@ -325,7 +352,9 @@ def _write_all(members: list[PackedFile], folder: Path, strip: str) -> None:
 
 
 def check_distinct(places: list[Path]) -> None:
-    """Raise ValueError where two members would be written to one place.
+    """Raise ValueError where two members would be written to one path.
+
+    It also refuses a path that would be a file and a folder.
 
     Example:
         >>> check_distinct([Path("val/a.jpg"), Path("val/b.jpg")])  # nothing is wrong
@@ -344,9 +373,10 @@ def check_distinct(places: list[Path]) -> None:
 
 
 def write_member(member: PackedFile, path: Path) -> int:
-    """Write a member to `path`, where it appears when its size and CRC are right; return its CRC.
+    """Write a member to a path and return its CRC-32.
 
-    ValueError that names the path for a damaged member.
+    The file appears under its path only when its size and its CRC are right. Raises DamagedError, a
+    ValueError, that names the path for a damaged member.
 
     Example:
         >>> import tempfile
@@ -371,7 +401,7 @@ def write_member(member: PackedFile, path: Path) -> int:
 
 
 def _chunks(source: Bytes, size: int) -> Iterator[bytes]:
-    """Yield `size` bytes, no more and no fewer."""
+    """Yield exactly `size` bytes in pieces; EOFError if the source has more or fewer."""
     left = size
     while content := source.read(min(CHUNK, left + 1)):
         left -= len(content)
@@ -383,9 +413,10 @@ def _chunks(source: Bytes, size: int) -> Iterator[bytes]:
 
 
 def merge(source: Path, target: Path) -> None:
-    """Move a folder to `target`, or what is in it where that is already a folder.
+    """Move a folder to a target, or its content where the target is a folder already.
 
-    Several may be merged into one target at a time.
+    Files of the same name in the target are replaced. Several merges into one target may run at the
+    same time.
 
     Example:
         >>> import tempfile

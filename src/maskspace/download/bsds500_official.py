@@ -1,7 +1,7 @@
-"""From BSDS500 as published to the layout that our reader has: MATLAB files become label maps.
+"""From BSDS500 as published to the layout of our reader: MATLAB files become label maps.
 
-Published is `images/SPLIT/ID.jpg` beside `groundTruth/SPLIT/ID.mat`, which holds a cell for each
-annotator with `Segmentation`, ids from 1.
+As published: `images/SPLIT/ID.jpg` beside `groundTruth/SPLIT/ID.mat`, which holds a cell for each
+annotator with the label map `Segmentation`, ids from 1.
 """
 
 import shutil
@@ -16,9 +16,11 @@ SPLITS = ("train", "val", "test")
 
 
 def arrange_bsds500(folder: Path) -> None:
-    """Make `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png` of a published folder, in place.
+    """Turn a published folder, into `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`.
 
-    Whatever else is in the folder is removed. Raises ValueError for a file that is unlike those.
+    The folder is changed in place. K is the number of the annotator, from 0. Everything else in the
+    folder is removed. Raises ValueError for a folder without images and for a MATLAB file that is
+    not as published.
 
     Example:
         >>> import tempfile

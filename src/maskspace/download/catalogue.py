@@ -1,7 +1,7 @@
 """Where the datasets are published, and under which terms: one frozen record a dataset.
 
 Sizes and hashes of COCO and LVIS are those of TensorFlow Datasets' checksum files; the MD5 of DAVIS
-2016 is in its authors' script (fperazzi/davis). Where none is certain none is given.
+2016 is in its authors' script (fperazzi/davis). Where no hash is certain none is given.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
-    """The terms of a dataset in one line, and the page that has them in full.
+    """The terms of a dataset: the licence's name, its terms in one line, and a link to its text.
 
     Example:
         >>> OFFICIAL["hypersim"].licence.name
@@ -25,12 +25,19 @@ class Licence:
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialFile:
-    """A published file: its `size` in bytes, where it is certain, and a hash of the whole.
+    """A published file.
 
-    An archive is unpacked into the folder `into` of the dataset, without the leading folder `strip`
-    of its members; `nested` are archives in it, each unpacked beside itself. `records` finds the
-    record that a member belongs to, so that some records can be fetched alone; what it does not
-    find always comes along.
+    Args:
+        url: where it is.
+        size: its number of bytes (default None: not certain).
+        hash: "sha256:..." or "md5:..." of the whole file (default None: none is published).
+        into: folder of the dataset into which an archive is unpacked (default: the dataset's
+            folder).
+        strip: leading folder that is cut off the members' names (default: none).
+        nested: names of archives in the archive; each is unpacked beside itself (default: none).
+        records: regular expression that finds the record of a member by its groups, so that some
+            records can be fetched alone; members in which it finds nothing are always fetched
+            (default None: only the whole file is fetched).
 
     Example:
         >>> file = OfficialFile(url="https://example.org/data/val2017.zip?key=1", into="images")
@@ -48,16 +55,22 @@ class OfficialFile:
 
     @property
     def name(self) -> str:
-        """The last part of the URL."""
+        """The last part of the URL's path."""
         return urlsplit(self.url).path.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenes:
-    """Archives whose names a CSV lists, of which only wanted members are read.
+    """Archives whose names are in a CSV, and of which only some members are read.
 
-    `members` matches those that the reader needs; its groups tell the record that one belongs to,
-    and so do those of `records` for every other member.
+    Args:
+        listing: the CSV.
+        column: its column with the names of the archives.
+        base: URL of the folder of the archives.
+        members: regular expression of the members that the reader needs; its groups are the record
+            that a member belongs to.
+        records: regular expression of members of every kind, with the same groups; it is used where
+            the request names words.
 
     Example:
         >>> import re
@@ -76,10 +89,16 @@ class Scenes:
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialDataset:
-    """A dataset to download: the reader that it is for, its terms, its size in words, its files.
+    """A dataset that can be downloaded. Exactly one of `files`, `scenes`, `links` is given.
 
-    Exactly one of `files`, `scenes` and `links` says where it is: `links` is how to come by the
-    file of links that the licence gives. `note` is what is left to do by hand.
+    Args:
+        kind: the reader that it is for, a name in `READERS`.
+        licence: its terms.
+        size: its size in words.
+        files: its files (default: none).
+        scenes: its archives, of which some members are read (default None).
+        links: how to get the file of links that its licence gives (default None).
+        note: what is left to do by hand (default: nothing).
 
     Example:
         >>> coco = OFFICIAL["coco"]

@@ -1,4 +1,4 @@
-"""Fetch whole files: resumed where an earlier run left them, checked, then put under their name."""
+"""Fetch whole files: resumed where an earlier run stopped, checked, then put under their names."""
 
 import errno
 import hashlib
@@ -27,12 +27,23 @@ def fetch_file(
     digest: str | None = None,
     check: Callable[[Path], object] | None = None,
 ) -> Path:
-    """Fetch a file to `path`, which appears when it is whole and checked; return it.
+    """Fetch a file to a path and return the path; it appears there when it is whole and checked.
 
-    What an earlier run left in PATH.partial is gone on with if the server's version is still the
-    one noted in PATH.partial.json; without an ETag or a date it begins anew. `digest` is
-    "sha256:..." or "md5:..."; `check` raises ValueError for content that cannot be right. Raises
-    ValueError in one line for what cannot be fetched or is not what it should be.
+    While it is fetched it is PATH.partial, and PATH.partial.json notes the server's version of it.
+    A later run goes on where an earlier one stopped if the server still has that version. A version
+    without an ETag and without a date begins anew.
+
+    Args:
+        transport: how requests are made.
+        url: where the file is.
+        path: where it appears.
+        size: number of bytes that it has to have (default None: not checked).
+        digest: "sha256:..." or "md5:..." that it has to have (default None: not checked).
+        check: function of the fetched file that raises ValueError for content that cannot be right
+            (default None: no check).
+
+    Raises ValueError in one line for a file that cannot be fetched or is not what it should be;
+    then what was fetched is removed.
 
     Example:
         >>> import tempfile
@@ -69,7 +80,7 @@ def fetch_file(
 
 
 def partial_paths(path: Path) -> tuple[Path, Path]:
-    """Return where a file is while it is fetched, and the note of its version beside it.
+    """Return the path of a file while it is fetched, and the path of the note of its version.
 
     Example:
         >>> partial, note = partial_paths(Path("coco/val2017.zip"))
@@ -113,7 +124,10 @@ def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int |
 
 
 def _expected_size(url: str, version: FileVersion, size: int | None) -> int:
-    """Return the bytes to expect, 0 if nobody knows; ValueError where the server has others."""
+    """Return the number of bytes to expect, 0 where it is unknown.
+
+    Raises ValueError where the server has another number than `size`.
+    """
     if None not in (size, version.size) and size != version.size:
         raise ValueError(
             f"{shown(url)}: has {version.size} bytes, {size} are expected; the file was changed, "
@@ -123,7 +137,7 @@ def _expected_size(url: str, version: FileVersion, size: int | None) -> int:
 
 
 def _noted(note: Path) -> FileVersion | None:
-    """Return the version that an earlier run noted, if one can resume with it."""
+    """Return the version that an earlier run noted; None where nothing can be resumed."""
     try:
         version = FileVersion(**json.loads(note.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -137,7 +151,9 @@ def _forget(partial: Path, note: Path) -> None:
 
 
 def check_content(path: Path, *, size: int | None, digest: str | None) -> None:
-    """Raise ValueError for a file that is not of `size` bytes or has another hash.
+    """Raise ValueError for a file with another number of bytes or another hash.
+
+    `size` and `digest` ("sha256:..." or "md5:...") are not checked where they are None.
 
     Example:
         >>> import tempfile
@@ -163,7 +179,7 @@ def check_content(path: Path, *, size: int | None, digest: str | None) -> None:
 
 
 class NoRoomError(ValueError):
-    """The disk is full, or would be.
+    """The disk is full, or would be full.
 
     Example:
         >>> try:
@@ -177,7 +193,10 @@ class NoRoomError(ValueError):
 
 @contextmanager
 def room_for(count: int, path: Path) -> Iterator[None]:
-    """Guard a block that writes `count` bytes to `path`; NoRoomError if they do not fit.
+    """Guard a block that writes `count` bytes to `path`.
+
+    Raises NoRoomError, a ValueError, before the block where the disk has less room, and where the
+    disk becomes full inside the block.
 
     Example:
         >>> import tempfile

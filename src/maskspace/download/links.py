@@ -1,14 +1,14 @@
-"""Lists of links, which some licences give instead of a place: file_name, a tab, cdn_link."""
+"""Lists of links, which some licences give in place of a URL: file_name, a tab, cdn_link."""
 
 import re
 from pathlib import Path
 
 
 def read_links(path: Path) -> dict[str, str]:
-    """Return the URLs by file name of a list with the columns file_name and cdn_link.
+    """Return the URL of each file name in a list with the columns file_name and cdn_link.
 
-    The columns are parted by tabs; the header may be missing. Raises ValueError with the line for
-    a name that is no plain `.tar` name, one that comes twice, or what is no URL.
+    A tab separates the columns; the header may be missing. Raises ValueError with the number of the
+    line for a name that is no plain `.tar` name or comes twice, and for a link that is no URL.
 
     Example:
         >>> import tempfile

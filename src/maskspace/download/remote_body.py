@@ -1,7 +1,7 @@
-"""Read a file at a URL from any offset, over as many connections as it takes.
+"""Read a file at a URL from any byte on, over as many connections as it takes.
 
-A request that goes on names the version that it goes on with (RFC 9110: Range with If-Range), so
-that two versions of a file are never joined.
+A request that continues a file names the version of it (RFC 9110: Range with If-Range), so that two
+versions of a file are never joined.
 """
 
 import re
@@ -31,7 +31,7 @@ _MENDS = {
 
 
 class ChangedError(Exception):
-    """What was fetched so far cannot be gone on with.
+    """The file on the server has changed: what was fetched so far cannot be continued.
 
     Example:
         >>> before, now = FileVersion(10, '"1"', None), FileVersion(10, '"2"', None)
@@ -41,7 +41,7 @@ class ChangedError(Exception):
 
 
 class NoRangesError(ValueError):
-    """The server sends whole files only.
+    """The server sends only whole files.
 
     Example:
         >>> str(NoRangesError("https://example.org/a.zip: its server does not send parts of files"))
@@ -51,7 +51,12 @@ class NoRangesError(ValueError):
 
 @dataclass(frozen=True)
 class FileVersion:
-    """What a server says of a file, enough to know that a later answer is of the same bytes.
+    """What a server says of a file, enough to know whether a later answer has the same bytes.
+
+    Args:
+        size: number of bytes, None where the server does not say it.
+        etag: the ETag header, None without one.
+        modified: the Last-Modified header, None without one.
 
     Example:
         >>> version = FileVersion(size=10, etag='"1"', modified=None)
@@ -68,12 +73,12 @@ class FileVersion:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range may hold: a strong ETag, or a date."""
+        """The value for If-Range: a strong ETag, else the date; None without both."""
         strong = self.etag is not None and not self.etag.startswith("W/")
         return self.etag if strong else self.modified
 
     def matches(self, other: "FileVersion") -> bool:
-        """Say whether nothing that both know differs."""
+        """Say whether everything that both versions know is equal."""
         pairs = zip(
             (self.size, self.etag, self.modified),
             (other.size, other.etag, other.modified),
@@ -83,10 +88,21 @@ class FileVersion:
 
 
 class Body:
-    """The bytes from `start` to `stop` of a file at a URL, in order; what drops is resumed.
+    """The bytes of a file at a URL, in order; a connection that breaks is made again.
 
-    `version` is known from the first answer on; later ones have to be of the same. It reads like a
-    file: `read`, `tell`, `close`, `closed`.
+    It reads like a file: `read`, `tell`, `close`, `closed`. The first answer tells the version;
+    later answers have to be of the same. How it reads from a server is shown in
+    `tests/download/test_remote_body.py`.
+
+    Args:
+        transport: how requests are made.
+        url: where the file is.
+        start: the first byte to read (default 0).
+        stop: the byte after the last one to read (default None: the end of the file).
+        version: the version that the file has to have (default None: the one that the server has).
+
+    Raises ValueError in one line for what cannot be read, ChangedError for another version, and
+    NoRangesError, a ValueError, where parts are needed and the server sends only whole files.
 
     Example:
         >>> with Transport(show=False) as transport:
@@ -118,12 +134,12 @@ class Body:
 
     @property
     def version(self) -> FileVersion:
-        """What the server said of the file."""
+        """The version of the file on the server."""
         assert self._version is not None
         return self._version
 
     def read(self, size: int) -> bytes:
-        """Return `size` bytes, fewer only at the end."""
+        """Return `size` bytes; fewer only at the end."""
         pieces, left = [], size
         while left > 0 and (content := self.read_some(left)):
             pieces.append(content)
@@ -131,7 +147,7 @@ class Body:
         return b"".join(pieces)
 
     def read_some(self, size: int = CHUNK) -> bytes:
-        """Return 1 to `size` bytes, and none at the end."""
+        """Return 1 to `size` bytes as they arrive; none at the end."""
         while self.stop is None or self.position < self.stop:
             if self._raw is None:
                 self._try_to_open()
@@ -159,11 +175,11 @@ class Body:
         return content
 
     def tell(self) -> int:
-        """Return the number of bytes read so far."""
+        """Return the number of bytes that have been read."""
         return self.position - self._origin
 
     def close(self) -> None:
-        """Give the connection back, or up if much is left to come."""
+        """Give the connection back, or close it if much is still to come."""
         self.closed = True
         left = 0 if self.stop is None else self.stop - self.position
         if self._raw is not None and 0 < left <= _SMALL:
@@ -251,7 +267,10 @@ class Body:
 
 
 def _check_coding(response: requests.Response) -> None:
-    """Refuse a body that is coded on the way; a file that is itself gzip is often said to be."""
+    """Refuse a body with a content coding, except for files that are gzip themselves.
+
+    Servers often state that coding for such files.
+    """
     coding = response.headers.get("Content-Encoding", "identity")
     packed = urlsplit(response.url).path.endswith((".gz", ".tgz"))
     if coding not in ("", "identity") and not packed:

@@ -1,7 +1,7 @@
 """Read single members of a zip on a web server: its directory and the wanted bytes, no more.
 
-remotezip turns the reads of zipfile into ranges; the bytes come through our transport, so that they
-are resumed, retried, throttled and of one version.
+remotezip turns the reads of zipfile into ranges of bytes. The bytes come through our transport, so
+that they are resumed, retried, throttled and of one version.
 """
 
 import io
@@ -32,7 +32,13 @@ from maskspace.download.transport import Transport, shown
 
 
 class RemoteArchive:
-    """A zip at a URL. Its directory is kept once it is read, for all who read members of it.
+    """A zip at a URL; its directory is read once, for all threads that read members.
+
+    How it reads from a server is shown in `tests/download/test_remote_zip.py`.
+
+    Args:
+        transport: how requests are made.
+        url: where the zip is.
 
     Example:
         >>> with Transport(show=False) as transport:
@@ -68,7 +74,7 @@ class RemoteArchive:
                 body.close()
 
     def members(self) -> list[PackedFile]:
-        """Return the plain files of the zip; ValueError for a hostile one."""
+        """Return the plain files of the zip; ValueError for a hostile zip."""
         with self.opened() as zip_:
             return zip_members(zip_, self._size(), name=shown(self.url))
 
@@ -80,10 +86,10 @@ class RemoteArchive:
         return body
 
     def kept(self, start: int, last: int | None) -> tuple[int, bytes]:
-        """Return a part of the directory and its offset, from the server only the first time.
+        """Return the first byte and the content of a part of the directory.
 
-        A negative `start` counts from the end; not every server knows ranges that do, so that the
-        size is asked for with the first byte.
+        The part is fetched only the first time. A negative `start` counts from the end. Not every
+        server knows such ranges, so the size is asked for first, with a request of one byte.
         """
         with self._lock:
             if self._version is None:
@@ -110,7 +116,7 @@ class RemoteArchive:
 
 
 class _Fetcher:
-    """What RemoteZip reads through."""
+    """The reads of RemoteZip, made through our archive."""
 
     def __init__(
         self,
@@ -135,9 +141,14 @@ class _Fetcher:
 
 
 def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: int = 2) -> None:
-    """Fetch members, each to its path, where it appears when its CRC is right.
+    """Fetch members of a zip, each to its path, where it appears when its CRC is right.
 
-    One that is damaged is read again, `attempts` times in all.
+    Args:
+        archive: the zip.
+        places: the path of each member by its name.
+        attempts: how often a damaged member is read in all (default 2).
+
+    Raises DamagedError for a member that is damaged every time.
 
     Example:
         >>> import tempfile, zipfile
@@ -168,7 +179,9 @@ def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: 
 
 
 def without_folder(members: list[PackedFile], folder: str) -> dict[str, PackedFile]:
-    """Return members by their names without a leading folder; those in it alone, if any are.
+    """Return members by their names without a leading folder.
+
+    If some members are in the folder, the others are left out.
 
     Example:
         >>> names = ("data/a.jpg", "data/b.jpg", "README")
@@ -191,10 +204,14 @@ def choose_members(
     others: Callable[[str], bool],
     limit: int | None,
 ) -> tuple[dict[str, PackedFile], int]:
-    """Return the chosen members of an archive, and the number of records that they are of.
+    """Return the chosen members of an archive by name, and the number of their records.
 
-    `records` finds a member's record. Taken are the wanted members of the first `limit` records in
-    natural order, and the `others`, which are of none.
+    Args:
+        members: all members by name.
+        records: regular expression that finds the record of a member by its groups.
+        wanted: says by its name whether a member of a record is chosen.
+        others: says by its name whether a member of no record is chosen.
+        limit: only the first so many records, in natural order (None: all).
 
     Example:
         >>> names = ("README", "bear/00000.jpg", "bear/00000.png", "bear/00001.jpg")
@@ -227,7 +244,13 @@ def choose_members(
 def fetch_missing(
     archive: RemoteArchive, batch: Mapping[Path, PackedFile], folder: Path, transport: Transport
 ) -> None:
-    """Fetch the members that are not at their paths in `folder` with their size and CRC.
+    """Fetch the members that are not yet at their paths with their size and CRC.
+
+    Args:
+        archive: the zip.
+        batch: the members by their paths.
+        folder: a folder on the disk that they are written to, for the check of its room.
+        transport: its progress counts the members that are there.
 
     Example:
         >>> import tempfile, zipfile

@@ -1,7 +1,7 @@
-"""Download a dataset from where it is published: whole files, or only the wanted members of zips.
+"""Download a dataset from where it is published: whole files, or only wanted members of zips.
 
-A run that was broken off is gone on with by the same command; what is there already is not fetched
-again. `OUT/.downloaded/` notes which archives have been unpacked.
+The same command continues a run that was broken off; what is there already is not fetched again.
+`OUT/.downloaded/` notes which archives have been unpacked.
 """
 
 import csv
@@ -46,9 +46,17 @@ _BATCH = 16
 class Request:
     """What to download.
 
-    `limit` counts frames where the members of zips are chosen, and files elsewhere. A member or a
-    file is wanted if its name contains one of the alternatives of every word in `contains`, which
-    are parted by commas. `mirror` is the URL of a folder that has the files under their own names.
+    Args:
+        dataset: its name in `OFFICIAL`.
+        out: folder that the files go to.
+        limit: only the first so many frames, where members of zips are chosen, or files elsewhere
+            (default None: all).
+        contains: words; a member or a file is wanted if its name contains each of them. A word may
+            be alternatives separated by commas, of which one is enough (default: everything is
+            wanted).
+        links: file of links, for datasets whose licence gives one (default None).
+        mirror: URL of a folder that has the files under their own names (default None: the official
+            URLs).
 
     Example:
         >>> request = Request(
@@ -72,15 +80,15 @@ class Request:
 
     @property
     def official(self) -> OfficialDataset:
-        """The record of the dataset; ValueError for an unknown one."""
+        """The record of the dataset; ValueError for an unknown name."""
         return lookup(OFFICIAL, self.dataset, kind="dataset to download")
 
     def wants(self, name: str) -> bool:
-        """Say whether a name contains every word."""
+        """Say whether a name contains every word of `contains`."""
         return all(any(part in name for part in word.split(",")) for word in self.contains)
 
     def url(self, url: str) -> str:
-        """Return where a file is fetched from."""
+        """Return the URL that a file is fetched from: the mirror's, if there is one."""
         if self.mirror is None:
             return url
         return f"{self.mirror.rstrip('/')}/{urlsplit(url).path.rsplit('/', 1)[-1]}"
@@ -88,7 +96,11 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadTask:
-    """A part of a download: the files it brings with their bytes, if known, and the work.
+    """A part of a download.
+
+    Args:
+        files: name and number of bytes, None if not known, of each file that it brings.
+        run: the function that does the work.
 
     Example:
         >>> task = DownloadTask(files={"val2017.zip": 815585330}, run=lambda: print("fetched"))
@@ -102,7 +114,12 @@ class DownloadTask:
 
 @dataclass(kw_only=True)
 class DownloadReport:
-    """What a download did: files brought or found, bytes received, one line for each failure.
+    """The outcome of a download.
+
+    Args:
+        files: number of files that were brought or found (default 0).
+        received: number of bytes received (default 0).
+        failures: one line for each part that failed (default: none).
 
     Example:
         >>> report = DownloadReport(files=2, received=10)
@@ -117,7 +134,7 @@ class DownloadReport:
 
 
 def terms(request: Request) -> str:
-    """Return what to know before a dataset is fetched: its licence, size, and what is by hand.
+    """Return the terms of a dataset: its size, its licence, and what is left to do by hand.
 
     Example:
         >>> text = terms(Request(dataset="davis2016", out=Path("davis2016")))
@@ -135,7 +152,7 @@ def terms(request: Request) -> str:
 
 
 def overview() -> str:
-    """Return a line for each dataset that can be downloaded.
+    """Return one line for each dataset that can be downloaded.
 
     Example:
         >>> print(overview().splitlines()[0])
@@ -149,10 +166,15 @@ def overview() -> str:
 
 
 def fetch_dataset(request: Request, transport: Transport, *, jobs: int = 4) -> DownloadReport:
-    """Download a dataset into `request.out` with `jobs` threads; a failed part fails alone.
+    """Download a dataset into `request.out`; a part that fails does not stop the others.
 
-    Raises ValueError in one line for what nothing can be done with: an unknown dataset, no links,
-    a full disk.
+    Args:
+        request: what to download.
+        transport: how requests are made.
+        jobs: number of threads (default 4).
+
+    Raises ValueError in one line where nothing can be done: an unknown dataset, no links, a full
+    disk, or another download into the same folder.
 
     Example:
         >>> import tempfile
@@ -210,7 +232,14 @@ def _collect(done: Iterable[Future[None]], report: DownloadReport) -> None:
 
 
 def tasks(request: Request, transport: Transport, *, jobs: int) -> Iterator[DownloadTask]:
-    """Yield the parts of a download; those of zips are known when their directories are read.
+    """Yield the parts of a download; those of zips follow when their directories are read.
+
+    Args:
+        request: what to download.
+        transport: how requests are made.
+        jobs: number of threads, among which the members of a zip are divided.
+
+    Raises ValueError where the request finds nothing.
 
     Example:
         >>> request = Request(dataset="coco", out=Path("coco"), contains=("annotations",))
@@ -266,7 +295,7 @@ def _part_tasks(
 
 
 def _fetch_whole(request: Request, kind: str, file: OfficialFile, transport: Transport) -> None:
-    """Fetch a file; unpack an archive, then remove it. An archive that lies there is used."""
+    """Fetch a file and unpack it, then remove it; an archive that is there already is used."""
     path = request.out / file.name
     done = _Done.of(request.out, file.name)
     if done.still_there():
@@ -302,7 +331,7 @@ def _check_brought(path: Path, file: OfficialFile) -> None:
 
 @dataclass(frozen=True)
 class _Done:
-    """The note that an archive has been unpacked, with the files that came out of it."""
+    """The note that an archive has been unpacked, with its files and their sizes."""
 
     out: Path
     path: Path
@@ -389,7 +418,7 @@ def _fail(error: ValueError) -> None:
 
 
 def _wanted_scenes(request: Request, scenes: Scenes, listing: Path) -> list[str]:
-    """Return the released scenes, in order; a word that is the name of some keeps only those."""
+    """Return the released scenes in order; words that are names of scenes keep only those."""
     try:
         with listing.open(newline="", encoding="utf-8") as file:
             names = {
@@ -417,7 +446,7 @@ def _member_tasks(
     jobs: int,
     transport: Transport,
 ) -> Iterator[DownloadTask]:
-    """Yield tasks that fetch members to where they belong in `folder`, some for every thread."""
+    """Yield tasks that fetch members to their paths in `folder`, several for every thread."""
     names = [folder / check_name(name, archive=shown(archive.url)) for name in chosen]
     check_distinct(names)
     places = dict(zip(names, chosen.values(), strict=True))

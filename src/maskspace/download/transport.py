@@ -34,7 +34,7 @@ class StoppedError(Exception):
 
 
 class WrongAnswerError(Exception):
-    """An answer that a second request may mend.
+    """A server's answer is wrong; a second request may get a right one.
 
     Example:
         >>> reason(WrongAnswerError("its answer ends early"))
@@ -43,7 +43,12 @@ class WrongAnswerError(Exception):
 
 
 class Throttle:
-    """A bucket of tokens that all threads share: `rate` bytes a second, a tenth of it at once.
+    """A limit of bandwidth that all threads share, in pieces of a tenth of a second.
+
+    Args:
+        rate: bytes a second (None: no limit).
+        stopping: event that ends all waiting.
+        clock: function that returns seconds (default `time.monotonic`).
 
     Example:
         >>> throttle = Throttle(1_000_000, stopping=threading.Event(), clock=lambda: 0.0)
@@ -64,7 +69,7 @@ class Throttle:
         self._lock, self._paid_until = threading.Lock(), 0.0
 
     def take(self, count: int) -> None:
-        """Wait until `count` bytes may pass; raises StoppedError when it is time to stop."""
+        """Wait until `count` bytes may pass; StoppedError when the event is set."""
         pause = 0.0
         if self._rate is not None:
             with self._lock:
@@ -76,7 +81,10 @@ class Throttle:
 
 
 class DownloadProgress:
-    """The bar on standard error: bytes, rate and time left; silent where that is no terminal.
+    """A bar on standard error with bytes, rate and remaining time.
+
+    Args:
+        show: False shows no bar; True shows one if standard error is a terminal (default True).
 
     Example:
         >>> progress = DownloadProgress(show=False)
@@ -94,13 +102,13 @@ class DownloadProgress:
         self.received = 0
 
     def expect(self, count: int) -> None:
-        """Add bytes to the total."""
+        """Add `count` bytes to the total."""
         with self._lock:
             self._bar.total = (self._bar.total or 0) + count
             self._bar.refresh()
 
     def advance(self, count: int, *, received: bool = True) -> None:
-        """Count bytes as done: `received` just now, or found on the disk."""
+        """Count bytes as done: received now, or, where `received` is False, found on the disk."""
         with self._lock:
             self.received += count if received else 0
             # what was read twice may come to more than was expected
@@ -108,15 +116,20 @@ class DownloadProgress:
             self._bar.update(count)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar; it stays on the screen."""
         self._bar.close()
 
 
 class Transport:
-    """Requests with retries, a bandwidth limit and a way to stop, shared by all threads.
+    """Requests with retries, a limit of bandwidth and a way to stop, shared by all threads.
 
-    `bandwidth` is in bytes a second, `backoff` and `timeout` in seconds. `attempts` are those in a
-    row that bring no new byte.
+    Args:
+        jobs: number of threads that make requests (default 4).
+        bandwidth: bytes a second for all of them together (default None: no limit).
+        attempts: how many attempts in a row may bring no new byte (default 6).
+        backoff: seconds of the first pause; it doubles, up to 60 s (default 0.5).
+        timeout: seconds to wait for an answer (default 30).
+        show: as in `DownloadProgress` (default True).
 
     Example:
         >>> with Transport(bandwidth=100_000, show=False) as transport:
@@ -166,7 +179,7 @@ class Transport:
         self._http.close()
 
     def request(self, url: str, headers: dict[str, str]) -> requests.Response:
-        """Return an answer whose body is not read yet."""
+        """Return the answer to a request; its body is not read yet."""
         if self.stopping.is_set():
             raise StoppedError
         # a body that is compressed on the way has other offsets than the file
@@ -174,7 +187,11 @@ class Transport:
         return self._http.get(url, headers=headers, stream=True, timeout=self._timeout)
 
     def pause(self, retry: Retry, url: str, failure: "Exception | requests.Response") -> Retry:
-        """Wait before the next attempt; raises ValueError when there have been enough."""
+        """Wait before the next attempt, and return the attempts that are left.
+
+        Raises ValueError when there are none left, or when the server asks for a pause above 300 s,
+        and StoppedError when the transfer is stopped.
+        """
         raw = failure.raw if isinstance(failure, requests.Response) else None
         error = failure if isinstance(failure, Exception) else None
         try:
@@ -193,7 +210,7 @@ class Transport:
 
 
 def shown(url: str) -> str:
-    """Return a URL without its query, in which links carry their keys, and without a password.
+    """Return a URL without password and without its query, in which links carry their keys.
 
     Example:
         >>> shown("https://me:password@example.org/a.zip?key=1")
@@ -204,7 +221,7 @@ def shown(url: str) -> str:
 
 
 def reason(failure: Exception | requests.Response) -> str:
-    """Return what failed in a few words.
+    """Return in a few words why a request failed.
 
     Example:
         >>> reason(requests.ConnectionError("no route to the host"))
