@@ -224,14 +224,16 @@ def packed(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> PackedFile:
         ...     member.open().read(), member.crc == zlib.crc32(b"hello")
         (b'hello', True)
     """
-    taken = info.compress_size + 30 + len(info.filename) + len(info.extra)  # with its header
-    return PackedFile(info.filename, info.file_size, partial(_open, opened, info), info.CRC, taken)
+    packed_size = info.compress_size + 30 + len(info.filename) + len(info.extra)  # with its header
+    return PackedFile(
+        info.filename, info.file_size, partial(_open, opened, info), info.CRC, packed_size
+    )
 
 
 def _open(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
-    file = opened.open(info)
-    assert isinstance(file, io.BufferedIOBase)
-    return file
+    member = opened.open(info)
+    assert isinstance(member, io.BufferedIOBase)
+    return member
 
 
 def check_name(member: str, *, archive: str) -> PurePosixPath:
@@ -287,10 +289,10 @@ def check_sizes(sizes: Iterable[int], archive_size: int, *, name: str) -> int:
 
 def _tar_members(archive: Path, *, shown: Path) -> list[PackedFile]:
     try:
-        found = tar_members(archive)
+        members = tar_members(archive)
     except ValueError as error:
         raise ValueError(str(error).replace(str(archive), str(shown))) from None
-    for member in found:
+    for member in members:
         check_name(member.name, archive=str(shown))
     return [
         PackedFile(
@@ -298,7 +300,7 @@ def _tar_members(archive: Path, *, shown: Path) -> list[PackedFile]:
             member.size,
             lambda member=member: _part(archive, member.offset, member.size),
         )
-        for member in found
+        for member in members
     ]
 
 
@@ -338,16 +340,16 @@ def _gunzip(archive: Path, plain: Path) -> None:
 
 def _write_all(members: list[PackedFile], folder: Path, strip: str) -> None:
     """Write the members under a folder; all their paths are checked before the first is written."""
-    kept = [member for member in members if not _JUNK.search(member.name)]
-    inside = f"{strip}/"
-    if strip and any(member.name.startswith(inside) for member in kept):
-        kept = [member for member in kept if member.name.startswith(inside)]
-        places = [folder / member.name.removeprefix(inside) for member in kept]
+    wanted = [member for member in members if not _JUNK.search(member.name)]
+    leading = f"{strip}/"
+    if strip and any(member.name.startswith(leading) for member in wanted):
+        wanted = [member for member in wanted if member.name.startswith(leading)]
+        places = [folder / member.name.removeprefix(leading) for member in wanted]
     else:
-        places = [folder / member.name for member in kept]
+        places = [folder / member.name for member in wanted]
     check_distinct(places)
-    with room_for(sum(member.size for member in kept), folder / "unpacked"):
-        for member, place in zip(kept, places, strict=True):
+    with room_for(sum(member.size for member in wanted), folder / "unpacked"):
+        for member, place in zip(wanted, places, strict=True):
             write_member(member, place)
 
 
@@ -363,12 +365,12 @@ def check_distinct(places: list[Path]) -> None:
             ...
         ValueError: val/a.jpg: twice in the archive; do not trust this file
     """
-    files = set(places)
-    if len(files) < len(places):
-        twice = next(place for place in places if places.count(place) > 1)
-        raise ValueError(f"{twice}: twice in the archive; do not trust this file")
+    distinct = set(places)
+    if len(distinct) < len(places):
+        repeated = next(place for place in places if places.count(place) > 1)
+        raise ValueError(f"{repeated}: twice in the archive; do not trust this file")
     for place in places:
-        if not files.isdisjoint(place.parents):
+        if not distinct.isdisjoint(place.parents):
             raise ValueError(f"{place}: a file and a folder; do not trust this archive")
 
 

@@ -92,31 +92,31 @@ def partial_paths(path: Path) -> tuple[Path, Path]:
 
 def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int | None) -> None:
     version = _noted(note)
-    have = partial.stat().st_size if version is not None and partial.is_file() else 0
+    there = partial.stat().st_size if version is not None and partial.is_file() else 0
     progress = transport.progress
-    if version is not None and version.size == have:
-        progress.expect(have)
-        progress.advance(have, received=False)
+    if version is not None and version.size == there:
+        progress.expect(there)
+        progress.advance(there, received=False)
         return
-    body = Body(transport, url, start=have, version=version if have else None)
-    total = 0
+    body = Body(transport, url, start=there, version=version if there else None)
+    expected = 0
     try:
-        total = _expected_size(url, body.version, size)
-        progress.expect(total)
-        progress.advance(have, received=False)
-        with room_for(total - have, partial):
+        expected = _expected_size(url, body.version, size)
+        progress.expect(expected)
+        progress.advance(there, received=False)
+        with room_for(expected - there, partial):
             write_json(note, asdict(body.version))
-            with partial.open("ab" if have else "wb") as file:
+            with partial.open("ab" if there else "wb") as file:
                 while content := body.read_some():
                     file.write(content)
-                    if 0 < total < body.position:  # a server that says no length never ends
+                    if 0 < expected < body.position:  # a server that says no length never ends
                         _forget(partial, note)
                         raise ValueError(
-                            f"{shown(url)}: sends more than the {total} bytes that are expected; "
-                            "the file was changed, or the mirror is wrong"
+                            f"{shown(url)}: sends more than the {expected} bytes that are "
+                            "expected; the file was changed, or the mirror is wrong"
                         )
     except (ChangedError, NoRangesError):
-        progress.expect(-total)
+        progress.expect(-expected)
         progress.advance(-body.position, received=False)
         raise
     finally:
@@ -166,16 +166,16 @@ def check_content(path: Path, *, size: int | None, digest: str | None) -> None:
         ...     print(str(error).partition(": ")[2])
         has 5 bytes, 6 are expected
     """
-    found = path.stat().st_size
-    if size is not None and found != size:
-        raise ValueError(f"{path}: has {found} bytes, {size} are expected")
+    size_there = path.stat().st_size
+    if size is not None and size_there != size:
+        raise ValueError(f"{path}: has {size_there} bytes, {size} are expected")
     if digest is None:
         return
     kind, _, expected = digest.partition(":")
     with path.open("rb") as file:
-        counted = hashlib.file_digest(file, kind).hexdigest()
-    if counted != expected:
-        raise ValueError(f"{path}: its {kind} is {counted}, expected is {expected}")
+        actual = hashlib.file_digest(file, kind).hexdigest()
+    if actual != expected:
+        raise ValueError(f"{path}: its {kind} is {actual}, expected is {expected}")
 
 
 class NoRoomError(ValueError):

@@ -84,7 +84,11 @@ class FileVersion:
             (other.size, other.etag, other.modified),
             strict=True,
         )
-        return all(mine == theirs for mine, theirs in pairs if None not in (mine, theirs))
+        return all(
+            own_value == its_value
+            for own_value, its_value in pairs
+            if None not in (own_value, its_value)
+        )
 
 
 class Body:
@@ -140,10 +144,10 @@ class Body:
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes; fewer only at the end."""
-        pieces, left = [], size
-        while left > 0 and (content := self.read_some(left)):
+        pieces, remaining = [], size
+        while remaining > 0 and (content := self.read_some(remaining)):
             pieces.append(content)
-            left -= len(content)
+            remaining -= len(content)
         return b"".join(pieces)
 
     def read_some(self, size: int = CHUNK) -> bytes:
@@ -181,10 +185,10 @@ class Body:
     def close(self) -> None:
         """Give the connection back, or close it if much is still to come."""
         self.closed = True
-        left = 0 if self.stop is None else self.stop - self.position
-        if self._raw is not None and 0 < left <= _SMALL:
+        remaining = 0 if self.stop is None else self.stop - self.position
+        if self._raw is not None and 0 < remaining <= _SMALL:
             with suppress(*DROPS):
-                self._raw.read(left)
+                self._raw.read(remaining)
         self._drop()
 
     def _drop(self) -> None:
@@ -227,17 +231,17 @@ class Body:
         return {"Range": place} | ({"If-Range": validator} if validator else {})
 
     def _accept(self, response: requests.Response) -> None:
-        asked = "Range" in response.request.headers
+        asked_for_part = "Range" in response.request.headers
         _check_coding(response)
-        if response.status_code == 206 and asked:
+        if response.status_code == 206 and asked_for_part:
             self._accept_part(response)
         elif response.status_code == 200:
             self._accept_whole(_version(response, _length(response)))
-        elif response.status_code == 416 and asked:
+        elif response.status_code == 416 and asked_for_part:
             raise ChangedError
         else:
-            mend = _MENDS.get(response.status_code, "correct the mirror or try later")
-            raise ValueError(f"{shown(self._url)}: {reason(response)}; {mend}")
+            advice = _MENDS.get(response.status_code, "correct the mirror or try later")
+            raise ValueError(f"{shown(self._url)}: {reason(response)}; {advice}")
 
     def _accept_whole(self, version: FileVersion) -> None:
         if self._version is not None and not self._version.matches(version):
@@ -247,20 +251,20 @@ class Body:
         self._version, self.stop = version, version.size
 
     def _accept_part(self, response: requests.Response) -> None:
-        said = response.headers.get("Content-Range", "")
-        found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", said.strip())
-        if found is None:
-            raise WrongAnswerError(f"answers with the range {said[:60]!r}")
-        first, last = int(found[1]), int(found[2])
-        size = None if found[3] == "*" else int(found[3])
+        stated = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", stated.strip())
+        if match is None:
+            raise WrongAnswerError(f"answers with the range {stated[:60]!r}")
+        first, last = int(match[1]), int(match[2])
+        size = None if match[3] == "*" else int(match[3])
         version = _version(response, size)
         if self._version is not None and not self._version.matches(version):
             raise ChangedError
         # a part that ends early is gone on with; one that begins elsewhere is of no use
-        past = self.stop is not None and last >= self.stop
-        if first != self.position or last < first or past:
+        is_past_end = self.stop is not None and last >= self.stop
+        if first != self.position or last < first or is_past_end:
             raise WrongAnswerError(
-                f"was asked for bytes from {self.position}, answers with the range {said[:60]!r}"
+                f"was asked for bytes from {self.position}, answers with the range {stated[:60]!r}"
             )
         self._version = version if self._version is None else self._version
         self.stop = size if self.stop is None else self.stop
@@ -272,14 +276,14 @@ def _check_coding(response: requests.Response) -> None:
     Servers often state that coding for such files.
     """
     coding = response.headers.get("Content-Encoding", "identity")
-    packed = urlsplit(response.url).path.endswith((".gz", ".tgz"))
-    if coding not in ("", "identity") and not packed:
+    is_gzip = urlsplit(response.url).path.endswith((".gz", ".tgz"))
+    if coding not in ("", "identity") and not is_gzip:
         raise WrongAnswerError(f"answers with the content coding {coding[:20]!r}")
 
 
 def _length(response: requests.Response) -> int | None:
-    said = response.headers.get("Content-Length", "")
-    return int(said) if said.isdecimal() and len(said) < 19 else None
+    stated = response.headers.get("Content-Length", "")
+    return int(stated) if stated.isdecimal() and len(stated) < 19 else None
 
 
 def _version(response: requests.Response, size: int | None) -> FileVersion:

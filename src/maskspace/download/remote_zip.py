@@ -169,12 +169,12 @@ def fetch_members(archive: RemoteArchive, places: dict[str, Path], *, attempts: 
     with archive.opened() as zip_:
         for name, path in places.items():
             member = packed(zip_, zip_.getinfo(name))
-            for left in reversed(range(attempts)):
+            for attempts_left in reversed(range(attempts)):
                 try:
                     write_member(member, path)
                     break
                 except DamagedError:
-                    if not left:
+                    if not attempts_left:
                         raise
 
 
@@ -191,9 +191,9 @@ def without_folder(members: list[PackedFile], folder: str) -> dict[str, PackedFi
         >>> list(without_folder(members, "other"))
         ['data/a.jpg', 'data/b.jpg', 'README']
     """
-    inside = f"{folder}/"
-    under = {m.name.removeprefix(inside): m for m in members if m.name.startswith(inside)}
-    return under or {member.name: member for member in members}
+    leading = f"{folder}/"
+    by_name = {m.name.removeprefix(leading): m for m in members if m.name.startswith(leading)}
+    return by_name or {member.name: member for member in members}
 
 
 def choose_members(
@@ -229,16 +229,16 @@ def choose_members(
     by_record: dict[tuple[str, ...], dict[str, PackedFile]] = {}
     chosen: dict[str, PackedFile] = {}
     for name, member in members.items():
-        found = re.search(records, name)
-        if found is None:
+        match = re.search(records, name)
+        if match is None:
             chosen |= {name: member} if others(name) else {}
         elif wanted(name):
-            record = tuple(group for group in found.groups() if group is not None)
+            record = tuple(group for group in match.groups() if group is not None)
             by_record.setdefault(record, {})[name] = member
-    taken = sorted(by_record, key=lambda record: tuple(map(natural, record)))[:limit]
-    for record in taken:
+    chosen_records = sorted(by_record, key=lambda record: tuple(map(natural, record)))[:limit]
+    for record in chosen_records:
         chosen |= by_record[record]
-    return chosen, len(taken)
+    return chosen, len(chosen_records)
 
 
 def fetch_missing(
@@ -270,8 +270,8 @@ def fetch_missing(
         'hello'
     """
     missing = {path: member for path, member in batch.items() if not _is_there(path, member)}
-    here = sum(member.packed_size for path, member in batch.items() if path not in missing)
-    transport.progress.advance(here, received=False)
+    bytes_there = sum(member.packed_size for path, member in batch.items() if path not in missing)
+    transport.progress.advance(bytes_there, received=False)
     if missing:
         with room_for(sum(member.size for member in missing.values()), folder / "members"):
             fetch_members(archive, {member.name: path for path, member in missing.items()})

@@ -262,9 +262,9 @@ def _file_tasks(
     request: Request, official: OfficialDataset, transport: Transport, jobs: int
 ) -> Iterator[DownloadTask]:
     if request.contains or request.limit is not None:
-        parts = [file for file in official.files if file.records is not None]
-        if parts:
-            for file in parts:
+        divisible = [file for file in official.files if file.records is not None]
+        if divisible:
+            for file in divisible:
                 yield from _part_tasks(request, file, transport, jobs)
             return
     wanted = [file for file in official.files if request.wants(file.name)][: request.limit]
@@ -297,28 +297,28 @@ def _part_tasks(
 def _fetch_whole(request: Request, kind: str, file: OfficialFile, transport: Transport) -> None:
     """Fetch a file and unpack it, then remove it; an archive that is there already is used."""
     path = request.out / file.name
-    done = _Done.of(request.out, file.name)
-    if done.still_there():
+    unpacked = _Done.of(request.out, file.name)
+    if unpacked.still_there():
         return
-    brought = path.is_file()
-    if brought:
+    is_there = path.is_file()
+    if is_there:
         _check_brought(path, file)
     else:
         url = request.url(file.url)
         fetch_file(transport, url, path, size=file.size, digest=file.hash)
-    staged = path.with_name(f"{path.name}.unpacked.partial")
+    staging = path.with_name(f"{path.name}.unpacked.partial")
     try:
-        unpack(path, staged / file.into, strip=file.strip, nested=file.nested)
+        unpack(path, staging / file.into, strip=file.strip, nested=file.nested)
         if kind in ARRANGE:
-            ARRANGE[kind](staged)
+            ARRANGE[kind](staging)
     except ValueError as error:
-        shutil.rmtree(staged, ignore_errors=True)
-        if not brought and not isinstance(error, NoRoomError):
+        shutil.rmtree(staging, ignore_errors=True)
+        if not is_there and not isinstance(error, NoRoomError):
             path.unlink()  # it would be taken for whole by the next run
         raise
-    done.note(staged)
-    merge(staged, request.out)
-    done.finish()
+    unpacked.note(staging)
+    merge(staging, request.out)
+    unpacked.finish()
     path.unlink()
 
 
@@ -349,12 +349,12 @@ class _Done:
         return all(p.is_file() and p.stat().st_size == size for p, size in places.items())
 
     def note(self, staged: Path) -> None:
-        found = {
+        sizes = {
             path.relative_to(staged).as_posix(): path.stat().st_size
             for path in sorted(staged.rglob("*"))
             if path.is_file()
         }
-        write_json(self._pending, found)
+        write_json(self._pending, sizes)
 
     def finish(self) -> None:
         self._pending.replace(self.path)
@@ -388,28 +388,28 @@ def _scene_tasks(
     listing = request.out / scenes.listing.name
     if not listing.is_file():
         fetch_file(transport, request.url(scenes.listing.url), listing)
-    left, found = request.limit, False
+    frames_left, has_any = request.limit, False
     for scene in _wanted_scenes(request, scenes, listing):
-        if left == 0:
+        if frames_left == 0:
             break
         archive = RemoteArchive(transport, request.url(f"{scenes.base}/{scene}.zip"))
         try:
             members = {m.name: m for m in archive.members() if m.name.startswith(f"{scene}/")}
         except ValueError as error:
             yield DownloadTask(files={}, run=partial(_fail, error))
-            found = True
+            has_any = True
             continue
         chosen, count = choose_members(
             members,
             scenes.records if request.contains else scenes.members,
             wanted=request.wants,
             others=request.wants if request.contains else lambda name: False,
-            limit=left,
+            limit=frames_left,
         )
-        left = None if left is None else left - count
-        found = found or bool(chosen)
+        frames_left = None if frames_left is None else frames_left - count
+        has_any = has_any or bool(chosen)
         yield from _member_tasks(archive, chosen, request.out, jobs, transport)
-    if not found:
+    if not has_any:
         raise ValueError(f"{request.dataset}: no member contains all of {request.contains}")
 
 
@@ -426,14 +426,16 @@ def _wanted_scenes(request: Request, scenes: Scenes, listing: Path) -> list[str]
                 for row in csv.DictReader(file)
                 if row.get("included_in_public_release", "True") == "True"
             }
-        strange = [name for name in names if not re.fullmatch(r"\w+", name or "")]
+        bad_names = [name for name in names if not re.fullmatch(r"\w+", name or "")]
     except (KeyError, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{listing}: not the list of scenes ({error}); remove it") from None
-    if strange:
-        raise ValueError(f"{listing}: {strange[0]!r} is no name of a scene; remove the list")
-    named = [set(word.split(",")) for word in request.contains]
-    named = [word for word in named if all(re.fullmatch(r"ai_\d+_\d+", one) for one in word)]
-    wanted = [name for name in names if all(name in word for word in named)]
+    if bad_names:
+        raise ValueError(f"{listing}: {bad_names[0]!r} is no name of a scene; remove the list")
+    name_words = [set(word.split(",")) for word in request.contains]
+    name_words = [
+        word for word in name_words if all(re.fullmatch(r"ai_\d+_\d+", one) for one in word)
+    ]
+    wanted = [name for name in names if all(name in word for word in name_words)]
     if not wanted:
         raise ValueError(f"{listing}: no scene of this name; correct --contains")
     return sorted(wanted, key=natural)
@@ -447,13 +449,13 @@ def _member_tasks(
     transport: Transport,
 ) -> Iterator[DownloadTask]:
     """Yield tasks that fetch members to their paths in `folder`, several for every thread."""
-    names = [folder / check_name(name, archive=shown(archive.url)) for name in chosen]
-    check_distinct(names)
-    places = dict(zip(names, chosen.values(), strict=True))
+    paths = [folder / check_name(name, archive=shown(archive.url)) for name in chosen]
+    check_distinct(paths)
+    by_path = dict(zip(paths, chosen.values(), strict=True))
     transport.progress.expect(sum(member.packed_size for member in chosen.values()))
-    count = max(_BATCH, -(-len(names) // jobs))
-    for first in range(0, len(names), count):
-        batch = {path: places[path] for path in names[first : first + count]}
+    batch_size = max(_BATCH, -(-len(paths) // jobs))
+    for first in range(0, len(paths), batch_size):
+        batch = {path: by_path[path] for path in paths[first : first + batch_size]}
         yield DownloadTask(
             files={path.relative_to(folder).as_posix(): m.size for path, m in batch.items()},
             run=partial(fetch_missing, archive, batch, folder, transport),

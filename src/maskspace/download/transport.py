@@ -196,15 +196,17 @@ class Transport:
         error = failure if isinstance(failure, Exception) else None
         try:
             retry = retry.increment("GET", url, response=raw, error=error)
-            asked = (raw is not None and retry.get_retry_after(raw)) or 0.0
+            seconds_asked = (raw is not None and retry.get_retry_after(raw)) or 0.0
         except (urllib3.exceptions.MaxRetryError, urllib3.exceptions.InvalidHeader):
             raise ValueError(
                 f"{shown(url)}: {reason(failure)}; check the network and run again, it goes on "
                 "where it is"
             ) from None
-        if asked > LONGEST_PAUSE:
-            raise ValueError(f"{shown(url)}: asks to come back in {asked:.0f} s; run again then")
-        if self.stopping.wait(max(asked, retry.get_backoff_time())):
+        if seconds_asked > LONGEST_PAUSE:
+            raise ValueError(
+                f"{shown(url)}: asks to come back in {seconds_asked:.0f} s; run again then"
+            )
+        if self.stopping.wait(max(seconds_asked, retry.get_backoff_time())):
             raise StoppedError
         return retry
 
@@ -234,5 +236,5 @@ def reason(failure: Exception | requests.Response) -> str:
     cause: BaseException = failure
     while cause.args and isinstance(cause.args[0], BaseException):
         cause = cause.args[0]
-    said = str(getattr(cause, "reason", None) or cause)
-    return f"cannot be read ({re.sub(r'<[^>]*>:? ?', '', said)[:200]})"
+    message = str(getattr(cause, "reason", None) or cause)
+    return f"cannot be read ({re.sub(r'<[^>]*>:? ?', '', message)[:200]})"
