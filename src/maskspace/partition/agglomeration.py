@@ -1,9 +1,11 @@
 """Regions merged while they are alike on average along their common border, or cut from a tree.
 
 `agglomeration` is the average linkage of the generalised algorithm for signed graphs (GASP, Bailoni
-et al. 2019, arXiv 1906.11713) on superpixels: the distance of two clusters is the mean of the
-distances of their superpixels' mean embeddings over their common border, each pixel of border
-weighing the same; the nearest pair is merged first, and none farther than the bandwidth.
+et al. 2019, arXiv 1906.11713) on superpixels. Input: an embedding. Idea: the distance of two
+clusters is the mean distance of their superpixels' mean embeddings over their common border, where
+each pixel of border has the same weight. Steps: superpixels; then the nearest pair of clusters is
+merged, again and again, until every pair is farther apart than the bandwidth. Cost: a heap entry
+for each pair of neighbours and each merge of them.
 """
 
 import heapq
@@ -29,9 +31,17 @@ def agglomeration(
 ) -> Prediction:
     """Return the clusters of the foreground, each 4-connected.
 
-    `regions` is the number of superpixels that they are made of; an instance smaller than one may
-    be lost in it. The score is the mean of exp(-d^2 / 2 `bandwidth`^2), d a pixel's distance to the
+    The score is the mean of exp(-d^2 / 2 `bandwidth`^2), where d is the distance of a pixel to the
     mean of its instance.
+
+    Args:
+        outputs: an embedding level, and `foreground` if the network has it.
+        bandwidth: largest distance in the embedding at which clusters are merged, > 0.
+        regions: number of superpixels, >= 1; an instance smaller than a superpixel may be lost
+            (default 4096).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
+
+    Raises ValueError for a bandwidth of 0 or less.
 
     Example:
         >>> import torch
@@ -61,10 +71,17 @@ def merge_tree(
     regions: int = 1024,
     min_area: int = 16,
 ) -> Prediction:
-    """Return the regions of the merge tree of the embedding, in [0, 1], cut at a height in [0, 1].
+    """Return the regions of the embedding's merge tree, cut at a height.
 
-    See `MergeTree`: what is below the height is merged. Regions are cut to the foreground. The
-    score is 1 less the mean squared difference of the pixels to their mean, over channels.
+    See `MergeTree`: every merge at or below the height is done. Regions are cut off at the edge of
+    the foreground. The score is 1 less the mean squared difference of the pixels to the region's
+    mean, over channels.
+
+    Args:
+        outputs: an embedding level with values in [0, 1], and `foreground` if the network has it.
+        height: where the tree is cut, in [0, 1]; higher gives fewer regions (default 0.1).
+        regions: number of superpixels, >= 1 (default 1024).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
 
     Example:
         >>> import torch
@@ -86,7 +103,7 @@ def merge_tree(
 def squared_spread(
     features: Float32[np.ndarray, "c h w"], labels: Int32[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
-    """Return the squared distance of each pixel to the mean of its label.
+    """Return the squared distance of each pixel to the mean of its label, summed over channels.
 
     Example:
         >>> features = np.array([[[0.0, 2.0, 5.0]]], np.float32)
@@ -108,7 +125,15 @@ def merge_pieces(
     *,
     bandwidth: float,
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the clusters of pieces, labels 1 to k, of which only those inside are merged.
+    """Return the cluster of each pixel: pieces inside are merged, those outside stay alone.
+
+    Args:
+        pieces: superpixels, labels from 1.
+        features: the embedding.
+        inside: where pieces may be merged.
+        bandwidth: largest distance at which clusters are merged.
+
+    A cluster has the label of its first piece.
 
     Example:
         >>> pieces = np.array([[1, 2, 3]], np.int32)
@@ -129,7 +154,7 @@ def merge_pieces(
 def _borders(
     pieces: Int32[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
 ) -> tuple[Int64[np.ndarray, " e"], Int64[np.ndarray, " e"], Int64[np.ndarray, " e"]]:
-    """Return the pairs of adjacent pieces inside, lower first, and how many pixels they share."""
+    """Return the adjacent pairs of pieces inside, lower first, and the length of their borders."""
     index, number = pieces.astype(np.int64) - 1, int(pieces.max())
     codes = []
     for a, b in (
@@ -152,11 +177,21 @@ def average_linkage(
     *,
     limit: float,
 ) -> Int64[np.ndarray, " n"]:
-    """Return the cluster of each node by its least node: merges of at most `limit`, nearest first.
+    """Return the cluster of each node, named by its lowest node.
 
-    The distance of two clusters is the mean over the edges between them, weighted. Equal distances
-    go by the numbers of the clusters. An entry of the heap is out of date when the sum it was made
-    of is.
+    Input: a graph with a distance and a weight on each edge. Idea: the distance of two clusters is
+    the weighted mean over the edges between them. Steps: the nearest pair is taken from a heap; its
+    edges are added up; pairs with a changed mean go on the heap again, and an entry whose mean has
+    changed since is skipped. Cost: O(e log e) for e edges made or changed. Of equal distances the
+    lower numbers of clusters come first.
+
+    Args:
+        first: one node of each edge.
+        second: its other node.
+        distance: distance on each edge.
+        weight: weight of each edge, > 0.
+        nodes: number of nodes.
+        limit: clusters farther apart are not merged.
 
     Example:
         >>> first, second = np.array([0, 1]), np.array([1, 2])  # a chain of three nodes

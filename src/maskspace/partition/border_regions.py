@@ -1,6 +1,6 @@
 """Instances from the tree of border strength, cut at one height.
 
-A student with this decoder is not read by it alone: its partitions, proposals and clicks are those
+A student with this decoder uses more than this cut: its partitions, proposals and clicks are those
 of the whole tree (`segmenter.border`).
 """
 
@@ -22,10 +22,15 @@ def border_regions(
     min_area: int = 16,
     rule: Mapping[str, object] | None = None,
 ) -> Prediction:
-    """Return the regions of the tree cut at a height in [0, 1], inside the foreground.
+    """Return the regions of the border tree, cut at a height, inside the foreground.
 
-    `rule` holds options of `BorderRule`. The score is the height at which a region ends, the share
-    of people who see its weakest border.
+    The score is the height at which a region ends: the share of people who see its weakest border.
+
+    Args:
+        outputs: `boundary`, an embedding level, or both; and `foreground` if the network has it.
+        height: where the tree is cut, in [0, 1] (default 0.3).
+        min_area: regions of fewer pixels are dropped (default 16).
+        rule: options of `BorderRule` (default None: its defaults).
 
     Example:
         >>> import torch

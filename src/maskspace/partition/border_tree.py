@@ -1,19 +1,24 @@
 """The merge tree of border strength: two regions join when the mean strength of their border falls.
 
-Input is a boundary map, at every pixel the share of people who see a border there, and, where the
-network has one, a vector a cell whose L1 distance is the share of masks that separate two cells.
-Superpixels are flooded from a grid of seeds (Cousty, Bertrand, Najman and Couprie 2009,
-doi:10.1109/TPAMI.2008.173), so that their borders lie on the crests of the map. They are merged two
-at a time, by average linkage as in ultrametric contour maps (Arbelaez et al. 2011,
-doi:10.1109/TPAMI.2010.161): the cost of two regions is
+Input: a boundary map, at every pixel the share of people who see a border there; and, where the
+network has one, a vector a cell, whose L1 distance is the share of masks that separate two cells.
+Idea: what counts between two regions is the border, not how far their means are apart: a background
+whose features drift is not cut in halves before a faint object is found.
+
+Steps:
+1. superpixels are flooded from a grid of seeds (Cousty, Bertrand, Najman and Couprie 2009,
+   doi:10.1109/TPAMI.2008.173), so that their borders lie on the crests of the map;
+2. they are merged two at a time, the pair of least cost first, by average linkage as in ultrametric
+   contour maps (Arbelaez et al. 2011, doi:10.1109/TPAMI.2010.161).
+
+The cost of two regions is
 
     (w_b b + w_d min(d, 1)) (a / (a + g))^s,
 
-b the mean of the map along their whole border, d the L1 distance of their mean vectors, a the area
-of the smaller, g a fixed number of pixels. Where the superpixels are fewer than the regions that
-may be asked for, each is cut into pieces that join at height 0: smaller seeds' cells would lie on
-the crests, and crests would become regions. A background whose features drift is not cut in halves
-before a faint object is found, as differences of mean features do: what counts is a border.
+where b is the mean of the map along their whole border, d the L1 distance of their mean vectors, a
+the area of the smaller region, and g a fixed number of pixels. Where the superpixels are fewer than
+the regions that may be asked for, each is cut into pieces that join at height 0. Smaller cells of
+seeds are no way to get more: some would lie on the crests, and crests would become regions.
 """
 
 from collections.abc import Mapping
@@ -40,14 +45,20 @@ LEVELS = 8191
 class BorderRule:
     """The constants of the tree; those that are fitted are fitted on training photos.
 
-    border, distance: w_b and w_d, what the two strengths weigh.
-    grain, smallness: g in pixels and s, how early specks join.
-    cell: pixels a side of a seed's cell.
-    compactness: strength that weighs as much as a cell of distance, for smooth borders where
-        there is none in the map.
-    costs, shares: costs, ascending, and the share of people who see such a border; between them
-        a height is interpolated (default: a height is the cost).
-    ranking: weights of `node_ranks` (default: nodes are ranked by persistence).
+    Args:
+        border: weight w_b of the strength of the border (default 0.7).
+        distance: weight w_d of the distance of the vectors (default 0.3).
+        grain: g, in pixels; regions that are small against it join early (default 1000).
+        smallness: exponent s; the larger, the earlier small regions join (default 0.5).
+        cell: side of a seed's cell, in pixels (default 6).
+        compactness: border strength that weighs as much as a cell of distance, for smooth borders
+            where the map has none (default 0.01).
+        costs: ascending costs of a table (default: no table, a height is the cost).
+        shares: for each of `costs` the share of people who see such a border; heights between are
+            interpolated.
+        ranking: weights of `node_ranks` (default: none, nodes are ranked by persistence).
+
+    Raises ValueError for a table that falls or is incomplete.
 
     Example:
         >>> rule = BorderRule(costs=(0.0, 0.5, 1.0), shares=(0.0, 0.25, 1.0))
@@ -72,7 +83,7 @@ class BorderRule:
             raise ValueError("costs and shares are as many as each other, and do not fall")
 
     def heights(self, costs: Float64[np.ndarray, " m"]) -> Float32[np.ndarray, " m"]:
-        """Return the heights of merges: their costs, never falling, as shares of people."""
+        """Return the heights of merges: their costs, made never to fall, as shares of people."""
         raised = np.clip(np.maximum.accumulate(costs), 0, 1)
         if self.costs:
             raised = np.interp(raised, self.costs, self.shares)
@@ -80,7 +91,7 @@ class BorderRule:
 
 
 def read_rule(options: Mapping[str, object]) -> BorderRule:
-    """Return a rule given as plain values; ValueError in one line for a wrong one.
+    """Return a rule given as plain values; ValueError in one line for a wrong option.
 
     Example:
         >>> read_rule({"cell": 8.0}).cell
@@ -197,10 +208,18 @@ def tree_of_outputs(
     size_hw: tuple[int, int] | None = None,
     regions: int = 1024,
 ) -> MergeTree:
-    """Return the tree of a network's outputs for one image.
+    """Return the border tree of a network's outputs for one image.
 
-    They hold `boundary`, logits, a level of the embedding, or both; without the first, borders
-    are as strong as the level's vectors are apart.
+    Without `boundary`, the strength of a border is the distance of the level's vectors across it.
+
+    Args:
+        outputs: `boundary` (logits), an embedding level, or both.
+        rule: the constants.
+        size_hw: rows and columns of the image, if they are more than the map's (default None: the
+            map's).
+        regions: the tree has at least min(pixels, `regions`) superpixels (default 1024).
+
+    Raises ValueError where the outputs have neither.
 
     Example:
         >>> boundary = torch.full((1, 32, 32), -8.0)  # logits: nobody sees a border
@@ -230,7 +249,7 @@ def merge_outputs(
 
 
 def _steepness(vectors: Float[Tensor, "c i j"], stride: int) -> Float32[Tensor, "h w"]:
-    """Return at every pixel how far the vectors on both sides of its cell are apart, at most 1."""
+    """Return at every pixel how far apart the vectors on both sides of its cell are, at most 1."""
     around = torch.nn.functional.pad(vectors.float()[None], (1, 1, 1, 1), mode="replicate")[0]
     across = (around[:, 1:-1, 2:] - around[:, 1:-1, :-2]).abs().sum(0)
     along = (around[:, 2:, 1:-1] - around[:, :-2, 1:-1]).abs().sum(0)
@@ -250,10 +269,18 @@ def border_tree(
     regions: int = 1024,
     rule: BorderRule | None = None,
 ) -> MergeTree:
-    """Return the tree of a boundary map in [0, 1], of at least min(pixels, `regions`) superpixels.
+    """Return the border tree of a boundary map.
 
-    `vectors` are those of cells of `stride` pixels; `size_hw` is the image's size where the map has
-    fewer rows and columns than it.
+    Args:
+        boundary: share in [0, 1] of people who see a border at each pixel.
+        vectors: a vector for each cell of `stride` pixels (default None: borders alone count).
+        stride: side of a cell, in pixels (default 2).
+        size_hw: rows and columns of the image, if they are more than the map's (default None: the
+            map's).
+        regions: the tree has at least min(pixels, `regions`) superpixels (default 1024).
+        rule: the constants (default None: those of `BorderRule`).
+
+    Raises ValueError for a map that is empty or not finite.
 
     Example:
         >>> boundary = np.zeros((32, 32), np.float32)
@@ -341,9 +368,10 @@ def _borders(
 def _means(
     labels: Int32[np.ndarray, "h w"], vectors: Float[np.ndarray, "c i j"], *, stride: int
 ) -> Float32[np.ndarray, "k c"]:
-    """Return the mean vector of each superpixel over its cells; of one without any, the nearest's.
+    """Return the mean vector of each superpixel over its pixels, each with its cell's vector.
 
-    A pixel's cell is the one whose centre, the pixel `stride` i, is nearest.
+    The cell of a pixel is the one with the nearest centre; the centre of cell i is the pixel
+    `stride` i.
     """
     rows, columns = (
         np.minimum((np.arange(side) + stride // 2) // stride, cells - 1)

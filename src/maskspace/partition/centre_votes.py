@@ -2,10 +2,14 @@
 
 Hough voting of directions (UOIS-Net, Xie et al. 2019, arXiv 1907.13236; the directions may come as
 8 bins, Uhrig et al. 2016, arXiv 1604.05096) or of offsets (Panoptic-DeepLab, Cheng et al. 2020,
-arXiv 1911.10194). Interpretations: a pixel votes for the cells of its ray up to a length; a cell's
-score is the sum over 8 angles of the root of its votes from there, so that a centre is where all
-directions meet; a pixel goes to the centre that its ray misses least, a tenth of the distance added
-so that of two behind one another the nearer is meant.
+arXiv 1911.10194).
+
+Where the papers leave it open:
+- a pixel votes for the cells on its ray up to a length;
+- the score of a cell is the sum over 8 angles of the square root of its votes from that angle, so
+  that a centre is where all directions meet;
+- a pixel goes to the centre that its ray misses least; a tenth of the distance is added to the
+  miss, so that of two centres behind one another the nearer is taken.
 """
 
 import math
@@ -39,14 +43,23 @@ def centre_votes(
     min_area: int = 16,
     centres: int = 200,
 ) -> Prediction:
-    """Return the pixels that point at each of the best centres; pixels that point at none are 0.
+    """Return the pixels that point at each of the best centres; other pixels have the label 0.
 
-    Reads `direction`, unit vectors to the centre, x and y; or `direction_bins`, logits of 8 angles,
-    bin k being k * 45 degrees from +x towards +y, which is down; or `offset`, the way to the centre
-    in units of `unit` pixels. Centres are at least `radius` apart and have `min_area` votes.
-    Directions vote up to `reach` pixels far; a centre has votes from a share `angles` of all
-    angles, and a pixel goes to it if the cosine is at least `agreement`. The score is the mean of
-    that cosine, or of how near the centre offsets end: exp(-distance / `radius`).
+    One of three heads is read: `direction`, unit vectors to the centre, x and y; `direction_bins`,
+    logits of 8 angles, where bin k is k * 45 degrees from +x towards +y, which is down; or
+    `offset`, the way to the centre in units of `unit` pixels. The score is the mean cosine between
+    a pixel's direction and the centre; with offsets it is the mean of exp(-distance / `radius`),
+    for the distance between the centre and where the offset ends.
+
+    Args:
+        outputs: one of the heads above, and `foreground` if the network has it.
+        radius: least distance of two centres, in pixels (default 10).
+        reach: length of a ray, in pixels (default 200).
+        angles: share of the 8 angles from which a centre needs votes (default 0.7).
+        agreement: least cosine with which a pixel goes to a centre (default 0.8).
+        unit: pixels of one unit of an offset (default 1).
+        min_area: a centre needs this many votes, an instance this many pixels (default 16).
+        centres: most centres (default 200).
 
     Example:
         >>> import torch
@@ -85,7 +98,7 @@ def centre_votes(
 
 
 def _pointing(outputs: HeadOutputs) -> tuple[bool, Float32[Tensor, "2 h w"]]:
-    """Return whether pixels point by direction alone, and where to."""
+    """Return whether pixels give a direction alone, and their directions or offsets."""
     if "direction" in outputs:
         return True, F.normalize(outputs["direction"], dim=0)
     if "direction_bins" in outputs:
@@ -99,7 +112,9 @@ def _pointing(outputs: HeadOutputs) -> tuple[bool, Float32[Tensor, "2 h w"]]:
 
 
 def mean_direction(logits: Float32[Tensor, "bins h w"]) -> Float32[Tensor, "2 h w"]:
-    """Return the mean of the bins' unit vectors, weighted by softmax; bin k is at 360 k / bins.
+    """Return the mean of the bins' unit vectors, weighted by softmax.
+
+    Bin k is at 360 k / bins degrees.
 
     Example:
         >>> import torch
@@ -120,7 +135,13 @@ def ray_votes(
     *,
     reach: int,
 ) -> Float32[Tensor, "angles h w"]:
-    """Return how many rays of each of 8 angles cross each cell within `reach` pixels.
+    """Return how many rays from each of 8 angles cross each cell.
+
+    Args:
+        places: x and y of each pixel.
+        ways: unit vector of each pixel.
+        size_hw: rows and columns of the result.
+        reach: length of a ray, in pixels.
 
     Example:
         >>> import torch
@@ -143,7 +164,7 @@ def ray_votes(
 
 
 def angle_of(ways: Float32[Tensor, "p 2"]) -> Int64[Tensor, " p"]:
-    """Return which of the 8 angles each direction is nearest to.
+    """Return for each direction the nearest of the 8 angles.
 
     Example:
         >>> import torch
@@ -157,7 +178,7 @@ def angle_of(ways: Float32[Tensor, "p 2"]) -> Int64[Tensor, " p"]:
 def target_votes(
     targets: Float32[Tensor, "p 2"], size_hw: tuple[int, int]
 ) -> Float32[Tensor, "1 h w"]:
-    """Return how many targets lie in each cell; those outside the image count at its edge.
+    """Return how many targets are in each cell; targets outside the image count at its edge.
 
     Example:
         >>> import torch
@@ -180,9 +201,15 @@ def vote_peaks(
     share: float,
     limit: int,
 ) -> Float32[Tensor, "n 2"]:
-    """Return the x and y of at most `limit` peaks, highest first, none within `radius` of another.
+    """Return the x and y of the peaks of votes, highest first.
 
-    Votes count in windows of `tolerance` pixels to each side.
+    Args:
+        votes: votes of each cell by angle.
+        radius: no two peaks are within this distance, in pixels.
+        tolerance: votes count in windows of this many pixels to each side.
+        min_votes: least number of votes in the window of a peak.
+        share: least share of the angles that have votes there.
+        limit: most peaks.
 
     Example:
         >>> import torch
@@ -211,7 +238,7 @@ def _windows(votes: Float32[Tensor, "c h w"], radius: int) -> Float32[Tensor, "c
 
 
 def _apart(candidates: np.ndarray, radius: int) -> Int64[Tensor, " n"]:
-    """Return the indices of points that are farther than `radius` from every one before kept."""
+    """Return the indices of points that are farther than `radius` from all chosen before."""
     free, kept = np.ones(len(candidates), bool), []
     for index, place in enumerate(candidates):
         if free[index]:
@@ -229,10 +256,19 @@ def surrounded(
     snap: int,
     share: float,
 ) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
-    """Return what `aimed_at` does of the centres whose own pixels are at enough of the angles.
+    """Return what `aimed_at` returns for the centres that their pixels surround.
 
-    The others are where rays cross that end elsewhere; without them pixels choose again. What lies
-    around a centre speaks for it only by its direction here.
+    A centre without pixels at enough angles is where rays cross that end elsewhere. It is dropped,
+    and pixels choose again among the others. Pixels at a centre count here by their direction
+    alone.
+
+    Args:
+        places: x and y of each pixel.
+        ways: unit vector of each pixel.
+        centres: x and y of each centre.
+        agreement: least cosine.
+        snap: as in `aimed_at`.
+        share: least share of the 8 angles at which a centre has pixels.
 
     Example:
         >>> import torch
@@ -267,9 +303,15 @@ def aimed_at(
     agreement: float,
     snap: int,
 ) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
-    """Return the index of the centre that each pixel points at, -1 for none, and the cosine.
+    """Return for each pixel the index of the centre that it points at, -1 for none, and the cosine.
 
-    Within `snap` pixels of a centre, where directions turn, a pixel points at it whatever it says.
+    Args:
+        places: x and y of each pixel.
+        ways: unit vector of each pixel.
+        centres: x and y of each centre.
+        agreement: least cosine.
+        snap: within this distance of a centre, where directions turn, a pixel belongs to it in any
+            case (-1: never).
 
     Example:
         >>> import torch

@@ -1,13 +1,17 @@
 """Logit maps of many clicks -> distinct masks, at the maps' own resolution.
 
-Each pixel goes to the surest of the clicks that claim it; connected components of that assignment
-are superpixels; each click's mask is rounded to the superpixels that it covers by more than half,
-which is where its map's mean probability is above a half, so that pixels weigh by how sure it is;
-of near-duplicates the best stays: the most stable, that of the largest predicted IoU, or by the
-mean of both. Stability is Segment Anything's (Kirillov et al. 2023, arXiv:2304.02643, §5). The
-predicted IoU needs no head of its own: it is what the map's probabilities expect.
-Masks may stay as they are instead: one pixel may join two superpixels, or decide that a mask covers
-half of one, and so a change of a thousandth of the logits may change a rounded mask a lot.
+Input: a map for each click. Steps:
+1. each pixel goes to the surest of the clicks that claim it; the connected components of this
+   assignment are superpixels;
+2. the mask of a click is rounded to the superpixels that it covers by more than half: those where
+   the mean probability of its map is above a half, so that a pixel weighs by how sure it is;
+3. of near-duplicates the best stays: the most stable, that of the largest predicted IoU, or by the
+   mean of both.
+
+Stability is Segment Anything's (Kirillov et al. 2023, arXiv:2304.02643, §5). The predicted IoU
+needs no head of its own: the probabilities of the map tell it. Masks may also stay as they are.
+Rounding makes them sensitive: one pixel may join two superpixels, or decide whether a mask covers
+half of one, so that a change of a thousandth of the logits may change a rounded mask a lot.
 """
 
 import math
@@ -32,7 +36,9 @@ Ranking = Literal["stability", "predicted_iou", "mean_score"]
 
 @dataclass(frozen=True, eq=False)
 class ClickMasks:
-    """Masks at the maps' resolution, best first, each with its click and its threshold.
+    """Masks at the maps' resolution, best first, with scores, clicks and thresholds.
+
+    `clicks` holds the index of each mask's click, `thresholds` the logit at which its map was cut.
 
     Example:
         >>> logits = np.array([[[9.0, 9.0, -9.0, -9.0]], [[-9.0, -9.0, 9.0, 9.0]]], np.float32)
@@ -59,11 +65,23 @@ def group_maps(
     thresholds: tuple[float, ...] = (0.0,),
     view: View | None = None,
 ) -> ClickMasks:
-    """Return the distinct masks of the clicks' maps, `rounded` to unions of superpixels or not.
+    """Return the distinct masks of the clicks' maps.
 
-    Each map is cut at each of `thresholds`, all of them logits. Masks that reach an edge of `view`
-    beyond which the image goes on are cut off there, and left out, as are those less stable than
-    `min_stability`. The scores are those of the `ranking`.
+    Args:
+        logits: a map for each click.
+        overlap: of two masks with a larger IoU the better stays, in [0, 1].
+        stability_offset: logits from a threshold to each of the two cuts whose IoU is the
+            stability, >= 0.
+        min_stability: less stable masks are left out (default 0: none).
+        ranking: "stability", "predicted_iou" or "mean_score", the mean of both; it gives the scores
+            (default "stability").
+        nms: "mask" takes the IoU of masks, "box" that of their boxes (default "mask").
+        rounded: True rounds masks to unions of superpixels (default True).
+        thresholds: each map is cut at each of these logits (default 0 alone).
+        view: the part of the image that the maps show; masks that reach an edge beyond which the
+            image goes on are cut off there, and are left out (default None: the whole image).
+
+    Raises ValueError for an unknown ranking or nms.
 
     Example:
         >>> logits = np.array([[[9.0, 9.0, -9.0]], [[9.0, 9.0, -9.0]]], np.float32)  # equal
@@ -109,11 +127,12 @@ def group_maps(
 def surest_claims(
     logits: Float32[np.ndarray, "k r s"], thresholds: Sequence[float]
 ) -> Int32[np.ndarray, "r s"]:
-    """Return each pixel's surest click, ties to the first, and how many thresholds it exceeds.
+    """Return for each pixel a number made of its surest click and how surely it claims it.
 
-    As one number, the click times the number of thresholds, plus those exceeded but one: so that
-    each level set of a click is a union of pieces of equal numbers where it is the surest. -1 where
-    none is exceeded; of one threshold it is the click.
+    The number is click * t + i, where t is the number of thresholds and i + 1 the number of them
+    that the click's logit exceeds; -1 where it exceeds none. So each level set of a click is a
+    union of pieces of equal numbers, where the click is the surest. With one threshold the number
+    is the click. Of equally sure clicks the first counts.
 
     Example:
         >>> logits = np.array([[[1.0, 2.0, -1.0]], [[3.0, 1.0, -2.0]]], np.float32)
@@ -129,7 +148,14 @@ def surest_claims(
 def stability(
     logits: Float32[np.ndarray, "k r s"], *, offset: float, threshold: float = 0.0
 ) -> Float32[np.ndarray, " k"]:
-    """Return the IoU of each map's masks `offset` above and below, 0 if both are empty.
+    """Return for each map the IoU of its masks cut above and below a threshold.
+
+    Args:
+        logits: a map for each click.
+        offset: logits between the threshold and each cut.
+        threshold: logit in the middle (default 0).
+
+    It is 0 where both masks are empty.
 
     Example:
         >>> logits = np.array([[[5.0, 0.5, -5.0]]], np.float32)
@@ -145,11 +171,12 @@ def stability(
 def predicted_iou(
     logits: Float32[np.ndarray, "k r s"], *, threshold: float = 0.0
 ) -> Float32[np.ndarray, " k"]:
-    """Return the IoU that each map expects of its mask above the threshold, 0 of an empty one.
+    """Return the IoU that each map expects of its mask above the threshold; 0 for an empty mask.
 
-    Expected intersection over expected union where each pixel is of the object by itself, of the
-    probability that the map gives it: sum of p inside over the mask's area plus sum of p outside.
-    Of a level of a nest the probability is that of being inside that level.
+    It is the expected intersection over the expected union, if each pixel belongs to the object
+    independently with the probability p that the map gives it: the sum of p inside, over the area
+    of the mask plus the sum of p outside. For a threshold other than 0 the probability is that of
+    being inside this level.
 
     Example:
         >>> logits = np.array([[[0.0, 20.0, -20.0]]], np.float32)  # probabilities 0.5, 1 and 0
@@ -167,10 +194,10 @@ def _covered(
     margins: Float32[np.ndarray, "k r s"],
     labels: Int32[np.ndarray, "r s"],
 ) -> Bool[np.ndarray, "k n"]:
-    """Return which superpixels each map covers by more than half: its mean probability there.
+    """Return which superpixels each map covers by more than half, by its mean probability there.
 
-    `margins` are logits above the threshold. What is summed is tanh(margin / 2) = 2 p - 1, whose
-    sign no rounding takes: where all pixels of a piece are on one side, so is the piece.
+    `margins` are logits above the threshold. Summed is tanh(margin / 2) = 2 p - 1, which rounding
+    never gives another sign: where all pixels of a piece are on one side, the piece is too.
     """
     inside = [
         np.bincount(labels.ravel(), weights=np.tanh(one / 2).ravel())[1:] > 0 for one in margins

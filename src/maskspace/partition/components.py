@@ -1,8 +1,8 @@
 """Connected components of pixels that nothing breaks apart: the cheapest decoder there is.
 
-Neighbours are broken apart by a distance in the embedding, or by what a network says of breaks, as
-in a sequential grouping network reduced to two breaks a pixel (Liu et al. 2017, ICCV). One unbroken
-edge joins two instances.
+Two neighbours are broken apart by their distance in the embedding, or by the breaks that a network
+predicts, as in a sequential grouping network reduced to two breaks a pixel (Liu et al. 2017, ICCV).
+One unbroken edge is enough to join two instances.
 """
 
 from collections.abc import Mapping
@@ -26,10 +26,18 @@ def components(
 ) -> Prediction:
     """Return the 4-connected components of the foreground that no break crosses.
 
-    With a head `affinity` of two logits, of a break to the right and below, a break is a
-    probability above `threshold`; else it is a distance of neighbours' embeddings above it; a
-    foreground alone is broken nowhere. The score is the mean over pixels of how far below the
-    threshold those two are, as a share of it; 0 for each that is broken.
+    With a head `affinity` of two logits, for a break to the right and below, a break is where the
+    probability is above `threshold`. Else it is where the embeddings of two neighbours are farther
+    apart than `threshold`. A foreground alone has no breaks. The score is the mean over the pixels
+    and both directions of 1 - value / threshold, 0 for a break.
+
+    Args:
+        outputs: `affinity`, an embedding level, or `foreground` alone; and `foreground` if the
+            network has it.
+        threshold: probability, or distance in the embedding, of a break, > 0 (default 0.5).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
+
+    Raises ValueError for a threshold of 0 or less.
 
     Example:
         >>> import torch

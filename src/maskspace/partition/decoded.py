@@ -2,10 +2,10 @@
 
 A decoder takes the outputs of a network for one image by head, float32 on any device: maps `c h w`
 and queries `n c`. Its options are keyword-only; see DECODERS. It returns a `Prediction` at the
-resolution of the finest embedding, or of the map that it reads instead of one: disjoint instances
-as a label map (`gathered`), or masks that may overlap, with their classes. Where the outputs have
-`foreground`, logits, instances lie inside it, else anywhere. Those of fewer than `min_area` pixels,
-of the image, are none.
+resolution of the finest embedding, or of the map that it reads in place of one. The instances are
+disjoint, as a label map (`gathered`), or masks that may overlap, with their classes. Where the
+outputs have `foreground`, logits, instances are inside it only. Instances of fewer than `min_area`
+pixels of the image are dropped.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ HeadOutputs = Mapping[str, Tensor]
 
 
 def finest_level(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
-    """Return the embedding at the smallest stride; ValueError if the outputs hold none.
+    """Return the embedding at the smallest stride; ValueError if the outputs have none.
 
     Example:
         >>> import torch
@@ -39,7 +39,7 @@ def finest_level(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
 
 
 def cells(outputs: HeadOutputs, pixels: int) -> int:
-    """Return so many pixels of an image in cells of the finest embedding, 1 at least.
+    """Return how many cells of the finest embedding have this area in pixels, at least 1.
 
     Example:
         >>> import torch
@@ -50,7 +50,7 @@ def cells(outputs: HeadOutputs, pixels: int) -> int:
 
 
 def need(outputs: HeadOutputs, name: str, *, decoder: str) -> Float32[Tensor, "c ..."]:
-    """Return an output, or raise ValueError that says which decoder wants it and what there is.
+    """Return the output `name`; a missing one is a ValueError that names the decoder and heads.
 
     Example:
         >>> import torch
@@ -65,7 +65,9 @@ def need(outputs: HeadOutputs, name: str, *, decoder: str) -> Float32[Tensor, "c
 
 
 def foreground_of(outputs: HeadOutputs, size_hw: tuple[int, int]) -> Bool[Tensor, "h w"]:
-    """Return where instances may lie: above 0 of `foreground`, brought to a size bilinearly.
+    """Return where instances may be: where `foreground`, resized bilinearly, is above 0.
+
+    Without that head it is everywhere.
 
     Example:
         >>> import torch
@@ -83,7 +85,7 @@ def foreground_of(outputs: HeadOutputs, size_hw: tuple[int, int]) -> Bool[Tensor
 
 
 def at_size(output: Float32[Tensor, "c h w"], size_hw: tuple[int, int]) -> Float32[Tensor, "c i j"]:
-    """Return a map brought to a size bilinearly, unless it has that size.
+    """Return a map resized bilinearly, or as it is where it has that size.
 
     Example:
         >>> import torch
@@ -98,10 +100,11 @@ def at_size(output: Float32[Tensor, "c h w"], size_hw: tuple[int, int]) -> Float
 def gathered(
     labels: Int[np.ndarray, "h w"], quality: Float[np.ndarray, "h w"], *, min_area: int = 1
 ) -> Prediction:
-    """Return the instances of a label map (0: none) that have at least `min_area` pixels.
+    """Return the instances of a label map (0: none) as a `Prediction`.
 
-    They are numbered in row-major order of their first pixel; the score of each is the mean of
-    `quality` over it.
+    They are numbered in row-major order of their first pixels. The score of an instance is the mean
+    of `quality` over its pixels. Instances of fewer than `min_area` pixels are dropped (default 1:
+    none).
 
     Example:
         >>> labels = np.array([[5, 5, 2, 0]])

@@ -1,8 +1,9 @@
 """Masks at the image's size, none of which is nearly another: exact NMS one mask at a time.
 
-Masks come best first and each as a window of the image. What it is compared with is narrowed down
-by boxes and areas, which bound an IoU from above; the pixels of those few are counted, eight at a
-time: what is kept are bits, in the bytes that the image's columns fall in.
+Input: masks, best first, each as a window of the image. Steps: boxes and areas bound the IoU with
+each kept mask from above; only where the bound is above `overlap` pixels are counted, eight at a
+time, as bits in the bytes that the image's columns fall in. Cost: memory for the bits of the kept
+masks inside their boxes.
 """
 
 import numpy as np
@@ -14,10 +15,14 @@ from maskspace.types import Prediction
 
 
 class DistinctMasks:
-    """Up to `limit` masks, each with an IoU of at most `overlap` with every one added before.
+    """Up to `limit` masks, each with an IoU of at most `overlap` with every mask kept before.
 
-    With `nms` of "box" it is the IoU of their boxes. Holes and islands of fewer than `min_region`
-    pixels are mended first.
+    Args:
+        size_hw: rows and columns of the image.
+        limit: most masks.
+        overlap: largest IoU with a kept mask, in [0, 1].
+        nms: "mask" compares masks, "box" their boxes.
+        min_region: holes and islands of fewer pixels are removed first (0 or 1: none).
 
     Example:
         >>> distinct = DistinctMasks((4, 4), 10, overlap=0.5, nms="mask", min_region=0)
@@ -39,9 +44,10 @@ class DistinctMasks:
         self._scores: list[float] = []
 
     def add(self, window: Bool[np.ndarray, "a b"], corner_xy: tuple[int, int], score: float) -> int:
-        """Keep a mask, given around its box, unless it is empty or nearly one that is kept.
+        """Keep a mask, unless it is empty or nearly a kept one; return the number of kept masks.
 
-        Returns how many are kept; once they are `limit` no more can be added.
+        `window` is the mask around its box and `corner_xy` the column and row of its corner. Once
+        `limit` masks are kept no more may be added.
         """
         count = len(self._scores)
         x, y = corner_xy
@@ -66,7 +72,7 @@ class DistinctMasks:
         return count + 1
 
     def proposals(self) -> Prediction:
-        """Return what has been kept, in the order in which it was added."""
+        """Return the kept masks in the order in which they were added."""
         counts = [self._string(index) for index in range(len(self._bits))]
         return Prediction.of_strings(counts, self._size_hw, np.array(self._scores, np.float32))
 

@@ -1,7 +1,8 @@
 """Editing a mask by maximum certainty: every click has its own map, and the surest one wins.
 
-A map holds logits and is positive on what its click stands for: for a positive click the object,
-for a negative one the region to remove. Sureness is |logit|: a float32 sigmoid saturates at 17.
+A map holds logits and is positive where its click means it: for a positive click on the object, for
+a negative one on the region to remove. Sureness is |logit|: it still differs where a float32
+sigmoid is already 1, above 17.
 """
 
 import numpy as np
@@ -18,14 +19,22 @@ def combine_clicks(
     start: Bool[np.ndarray, "h w"] | None = None,
     rule: str = "claims",
 ) -> Bool[np.ndarray, "h w"]:
-    """Return the mask that the clicks' maps describe; their order does not matter.
+    """Return the mask that the clicks' maps describe; the order of the clicks does not matter.
 
-    With the rule "claims" a click claims the pixels where its logit is above 0, for or against the
-    object; the surest claim wins, an exact tie going to the negative; what nobody claims is
-    background, or as in `start`. One more click therefore changes nothing outside its claim.
-    With "largest" the largest |logit| of all maps decides, claim or not, a tie again against the
-    object: two clicks on two parts veto each other, and a negative click switches on what its map
-    is sure not to be the thing to remove. It is there to be compared with.
+    Rule "claims": a click claims the pixels where its logit is above 0, for the object or against
+    it. The surest claim wins, a negative one on an exact tie. A pixel that nobody claims is as in
+    `start`. So one more click changes nothing outside of its claim. Rule "largest": the largest
+    |logit| of all maps wins, claim or not, the negative side on a tie. It is there for comparison
+    only: two clicks on two parts veto each other, and a negative click adds pixels that its map is
+    sure not to be the region to remove.
+
+    Args:
+        logits: a map for each click.
+        positive: True for a positive click.
+        start: the mask that the clicks correct (default None: an empty mask).
+        rule: "claims" or "largest" (default "claims").
+
+    Raises ValueError for an unknown rule and for maps with values that are not numbers.
 
     Example:
         >>> logits = np.array([[[3.0, 2.0, -1.0]], [[-2.0, 5.0, 1.0]]])
@@ -45,7 +54,9 @@ def combine_probabilities(
     start: Bool[np.ndarray, "h w"] | None = None,
     rule: str = "claims",
 ) -> Bool[np.ndarray, "h w"]:
-    """Return what `combine_clicks` does of maps in [0, 1], cut at 1/2; 0 and 1 are quite sure.
+    """Return what `combine_clicks` returns, given maps of probabilities in [0, 1].
+
+    They are cut at 1/2; 0 and 1 are quite sure. Arguments and errors are those of `combine_clicks`.
 
     Example:
         >>> maps = np.array([[[0.9, 0.8, 0.1]], [[0.1, 1.0, 0.2]]])
@@ -59,7 +70,9 @@ def combine_probabilities(
 
 
 def logit(probability: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    """Return log p - log(1 - p) in double, which tells all float32 apart; infinite at 0 and 1.
+    """Return log p - log(1 - p) in double precision; infinite at 0 and 1.
+
+    Double precision tells all float32 probabilities apart. Raises ValueError outside of [0, 1].
 
     Example:
         >>> logit(np.array([0.0, 0.5, 1.0])).tolist()
@@ -74,7 +87,12 @@ def logit(probability: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
 
 
 class SurestClaims:
-    """The surest claim for and against the object at each pixel: two maps, however many clicks.
+    """The surest claim for and against the object at each pixel: two maps for any number of clicks.
+
+    Args:
+        size_hw: rows and columns of the maps.
+        rule: as in `combine_clicks` (default "claims").
+        dtype: of the two maps (default float64).
 
     Example:
         >>> claims = SurestClaims((1, 3))
@@ -93,7 +111,7 @@ class SurestClaims:
         self._inside, self._outside = np.zeros((2, *size_hw), dtype)
 
     def add(self, logits: Float[np.ndarray, "h w"], *, positive: bool) -> None:
-        """Take one more click's map."""
+        """Add the map of one more click."""
         if np.isnan(logits).any():
             raise ValueError("a click's map holds values that are not numbers; is it trained?")
         towards, against = self._inside, self._outside
@@ -104,7 +122,7 @@ class SurestClaims:
             np.maximum(against, -logits, out=against)
 
     def mask(self, start: Bool[np.ndarray, "h w"] | None = None) -> Bool[np.ndarray, "h w"]:
-        """Return the mask: where nothing is claimed that of `start`, which is not written to."""
+        """Return the mask; where nothing is claimed it is as in `start`, which is not changed."""
         mask = np.zeros(self._inside.shape, bool) if start is None else start.copy()
         mask[self._inside > self._outside] = True
         mask[(self._outside >= self._inside) & (self._outside > 0)] = False

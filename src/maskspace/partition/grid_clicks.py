@@ -1,7 +1,7 @@
 """Zero-shot segmentation: a grid of clicks on a ClickModel becomes ranked mask proposals.
 
-Masks are made, ranked and compared at the model's own resolution (`click_masks`); only what is left
-is brought to the image's, each mask inside its box, and compared there once more (`distinct`).
+Masks are made, ranked and compared at the model's own resolution (`click_masks`). Those that remain
+are brought to the image's size, each inside its box, and compared there once more (`distinct`).
 """
 
 from collections.abc import Iterator
@@ -23,16 +23,27 @@ LEAST_CROP = 64
 
 @section
 class ClickGrid:
-    """How an image is asked: where it is clicked, what becomes a mask, and what is a duplicate.
+    """How an image is clicked, what becomes a mask, and what is a duplicate.
 
-    `per_side` clicks a side on the image and on every crop, `negative` ones too if asked for;
-    `crop_layers` layers of crops, that overlap by `crop_overlap` of the image's shorter side.
-    Each click's map is cut at every probability of `levels`, and what is above it `rounded` to the
-    superpixels that it covers by more than half, or not. Of masks with an IoU above `overlap`, of
-    themselves or, `nms: box`, of their boxes, the best by `ranking` stays: by its stability, the
-    IoU between cuts `stability_offset` above and below, in logits; by the IoU that its map
-    predicts; or by the mean of both. None less stable than `min_stability` is a proposal. Holes and
-    islands of fewer than `min_region` pixels are mended. `chunk` clicks are decoded at a time.
+    Args:
+        per_side: clicks a side, on the image and on every crop, >= 1 (default 16).
+        negative: True adds a negative click at each place (default False).
+        crop_layers: layers of crops, >= 0 (default 0: the whole image alone).
+        crop_overlap: overlap of the crops, as a share of the image's shorter side (default 0.34).
+        levels: probabilities in (0, 1) at which each map is cut (default 0.5 alone).
+        rounded: True rounds a mask to the superpixels that it covers by more than half (default
+            True).
+        overlap: of masks with a larger IoU the best stays, in [0, 1] (default 0.7).
+        nms: "mask" takes the IoU of masks, "box" that of their boxes (default "mask").
+        ranking: what is better: "stability", the IoU between a higher and a lower cut;
+            "predicted_iou", the IoU that the map predicts; or "mean_score", the mean of both
+            (default "stability").
+        stability_offset: logits from the map's cut to each of those two, >= 0 (default 1).
+        min_stability: less stable masks are no proposals, in [0, 1] (default 0).
+        min_region: holes and islands of fewer pixels are removed (default 0: none).
+        chunk: clicks that are decoded at a time, >= 1 (default 64).
+
+    Raises ValueError for an option outside of its range.
 
     Example:
         >>> grid = ClickGrid(per_side=8, levels=(0.25, 0.75))
@@ -77,10 +88,16 @@ def propose_from_clicks(
     limit: int = 100,
     grid: ClickGrid | None = None,
 ) -> Prediction:
-    """Return up to `limit` proposals at the image's size, best first by the grid's ranking.
+    """Return ranked mask proposals at the image's size, best first by the grid's ranking.
 
-    No two of them are duplicates, by `grid` and at the image's size. Of equal ones those of the
-    whole image come before those of crops.
+    No two proposals are duplicates. Of equally good ones those of the whole image come before those
+    of crops.
+
+    Args:
+        model: answers clicks with maps.
+        image: uint8 RGB.
+        limit: most proposals, >= 1 (default 100).
+        grid: how the image is clicked (default None: the defaults of `ClickGrid`).
 
     Example:
         >>> class SameGrey:  # a click means the pixels of its grey value
@@ -111,7 +128,9 @@ def propose_from_clicks(
 
 
 def click_grid(size_hw: tuple[int, int], *, per_side: int) -> Int64[np.ndarray, "k 2"]:
-    """Return the centre pixels x y of a grid of cells, row by row; no two are the same pixel.
+    """Return x and y of the centre pixels of a grid of cells, row by row, all different.
+
+    `per_side` is the number of cells a side, or the number of pixels where there are fewer.
 
     Example:
         >>> click_grid((4, 4), per_side=2).tolist()
@@ -138,8 +157,16 @@ def decode_clicks(
 ) -> Float32[np.ndarray, "k r s"]:
     """Return each click's logit map, decoded in chunks of exactly `chunk` clicks.
 
-    The last chunk is padded with its first click: one shape means one compiled kernel and a bounded
+    The last chunk is padded with its first click. One shape means one compiled kernel and bounded
     memory.
+
+    Args:
+        model: answers clicks with maps.
+        features: what the model encoded the image to.
+        size_hw: rows and columns of the image.
+        clicks_xy: column and row of each click.
+        positive: True for a positive click.
+        chunk: clicks that are decoded at a time, >= 1.
 
     Example:
         >>> class Constant:
@@ -172,8 +199,9 @@ class _Candidate:
     def at_size(self) -> tuple[Bool[np.ndarray, "a b"], tuple[int, int]]:
         """Return the mask at the image's size around its box, and the window's column and row.
 
-        The border lies between pixels where the depth puts it. Where that has another sign than the
-        mask, it is turned round: at the model's own resolution the result is the mask itself.
+        The border lies between pixels, where the depth places it. Where the depth has another sign
+        than the mask its sign is changed: at the model's own resolution the result is the mask
+        itself.
         """
         signed = np.where(self.mask, 1, -1) * np.maximum(
             np.abs(self.depth), np.finfo(np.float32).tiny

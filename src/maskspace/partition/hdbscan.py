@@ -1,7 +1,7 @@
 """Clusters of a sample of pixels by density at every scale, and the pixels near them.
 
-HDBSCAN (Campello, Moulavi, Sander 2013, doi:10.1007/978-3-642-37456-2_14), scikit-learn's, which
-needs no bandwidth; the other pixels go to the nearest cluster mean.
+HDBSCAN (Campello, Moulavi, Sander 2013, doi:10.1007/978-3-642-37456-2_14) in scikit-learn's
+implementation; it needs no bandwidth. Pixels outside of the sample go to the nearest cluster mean.
 """
 
 from collections.abc import Mapping
@@ -26,11 +26,19 @@ def hdbscan(
     sample: int = 5000,
     min_area: int = 16,
 ) -> Prediction:
-    """Return the pixels whose nearest cluster mean is no farther than its farthest sampled member.
+    """Return the pixels of each cluster of the embedding.
 
-    `min_size` is the least size of a cluster in pixels of the image, of which the sample has its
-    share (2 at least). A sample without any structure is one instance. The score is the mean of
-    1 - d / r, d the distance to the mean and r that of the farthest member; 1 where r is 0.
+    A pixel belongs to the nearest cluster mean if it is not farther than the farthest sampled
+    member of that cluster. A sample without structure is one instance. The score is the mean of 1 -
+    d / r, where d is the distance to the mean and r that of the farthest member; it is 1 where r is
+    0.
+
+    Args:
+        outputs: an embedding level, and `foreground` if the network has it.
+        min_size: least size of a cluster, in pixels of the image, >= 1; of a sample it is the same
+            share, at least 2 (default 64).
+        sample: most pixels that are clustered, >= 2 (default 5000).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
 
     Example:
         >>> import torch
@@ -62,7 +70,9 @@ def hdbscan(
 
 
 def sample_clusters(points: Float32[np.ndarray, "n c"], *, least: int) -> Int64[np.ndarray, " n"]:
-    """Return the cluster of each point, -1 for noise; all in one where there is no other.
+    """Return the cluster of each point, -1 for noise; all points in one if no cluster is found.
+
+    `least` is the least number of points of a cluster.
 
     Example:
         >>> import torch

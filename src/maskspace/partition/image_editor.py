@@ -1,7 +1,7 @@
 """Clicks on one image: what is computed once a click is kept, so that one more costs one decode.
 
-By the rules of `combine_clicks` every click has its own map; by "iterative", the published way,
-clicks are replayed one at a time, each round given all clicks so far and the last round's map.
+By the rules of `combine_clicks` every click has its own map. By "iterative", the published way,
+clicks are replayed one at a time: each round gets all clicks so far and the map of the last round.
 """
 
 import hashlib
@@ -24,11 +24,18 @@ CLICK_RULES = (*RULES, ITERATIVE)
 
 
 class ImageEditor(Generic[Features]):
-    """What answers clicks on one image: its features, and the maps of the clicks asked so far.
+    """Answers clicks on one image; it keeps the image's features and the maps of past clicks.
 
-    Clicks of the rules "claims" and "largest" keep their map at the model's own resolution, rounds
-    of "iterative" theirs at the image's; of both the last `max_bytes` are kept, and what is asked
-    again after that is decoded again.
+    With the rules "claims" and "largest" the map of a click is kept at the model's own resolution,
+    with "iterative" the map of a round at the image's. The most recently used maps are kept; others
+    are decoded again when they are needed.
+
+    Args:
+        model: answers clicks with maps.
+        features: what the model encoded the image to.
+        size_hw: rows and columns of the image.
+        chunk: clicks that are decoded at a time, >= 1 (default 64).
+        max_bytes: bytes of kept maps (default 268 435 456).
 
     Example:
         >>> class SameGrey:  # a click means the pixels of its grey value
@@ -64,10 +71,17 @@ class ImageEditor(Generic[Features]):
         start: Bool[np.ndarray, "h w"] | None = None,
         rule: str = "claims",
     ) -> Bool[np.ndarray, "h w"]:
-        """Return the mask of the clicks, each map cut at the probability `level` in (0, 1).
+        """Return the mask of the clicks.
 
-        `start` is the mask that the clicks correct: what shows where none of them claims anything,
-        or the first round's previous map where they are replayed. None is an empty one.
+        Args:
+            clicks: the clicks, in the order in which they were made.
+            level: probability in (0, 1) at which each map is cut (default 0.5).
+            start: the mask that the clicks correct: it shows where no click claims anything, or is
+                the previous map of the first round (default None: an empty mask).
+            rule: "claims", "largest" or "iterative" (default "claims").
+
+        Raises ValueError for an unknown rule, a level outside of (0, 1) and a start mask of another
+        size.
         """
         if rule not in CLICK_RULES:
             known = ", ".join(CLICK_RULES)
@@ -82,7 +96,7 @@ class ImageEditor(Generic[Features]):
             return self._combine(tuple(dict.fromkeys(clicks)), level, rule).mask(start)
 
     def probabilities(self, clicks: Sequence[Click]) -> Float32[np.ndarray, "k h w"]:
-        """Return each click's own map of the probability that a pixel is of what it stands for."""
+        """Return for each click the probability that a pixel belongs to what the click means."""
         found = np.zeros((len(clicks), *self.size_hw), np.float32)
         for out, map_ in zip(found, self._maps(clicks), strict=True):
             out[:] = _sigmoid(self._at_size(map_))
@@ -91,7 +105,11 @@ class ImageEditor(Generic[Features]):
     def refine(
         self, clicks: Sequence[Click], previous: Float32[np.ndarray, "h w"] | None
     ) -> Float32[np.ndarray, "h w"]:
-        """Return the foreground probability of all clicks together, given the previous round's."""
+        """Return the foreground probability of all clicks together, given the previous round's map.
+
+        Raises ValueError for a model that answers only single clicks, and for a map that is not of
+        the image's size or not in [0, 1].
+        """
         if "refine" not in network_answers(self.model):
             raise ValueError("the model answers clicks one by one, not all together: no rounds")
         if previous is not None and previous.shape != self.size_hw:
@@ -104,7 +122,10 @@ class ImageEditor(Generic[Features]):
         return _sigmoid(_numbers(logits))
 
     def _combine(self, clicks: tuple[Click, ...], level: float, rule: str) -> SurestClaims:
-        """Return the surest claims of distinct clicks, adding to the last ones where it can."""
+        """Return the surest claims of distinct clicks.
+
+        Where they continue the last clicks only the new ones are added.
+        """
         last = self._combined
         more = clicks[: len(last.clicks)] == last.clicks
         if not (more and (last.level, last.rule) == (level, rule)):
@@ -120,7 +141,7 @@ class ImageEditor(Generic[Features]):
     def _replay(
         self, clicks: tuple[Click, ...], start: Bool[np.ndarray, "h w"] | None
     ) -> Float32[np.ndarray, "h w"]:
-        """Return the probability after the last round, going on from the last one that is kept."""
+        """Return the probability after the last round, from the last round on that is kept."""
         origin = b"" if start is None else hashlib.sha256(np.packbits(start).tobytes()).digest()
         previous = None if start is None else start.astype(np.float32)
         done = 0
@@ -136,7 +157,7 @@ class ImageEditor(Generic[Features]):
         return np.zeros(self.size_hw, np.float32) if previous is None else previous
 
     def _maps(self, clicks: Sequence[Click]) -> list[Float32[np.ndarray, "r s"]]:
-        """Return the clicks' logits at the model's resolution; only new ones are decoded."""
+        """Return the clicks' logits at the model's resolution; only what is not kept is decoded."""
         asked = {click: self._kept.get(click) for click in clicks}
         found = {click: known for click, known in asked.items() if known is not None}
         new = [click for click in asked if click not in found]
@@ -155,7 +176,7 @@ class ImageEditor(Generic[Features]):
 
 @dataclass(frozen=True, eq=False)
 class _Combined:
-    """The clicks that were combined last, and what came of them."""
+    """The clicks that were combined last, and their surest claims."""
 
     clicks: tuple[Click, ...]
     level: float
@@ -164,7 +185,7 @@ class _Combined:
 
 
 class _LastMaps:
-    """Maps by key, of which the ones used last stay; safe to ask from several threads."""
+    """Maps by key, of which the most recently used are kept; safe with several threads."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes, self._bytes = max_bytes, 0
