@@ -1,10 +1,14 @@
 """Seeded mean shift: a few seeds climb to the modes of the pixels' density, pixels go to the modes.
 
-As in UOIS-Net-3D (Xie et al. 2021, arXiv 2007.08073): the density is that of a sample of pixels,
-seeds move all together by products of matrices. Departures: nothing is drawn, so that the same
-outputs give the same answer. Half of the seeds are the sample at even steps, which finds what is
-large, the others each the point farthest from all seeds so far, which finds what is small; and
-modes are thinned out by density instead of joined in chains.
+As in UOIS-Net-3D (Xie et al. 2021, arXiv 2007.08073). Input: an embedding. Steps: the density is
+that of a sample of pixels; all seeds move together, by products of matrices, to the weighted mean
+of the points around them; of modes close together the densest stays; each pixel goes to its nearest
+mode. Cost: seeds x sample products a step.
+
+Departures: nothing is drawn at random, so the same outputs give the same answer. Half of the seeds
+are the sample at even steps, which finds what is large; each of the others is the point farthest
+from all seeds so far, which finds what is small. Modes are thinned out by density, not joined in
+chains.
 """
 
 from collections.abc import Mapping
@@ -35,12 +39,24 @@ def mean_shift(
     reach: float = 2.0,
     min_area: int = 16,
 ) -> Prediction:
-    """Return the pixels that share a nearest mode, at most `reach` bandwidths away.
+    """Return the instances of the pixels that share a nearest mode.
 
-    `bandwidth` is a distance in the embedding: the deviation of `gaussian`, the radius of `flat`.
-    `von_mises_fisher` is the Gaussian of vectors brought to length 1, which stay on the sphere: of
-    concentration 1 / bandwidth^2. Of modes within a bandwidth the densest stays. The score is the
-    mean over an instance of the kernel at its mode, in [0, 1].
+    The score is the mean over an instance of the kernel at its mode, in [0, 1].
+
+    Args:
+        outputs: an embedding level, and `foreground` if the network has it.
+        bandwidth: distance in the embedding, > 0: the standard deviation of "gaussian", the radius
+            of "flat". Of modes nearer than it the densest stays.
+        kernel: "gaussian", "flat", or "von_mises_fisher": the Gaussian of vectors of length 1,
+            which stay on the sphere, with concentration 1 / bandwidth^2 (default "gaussian").
+        seeds: most seeds, >= 1 (default 200).
+        steps: how often the seeds move, >= 0 (default 20).
+        sample: most pixels that the density is made of, >= 1 (default 10 000).
+        reach: pixels farther from their mode than so many bandwidths are in no instance (default
+            2).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
+
+    Raises ValueError for an option outside of its range.
 
     Example:
         >>> import torch
@@ -78,7 +94,7 @@ def mean_shift(
 def kernel_value(
     squared: Float32[Tensor, "*shape"], *, bandwidth: float, kernel: Kernel
 ) -> Float32[Tensor, "*shape"]:
-    """Return the kernel, 1 at distance 0, of squared distances.
+    """Return the kernel of squared distances; it is 1 at distance 0.
 
     Example:
         >>> import torch
@@ -91,7 +107,7 @@ def kernel_value(
 
 
 def spread_seeds(points: Float32[Tensor, "n c"], seeds: int) -> Float32[Tensor, "m c"]:
-    """Return at most `seeds` of the points: half at even steps, half farthest from all before.
+    """Return up to `seeds` of the points: half at even steps, each other farthest from all before.
 
     Example:
         >>> import torch
@@ -118,9 +134,9 @@ def shift(
     kernel: Kernel,
     steps: int,
 ) -> Float32[Tensor, "m c"]:
-    """Return the seeds moved `steps` times to the mean of the points weighted by the kernel.
+    """Return the seeds, moved `steps` times to the mean of the points, weighted by the kernel.
 
-    A seed of which no point is in the kernel's reach stays.
+    A seed with no point inside its kernel stays where it is.
 
     Example:
         >>> import torch
@@ -144,7 +160,9 @@ def densest(
     bandwidth: float,
     kernel: Kernel,
 ) -> Int64[Tensor, " k"]:
-    """Return the modes, densest first, that are more than a bandwidth from every denser one.
+    """Return the indices of the modes that are more than a bandwidth from every denser one.
+
+    The densest comes first.
 
     Example:
         >>> import torch

@@ -1,19 +1,22 @@
 """One merge tree of an image: every number of regions, every height, ranked proposals, clicks.
 
-Superpixels are merged two at a time, the cheapest adjacent pair first (hierarchical agglomeration
-on the region adjacency graph). The cost of a pair is
+Input: an embedding. Steps: superpixels; then the cheapest adjacent pair of regions is merged, again
+and again, until one region is left (hierarchical agglomeration on the region adjacency graph).
+Cost: a heap entry for each pair of neighbours and each merge of them. The cost of a pair is
 
     sqrt(m / (m + g)) · d,    1/m = 1/|A| + 1/|B|,
 
-d the root-mean-square difference of the two mean features and g a fixed share of the image. The
-factor is Ward's (1963, doi:10.1080/01621459.1963.10500845) for regions that are small against g, so
-that specks join early whatever their colour, and tends to 1 for larger ones, so that a large and
-faint region does not outlive a small and distinct one. Hence costs lie in [0, 1] for features in
-[0, 1] and mean the same in every image: how far apart in feature space two regions are.
+where d is the root-mean-square difference of the two mean features and g a fixed share of the
+image. The factor is Ward's (1963, doi:10.1080/01621459.1963.10500845) for regions that are small
+against g, so that specks join early whatever their colour. It tends to 1 for larger regions, so
+that a large and faint region does not outlive a small and distinct one. Hence costs are in [0, 1]
+for features in [0, 1] and mean the same in every image: how far apart in feature space two regions
+are.
 
-Measured on colours of rectangles, nested scenes and BSDS500: g between 1/1024 (0.39 mean best IoU
-at 50 proposals on BSDS500) and 1/16 of the image (0.43) trades many regions for proposals; contrast
-along the common border, as a part of d, made proposals worse everywhere and is left out.
+Measured on colours of rectangles, nested scenes and BSDS500: from g = 1/1024 of the image (0.39
+mean best IoU at 50 proposals on BSDS500) to 1/16 (0.43) proposals get better, and partitions into
+many regions worse. Contrast along the common border, as a part of d, made proposals worse
+everywhere and is left out.
 """
 
 import heapq
@@ -33,11 +36,15 @@ from maskspace.types import Prediction
 class MergeTree:
     """Nested partitions of one image, from its superpixels down to a single region.
 
-    `superpixels` holds labels 1..k at the working resolution, which is at most the image's own,
-    `size_hw`; answers are in the image's. Nodes 0..k-1 are the superpixels and node k + i is made
-    by merge i, which joins the nodes `merges[i]`. `heights[i]` in [0, 1] is the feature difference
-    that merge i bridges, raised to the greatest so far; heights never decrease. `ranks` says of
-    each node how good a proposal it is, in any unit; None where persistence says it.
+    Nodes 0..k-1 are the k superpixels; node k + i is made by merge i.
+
+    Args:
+        superpixels: labels 1..k at the working resolution, which is at most the image's own.
+        merges: `merges[i]` are the two nodes that merge i joins.
+        heights: `heights[i]` in [0, 1] is the feature difference of merge i, raised to the largest
+            so far; so heights never fall.
+        size_hw: rows and columns of the image; answers have this size.
+        ranks: how good a proposal each node is, in any unit (default None: persistence says it).
 
     Example:
         >>> tree = MergeTree(
@@ -66,8 +73,8 @@ class MergeTree:
     def partition(self, regions: int) -> Int32[np.ndarray, "h w"]:
         """Return exactly `regions` 4-connected regions, labels from 1 in row-major order.
 
-        Partitions are nested: the regions of a smaller number are unions of those of a larger one.
-        Raises ValueError outside 1..`max_regions`.
+        Partitions are nested: the regions of a smaller number are unions of those of a larger
+        number. Raises ValueError outside of 1..`max_regions`.
         """
         if not 1 <= regions <= self.max_regions:
             raise ValueError(
@@ -86,13 +93,13 @@ class MergeTree:
         return enlarge(of_superpixel[self.superpixels], self.size_hw)
 
     def cut(self, height: float) -> Int32[np.ndarray, "h w"]:
-        """Return the partition in which every merge of at most `height` in [0, 1] is done."""
+        """Return the partition after all merges at or below `height`, which is in [0, 1]."""
         return self.partition(self._regions_at(height))
 
     def ends(self, labels: Int32[np.ndarray, "h w"]) -> Float32[np.ndarray, " n"]:
-        """Return the height at which each region of a partition of this tree is merged on.
+        """Return for each region of a partition of this tree the height at which it is merged on.
 
-        Regions by label, from 1; 1 for the whole image.
+        Regions come by label, from 1. It is 1 for the whole image.
         """
         _, first = np.unique(labels, return_index=True)
         places = np.unravel_index(first, self.size_hw)
@@ -109,11 +116,14 @@ class MergeTree:
     def proposals(self, limit: int = 100, *, min_area: int = 16) -> Prediction:
         """Return up to `limit` nodes of the tree, best first; no two are equal.
 
-        A node's score is its rank. Where there are none it is its persistence, the height at which
-        it is merged into something else minus the height at which it came to be (0 for a
-        superpixel), times the root of its share of the image; the whole image, never merged, scores
-        0. Ties go to the larger area. Nodes of fewer than `min_area` pixels of the working
-        resolution are left out.
+        The score of a node is its rank. Where there are no ranks it is its persistence times the
+        square root of its share of the image. The persistence is the height at which the node is
+        merged on, less the height at which it was made (0 for a superpixel); it is 0 for the whole
+        image. Of equal scores the larger area comes first.
+
+        Args:
+            limit: most proposals, >= 1 (default 100).
+            min_area: nodes of fewer pixels at the working resolution are left out (default 16).
         """
         if limit < 1:
             raise ValueError(f"proposals: limit is at least 1; got {limit}")
@@ -135,11 +145,19 @@ class MergeTree:
         *,
         avoid_xy: tuple[tuple[int, int], ...] = (),
     ) -> Bool[np.ndarray, "h w"]:
-        """Return the region under the pixel in column `x`, row `y` of the image.
+        """Return the region under the pixel in column `x` and row `y` of the image.
 
-        Without a height it is the most persistent node over that pixel (ties to the larger) that
-        holds no pixel of `avoid_xy`, and empty if every one does; with a height, the pixel's
-        region in `cut(height)`.
+        With a height it is the region of `cut(height)` there. Without one it is the most persistent
+        node over that pixel, on a tie the larger one.
+
+        Args:
+            x: column.
+            y: row.
+            height: where the tree is cut, in [0, 1] (default None).
+            avoid_xy: without a height, nodes that hold one of these pixels are left out; if all do,
+                the region is empty (default: none).
+
+        Raises ValueError for a pixel outside of the image.
         """
         if height is not None:
             self._leaf_at(x, y)  # refuses a pixel outside the image
@@ -170,7 +188,7 @@ class MergeTree:
         return int(self.superpixels[row, column]) - 1
 
     def _ancestors(self, node: int) -> Iterator[int]:
-        """Yield the node and all above it, up to the whole image."""
+        """Yield the node and all nodes above it, up to the whole image."""
         while node >= 0:
             yield node
             node = int(self._parents[node])
@@ -180,10 +198,10 @@ class MergeTree:
         return enlarge((place >= 0) & (place < self._layout.counts[node]), self.size_hw)
 
     def label_counts(self, labels: Int64[np.ndarray, "h w"]) -> Int64[np.ndarray, "n l"]:
-        """Return how many pixels each node has of each label 0..l-1; a negative one counts nowhere.
+        """Return the number of each node's pixels by label, 0..l-1; negative ones are not counted.
 
-        `labels` are of the image's size; of a tree of fewer rows and columns those are counted that
-        are nearest to its pixels.
+        `labels` have the image's size. If the tree has fewer rows and columns, the label nearest to
+        each of its pixels counts.
 
         Example:
             >>> tree = MergeTree(
@@ -213,21 +231,21 @@ class MergeTree:
 
     @cached_property
     def _place(self) -> Int32[np.ndarray, "r s"]:
-        """Return each working pixel's place in the order of leaves: a node is a run of places."""
+        """Return each pixel's place in the order of leaves, in which a node is a run of places."""
         place = np.empty(self.max_regions + 1, np.int32)
         place[self._layout.leaves + 1] = np.arange(self.max_regions, dtype=np.int32)
         return place[self.superpixels]
 
     @cached_property
     def _areas(self) -> Int64[np.ndarray, " n"]:
-        """Return the working-resolution pixels of each node."""
+        """Return the number of pixels of each node at the working resolution."""
         leaves = np.bincount(self.superpixels.ravel(), minlength=self.max_regions + 1)[1:]
         until = np.concatenate([[0], np.cumsum(leaves[self._layout.leaves])])
         return until[self._layout.starts + self._layout.counts] - until[self._layout.starts]
 
     @cached_property
     def _parents(self) -> Int64[np.ndarray, " n"]:
-        """Return the node each node is merged into, -1 for the whole image."""
+        """Return the node that each node is merged into, -1 for the whole image."""
         parents = np.full(2 * self.max_regions - 1, -1, np.int64)
         made = np.arange(self.max_regions, 2 * self.max_regions - 1)
         parents[self.merges[:, 0]] = parents[self.merges[:, 1]] = made
@@ -241,10 +259,10 @@ class MergeTree:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The leaves in an order in which every node is a run of them.
+    """The leaves in an order in which the leaves of every node follow one another.
 
-    Node i is `leaves[starts[i] : starts[i] + counts[i]]`, and `joins[j]` is the merge that brings
-    the leaves at places j and j + 1 together; a merge does so for exactly one j.
+    The leaves of node i are `leaves[starts[i] : starts[i] + counts[i]]`. `joins[j]` is the merge
+    that joins the leaves at places j and j + 1; each merge does so for exactly one j.
     """
 
     leaves: Int64[np.ndarray, " k"]
@@ -277,10 +295,17 @@ def build_tree(
     compactness: float = 0.02,
     grain: float = 1 / 64,
 ) -> MergeTree:
-    """Return the merge tree of an embedding with features in [0, 1].
+    """Return the merge tree of an embedding.
 
-    `size_hw` is the image's size where the embedding has fewer rows and columns than it. `regions`
-    and `compactness` are those of `superpixels`; `grain` is the share g of the image, above 0.
+    Args:
+        embedding: features in [0, 1].
+        size_hw: rows and columns of the image, if they are more than the embedding's (default None:
+            the embedding's).
+        regions: least number of superpixels, or one for each pixel (default 1024).
+        compactness: as in `superpixels` (default 0.02).
+        grain: g, as a share of the image, > 0 (default 1/64).
+
+    Raises ValueError for an embedding that is larger than the image, empty or not finite.
 
     Example:
         >>> halves = np.zeros((1, 4, 4), np.float32)
@@ -310,7 +335,7 @@ def build_tree(
 def merge_tree_partition(
     embedding: Float[np.ndarray, "c h w"], *, regions: int = 24
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the merge tree's partition into exactly `regions` connected regions.
+    """Return the merge tree's partition into exactly `regions` connected regions (default 24).
 
     Example:
         >>> halves = np.zeros((1, 4, 4), np.float32)
@@ -323,7 +348,9 @@ def merge_tree_partition(
 
 @dataclass(frozen=True)
 class RegionGraph:
-    """The adjacency of a partition: regions by index, pairs that share a border, lower first.
+    """The adjacency of a partition: area and mean of each region, and pairs that share a border.
+
+    In each pair the lower region comes first.
 
     Example:
         >>> embedding = np.array([[[0.0, 1.0, 3.0]]], np.float32)
@@ -362,11 +389,11 @@ def region_adjacency(
 def _agglomerate(
     graph: RegionGraph, *, grain: float
 ) -> tuple[Int64[np.ndarray, "m 2"], Float64[np.ndarray, " m"]]:
-    """Return the merges in order and the cost of each; equal costs go to the lower node numbers.
+    """Return the merges in order, and the cost of each; of equal costs lower nodes come first.
 
-    A merged node has a new number, so that an entry of the heap is out of date exactly when one of
-    its nodes is gone. Costs are rounded to single precision: what is equal stays equal when
-    channels are summed in another order.
+    A merged node has a new number, so an entry of the heap is out of date exactly when one of its
+    nodes is gone. Costs are rounded to single precision: equal costs then stay equal when channels
+    are summed in another order.
     """
     num_leaves = len(graph.areas)
     areas = np.concatenate([graph.areas.astype(float), np.zeros(num_leaves - 1)])
@@ -414,7 +441,7 @@ def _neighbours(graph: RegionGraph) -> dict[int, set[int]]:
 
 
 def _replace(neighbours: dict[int, set[int]], left: int, right: int, node: int) -> list[int]:
-    """Let `node` take the place of `left` and `right`; return its neighbours."""
+    """Replace the nodes `left` and `right` by `node`, and return its neighbours."""
     around = (neighbours.pop(left) | neighbours.pop(right)) - {left, right}
     for other in around:
         neighbours[other] -= {left, right}

@@ -1,4 +1,4 @@
-"""Pixels and the modes that they belong to: samples of the first, the nearest of the second."""
+"""Samples of pixels, and the mode that is nearest to each pixel."""
 
 import torch
 from jaxtyping import Float32, Int64
@@ -8,7 +8,7 @@ _BLOCK = 2**16  # pixels compared with all modes at one time
 
 
 def evenly_spaced(count: int, limit: int) -> Int64[Tensor, " n"]:
-    """Return `limit` indices below `count` at even steps, or all if there are no more.
+    """Return `limit` indices below `count` at even steps, or all of them if there are fewer.
 
     Example:
         >>> evenly_spaced(10, 5).tolist(), evenly_spaced(3, 5).tolist()
@@ -21,7 +21,9 @@ def evenly_spaced(count: int, limit: int) -> Int64[Tensor, " n"]:
 def squared_distances(
     points: Float32[Tensor, "n c"], others: Float32[Tensor, "m c"]
 ) -> Float32[Tensor, "n m"]:
-    """Return |x - y|^2 of all pairs by one product; rounding is about 1e-7 |x|^2, never below 0.
+    """Return |x - y|^2 of all pairs, by one product of matrices.
+
+    The rounding error is about 1e-7 |x|^2; no value is below 0.
 
     Example:
         >>> others = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
@@ -35,9 +37,10 @@ def squared_distances(
 def nearest_mode(
     pixels: Float32[Tensor, "p c"], modes: Float32[Tensor, "n c"]
 ) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
-    """Return the index of the mode nearest to each pixel, of equal ones the first, and how far.
+    """Return the index of the mode nearest to each pixel, and its distance.
 
-    Distances are of differences, so that equal vectors are 0 apart. There is at least one mode.
+    Of equally near modes the first counts. Distances are computed from differences, so that equal
+    vectors have distance 0. `modes` has at least one row.
 
     Example:
         >>> pixels, modes = torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [5.0]])

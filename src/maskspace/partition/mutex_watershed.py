@@ -1,10 +1,14 @@
 """Instances between which something pushes harder than anything on the way pulls.
 
-The mutex watershed (Wolf et al. 2018, ECCV, and 2020, arXiv 1904.12654): edges, strongest first,
-join two clusters or forbid that they are ever joined. Affinities of an embedding are those of SPOCO
-(Wolny et al. 2022, arXiv 2103.14572), ((2 d - |x_p - x_q|)+ / 2 d)^2 at bandwidth d; edges to the
-next pixels attract by them, longer ones repel by what they lack to 1. Departure: edges of weight 0
-say nothing, where the algorithm joins by them what is not forbidden.
+The mutex watershed (Wolf et al. 2018, ECCV, and 2020, arXiv 1904.12654). Input: edges between
+pixels that attract or repel. Steps: edges are taken from the strongest to the weakest; an
+attractive edge joins two clusters, unless that is forbidden; a repulsive edge forbids it for good.
+Cost: one sort of the edges.
+
+Affinities of an embedding are those of SPOCO (Wolny et al. 2022, arXiv 2103.14572), ((2 d - |x_p -
+x_q|)+ / 2 d)^2 at bandwidth d. Edges to the next pixels attract by their affinity; longer ones
+repel by 1 less their affinity. Departure: edges of weight 0 are left out, where the algorithm joins
+by them what is not forbidden.
 """
 
 from collections.abc import Mapping
@@ -43,12 +47,22 @@ def mutex_watershed(
     offsets: tuple[tuple[int, int], ...] = OFFSETS,
     min_area: int = 16,
 ) -> Prediction:
-    """Return the clusters of the foreground; equal weights go by offset, then in row-major order.
+    """Return the clusters of the foreground.
 
-    `offsets` are x and y; those of length 1 attract, the others repel. With a head `affinity` of as
-    many channels its sigmoid is the probability of a break along each offset, else affinities are
-    of the embedding. The score is the mean affinity of an instance's pixels along the attractive
-    edges.
+    With a head `affinity`, its sigmoid is the probability of a break along each offset; else
+    affinities are those of the embedding. The score is the mean affinity of an instance's pixels
+    along the attractive edges. Edges of equal weight come by offset, then in row-major order.
+
+    Args:
+        outputs: `affinity` with a channel for each offset, or an embedding level; and `foreground`
+            if the network has it.
+        bandwidth: distance in the embedding, > 0 (default 0.5).
+        offsets: steps in x and y; those of length 1 attract, the others repel (default: the paper's
+            12).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
+
+    Raises ValueError for a bandwidth of 0 or less, offsets of which none attracts, and another
+    number of channels.
 
     Example:
         >>> import torch
@@ -90,7 +104,7 @@ def _attracts(offset: tuple[int, int]) -> bool:
 def embedding_affinities(
     embedding: Float32[Tensor, "c h w"], offsets: tuple[tuple[int, int], ...], *, bandwidth: float
 ) -> Float32[Tensor, "n h w"]:
-    """Return the affinity of each pixel to the one at each offset; 0 where that is outside.
+    """Return the affinity of each pixel to the pixel at each offset; 0 outside of the image.
 
     Example:
         >>> import torch
@@ -110,7 +124,7 @@ def embedding_affinities(
 def _overlap(
     offset: tuple[int, int], size_hw: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return where pixels are that have one at the offset, and where those are."""
+    """Return the window of the pixels that have a pixel at the offset, and the window of those."""
     (x, y), (height, width) = offset, size_hw
     here = (_span(-y, height), _span(-x, width))
     return here, (_span(y, height), _span(x, width))
@@ -125,10 +139,10 @@ def signed_edges(
     inside: Bool[np.ndarray, "h w"],
     offsets: tuple[tuple[int, int], ...],
 ) -> tuple[Int32[np.ndarray, " e"], Int32[np.ndarray, " e"], Float32[np.ndarray, " e"]]:
-    """Return the pixels of each edge by flat index, and its weight: below 0 where it repels.
+    """Return the two pixels of each edge, by flat index, and its weight, strongest first.
 
-    The strongest come first. Edges with a pixel outside the foreground, and those of weight 0, are
-    left out.
+    A weight is below 0 where the edge repels. Edges with a pixel outside of the foreground, and
+    edges of weight 0, are left out.
 
     Example:
         >>> affinities = np.array([[[0.9, 0.2, 0.0]]], np.float32)

@@ -1,12 +1,10 @@
 """Non-maximum suppression on masks: of proposals that overlap too much, keep the best.
 
-Greedy, on exact intersection over union of the masks themselves, not of their boxes: the quotient
-of two whole numbers, rounded once to float64, against the threshold. Candidates come best first and
-equal scores in order of index, so that the answer depends on nothing else; it is that of comparing
-every pair. Two empty masks have an IoU of 0.
-
-The greedy pass is on the CPU, whatever computes the areas, and indices are numpy's, which also
-index tensors.
+Greedy, on the exact intersection over union of the masks themselves, not of their boxes: the
+quotient of two whole numbers, rounded once to float64. Candidates come best first, equal scores in
+the order of their indices, so the answer is the one of comparing every pair. Two empty masks have
+an IoU of 0. The greedy pass is on the CPU, whatever device computes the areas; indices are numpy
+arrays, which also index tensors.
 """
 
 from collections.abc import Callable
@@ -32,10 +30,18 @@ def mask_nms(
     *,
     overlap: float = 0.7,
 ) -> Int64[np.ndarray, " m"]:
-    """Return the indices kept when each has an IoU of at most `overlap` with every better one kept.
+    """Return the indices of the masks that are kept, best first.
 
-    Best first. `overlap` is in [0, 1]; at 1 everything is kept. Masks on a GPU are compared there,
-    by products over their pixels; others as unions of their atoms.
+    A mask is kept if its IoU with every better mask that is kept is at most `overlap`. Masks on a
+    GPU are compared there, by products over their pixels; others as unions of their atoms.
+
+    Args:
+        masks: the masks, as an array or a tensor.
+        scores: the score of each mask; a higher one is better.
+        overlap: largest IoU, in [0, 1]; at 1 everything is kept (default 0.7).
+
+    Raises ValueError for an overlap outside of [0, 1], a score that is not a number, and another
+    number of scores than masks.
 
     Example:
         >>> masks = np.array([[[1, 1, 0, 0]], [[1, 1, 1, 0]], [[0, 0, 0, 1]]], bool)
@@ -58,10 +64,13 @@ def union_nms(
     *,
     overlap: float = 0.7,
 ) -> Int64[np.ndarray, " m"]:
-    """Return what `mask_nms` does for masks that are unions of superpixels.
+    """Return what `mask_nms` returns for masks that are unions of superpixels.
 
-    `covered` says which superpixels each mask has, `areas` the pixels of each superpixel; both are
-    arrays or both tensors of one device.
+    Args:
+        covered: the superpixels that each mask has.
+        areas: pixels of each superpixel; an array if `covered` is one, else a tensor on its device.
+        scores: as in `mask_nms`.
+        overlap: as in `mask_nms` (default 0.7).
 
     Example:
         >>> covered = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1]], bool)
@@ -83,10 +92,14 @@ def union_nms(
 def box_nms(
     boxes_xywh: Int[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"], *, overlap: float = 0.7
 ) -> Int64[np.ndarray, " m"]:
-    """Return the indices kept when it is boxes that overlap: what others do, for comparison.
+    """Return what `mask_nms` returns with the IoU of boxes: what others do, for comparison.
 
-    Boxes are those of `masks.boxes_xywh`, w and h the numbers of columns and rows covered. Segment
-    Anything's, whose last column and row are where the mask ends, are 1 pixel smaller each way.
+    Args:
+        boxes_xywh: boxes of `masks.boxes_xywh`; w and h are the numbers of columns and rows
+            covered. Segment Anything's boxes, whose last column and row are where the mask ends,
+            are 1 pixel smaller.
+        scores: as in `mask_nms`.
+        overlap: as in `mask_nms` (default 0.7).
 
     Example:
         >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [8, 8, 2, 2]])
@@ -101,7 +114,12 @@ def box_nms(
 def iou_nms(
     iou: Float64[np.ndarray, "n n"], scores: Float[np.ndarray, " n"], *, overlap: float = 0.7
 ) -> Int64[np.ndarray, " m"]:
-    """Return what `mask_nms` does, of a table of IoU that is known already.
+    """Return what `mask_nms` returns, given the table of the IoU of all pairs.
+
+    Args:
+        iou: the table.
+        scores: as in `mask_nms`.
+        overlap: as in `mask_nms` (default 0.7).
 
     Example:
         >>> iou = np.array([[1.0, 0.8, 0.1], [0.8, 1.0, 0.1], [0.1, 0.1, 1.0]])
@@ -115,7 +133,7 @@ def iou_nms(
 def _best_first(
     scores: Float[np.ndarray, " n"] | Float[Tensor, " n"], count: int, *, overlap: float
 ) -> Int64[np.ndarray, " n"]:
-    """Return the order in which candidates come; ValueError for arguments that have none."""
+    """Return the order in which candidates come; ValueError for arguments that give no order."""
     if not 0 <= overlap <= 1:
         raise ValueError(f"overlap is an IoU in [0, 1]; got {overlap}")
     if len(scores) != count:
@@ -129,7 +147,7 @@ def _best_first(
 def _greedy(
     order: Int64[np.ndarray, " n"], exceeds: Exceeds, *, block: int
 ) -> Int64[np.ndarray, " m"]:
-    """Return those kept of candidates in this order, `block` at a time against those before."""
+    """Return the candidates that are kept; each block is compared with all that are kept before."""
     kept = np.zeros(0, np.int64)
     for start in range(0, len(order), block):
         some = order[start : start + block]
@@ -140,7 +158,7 @@ def _greedy(
 
 
 def _unsuppressed(over: Bool[np.ndarray, "n n"]) -> list[int]:
-    """Return the rows kept in order, each taking out the later ones that it is over with."""
+    """Return the kept rows in order; each suppresses the later rows that it overlaps too much."""
     kept, suppressed = [], np.zeros(len(over), bool)
     for index, row in enumerate(over):
         if not suppressed[index]:
@@ -170,7 +188,7 @@ def _tensors_exceed(
     left: Int64[np.ndarray, " n"],
     right: Int64[np.ndarray, " m"],
 ) -> Bool[np.ndarray, "n m"]:
-    """Return what `_arrays_exceed` does, computed where the tables are."""
+    """Return what `_arrays_exceed` returns, computed on the device of the tables."""
     rows, columns = (torch.from_numpy(part).to(covered.device) for part in (left, right))
     shared = shared_area_of_tensors(covered[rows], covered[columns], areas)
     union = size[rows, None] + size[None, columns] - shared

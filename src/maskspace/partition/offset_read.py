@@ -1,8 +1,8 @@
 """The embedding as decoders read it: through learned offsets where a network has them.
 
-The fusion of OVeNet (Alexandropoulos et al. 2023, arXiv 2303.14516) on the embedding in place of
-class scores: (1 - F) x(p) + F x(p + o), bilinear, the border repeated; `confidence` is F in [0, 1]
-and `offset` is o, x and y in units of half the image's width and height.
+The fusion of OVeNet (Alexandropoulos et al. 2023, arXiv 2303.14516), on the embedding in place of
+class scores: (1 - F) x(p) + F x(p + o), bilinear, with the border repeated. `confidence` is F in
+[0, 1]; `offset` is o, x and y, in units of half the image's width and height.
 """
 
 import torch
@@ -14,7 +14,7 @@ from maskspace.partition.decoded import HeadOutputs, at_size, finest_level
 
 
 def embedding_of(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
-    """Return the finest embedding, fused if the outputs have both `offset` and `confidence`.
+    """Return the finest embedding; it is fused where there are `offset` and `confidence`.
 
     Example:
         >>> import torch

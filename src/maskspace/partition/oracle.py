@@ -1,4 +1,4 @@
-"""What an embedding could be decoded to by who knows the truth: bounds for every decoder of it."""
+"""Decoders that know the truth: how well an embedding could be decoded at best."""
 
 import math
 
@@ -20,11 +20,16 @@ def oracle_decode(
     *,
     bandwidth: float = math.inf,
 ) -> Prediction:
-    """Return each pixel as of the true instance with the nearest mean, at most `bandwidth` away.
+    """Return each pixel as a part of the true instance with the nearest mean.
 
-    It separates how good an embedding is from how well it is clustered. The background, label 0, is
-    known; pixels below 0, of which nobody knows, go to a mean too. The score is the mean of
-    1 / (1 + distance).
+    It tells how good an embedding is from how well it is clustered. The background, label 0, is
+    known. Pixels with a negative label, whose truth is unknown, go to a mean too. The score is the
+    mean of 1 / (1 + distance).
+
+    Args:
+        embedding: the embedding.
+        labels: the true labels.
+        bandwidth: pixels farther from every mean are in no instance (default: no limit).
 
     Example:
         >>> import torch
@@ -53,10 +58,15 @@ def k_means(
     *,
     foreground: Bool[Tensor, "h w"] | None = None,
 ) -> Prediction:
-    """Return the true number of clusters, or fewer if fewer vectors differ: the same every time.
+    """Return `number` clusters, or fewer if fewer vectors differ; the answer is always the same.
 
-    Means are of scikit-learn's k-means on at most 20 000 pixels, started by k-means++ from a fixed
-    seed, the best of three. The score is the mean of 1 / (1 + distance).
+    The means are those of scikit-learn's k-means on at most 20 000 pixels, started by k-means++
+    from a fixed seed, the best of three runs. The score is the mean of 1 / (1 + distance).
+
+    Args:
+        embedding: the embedding.
+        number: number of clusters, >= 1; usually the true number of instances.
+        foreground: where pixels are clustered (default None: everywhere).
 
     Example:
         >>> import torch

@@ -1,6 +1,7 @@
-"""Queries as clusters: every pixel to the cluster that holds most of it, after the recurrences.
+"""Queries as clusters: every pixel goes to the cluster with the largest share of it.
 
-ClustSeg's reading (Liang et al. 2023, arXiv 2305.02187) of the queries that its objective trains.
+ClustSeg's way (Liang et al. 2023, arXiv 2305.02187) to read the queries that its objective trains:
+the shares are those after a few recurrent steps.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,16 @@ from maskspace.prediction import Prediction
 def queries(
     outputs: Mapping[str, Float32[Tensor, "..."]], *, steps: int = 3, min_area: int = 16
 ) -> Prediction:
-    """Return an instance for each query, but the last, that is the likeliest of enough pixels.
+    """Return an instance for each query but the last, of the pixels with their largest share in it.
 
-    The last query is the background's. `steps` counts expectation steps. The score of an instance
-    is the mean of its cells' shares, in [0, 1].
+    The last query is the background's. The score is the mean of the cells' shares, in [0, 1].
+
+    Args:
+        outputs: an embedding level and `query`; and `foreground` if the network has it.
+        steps: number of expectation steps (default 3).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
+
+    Raises ValueError where an output is missing, or queries do not have the embedding's channels.
 
     Example:
         >>> import torch
@@ -41,9 +48,9 @@ def queries(
 
 
 def _vectors(query: Float32[Tensor, "k d"], channels: int) -> Float32[Tensor, "n c"]:
-    """Return queries of so many channels; models of before 2027 hold all of them in one row.
+    """Return queries of `channels` channels each; models of before 2027 hold all in one row.
 
-    ValueError if they are not a whole number of such vectors.
+    Raises ValueError if they are not a whole number of such vectors.
     """
     if query.numel() % channels:
         raise ValueError(

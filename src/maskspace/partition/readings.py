@@ -1,7 +1,7 @@
-"""Other readings of one trained network: its decoder, grouping more or less.
+"""Other readings of one trained network: the same decoder, grouping more or less.
 
-Of every decoder a few options say how much is taken together, in the unit of its outputs; the
-others are of form, not of scale. Trying them costs no training.
+A few options of each decoder say how much is grouped, in the unit of its outputs. To try other
+values of them costs no training.
 """
 
 import inspect
@@ -28,10 +28,14 @@ SCALES: Mapping[str, tuple[str, ...]] = {
 
 
 def readings(decoder: Choice, factors: Sequence[float]) -> dict[str, Choice]:
-    """Return {"": the decoder, "OPTION=VALUE": it with its SCALES times each factor}.
+    """Return the decoder under "", and under "OPTION=VALUE" the decoder with scaled options.
 
-    What it has not been given counts from the decoder's default. Whole numbers stay whole and at
-    least 1. Factors that change nothing, and the factor 1, add nothing.
+    Scaled are the options of the decoder in SCALES; an option that is not given counts from its
+    default. Whole numbers stay whole and at least 1. A factor that changes nothing adds nothing.
+
+    Args:
+        decoder: name and options of the decoder.
+        factors: each is multiplied with all of these options.
 
     Example:
         >>> decoder = Choice(name="mean_shift", options={"bandwidth": 0.5})

@@ -11,7 +11,9 @@ from torch.nn import functional
 def resize_maps(
     maps: Float32[np.ndarray, "k r s"], size_hw: tuple[int, int]
 ) -> Float32[np.ndarray, "k h w"]:
-    """Return each map at `size_hw`, bilinear between pixel centres; the same size is a no-op.
+    """Return each map at another size, bilinear between pixel centres.
+
+    Maps that have that size are returned as they are.
 
     Example:
         >>> resize_maps(np.array([[[0.0, 1.0]]], np.float32), (1, 4)).tolist()
@@ -32,10 +34,15 @@ def resize_window(
     *,
     around: Bool[np.ndarray, "r s"],
 ) -> tuple[Float32[np.ndarray, "a b"], tuple[int, int]]:
-    """Return a map at `size_hw` in a window around a mask, and the window's column and row.
+    """Return a window of a map at another size, and the window's column and row.
 
-    Bilinear between pixel centres, as `resize_maps`; the window holds every pixel in whose value
-    the mask has a share. An empty mask has an empty window.
+    Bilinear between pixel centres, as `resize_maps`. The window holds every pixel whose value
+    depends on a pixel of the mask. An empty mask has an empty window.
+
+    Args:
+        values: the map.
+        size_hw: rows and columns of the other size.
+        around: the mask that the window is around.
 
     Example:
         >>> values = np.zeros((4, 4), np.float32)
@@ -59,9 +66,10 @@ def resize_window(
 def _weights(
     present: Int64[np.ndarray, " p"], small: int, large: int
 ) -> tuple[int, Int64[np.ndarray, " a"], Float32[np.ndarray, " a"]]:
-    """Return where on the large side what these small places reach begins.
+    """Return the first place reached on the large side; of each place its lower neighbour, a weight.
 
-    And of each place reached the small one before it and the weight of the one after.
+    Reached are the places in whose value a `present` small place has a share. The weight is that of
+    the small place after the lower neighbour.
     """
     if len(present) == 0:
         return 0, np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -76,9 +84,10 @@ def stack_levels(
 ) -> Float32[np.ndarray, "c h w"]:
     """Return the levels at `strides` as one embedding, at the resolution of the finest of them.
 
-    Coarser levels are brought up bilinearly. Channels are weighted so that the mean square over
-    all of them is the mean over levels of each level's: every level counts the same, whatever
-    its number of channels, and one level alone is returned as it is.
+    Coarser levels are enlarged bilinearly. Channels are weighted so that the mean square over all
+    of them is the mean over the levels' own mean squares: every level counts the same, whatever its
+    number of channels. One level alone is returned as it is. Raises ValueError for strides without
+    a level.
 
     Example:
         >>> levels = {1: np.zeros((3, 4, 4), np.float32), 2: np.zeros((12, 2, 2), np.float32)}

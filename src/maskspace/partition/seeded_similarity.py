@@ -1,9 +1,9 @@
 """Masks grown around seeds that are sure and unlike one another, then suppressed.
 
 Deep metric learning (Fathi et al. 2017, arXiv 1703.10277), without classes. The similarity of two
-pixels is 2 / (1 + exp(|x_p - x_q|^2 / temperature)); `seeds` has, for each threshold of it, the
-logit of the mask that a pixel grows at that threshold being an instance. Departure: the masks kept
-are made disjoint, the surer one in front.
+pixels is 2 / (1 + exp(|x_p - x_q|^2 / temperature)). `seeds` has a channel for each threshold of
+the similarity: the logit that the mask which a pixel grows at this threshold is an instance.
+Departure: the kept masks are made disjoint, the surer one in front.
 """
 
 from collections.abc import Mapping
@@ -32,12 +32,23 @@ def seeded_similarity(
     overlap: float = 0.5,
     min_area: int = 16,
 ) -> Prediction:
-    """Return the masks of up to `seeds` seeds, disjoint; the score is the seed's probability.
+    """Return the disjoint masks of the seeds; the score is the probability of the seed.
 
-    The next seed is the pixel of largest log S + `decay` log D: S its best probability over the
-    `thresholds`, one for each channel of `seeds`, D one minus its similarity to the most similar
-    seed before. `temperature` is in units of squared distance. Seeds below `seed_threshold` grow
-    nothing. Of two masks whose IoU is above `overlap` the less sure goes.
+    The next seed is the pixel with the largest log S + `decay` log D. S is its best probability
+    over the thresholds; D is one less its similarity to the most similar seed before.
+
+    Args:
+        outputs: an embedding level and `seeds`; and `foreground` if the network has it.
+        thresholds: similarity at which a mask ends, one for each channel of `seeds` (default 0.25,
+            0.5, 0.75, 0.9).
+        decay: weight of being unlike the seeds before (default 0.3).
+        temperature: unit of squared distances in the embedding, > 0 (default 1).
+        seeds: most seeds (default 100).
+        seed_threshold: seeds with a lower probability grow no mask (default 0.5).
+        overlap: of two masks with a larger IoU the less sure one is dropped (default 0.5).
+        min_area: instances of fewer pixels of the image are dropped (default 16).
+
+    Raises ValueError where an output is missing, or `seeds` has another number of channels.
 
     Example:
         >>> import torch
@@ -82,10 +93,14 @@ def grow(
     decay: float,
     seeds: int,
 ) -> tuple[Bool[Tensor, "n p"], Float32[Tensor, " n"]]:
-    """Return the mask of each seed, in the order in which seeds are chosen, and how sure it is.
+    """Return the mask and the probability of each seed, in the order in which seeds are chosen.
 
-    `surest` is the probability of a pixel as a seed and `threshold` the similarity that its mask
-    ends at.
+    Args:
+        pixels: the embedding of each pixel, in units of the temperature's square root.
+        surest: probability of each pixel as a seed.
+        threshold: similarity at which the mask of each pixel ends.
+        decay: as in `seeded_similarity`.
+        seeds: most seeds.
 
     Example:
         >>> import torch

@@ -1,9 +1,9 @@
 """One instance after another, each the Gaussian around the surest pixel left.
 
 The rule of spatial embeddings (Neven et al. 2019, arXiv 1906.11109, and EmbedSeg, Lalit et al.
-2022): of the pixels that no proposal holds, that of the highest seed gives the centre, its own
-embedding, and the width, its own bandwidth, of a proposal. Departure: after `tries` proposals the
-rest is background, so that a network that is sure of nothing in particular ends too.
+2022): of the pixels in no proposal yet, the one with the highest seed gives the centre of a
+proposal, its own embedding, and the width, its own bandwidth. Departure: after `tries` proposals
+the rest is background, so that an untrained network ends too.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,24 @@ def sequential_gaussian(
     candidate: float = 0.5,
     tries: int = 500,
 ) -> Prediction:
-    """Return the accepted proposals, later ones over earlier ones; the score is the seed's.
+    """Return the accepted proposals, later ones over earlier ones; the score is that of the seed.
 
-    A proposal is where exp(-sum_d s_d (e_d - c_d)^2) > `cut`, s = exp(`scale` * `bandwidth`), among
-    pixels of the foreground with `seed` > `candidate`. It is accepted with at least `min_area`
-    pixels, more than half of them new, and taken out either way. It ends at a seed below
-    `seed_threshold`. `bandwidth` has one channel for all of the embedding's, or one each.
+    A proposal holds the pixels with exp(-sum_d s_d (e_d - c_d)^2) > `cut`, s = exp(`scale` *
+    `bandwidth`), among the pixels of the foreground with `seed` > `candidate`. It is accepted if it
+    has at least `min_area` pixels, more than half of them new. Its pixels give no further seeds in
+    any case.
+
+    Args:
+        outputs: an embedding level, `seed`, and `bandwidth` with one channel, or one for each of
+            the embedding's; and `foreground` if the network has it.
+        seed_threshold: proposals end at a lower seed (default 0.9).
+        cut: value in (0, 1) at which the Gaussian is cut (default 0.5).
+        min_area: proposals of fewer pixels of the image are not accepted (default 16).
+        scale: factor of `bandwidth` in the exponent (default 10).
+        candidate: pixels with a lower seed belong to no instance (default 0.5).
+        tries: most proposals (default 500).
+
+    Raises ValueError where an output is missing, or `bandwidth` has another number of channels.
 
     Example:
         >>> import torch
@@ -76,7 +88,7 @@ def _proposed(
     *,
     rules: tuple[float, float, int, int],
 ) -> tuple[Int64[Tensor, " p"], Float32[Tensor, " p"]]:
-    """Return the label of each pixel, 0 for none, and the seed of the proposal that it is of."""
+    """Return the label of each pixel, 0 for none, and the seed of its proposal."""
     seed_threshold, cut, min_area, tries = rules
     labels = torch.zeros(len(seed), dtype=torch.int64, device=seed.device)
     quality = torch.zeros_like(seed)

@@ -1,4 +1,4 @@
-"""An image worked on small: clicks go there, masks and maps come back."""
+"""An image worked on small: clicks are brought to it, masks and maps are brought back."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,7 +17,11 @@ Side = Annotated[int, Field(ge=32)]
 
 @dataclass(frozen=True, eq=False)
 class Shrunk:
-    """An image with no side above a bound, and the size that it had.
+    """A small copy of an image, and the size of the image.
+
+    Args:
+        image: the small image, uint8 RGB.
+        size_hw: rows and columns of the image.
 
     Example:
         >>> small = shrunk(np.zeros((80, 160, 3), np.uint8), max_side=80)
@@ -36,7 +40,7 @@ class Shrunk:
         return self.image.shape[0], self.image.shape[1]
 
     def pixel_yx(self, click: Click) -> tuple[int, int]:
-        """Return the row and column of the small pixel that holds the click."""
+        """Return the row and column of the small image's pixel that holds the click."""
         (height, width), (rows, columns) = self.size_hw, self.small_hw
         return click.y * rows // height, click.x * columns // width
 
@@ -46,7 +50,7 @@ class Shrunk:
         return Click(x, y, click.positive)
 
     def disk(self, click: Click, *, radius: float) -> Bool[np.ndarray, "r s"]:
-        """Return the small pixels whose centre is within `radius` small pixels of the click's."""
+        """Return the pixels whose centres are within `radius` small pixels of the click's pixel."""
         row, column = self.pixel_yx(click)
         rows, columns = np.ogrid[: self.small_hw[0], : self.small_hw[1]]
         return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
@@ -61,7 +65,7 @@ class Shrunk:
 
 
 def shrunk(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> Shrunk:
-    """Return the image with no side above `max_side` pixels; a small one is kept as it is.
+    """Return an image with no side above `max_side` pixels, at least 32; a smaller one is kept.
 
     Example:
         >>> shrunk(np.zeros((80, 160, 3), np.uint8), max_side=80).image.shape

@@ -1,13 +1,13 @@
 """Clean-up of masks: small holes are filled, small islands dropped.
 
 As Segment Anything does (Kirillov et al. 2023, arXiv:2304.02643, appendix B; there
-`min_mask_region_area`): holes first, then islands, both 8-connected, small being below the area; a
-background region at the image's border counts as a hole; where all islands are small the largest
+`min_mask_region_area`): first holes, then islands. Both are 8-connected; small is below the area. A
+background region at the image's border counts as a hole. Where all islands are small the largest
 stays, of equal ones the first in row-major order. Departure: an empty mask stays empty, also where
 the whole image is smaller than the area.
 
-On the CPU each mask is labelled inside its box; tensors are labelled where they are, all together,
-by spreading the least index of a region: the same answer, at more work.
+On the CPU each mask is labelled inside its box. Tensors are labelled on their device, all together,
+by spreading the lowest index of a region: the same answer, with more work.
 """
 
 from typing import cast
@@ -26,9 +26,9 @@ _BLOCK_PIXELS = 2**24  # of tensors labelled at one time
 def clean_small_regions(
     masks: Bool[np.ndarray, "n h w"], *, min_area: int
 ) -> tuple[Bool[np.ndarray, "n h w"], Bool[np.ndarray, " n"]]:
-    """Return the masks without holes and islands below `min_area` pixels, and which had any.
+    """Return the masks without holes and islands below `min_area` pixels, and which masks had any.
 
-    Those that had any may have become duplicates: Segment Anything then suppresses again, and
+    Masks that had any may have become duplicates: Segment Anything then suppresses again, and
     prefers the others.
 
     Example:
@@ -47,7 +47,7 @@ def clean_small_regions(
 def clean_small_regions_of_tensors(
     masks: Bool[Tensor, "n h w"], *, min_area: int
 ) -> tuple[Bool[Tensor, "n h w"], Bool[Tensor, " n"]]:
-    """Return what `clean_small_regions` does, computed where the masks are.
+    """Return what `clean_small_regions` returns, computed on the masks' device.
 
     Example:
         >>> import torch
@@ -63,10 +63,10 @@ def clean_small_regions_of_tensors(
 
 
 def _clean(mask: Bool[np.ndarray, "h w"], out: Bool[np.ndarray, "h w"], min_area: int) -> bool:
-    """Write the mask, which is not empty, without small regions; return whether it had any.
+    """Write a mask that is not empty, without small regions, to `out`; return whether it had any.
 
-    Of the background around the mask's box one row or column each way is labelled, weighing as many
-    as it stands for: they are all alike.
+    Around the mask's box one row or column of background is labelled on each side. It weighs as
+    many as it stands for: they are all alike.
     """
     row, first_row, rows = _around(np.asarray(mask.any(axis=1)))
     column, first_column, columns = _around(np.asarray(mask.any(axis=0)))
@@ -90,7 +90,7 @@ def _clean(mask: Bool[np.ndarray, "h w"], out: Bool[np.ndarray, "h w"], min_area
 def _around(
     present: Bool[np.ndarray, " h"],
 ) -> tuple[Int64[np.ndarray, " h"], Int64[np.ndarray, " r"], Int64[np.ndarray, " r"]]:
-    """Return each row's place in the box with a row around; of a place its first row and number."""
+    """Return each row's place in the box with its margin, and each place's first row and rows."""
     top = int(present.argmax())
     bottom = len(present) - int(present[::-1].argmax())
     place = np.clip(np.arange(len(present)), max(top - 1, 0), min(bottom, len(present) - 1))
@@ -102,7 +102,7 @@ def _around(
 def _regions(
     inside: Bool[np.ndarray, "r s"], weight: Float64[np.ndarray, "r s"]
 ) -> tuple[Int32[np.ndarray, "r s"], Float64[np.ndarray, " k"]]:
-    """Return each pixel's region, from 1, 0 being outside, and the weight of each, 0 included."""
+    """Return the region of each pixel, from 1, 0 outside, and the weight of each, 0 included."""
     labels = np.zeros(inside.shape, np.int32)
     count = cast("int", ndimage.label(inside, structure=_EIGHT, output=labels))
     return labels, np.bincount(labels.ravel(), weights=weight.ravel(), minlength=count + 1)
@@ -111,7 +111,7 @@ def _regions(
 def _clean_together(
     masks: Bool[Tensor, "n h w"], min_area: int
 ) -> tuple[Bool[Tensor, "n h w"], Bool[Tensor, " n"]]:
-    """Return the masks without small regions and which had any, of a few masks."""
+    """Return a few masks without small regions, and which of them had any."""
     seen = masks.flatten(1).any(dim=1)[:, None]
     regions, sizes = _regions_of_tensors(~masks)
     small_holes = (sizes.gather(1, regions) < min_area) & ~masks.flatten(1) & seen
@@ -131,10 +131,10 @@ def _clean_together(
 def _regions_of_tensors(
     inside: Bool[Tensor, "n h w"],
 ) -> tuple[Int64[Tensor, "n p"], Int64[Tensor, "n p_plus_1"]]:
-    """Return each pixel's region as the index of its first pixel, and the area of each.
+    """Return the region of each pixel as the index of its first pixel, and the area of each.
 
-    Outside is the index past the last pixel, with an area of 0. Labels only ever fall, and only to
-    indices of the same region, so where no neighbour has a lower one they are the least.
+    Outside is the index past the last pixel, with an area of 0. Labels only fall, and only to
+    indices of the same region. So where no neighbour has a lower label, labels are the lowest.
     """
     count, pixels = len(inside), inside[0].numel()
     index = torch.arange(pixels, device=inside.device).view_as(inside[0])
@@ -156,7 +156,7 @@ def _regions_of_tensors(
 
 
 def _least_around(labels: Int64[Tensor, "n h w"], outside: int) -> Int64[Tensor, "n h w"]:
-    """Return the least of each pixel's own and its eight neighbours' values."""
+    """Return the lowest of the values of each pixel and its eight neighbours."""
     padded = functional.pad(labels, (1, 1, 1, 1), value=outside)
     across = padded[:, :, :-2].minimum(padded[:, :, 1:-1]).minimum(padded[:, :, 2:])
     return across[:, :-2].minimum(across[:, 1:-1]).minimum(across[:, 2:])

@@ -23,9 +23,17 @@ def superpixels(
 ) -> Int32[np.ndarray, "h w"]:
     """Return a partition into at least min(pixels, `regions`) 4-connected superpixels.
 
-    Labels run from 1 in row-major order of each superpixel's first pixel; where there are no more
-    than `regions` pixels each is its own. `compactness` is the feature difference that weighs as
-    much as one grid cell of distance. The same input gives the same partition on every machine.
+    Labels run from 1 in row-major order of each superpixel's first pixel. If there are no more than
+    `regions` pixels, each is a superpixel. The same input gives the same partition on every
+    machine.
+
+    Args:
+        embedding: features of each pixel.
+        regions: least number of superpixels, >= 1 (default 1024).
+        compactness: feature difference that weighs as much as one grid cell of distance (default
+            0.02).
+
+    Raises ValueError for `regions` below 1.
 
     Example:
         >>> halves = np.zeros((1, 4, 4), np.float32)
@@ -51,7 +59,7 @@ def superpixels(
 def neighbour_differences(
     embedding: Float[np.ndarray, "c h w"],
 ) -> tuple[Float32[np.ndarray, "h w_minus_1"], Float32[np.ndarray, "h_minus_1 w"]]:
-    """Return the root-mean-square feature difference of each pixel to the right and lower one.
+    """Return the root-mean-square feature difference of each pixel to the next right and below.
 
     Example:
         >>> right, down = neighbour_differences(np.array([[[0.0, 1.0], [0.0, 3.0]]]))
@@ -69,8 +77,8 @@ def neighbour_differences(
 def grid_seeds(gradient: Float[np.ndarray, "h w"], *, regions: int) -> Int64[np.ndarray, " k"]:
     """Return the flat index of one pixel in each cell of a grid of at least `regions` cells.
 
-    It is the cell's pixel of least gradient; among equals the one nearest to the cell's centre,
-    then the first in row-major order. Cells do not overlap, hence neither do seeds.
+    It is the pixel of the cell with the least gradient; of equal ones the one nearest to the cell's
+    centre, then the first in row-major order. Cells do not overlap, so seeds are all different.
 
     Example:
         >>> grid_seeds(np.array([[1.0, 0.0, 0.0, 1.0]]), regions=2).tolist()
@@ -87,7 +95,7 @@ def grid_seeds(gradient: Float[np.ndarray, "h w"], *, regions: int) -> Int64[np.
 
 
 def _grid_size(height: int, width: int, regions: int) -> tuple[int, int]:
-    """Return numbers of rows and columns whose product is at least `regions`, cells near square."""
+    """Return numbers of rows and columns: at least `regions` cells, each nearly square."""
     rows = min(height, max(1, round((regions * height / width) ** 0.5)))
     columns = min(width, -(-regions // rows))
     return min(height, max(rows, -(-regions // columns))), columns
@@ -127,9 +135,9 @@ def _spanning_forest(
 ) -> Int32[np.ndarray, "h w"]:
     """Return the trees of the minimum spanning forest rooted at the seeds, as labels from 1.
 
-    A virtual pixel tied to every seed more strongly than any two pixels are turns the forest into
-    a spanning tree. Weights are ranks: ties then break by position, not by the sort at hand, and
-    none is zero, which a sparse matrix would not hold.
+    A virtual pixel with an edge to every seed, lighter than any edge between pixels, turns the
+    forest into a spanning tree. Weights are ranks: ties then break by position, not by the sorting
+    algorithm, and no weight is zero, which a sparse matrix would not hold.
     """
     height, width = right.shape[0], down.shape[1]
     pixel = np.arange(height * width, dtype=np.int32).reshape(height, width)
@@ -166,7 +174,9 @@ def equal_components(values: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w
 def linked_components(
     right: Bool[np.ndarray, "h w_minus_1"], down: Bool[np.ndarray, "h_minus_1 w"]
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the components of pixels linked to the right and lower one, labels as above.
+    """Return the components of pixels that are linked to the next right and below.
+
+    Labels are from 1 in row-major order.
 
     Example:
         >>> linked_components(np.array([[True, False]]), np.zeros((0, 3), bool)).tolist()
@@ -184,7 +194,7 @@ def linked_components(
 
 
 def row_major_labels(labels: Int32[np.ndarray, " p"]) -> Int32[np.ndarray, " p"]:
-    """Return the same partition with labels from 1 in the order of their first appearance.
+    """Return the same partition, with labels from 1 in the order of their first pixels.
 
     Example:
         >>> row_major_labels(np.array([7, 7, 2, 7], np.int32)).tolist()

@@ -1,7 +1,7 @@
 """What a click model is shown of an image: the whole, and crops in which small things are larger.
 
-Crops are those of Segment Anything (Kirillov et al. 2023, arXiv:2304.02643, appendix B): layer i,
-from 1, has 2**i crops a side, and neighbours overlap by a share of the image's shorter side that
+Crops are those of Segment Anything (Kirillov et al. 2023, arXiv:2304.02643, appendix B). Layer i,
+from 1, has 2**i crops a side. Neighbours overlap by a share of the image's shorter side, which
 halves from one layer to the next.
 """
 
@@ -15,9 +15,15 @@ from numpy import ndarray
 
 @dataclass(frozen=True)
 class View:
-    """A part of the image: first column and row, those past the last, and the layer of crops.
+    """A part of an image.
 
-    An edge is open where the image goes on beyond it.
+    Args:
+        box_xyxy: its first column and row, and those after its last.
+        layer: layer of crops, 0 for the whole image (default 0).
+        open_left: True where the image goes on beyond the left edge (default False).
+        open_top: the same of the top edge.
+        open_right: the same of the right edge.
+        open_bottom: the same of the bottom edge.
 
     Example:
         >>> import numpy as np
@@ -33,7 +39,7 @@ class View:
     open_bottom: bool = False
 
     def of(self, image: Shaped[ndarray, "h w *_"]) -> Shaped[ndarray, "r s *_"]:
-        """Return what the view shows of an array of the image's size."""
+        """Return the part of an array that has the image's rows and columns."""
         left, top, right, bottom = self.box_xyxy
         return image[top:bottom, left:right]
 
@@ -41,10 +47,13 @@ class View:
 def image_views(
     size_hw: tuple[int, int], *, layers: int, overlap: float, least: int = 1
 ) -> tuple[View, ...]:
-    """Return the whole image, then the crops of each layer, column by column.
+    """Return the view of the whole image, then the crops of each layer, column by column.
 
-    `overlap` is the share of the shorter side by which the crops of the first layer overlap. Layers
-    whose crops would be shorter than `least` pixels are left out, and all after them.
+    Args:
+        size_hw: rows and columns of the image.
+        layers: number of layers of crops.
+        overlap: overlap of the crops of the first layer, as a share of the shorter side.
+        least: layers whose crops have a side below this many pixels are left out (default 1).
 
     Example:
         >>> [view.layer for view in image_views((64, 64), layers=1, overlap=0.34)]

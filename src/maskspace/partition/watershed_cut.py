@@ -1,9 +1,9 @@
 """Instances cut apart where the energy of the deep watershed is low, and grown back.
 
-Deep watershed transform (Bai & Urtasun 2017, arXiv 1611.08303), without classes: `energy` has a
-logit a bin of the distance to the outside of the instance, bin 0 being outside. Departure: in the
-paper what is never deeper than the cut, such as a line two pixels wide, is lost; where it touches
-nothing that is deeper, it is an instance here.
+Deep watershed transform (Bai & Urtasun 2017, arXiv 1611.08303), without classes. `energy` has a
+logit for each bin of the distance to the outside of the instance; bin 0 is outside. Departure: in
+the paper a part that is never deeper than the cut is lost, such as a line two pixels wide. Here it
+is an instance if it touches nothing deeper.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,23 @@ def watershed_cut(
     min_core: int = 8,
     min_area: int = 16,
 ) -> Prediction:
-    """Return the 4-connected components of the bins above `energy`, holes filled, grown back.
+    """Return the 4-connected components of the bins above a cut, without holes, grown back.
 
-    A pixel's bin is the likeliest, or with `expected` the mean bin, rounded. Components below
-    `min_core` pixels are dropped: of a disc of radius r, (r - `energy`)^2 pi are left. They grow by
-    `energy` + 1 steps, bins being a pixel wide where they begin and the tip of a disc being off by
-    one, each pixel to the nearest component, inside the foreground: bins above 0. With `shallow`
-    the components of the foreground that no other reaches are instances too. Instances have at
-    least `min_area` pixels; the score is the mean probability of not being outside.
+    A component grows by `energy` + 1 steps inside the foreground, the bins above 0, each pixel to
+    the nearest component: bins are a pixel wide where they begin, and the tip of a disc is off by
+    one. The score is the mean probability of not being outside.
+
+    Args:
+        outputs: `energy`, and `foreground` if the network has it.
+        energy: bin of the cut; components are of the bins above it (default 1).
+        expected: True takes the mean bin of a pixel, rounded; False its likeliest (default False).
+        shallow: True adds the components of the foreground that no other component reaches (default
+            True).
+        min_core: components of fewer pixels are dropped before they grow; of a disc of radius r, (r
+            - `energy`)^2 pi pixels are above the cut (default 8).
+        min_area: instances of fewer pixels are dropped (default 16).
+
+    Raises ValueError where the output is missing, and for a bin above which there is none.
 
     Example:
         >>> import torch
@@ -65,7 +74,7 @@ def watershed_cut(
 
 
 def _filled(labels: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
-    """Return components without holes: what each encloses and is nobody's becomes its own."""
+    """Return components without holes: an unlabelled hole becomes a part of what encloses it."""
     filled = labels.copy()
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:
@@ -78,7 +87,7 @@ def _filled(labels: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
 def _with_untouched(
     labels: Int32[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
 ) -> Int32[np.ndarray, "h w"]:
-    """Return labels with more of them: the components inside that hold no labelled pixel."""
+    """Return the labels, and new ones for the components inside without any labelled pixel."""
     parts = np.zeros(labels.shape, np.int32)
     ndimage.label(inside, output=parts)
     reached = np.bincount(parts.ravel(), weights=(labels > 0).ravel()) > 0
@@ -88,7 +97,7 @@ def _with_untouched(
 def _grown(
     labels: Int32[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"], *, steps: int
 ) -> Int32[np.ndarray, "h w"]:
-    """Return labels given to pixels inside at most that many steps away, each of the root of 2."""
+    """Return labels that also have the pixels inside within `steps` diagonal steps of them."""
     if not labels.any():
         return labels
     away, nearest = cast(
