@@ -60,8 +60,10 @@ def agglomeration(
     pieces = superpixels(features / bandwidth, regions=regions)
     pieces = equal_components(np.where(inside, pieces, 0).astype(np.int32))
     labels = np.where(inside, merge_pieces(pieces, features, inside, bandwidth=bandwidth), 0)
-    away = squared_spread(features, labels)
-    return gathered(labels, np.exp(-away / (2 * bandwidth**2)), min_area=cells(outputs, min_area))
+    squared_distance = squared_spread(features, labels)
+    return gathered(
+        labels, np.exp(-squared_distance / (2 * bandwidth**2)), min_area=cells(outputs, min_area)
+    )
 
 
 def merge_tree(
@@ -112,10 +114,10 @@ def squared_spread(
     """
     flat = labels.ravel()
     count = np.maximum(np.bincount(flat), 1)
-    away = np.zeros(flat.shape)
+    squared = np.zeros(flat.shape)
     for channel in features.reshape(len(features), -1):
-        away += (channel - (np.bincount(flat, weights=channel) / count)[flat]) ** 2
-    return away.reshape(labels.shape)
+        squared += (channel - (np.bincount(flat, weights=channel) / count)[flat]) ** 2
+    return squared.reshape(labels.shape)
 
 
 def merge_pieces(
@@ -147,8 +149,8 @@ def merge_pieces(
         [np.bincount(flat, weights=c) / count for c in features.reshape(len(features), -1)], 1
     )
     distance = np.sqrt(((means[first] - means[second]) ** 2).sum(1))
-    of_piece = average_linkage(first, second, distance, border, len(count), limit=bandwidth)
-    return of_piece[pieces - 1].astype(np.int32) + 1
+    cluster_of_piece = average_linkage(first, second, distance, border, len(count), limit=bandwidth)
+    return cluster_of_piece[pieces - 1].astype(np.int32) + 1
 
 
 def _borders(
@@ -157,12 +159,12 @@ def _borders(
     """Return the adjacent pairs of pieces inside, lower first, and the length of their borders."""
     index, number = pieces.astype(np.int64) - 1, int(pieces.max())
     codes = []
-    for a, b in (
+    for before, after in (
         ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
         ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
     ):
-        across = (index[a] != index[b]) & inside[a] & inside[b]
-        left, right = index[a][across], index[b][across]
+        is_border = (index[before] != index[after]) & inside[before] & inside[after]
+        left, right = index[before][is_border], index[after][is_border]
         codes.append(np.minimum(left, right) * number + np.maximum(left, right))
     code, border = np.unique(np.concatenate(codes), return_counts=True)
     return code // number, code % number, border
@@ -199,31 +201,31 @@ def average_linkage(
         >>> average_linkage(first, second, distance, weight, 3, limit=0.5).tolist()
         [0, 0, 2]
     """
-    around: list[dict[int, tuple[float, int]]] = [{} for _ in range(nodes)]
+    edges_of: list[dict[int, tuple[float, int]]] = [{} for _ in range(nodes)]
     heap = []
     edges = zip(first.tolist(), second.tolist(), distance.tolist(), weight.tolist(), strict=True)
-    for a, b, apart, w in edges:
-        around[a][b] = around[b][a] = (apart * w, w)
-        if apart * w / w <= limit:
-            heap.append((apart * w / w, a, b))
+    for a, b, mean, w in edges:
+        edges_of[a][b] = edges_of[b][a] = (mean * w, w)
+        if mean * w / w <= limit:
+            heap.append((mean * w / w, a, b))
     heapq.heapify(heap)
     parent = list(range(nodes))
     while heap:
-        apart, a, b = heapq.heappop(heap)
-        now = around[a].get(b)
-        if now is None or _mean(now) != apart:
+        mean, a, b = heapq.heappop(heap)
+        edge = edges_of[a].get(b)
+        if edge is None or _mean(edge) != mean:
             continue
-        kept, gone = min(a, b), max(a, b)
-        parent[gone] = kept
-        del around[kept][gone], around[gone][kept]
-        for other, (total, w) in around[gone].items():
-            before = around[kept].get(other, (0.0, 0))
-            now = (before[0] + total, before[1] + w)
-            around[kept][other] = around[other][kept] = now
-            del around[other][gone]
-            if _mean(now) <= limit:
-                heapq.heappush(heap, (_mean(now), min(kept, other), max(kept, other)))
-        around[gone] = {}
+        lower, higher = min(a, b), max(a, b)
+        parent[higher] = lower
+        del edges_of[lower][higher], edges_of[higher][lower]
+        for other, (total, w) in edges_of[higher].items():
+            old_edge = edges_of[lower].get(other, (0.0, 0))
+            edge = (old_edge[0] + total, old_edge[1] + w)
+            edges_of[lower][other] = edges_of[other][lower] = edge
+            del edges_of[other][higher]
+            if _mean(edge) <= limit:
+                heapq.heappush(heap, (_mean(edge), min(lower, other), max(lower, other)))
+        edges_of[higher] = {}
     for node in range(nodes):  # a parent is always lower, hence final by now
         parent[node] = parent[parent[node]]
     return np.array(parent)

@@ -97,19 +97,22 @@ def read_rule(options: Mapping[str, object]) -> BorderRule:
         >>> read_rule({"cell": 8.0}).cell
         8.0
     """
-    held = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    return build_section(BorderRule, held, place="border_tree")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    return build_section(BorderRule, values, place="border_tree")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BorderMerging:
-    """How k superpixels of an image merge, before costs become heights.
+    """How k superpixels of an image merge into one region, before costs become heights.
 
-    superpixels: labels 1..k.
-    merges: the two nodes that each merge joins; nodes are superpixels first, then merges in order.
-    costs: of merges, in the order in which they were made; one may be below the one before.
-    areas: of nodes, in pixels.
-    outlines: length and summed strength of each node's borders.
+    Args:
+        superpixels: labels 1..k.
+        merges: the two nodes that each merge joins; nodes are superpixels first, then merges in
+            order.
+        costs: costs of the merges in the order in which they were made; a cost may be below the one
+            before.
+        areas: pixels of each node.
+        outlines: length and summed strength of each node's border.
 
     Example:
         >>> borders = np.zeros((16, 32), np.float32)
@@ -155,10 +158,25 @@ def merge_borders(
     regions: int = 1024,
     rule: BorderRule,
 ) -> BorderMerging:
-    """Return how at least min(pixels, `regions`) superpixels of a boundary map in [0, 1] merge.
+    """Return the merges of the superpixels of a boundary map, cheapest pair first.
 
-    `vectors` are those of cells of `stride` pixels. Raises ValueError for a map that is empty or
-    not finite.
+    Args:
+        boundary: share in [0, 1] of people who see a border at each pixel.
+        vectors: a vector for each cell of `stride` pixels (default None: borders alone count).
+        stride: side of a cell, in pixels (default 2).
+        regions: there are at least min(pixels, `regions`) superpixels (default 1024).
+        rule: the constants.
+
+    Raises ValueError for a map that is empty or not finite.
+
+    Example:
+        >>> boundary = np.zeros((16, 32), np.float32)
+        >>> boundary[:, 16] = 1  # one strong border
+        >>> merging = merge_borders(boundary, rule=BorderRule(), regions=16)
+        >>> merging.superpixels.max().item(), len(merging.merges)
+        (30, 29)
+        >>> merging.costs.argmax().item()  # the halves are merged last
+        28
     """
     if boundary.size == 0 or not np.isfinite(boundary).all():
         raise ValueError("the boundary map is empty or not finite; was the model trained?")
@@ -167,9 +185,9 @@ def merge_borders(
     steps = _steps(right, down, vectors, stride=stride, rule=rule)
     coarse = _flooded(boundary, *steps, number=_cells(boundary, rule), rule=rule)
     labels = coarse
-    least = min(boundary.size, regions)
-    if coarse.max() < least:
-        fine = _flooded(boundary, *steps, number=least, rule=rule)
+    least_number = min(boundary.size, regions)
+    if coarse.max() < least_number:
+        fine = _flooded(boundary, *steps, number=least_number, rule=rule)
         labels = equal_components(coarse * (fine.max() + 1) + fine)
     right, down = (
         np.where(same, 0, strength)
@@ -182,10 +200,10 @@ def merge_borders(
     leaves = int(labels.max())
     areas = np.zeros(2 * leaves - 1)
     areas[:leaves] = np.bincount(labels.ravel())[1:]
-    held = np.zeros((2 * leaves - 1, 0 if vectors is None else len(vectors)), np.float32)
+    means = np.zeros((2 * leaves - 1, 0 if vectors is None else len(vectors)), np.float32)
     if vectors is not None:
         first = np.unique(labels, return_index=True)[1]
-        held[:leaves] = _means(coarse, vectors, stride=stride)[coarse.ravel()[first] - 1]
+        means[:leaves] = _means(coarse, vectors, stride=stride)[coarse.ravel()[first] - 1]
     merges, costs = np.empty((leaves - 1, 2), np.int64), np.empty(leaves - 1)
     outlines = np.zeros((2 * leaves - 1, 2))
     for column, values in enumerate((lengths, sums)):
@@ -195,7 +213,7 @@ def merge_borders(
     weights = np.array(
         [rule.border, 0.0 if vectors is None else rule.distance, rule.grain, rule.smallness]
     )
-    border_merges(pairs, lengths, sums, areas, held, outlines, weights, merges, costs)
+    border_merges(pairs, lengths, sums, areas, means, outlines, weights, merges, costs)
     return BorderMerging(
         superpixels=labels, merges=merges, costs=costs, areas=areas, outlines=outlines
     )
@@ -235,7 +253,22 @@ def tree_of_outputs(
 def merge_outputs(
     outputs: Mapping[str, Tensor], rule: BorderRule, *, regions: int = 1024
 ) -> BorderMerging:
-    """Return how the superpixels merge, of the outputs that `tree_of_outputs` takes."""
+    """Return the merges of the superpixels, given the outputs that `tree_of_outputs` takes.
+
+    Args:
+        outputs: `boundary` (logits), an embedding level, or both.
+        rule: the constants.
+        regions: there are at least min(pixels, `regions`) superpixels (default 1024).
+
+    Raises ValueError where the outputs have neither.
+
+    Example:
+        >>> boundary = torch.full((1, 32, 32), -8.0)  # logits: nobody sees a border
+        >>> boundary[:, :, 16] = 8.0  # but in one column, where everybody does
+        >>> merging = merge_outputs({"boundary": boundary}, BorderRule(), regions=2)
+        >>> merging.tree(BorderRule()).partition(2)[0, [0, 31]].tolist()
+        [1, 2]
+    """
     levels = levels_of(outputs)
     if not levels and "boundary" not in outputs:
         raise ValueError(f"border_tree needs boundary or a level; got {', '.join(outputs)}")
@@ -250,13 +283,13 @@ def merge_outputs(
 
 def _steepness(vectors: Float[Tensor, "c i j"], stride: int) -> Float32[Tensor, "h w"]:
     """Return at every pixel how far apart the vectors on both sides of its cell are, at most 1."""
-    around = torch.nn.functional.pad(vectors.float()[None], (1, 1, 1, 1), mode="replicate")[0]
-    across = (around[:, 1:-1, 2:] - around[:, 1:-1, :-2]).abs().sum(0)
-    along = (around[:, 2:, 1:-1] - around[:, :-2, 1:-1]).abs().sum(0)
-    apart = torch.maximum(across, along).clamp(max=1)
-    whole = [(side - 1) * stride + 1 for side in apart.shape]
+    padded = torch.nn.functional.pad(vectors.float()[None], (1, 1, 1, 1), mode="replicate")[0]
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).abs().sum(0)
+    along = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).abs().sum(0)
+    distance = torch.maximum(across, along).clamp(max=1)
+    whole = [(side - 1) * stride + 1 for side in distance.shape]
     return torch.nn.functional.interpolate(
-        apart[None, None], whole, mode="bilinear", align_corners=True
+        distance[None, None], whole, mode="bilinear", align_corners=True
     )[0, 0]
 
 
@@ -308,15 +341,15 @@ def _steps(
         return right, down
     across, along = (np.abs(np.diff(vectors, axis=axis)).sum(0) / stride for axis in (2, 1))
     rows, columns = (np.arange(side) for side in (right.shape[0], down.shape[1]))
-    mixed = []
-    for strength, apart, row, column in (
+    costs = []
+    for strength, distances, row, column in (
         (right, across, (rows + stride // 2) // stride, columns[:-1] // stride),
         (down, along, rows[:-1] // stride, (columns + stride // 2) // stride),
     ):
-        places = [np.minimum(p, n - 1) for p, n in zip((row, column), apart.shape, strict=True)]
-        here = np.minimum(apart[places[0]][:, places[1]], 1) if apart.size else 0
-        mixed.append(rule.border * strength + rule.distance * here)
-    return mixed[0], mixed[1]
+        places = [np.minimum(p, n - 1) for p, n in zip((row, column), distances.shape, strict=True)]
+        distance = np.minimum(distances[places[0]][:, places[1]], 1) if distances.size else 0
+        costs.append(rule.border * strength + rule.distance * distance)
+    return costs[0], costs[1]
 
 
 def _cells(boundary: Float[np.ndarray, "h w"], rule: BorderRule) -> int:
@@ -335,8 +368,8 @@ def _flooded(
     labels = np.zeros(boundary.size, np.int32)
     side = (boundary.size / len(seeds)) ** 0.5
     # a seed reaches a few cells; what is further costs no more
-    away = np.arange(int(4 * side) + 2) * (rule.compactness * LEVELS / side)
-    flood(_levels(right), _levels(down), np.round(away).astype(np.int32), seeds, labels)
+    cost_of_distance = np.arange(int(4 * side) + 2) * (rule.compactness * LEVELS / side)
+    flood(_levels(right), _levels(down), np.round(cost_of_distance).astype(np.int32), seeds, labels)
     return row_major_labels(labels).reshape(boundary.shape)
 
 
@@ -355,8 +388,8 @@ def _borders(
     first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
     second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
     strength = np.concatenate([right.ravel(), down.ravel()]).astype(np.float64)
-    across = first != second
-    first, second, strength = first[across], second[across], strength[across]
+    is_border = first != second
+    first, second, strength = first[is_border], second[is_border], strength[is_border]
     code, inverse = np.unique(
         np.minimum(first, second) * number + np.maximum(first, second), return_inverse=True
     )

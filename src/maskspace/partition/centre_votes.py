@@ -68,7 +68,7 @@ def centre_votes(
         >>> len(found), found.labels.min().item()
         (1, 1)
     """
-    directed, pointing = _pointing(outputs)
+    has_directions, pointing = _pointing(outputs)
     size_hw = (pointing.shape[1], pointing.shape[2])
     inside = foreground_of(outputs, size_hw)
     places = inside.nonzero().flip(1).to(pointing.dtype)  # x y
@@ -77,22 +77,24 @@ def centre_votes(
     quality = torch.zeros(size_hw, device=pointing.device)
     tolerance = max(1, radius // 5)
     targets = places + unit * ways
-    voters = evenly_spaced(len(places), _VOTERS if directed else len(places)).to(places.device)
-    if directed:
+    voters = evenly_spaced(len(places), _VOTERS if has_directions else len(places)).to(
+        places.device
+    )
+    if has_directions:
         votes = ray_votes(places[voters], ways[voters], size_hw, reach=reach)
     else:
         votes = target_votes(targets, size_hw)
-    enough = min_area * len(voters) / max(len(places), 1)
-    found = vote_peaks(
-        votes, radius=radius, tolerance=tolerance, min_votes=enough, share=angles, limit=centres
+    min_votes = min_area * len(voters) / max(len(places), 1)
+    peaks = vote_peaks(
+        votes, radius=radius, tolerance=tolerance, min_votes=min_votes, share=angles, limit=centres
     )
-    if len(found) and directed:
+    if len(peaks) and has_directions:
         index, value = surrounded(
-            places, ways, found, agreement=agreement, snap=tolerance, share=angles
+            places, ways, peaks, agreement=agreement, snap=tolerance, share=angles
         )
         labels[inside], quality[inside] = index + 1, value
-    elif len(found):
-        index, distance = nearest_mode(targets, found)
+    elif len(peaks):
+        index, distance = nearest_mode(targets, peaks)
         labels[inside], quality[inside] = index + 1, torch.exp(-distance / radius)
     return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=min_area)
 
@@ -154,12 +156,12 @@ def ray_votes(
     plane = angle_of(ways) * (height * width)
     # the last cell takes what lies outside
     votes = torch.zeros(ANGLES * height * width + 1, device=places.device)
-    one = torch.ones(1, device=places.device).expand(len(places))
+    single_votes = torch.ones(1, device=places.device).expand(len(places))
     for length in range(1, min(reach, height + width) + 1):
         x, y = (places + length * ways).round_().unbind(1)
-        hit = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        is_inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         cell = plane + (y * width + x).long()
-        votes.scatter_add_(0, cell.where(hit, len(votes) - 1), one)
+        votes.scatter_add_(0, cell.where(is_inside, len(votes) - 1), single_votes)
     return votes[:-1].view(ANGLES, height, width)
 
 
@@ -219,16 +221,18 @@ def vote_peaks(
         ... ).tolist()
         [[1.0, 0.0], [4.0, 0.0]]
     """
-    near = _windows(votes, tolerance)
+    windowed = _windows(votes, tolerance)
     # windows of windows have one peak where a window has a plateau
     score = _windows(_windows(votes, tolerance // 2), tolerance - tolerance // 2).sqrt().sum(0)
-    enough = (near.sum(0) >= min_votes - 0.5) & ((near > 0.5).float().mean(0) >= share)
-    best = F.max_pool2d(score[None, None], 2 * radius + 1, 1, radius)[0, 0]
-    y, x = (enough & (score == best)).nonzero().unbind(1)
+    is_candidate = (windowed.sum(0) >= min_votes - 0.5) & (
+        (windowed > 0.5).float().mean(0) >= share
+    )
+    highest = F.max_pool2d(score[None, None], 2 * radius + 1, 1, radius)[0, 0]
+    y, x = (is_candidate & (score == highest)).nonzero().unbind(1)
     order = torch.argsort(score[y, x], descending=True, stable=True)[: 4 * limit]
     candidates = torch.stack([x, y], 1)[order]
-    kept = _apart(candidates.cpu().numpy(), radius)[:limit]
-    return candidates[kept.to(candidates.device)].to(votes.dtype)
+    chosen = _apart(candidates.cpu().numpy(), radius)[:limit]
+    return candidates[chosen.to(candidates.device)].to(votes.dtype)
 
 
 def _windows(votes: Float32[Tensor, "c h w"], radius: int) -> Float32[Tensor, "c h w"]:
@@ -239,12 +243,12 @@ def _windows(votes: Float32[Tensor, "c h w"], radius: int) -> Float32[Tensor, "c
 
 def _apart(candidates: np.ndarray, radius: int) -> Int64[Tensor, " n"]:
     """Return the indices of points that are farther than `radius` from all chosen before."""
-    free, kept = np.ones(len(candidates), bool), []
+    is_free, chosen = np.ones(len(candidates), bool), []
     for index, place in enumerate(candidates):
-        if free[index]:
-            kept.append(index)
-            free &= ((candidates - place) ** 2).sum(1) > radius**2
-    return torch.tensor(kept, dtype=torch.int64)
+        if is_free[index]:
+            chosen.append(index)
+            is_free &= ((candidates - place) ** 2).sum(1) > radius**2
+    return torch.tensor(chosen, dtype=torch.int64)
 
 
 def surrounded(
@@ -283,16 +287,16 @@ def surrounded(
     angle = angle_of(ways)
     while True:
         index, value = aimed_at(places, ways, centres, agreement=agreement, snap=-1)
-        own = index >= 0
-        code = (index * ANGLES + angle)[own]
+        is_aimed = index >= 0
+        code = (index * ANGLES + angle)[is_aimed]
         count = torch.bincount(code, minlength=len(centres) * ANGLES).view(-1, ANGLES)
-        some = count > _STRAY * count.sum(1, keepdim=True)
-        kept = some.float().mean(1) >= share
-        if bool(kept.all()):
+        has_pixels = count > _STRAY * count.sum(1, keepdim=True)
+        is_surrounded = has_pixels.float().mean(1) >= share
+        if bool(is_surrounded.all()):
             return aimed_at(places, ways, centres, agreement=agreement, snap=snap)
-        if not bool(kept.any()):
+        if not bool(is_surrounded.any()):
             return torch.full_like(index, -1), torch.zeros_like(value)
-        centres = centres[kept]
+        centres = centres[is_surrounded]
 
 
 def aimed_at(
@@ -319,11 +323,11 @@ def aimed_at(
         >>> aimed_at(places, ways, torch.tensor([[5.0, 0.0]]), agreement=0.8, snap=0)[0].tolist()
         [0, -1]
     """
-    found = [
+    aimed = [
         _aimed(place, way, centres, agreement=agreement, snap=snap)
         for place, way in zip(places.split(_BLOCK), ways.split(_BLOCK), strict=True)
     ]
-    indices, cosines = zip(*found, strict=True)
+    indices, cosines = zip(*aimed, strict=True)
     return torch.cat(indices), torch.cat(cosines)
 
 

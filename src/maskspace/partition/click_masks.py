@@ -110,15 +110,17 @@ def group_maps(
         scores = np.stack([predicted_iou(logits, threshold=cut) for cut in thresholds], 1).ravel()
     if ranking == "mean_score":
         scores = (scores + stable) / 2
-    chosen = covered.any(axis=1) & (stable >= min_stability)
+    is_wanted = covered.any(axis=1) & (stable >= min_stability)
     if view is not None:
-        chosen &= ~covered[:, _at_open_edges(labels, view) - 1].any(axis=1)
-    some = np.flatnonzero(chosen)
+        is_wanted &= ~covered[:, _at_open_edges(labels, view) - 1].any(axis=1)
+    candidates = np.flatnonzero(is_wanted)
     if nms == "box":
-        boxes = boxes_xywh(covered[some].take(labels - 1, axis=1))
-        kept = some[box_nms(boxes, scores[some], overlap=overlap)]
+        boxes = boxes_xywh(covered[candidates].take(labels - 1, axis=1))
+        kept = candidates[box_nms(boxes, scores[candidates], overlap=overlap)]
     else:
-        kept = some[union_nms(covered[some], areas, scores[some], overlap=overlap)]
+        kept = candidates[
+            union_nms(covered[candidates], areas, scores[candidates], overlap=overlap)
+        ]
     return ClickMasks(
         covered[kept].take(labels - 1, axis=1), scores[kept], clicks[kept], cuts[kept]
     )
@@ -213,8 +215,8 @@ def _at_open_edges(labels: Int32[np.ndarray, "r s"], view: View) -> Int64[np.nda
         "right": (view.open_right, labels[:, -1]),
         "bottom": (view.open_bottom, labels[-1]),
     }
-    found = [edge for is_open, edge in edges.values() if is_open]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+    open_edges = [edge for is_open, edge in edges.values() if is_open]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *open_edges]))
 
 
 def level_threshold(level: float) -> float:

@@ -95,19 +95,22 @@ class DistinctMasks:
             areas, area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), (box[2:] - box[:2]).prod()
         else:
             shared = np.minimum(np.minimum(areas, area), shared)
-        over = np.flatnonzero(shared / (areas + area - shared) > self.overlap).tolist()
+        rivals = np.flatnonzero(shared / (areas + area - shared) > self.overlap).tolist()
         if self.by_box:
-            return bool(over)
-        return any(self._iou(bits, box, area, index) > self.overlap for index in over)
+            return bool(rivals)
+        return any(self._iou(bits, box, area, index) > self.overlap for index in rivals)
 
     def _iou(
         self, bits: UInt8[np.ndarray, "a b"], box: Int64[np.ndarray, " 4"], area: int, index: int
     ) -> float:
         left, top = np.maximum(self._boxes[index, :2], box[:2]).tolist()
         right, bottom = np.minimum(self._boxes[index, 2:], box[2:]).tolist()
-        here, there = (
-            held[top - at[1] : bottom - at[1], left // 8 - at[0] // 8 : -(-right // 8) - at[0] // 8]
-            for at, held in ((box, bits), (self._boxes[index], self._bits[index]))
+        own_bits, other_bits = (
+            window_bits[
+                top - corner_xy[1] : bottom - corner_xy[1],
+                left // 8 - corner_xy[0] // 8 : -(-right // 8) - corner_xy[0] // 8,
+            ]
+            for corner_xy, window_bits in ((box, bits), (self._boxes[index], self._bits[index]))
         )
-        shared = int(np.bitwise_count(here & there).sum(dtype=np.int64))
+        shared = int(np.bitwise_count(own_bits & other_bits).sum(dtype=np.int64))
         return shared / (area + int(self._areas[index]) - shared)

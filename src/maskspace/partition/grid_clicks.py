@@ -116,15 +116,15 @@ def propose_from_clicks(
         raise ValueError(f"proposals: limit is at least 1; got {limit}")
     grid = grid or ClickGrid()
     size_hw = (image.shape[0], image.shape[1])
-    found = DistinctMasks(
+    distinct = DistinctMasks(
         size_hw, limit, overlap=grid.overlap, nms=grid.nms, min_region=grid.min_region
     )
     candidates = [one for view in _views(size_hw, grid) for one in _seen(model, image, view, grid)]
     candidates.sort(key=lambda one: -one.score)  # of equals the first stays first
     for candidate in candidates:
-        if found.add(*candidate.at_size(), candidate.score) == limit:
+        if distinct.add(*candidate.at_size(), candidate.score) == limit:
             break
-    return found.proposals()
+    return distinct.proposals()
 
 
 def click_grid(size_hw: tuple[int, int], *, per_side: int) -> Int64[np.ndarray, "k 2"]:
@@ -180,9 +180,9 @@ def decode_clicks(
     """
     maps = []
     for start in range(0, len(clicks_xy), chunk):
-        picked = np.arange(start, start + chunk)
-        picked[picked >= len(clicks_xy)] = start
-        decoded = model.click_logits(features, size_hw, clicks_xy[picked], positive[picked])
+        indices = np.arange(start, start + chunk)
+        indices[indices >= len(clicks_xy)] = start
+        decoded = model.click_logits(features, size_hw, clicks_xy[indices], positive[indices])
         maps.append(decoded[: len(clicks_xy) - start])
     return np.concatenate(maps)
 
@@ -223,17 +223,17 @@ def _seen(
     model: ClickModel, image: UInt8[np.ndarray, "h w 3"], view: View, grid: ClickGrid
 ) -> Iterator[_Candidate]:
     """Yield the distinct masks of one view, best first."""
-    part = np.ascontiguousarray(view.of(image))
-    size_hw = (part.shape[0], part.shape[1])
+    pixels = np.ascontiguousarray(view.of(image))
+    size_hw = (pixels.shape[0], pixels.shape[1])
     clicks_xy = click_grid(size_hw, per_side=grid.per_side)
     positive = np.ones(len(clicks_xy), bool)
     if grid.negative:
         clicks_xy = np.concatenate([clicks_xy, clicks_xy])
         positive = np.concatenate([positive, ~positive])
     logits = decode_clicks(
-        model, model.encode(part), size_hw, clicks_xy, positive, chunk=grid.chunk
+        model, model.encode(pixels), size_hw, clicks_xy, positive, chunk=grid.chunk
     )
-    found = group_maps(
+    grouped = group_maps(
         logits,
         overlap=grid.overlap,
         stability_offset=grid.stability_offset,
@@ -245,6 +245,6 @@ def _seen(
         view=view,
     )
     for mask, score, click, cut in zip(
-        found.masks, found.scores.tolist(), found.clicks, found.thresholds, strict=True
+        grouped.masks, grouped.scores.tolist(), grouped.clicks, grouped.thresholds, strict=True
     ):
         yield _Candidate(score, view, mask, logits[click] - cut)

@@ -63,9 +63,9 @@ def hdbscan(
         means, radius = _balls(points, index.to(points.device))
         nearest, distance = nearest_mode(pixels, means)
         reach = radius[nearest]
-        slack = _ROUNDING * (points - points.mean(0)).norm(dim=1).max()
-        labels[inside] = torch.where(distance <= reach + slack, nearest + 1, 0)
-        quality[inside] = torch.where(reach > slack, 1 - distance / reach, 1.0).clamp(min=0)
+        tolerance = _ROUNDING * (points - points.mean(0)).norm(dim=1).max()
+        labels[inside] = torch.where(distance <= reach + tolerance, nearest + 1, 0)
+        quality[inside] = torch.where(reach > tolerance, 1 - distance / reach, 1.0).clamp(min=0)
     return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=cells(outputs, min_area))
 
 
@@ -82,12 +82,12 @@ def sample_clusters(points: Float32[np.ndarray, "n c"], *, least: int) -> Int64[
     """
     from sklearn.cluster import HDBSCAN  # takes seconds
 
-    different = len(np.unique(points, axis=0))
-    if len(points) < 2 * least or different == 1:
+    distinct = len(np.unique(points, axis=0))
+    if len(points) < 2 * least or distinct == 1:
         return np.zeros(len(points), np.int64)
     grouping = HDBSCAN(min_cluster_size=least, copy=True)  # pyright: ignore[reportArgumentType]
-    found = grouping.fit(points).labels_
-    return found.astype(np.int64) if (found >= 0).any() else np.zeros(len(points), np.int64)
+    clusters = grouping.fit(points).labels_
+    return clusters.astype(np.int64) if (clusters >= 0).any() else np.zeros(len(points), np.int64)
 
 
 def _balls(

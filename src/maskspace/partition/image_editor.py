@@ -97,10 +97,10 @@ class ImageEditor(Generic[Features]):
 
     def probabilities(self, clicks: Sequence[Click]) -> Float32[np.ndarray, "k h w"]:
         """Return for each click the probability that a pixel belongs to what the click means."""
-        found = np.zeros((len(clicks), *self.size_hw), np.float32)
-        for out, map_ in zip(found, self._maps(clicks), strict=True):
-            out[:] = _sigmoid(self._at_size(map_))
-        return found
+        probabilities = np.zeros((len(clicks), *self.size_hw), np.float32)
+        for probability, map_ in zip(probabilities, self._maps(clicks), strict=True):
+            probability[:] = _sigmoid(self._at_size(map_))
+        return probabilities
 
     def refine(
         self, clicks: Sequence[Click], previous: Float32[np.ndarray, "h w"] | None
@@ -127,8 +127,8 @@ class ImageEditor(Generic[Features]):
         Where they continue the last clicks only the new ones are added.
         """
         last = self._combined
-        more = clicks[: len(last.clicks)] == last.clicks
-        if not (more and (last.level, last.rule) == (level, rule)):
+        continues = clicks[: len(last.clicks)] == last.clicks
+        if not (continues and (last.level, last.rule) == (level, rule)):
             empty = SurestClaims(self.size_hw, rule=rule, dtype=np.float32)
             last = _Combined((), level, rule, empty)
         new = clicks[len(last.clicks) :]
@@ -144,31 +144,33 @@ class ImageEditor(Generic[Features]):
         """Return the probability after the last round, from the last round on that is kept."""
         origin = b"" if start is None else hashlib.sha256(np.packbits(start).tobytes()).digest()
         previous = None if start is None else start.astype(np.float32)
-        done = 0
+        rounds_done = 0
         for count in range(len(clicks), 0, -1):
-            known = self._kept.get((origin, clicks[:count]))
-            if known is not None:
-                previous, done = known, count
+            kept_map = self._kept.get((origin, clicks[:count]))
+            if kept_map is not None:
+                previous, rounds_done = kept_map, count
                 break
-        for count in range(done + 1, len(clicks) + 1):
-            latest = self.refine(clicks[:count], previous)
-            self._kept.put((origin, clicks[:count]), latest)
-            previous = latest
+        for count in range(rounds_done + 1, len(clicks) + 1):
+            probability = self.refine(clicks[:count], previous)
+            self._kept.put((origin, clicks[:count]), probability)
+            previous = probability
         return np.zeros(self.size_hw, np.float32) if previous is None else previous
 
     def _maps(self, clicks: Sequence[Click]) -> list[Float32[np.ndarray, "r s"]]:
         """Return the clicks' logits at the model's resolution; only what is not kept is decoded."""
-        asked = {click: self._kept.get(click) for click in clicks}
-        found = {click: known for click, known in asked.items() if known is not None}
-        new = [click for click in asked if click not in found]
+        kept_maps = {click: self._kept.get(click) for click in clicks}
+        maps_by_click = {
+            click: kept_map for click, kept_map in kept_maps.items() if kept_map is not None
+        }
+        new = [click for click in kept_maps if click not in maps_by_click]
         if new:
             xy, positive = _arrays(new)
             chunk = min(self.chunk, len(new))
             maps = decode_clicks(self.model, self.features, self.size_hw, xy, positive, chunk=chunk)
             for click, decoded in zip(new, _numbers(maps), strict=True):
-                found[click] = decoded.copy()  # a view would keep all maps of its chunk
-                self._kept.put(click, found[click])
-        return [found[click] for click in clicks]
+                maps_by_click[click] = decoded.copy()  # a view would keep all maps of its chunk
+                self._kept.put(click, maps_by_click[click])
+        return [maps_by_click[click] for click in clicks]
 
     def _at_size(self, logits: Float32[np.ndarray, "r s"]) -> Float32[np.ndarray, "h w"]:
         return resize_maps(logits[None], self.size_hw)[0]
@@ -194,15 +196,15 @@ class _LastMaps:
 
     def get(self, key: Hashable) -> Float32[np.ndarray, "h w"] | None:
         with self._lock:
-            found = self._maps.pop(key, None)
-            if found is not None:
-                self._maps[key] = found
-            return found
+            map_ = self._maps.pop(key, None)
+            if map_ is not None:
+                self._maps[key] = map_
+            return map_
 
     def put(self, key: Hashable, value: Float32[np.ndarray, "h w"]) -> None:
         with self._lock:
-            known = self._maps.pop(key, None)
-            self._bytes += value.nbytes - (0 if known is None else known.nbytes)
+            old_map = self._maps.pop(key, None)
+            self._bytes += value.nbytes - (0 if old_map is None else old_map.nbytes)
             self._maps[key] = value
             while self._bytes > self._max_bytes and len(self._maps) > 1:
                 oldest = next(iter(self._maps))

@@ -118,12 +118,12 @@ def spread_seeds(points: Float32[Tensor, "n c"], seeds: int) -> Float32[Tensor, 
         return points
     first = points[evenly_spaced(len(points), (seeds + 1) // 2).to(points.device)]
     nearest = squared_distances(points, first).min(1).values
-    farther = []
+    farthest = []
     for _ in range(seeds // 2):
         newest = points.index_select(0, nearest.argmax()[None])
-        farther.append(newest)
+        farthest.append(newest)
         nearest = torch.minimum(nearest, (points - newest).square().sum(1))
-    return torch.cat([first, *farther])
+    return torch.cat([first, *farthest])
 
 
 def shift(
@@ -174,12 +174,12 @@ def densest(
     squared = squared_distances(modes, points)
     density = kernel_value(squared, bandwidth=bandwidth, kernel=kernel).sum(1).cpu().numpy()
     # of differences: what the shift has brought together is then told from what it has not
-    near = torch.cdist(modes, modes, compute_mode="donot_use_mm_for_euclid_dist") <= bandwidth
-    near = near.cpu().numpy()
-    kept: list[int] = []
-    taken = np.zeros(len(near), bool)
+    is_near = torch.cdist(modes, modes, compute_mode="donot_use_mm_for_euclid_dist") <= bandwidth
+    is_near = is_near.cpu().numpy()
+    chosen: list[int] = []
+    is_taken = np.zeros(len(is_near), bool)
     for index in np.argsort(-density, kind="stable").tolist():
-        if not taken[index]:
-            kept.append(index)
-            taken |= near[index]
-    return torch.tensor(kept, dtype=torch.int64, device=modes.device)
+        if not is_taken[index]:
+            chosen.append(index)
+            is_taken |= is_near[index]
+    return torch.tensor(chosen, dtype=torch.int64, device=modes.device)

@@ -102,16 +102,16 @@ class MergeTree:
         Regions come by label, from 1. It is 1 for the whole image.
         """
         _, first = np.unique(labels, return_index=True)
-        places = np.unravel_index(first, self.size_hw)
-        leaves = [self._leaf_at(int(x), int(y)) for y, x in zip(*places, strict=True)]
-        last = len(self.merges) - (len(leaves) - 1)  # merges that are done
+        first_yx = np.unravel_index(first, self.size_hw)
+        leaves = [self._leaf_at(int(x), int(y)) for y, x in zip(*first_yx, strict=True)]
+        merges_done = len(self.merges) - (len(leaves) - 1)  # merges that are done
         above = np.concatenate([self.heights, [np.float32(1)]])
-        found = np.empty(len(leaves), np.float32)
+        heights = np.empty(len(leaves), np.float32)
         for label, leaf in enumerate(leaves):
-            line = self._ancestors(leaf)
-            made = next((n for n in line if n >= self.max_regions + last), None)
-            found[label] = above[-1 if made is None else made - self.max_regions]
-        return found
+            ancestors = self._ancestors(leaf)
+            ending = next((n for n in ancestors if n >= self.max_regions + merges_done), None)
+            heights[label] = above[-1 if ending is None else ending - self.max_regions]
+        return heights
 
     def proposals(self, limit: int = 100, *, min_area: int = 16) -> Prediction:
         """Return up to `limit` nodes of the tree, best first; no two are equal.
@@ -127,14 +127,14 @@ class MergeTree:
         """
         if limit < 1:
             raise ValueError(f"proposals: limit is at least 1; got {limit}")
-        enough = np.flatnonzero((self._areas >= min_area) | (self._areas == self._areas[-1]))
-        areas = self._areas[enough]
-        scores = self._persistence[enough] * np.sqrt(areas / areas[-1]).astype(np.float32)
+        candidates = np.flatnonzero((self._areas >= min_area) | (self._areas == self._areas[-1]))
+        areas = self._areas[candidates]
+        scores = self._persistence[candidates] * np.sqrt(areas / areas[-1]).astype(np.float32)
         if self.ranks is not None:
-            scores = self.ranks[enough]
-        best = np.lexsort((enough, -areas, -scores))[:limit]
+            scores = self.ranks[candidates]
+        best = np.lexsort((candidates, -areas, -scores))[:limit]
         # one at a time: a hundred dense masks of twelve megapixels are 1.2 GB
-        counts = [encode(self._node_mask(int(node))[None])[0] for node in enough[best]]
+        counts = [encode(self._node_mask(int(node))[None])[0] for node in candidates[best]]
         return Prediction.of_strings(counts, self.size_hw, scores[best])
 
     def region_at(
@@ -164,10 +164,10 @@ class MergeTree:
             labels = self.cut(height)
             return labels == labels[y, x]
         avoided = {node for other in avoid_xy for node in self._ancestors(self._leaf_at(*other))}
-        line = [node for node in self._ancestors(self._leaf_at(x, y)) if node not in avoided]
-        if not line:
+        ancestors = [node for node in self._ancestors(self._leaf_at(x, y)) if node not in avoided]
+        if not ancestors:
             return np.zeros(self.size_hw, bool)
-        return self._node_mask(max(line, key=lambda node: (self._persistence[node], node)))
+        return self._node_mask(max(ancestors, key=lambda node: (self._persistence[node], node)))
 
     def _regions_at(self, height: float) -> int:
         if not 0 <= height <= 1:
@@ -211,19 +211,21 @@ class MergeTree:
             [[1, 0], [0, 1], [0, 1], [1, 1], [1, 2]]
         """
         rows, columns = (
-            (2 * np.arange(few) + 1) * many // (2 * few)
-            for few, many in zip(self.superpixels.shape, labels.shape, strict=True)
+            (2 * np.arange(small_side) + 1) * large_side // (2 * small_side)
+            for small_side, large_side in zip(self.superpixels.shape, labels.shape, strict=True)
         )
-        here = labels[rows][:, columns].ravel()
-        number, known = int(labels.max(initial=-1)) + 1, here >= 0
+        label = labels[rows][:, columns].ravel()
+        number, is_counted = int(labels.max(initial=-1)) + 1, label >= 0
         if not number:
             return np.zeros((2 * self.max_regions - 1, 0), np.int64)
-        place = self._place.ravel()[known].astype(np.int64)
-        leaves = np.bincount(place * number + here[known], minlength=self.max_regions * number)
+        place = self._place.ravel()[is_counted].astype(np.int64)
+        leaves = np.bincount(
+            place * number + label[is_counted], minlength=self.max_regions * number
+        )
         first = np.zeros((1, number), np.int64)
-        until = np.concatenate([first, leaves.reshape(-1, number).cumsum(axis=0)])
+        sums = np.concatenate([first, leaves.reshape(-1, number).cumsum(axis=0)])
         starts, counts = self._layout.starts, self._layout.counts
-        return until[starts + counts] - until[starts]
+        return sums[starts + counts] - sums[starts]
 
     @cached_property
     def _layout(self) -> "_Layout":
@@ -240,21 +242,21 @@ class MergeTree:
     def _areas(self) -> Int64[np.ndarray, " n"]:
         """Return the number of pixels of each node at the working resolution."""
         leaves = np.bincount(self.superpixels.ravel(), minlength=self.max_regions + 1)[1:]
-        until = np.concatenate([[0], np.cumsum(leaves[self._layout.leaves])])
-        return until[self._layout.starts + self._layout.counts] - until[self._layout.starts]
+        sums = np.concatenate([[0], np.cumsum(leaves[self._layout.leaves])])
+        return sums[self._layout.starts + self._layout.counts] - sums[self._layout.starts]
 
     @cached_property
     def _parents(self) -> Int64[np.ndarray, " n"]:
         """Return the node that each node is merged into, -1 for the whole image."""
         parents = np.full(2 * self.max_regions - 1, -1, np.int64)
-        made = np.arange(self.max_regions, 2 * self.max_regions - 1)
-        parents[self.merges[:, 0]] = parents[self.merges[:, 1]] = made
+        new_nodes = np.arange(self.max_regions, 2 * self.max_regions - 1)
+        parents[self.merges[:, 0]] = parents[self.merges[:, 1]] = new_nodes
         return parents
 
     @cached_property
     def _persistence(self) -> Float32[np.ndarray, " n"]:
-        own = np.concatenate([np.zeros(self.max_regions, np.float32), self.heights])
-        return np.where(self._parents >= 0, own[self._parents] - own, np.float32(0))
+        made_at = np.concatenate([np.zeros(self.max_regions, np.float32), self.heights])
+        return np.where(self._parents >= 0, made_at[self._parents] - made_at, np.float32(0))
 
 
 @dataclass(frozen=True)
@@ -379,8 +381,8 @@ def region_adjacency(
     sums = [np.bincount(index.ravel(), weights=channel.ravel()) for channel in embedding]
     first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
     second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
-    across = first != second
-    first, second = first[across], second[across]
+    is_border = first != second
+    first, second = first[is_border], second[is_border]
     code = np.unique(np.minimum(first, second) * len(areas) + np.maximum(first, second))
     pairs = np.stack([code // len(areas), code % len(areas)], axis=1)
     return RegionGraph(areas=areas, means=np.stack(sums, axis=1) / areas[:, None], pairs=pairs)
@@ -413,9 +415,11 @@ def _agglomerate(
         heights.append(cost)
         areas[node] = areas[left] + areas[right]
         means[node] = (areas[left] * means[left] + areas[right] * means[right]) / areas[node]
-        around = _replace(neighbours, left, right, node)
-        costs = _costs(means[around] - means[node], areas[around], areas[node], grain=grain)
-        for other, cost in zip(around, costs.tolist(), strict=True):
+        new_neighbours = _replace(neighbours, left, right, node)
+        costs = _costs(
+            means[new_neighbours] - means[node], areas[new_neighbours], areas[node], grain=grain
+        )
+        for other, cost in zip(new_neighbours, costs.tolist(), strict=True):
             heapq.heappush(heap, (cost, other, node))
     return np.array(merges, np.int64).reshape(-1, 2), np.array(heights)
 
@@ -442,9 +446,9 @@ def _neighbours(graph: RegionGraph) -> dict[int, set[int]]:
 
 def _replace(neighbours: dict[int, set[int]], left: int, right: int, node: int) -> list[int]:
     """Replace the nodes `left` and `right` by `node`, and return its neighbours."""
-    around = (neighbours.pop(left) | neighbours.pop(right)) - {left, right}
-    for other in around:
+    new_neighbours = (neighbours.pop(left) | neighbours.pop(right)) - {left, right}
+    for other in new_neighbours:
         neighbours[other] -= {left, right}
         neighbours[other].add(node)
-    neighbours[node] = around
-    return list(around)
+    neighbours[node] = new_neighbours
+    return list(new_neighbours)

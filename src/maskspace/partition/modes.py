@@ -48,8 +48,8 @@ def nearest_mode(
         >>> index.tolist(), distance.tolist()
         ([0, 1], [1.0, 1.0])
     """
-    found = [
+    nearest = [
         torch.cdist(block, modes, compute_mode="donot_use_mm_for_euclid_dist").min(1)
         for block in pixels.split(_BLOCK)
     ]
-    return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found])
+    return torch.cat([f.indices for f in nearest]), torch.cat([f.values for f in nearest])

@@ -92,8 +92,8 @@ def mutex_watershed(
     affinities = affinities.cpu().numpy()
     first, second, weight = signed_edges(affinities, inside, offsets)
     labels = mutex_clusters(first, second, weight, inside.size).reshape(inside.shape)
-    short = [k for k, offset in enumerate(offsets) if _attracts(offset)]
-    quality = affinities[short].mean(0)
+    attractive = [k for k, offset in enumerate(offsets) if _attracts(offset)]
+    quality = affinities[attractive].mean(0)
     return gathered(np.where(inside, labels, 0), quality, min_area=min_area)
 
 
@@ -155,8 +155,8 @@ def signed_edges(
     for affinity, offset in zip(affinities, offsets, strict=True):
         here, there = _overlap(offset, inside.shape)
         weight = affinity[here] if _attracts(offset) else affinity[here] - 1
-        used = inside[here] & inside[there] & (weight != 0)
-        parts.append((pixel[here][used], pixel[there][used], weight[used]))
+        is_used = inside[here] & inside[there] & (weight != 0)
+        parts.append((pixel[here][is_used], pixel[there][is_used], weight[is_used]))
     first, second, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(-np.abs(weight), kind="stable")
     return first[order], second[order], weight[order]

@@ -79,8 +79,8 @@ def union_nms(
     """
     order = _best_first(scores, len(covered), overlap=overlap)
     if isinstance(covered, Tensor) and isinstance(areas, Tensor):
-        every = torch.ones((1, len(areas)), dtype=torch.bool, device=covered.device)
-        size = shared_area_of_tensors(covered, every, areas)[:, 0]
+        whole_image = torch.ones((1, len(areas)), dtype=torch.bool, device=covered.device)
+        size = shared_area_of_tensors(covered, whole_image, areas)[:, 0]
         exceeds = partial(_tensors_exceed, covered, areas, size, overlap)
         return _greedy(order, exceeds, block=_BLOCK_OF_TENSORS)
     if isinstance(covered, Tensor) or isinstance(areas, Tensor):
@@ -150,10 +150,10 @@ def _greedy(
     """Return the candidates that are kept; each block is compared with all that are kept before."""
     kept = np.zeros(0, np.int64)
     for start in range(0, len(order), block):
-        some = order[start : start + block]
+        candidates = order[start : start + block]
         if len(kept):
-            some = some[~exceeds(kept, some).any(axis=0)]
-        kept = np.concatenate([kept, some[_unsuppressed(exceeds(some, some))]])
+            candidates = candidates[~exceeds(kept, candidates).any(axis=0)]
+        kept = np.concatenate([kept, candidates[_unsuppressed(exceeds(candidates, candidates))]])
     return kept
 
 

@@ -83,16 +83,16 @@ def node_features(shapes: NodeShapes) -> Float64[np.ndarray, "n f"]:
         [0.0, 0.2, 0.5]
     """
     leaves, whole = len(shapes.merges) + 1, shapes.areas[-1]
-    own = np.concatenate([np.zeros(leaves), shapes.heights.astype(float)])
+    made_at = np.concatenate([np.zeros(leaves), shapes.heights.astype(float)])
     parents = shapes.parents
-    above = np.where(parents >= 0, own[parents], own)
+    ends_at = np.where(parents >= 0, made_at[parents], made_at)
     length = np.maximum(shapes.outlines[:, 0], 1)
     return np.stack(
         [
             np.log10(shapes.areas / whole) / 4,
-            own,
-            above,
-            np.sqrt(np.maximum(above - own, 0)),
+            made_at,
+            ends_at,
+            np.sqrt(np.maximum(ends_at - made_at, 0)),
             np.clip(shapes.outlines[:, 1] / length, 0, 1),
             np.minimum(np.sqrt(4 * np.pi * shapes.areas) / length, 1),
             np.where(parents >= 0, shapes.areas / shapes.areas[parents], 1),
@@ -160,8 +160,8 @@ def _is_best_of_chain(
     best = np.full(number, -np.inf, np.float32)
     np.maximum.at(best, chain, ranks)
     first = np.full(number, number, np.int64)
-    holds = ranks == best[chain]
-    np.minimum.at(first, chain[holds], np.flatnonzero(holds))
+    has_best = ranks == best[chain]
+    np.minimum.at(first, chain[has_best], np.flatnonzero(has_best))
     return first[chain] == np.arange(number)
 
 

@@ -33,7 +33,7 @@ def embedding_of(outputs: HeadOutputs) -> Float32[Tensor, "c h w"]:
     rows, columns = (
         (2 * torch.arange(side, device=embedding.device) + 1.0) / side - 1 for side in size_hw
     )
-    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # x y
-    grid = (place + offset).permute(1, 2, 0)[None]
-    there = F.grid_sample(embedding[None], grid, padding_mode="border", align_corners=False)[0]
-    return (1 - confidence) * embedding + confidence * there
+    pixel_xy = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # x y
+    grid = (pixel_xy + offset).permute(1, 2, 0)[None]
+    at_offset = F.grid_sample(embedding[None], grid, padding_mode="border", align_corners=False)[0]
+    return (1 - confidence) * embedding + confidence * at_offset

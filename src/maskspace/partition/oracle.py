@@ -38,18 +38,18 @@ def oracle_decode(
         [[1, 1, 2, 2]]
     """
     ids, index = torch.unique(labels, return_inverse=True)
-    real = ids > 0
-    if not bool(real.any()):
+    is_instance = ids > 0
+    if not bool(is_instance.any()):
         return gathered(np.zeros(labels.shape, np.int64), np.zeros(labels.shape))
     pixels = embedding.flatten(1).T.contiguous()
     count = torch.bincount(index.flatten(), minlength=len(ids))[:, None]
     sums = torch.zeros((len(ids), pixels.shape[1]), device=pixels.device)
     means = sums.index_add(0, index.flatten(), pixels) / count
-    nearest, distance = nearest_mode(pixels, means[real])
+    nearest, distance = nearest_mode(pixels, means[is_instance])
     inside = (labels.flatten() != 0) & (distance <= bandwidth)
-    found = torch.where(inside, nearest + 1, 0).view(labels.shape)
+    nearest_labels = torch.where(inside, nearest + 1, 0).view(labels.shape)
     quality = (1 / (1 + distance)).view(labels.shape)
-    return gathered(found.cpu().numpy(), quality.cpu().numpy())
+    return gathered(nearest_labels.cpu().numpy(), quality.cpu().numpy())
 
 
 def k_means(

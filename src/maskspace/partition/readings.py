@@ -42,17 +42,17 @@ def readings(decoder: Choice, factors: Sequence[float]) -> dict[str, Choice]:
         >>> {name: one.options for name, one in readings(decoder, [2.0]).items()}
         {'': {'bandwidth': 0.5}, 'bandwidth=1': {'bandwidth': 1.0}}
     """
-    found = {"": decoder}
+    by_label = {"": decoder}
     signature = inspect.signature(DECODERS[decoder.name]).parameters
-    own = {
+    scales = {
         name: decoder.options.get(name, signature[name].default) for name in SCALES[decoder.name]
     }
     for factor in factors:
-        scaled = {name: _scaled(value, factor) for name, value in own.items()}
-        if scaled != own:
+        scaled = {name: _scaled(value, factor) for name, value in scales.items()}
+        if scaled != scales:
             label = ",".join(f"{name}={value:.4g}" for name, value in scaled.items())
-            found[label] = Choice(name=decoder.name, options={**decoder.options, **scaled})
-    return found
+            by_label[label] = Choice(name=decoder.name, options={**decoder.options, **scaled})
+    return by_label
 
 
 def _scaled(value: int | float, factor: int | float) -> int | float:

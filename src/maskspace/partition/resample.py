@@ -66,7 +66,7 @@ def resize_window(
 def _weights(
     present: Int64[np.ndarray, " p"], small: int, large: int
 ) -> tuple[int, Int64[np.ndarray, " a"], Float32[np.ndarray, " a"]]:
-    """Return the first place reached on the large side; of each place its lower neighbour, a weight.
+    """Return the first place reached on the large side; of each its lower neighbour, and a weight.
 
     Reached are the places in whose value a `present` small place has a share. The weight is that of
     the small place after the lower neighbour.

@@ -1,12 +1,11 @@
 """Fit a rule of the tree of borders to images whose regions people have drawn.
 
-Input: trees as they merge, and of each image the label maps of its annotators.
-Idea: both tables of the rule are regressions on single merges and nodes, which people answer.
-Steps: of each merge, the share of annotators for whom its two sides are different regions, by the
-    region that most of each side lies in; heights are the isotonic regression of the share on the
-    cost, as a table. Of each node, its best IoU with a region, mean over annotators; ranks are the
-    least squares of `fit_ranking` on it.
-Cost: nodes times regions an image; the fits take a second.
+Input: for each image its merges, and the label maps of its annotators. Idea: both tables of the
+rule are regressions; annotators give the right answer for each merge and each node. Steps: for each
+merge, take the share of annotators for whom its two sides are different regions: a side is of the
+region that most of it lies in. Heights are the isotonic regression of this share on the cost, as a
+table. For each node, take its best IoU with a region, mean over annotators. Ranks are the least
+squares of `fit_ranking` on it. Cost: nodes times regions for an image; the fits take a second.
 """
 
 from collections.abc import Sequence
@@ -29,10 +28,21 @@ LEAST_REGION, LEAST_NODE = 1 / 600, 1 / 2400
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """One image: how it merges, and what people say of its merges and nodes.
+    """How an image merges, and what its annotators say of its merges and nodes.
 
-    shares: of each merge, the share of annotators who see a border there.
-    qualities: of each node, its best IoU with a region, mean over annotators.
+    Args:
+        merging: superpixels and merges of the image.
+        shares: for each merge, the share of annotators who see a border there.
+        qualities: for each node, its best IoU with a region, mean over annotators.
+
+    Example:
+        >>> from maskspace.partition.border_tree import merge_borders
+        >>> borders = np.zeros((16, 32), np.float32)
+        >>> borders[:, 16] = 1
+        >>> layers = np.where(np.arange(32) <= 16, 1, 2)[None, None].repeat(16, axis=1)
+        >>> observed = observe(merge_borders(borders, rule=BorderRule(), regions=16), layers)
+        >>> observed.qualities[-1].item()  # IoU of the whole image with the larger region
+        0.53125
     """
 
     merging: BorderMerging
@@ -43,8 +53,10 @@ class Observed:
 def observe(merging: BorderMerging, layers: Int64[np.ndarray, "a h w"]) -> Observed:
     """Return what annotators say of an image's merges and nodes.
 
-    layers: a label map each, 1 and more for regions, 0 for what lies outside of them all, below 0
-        for what the annotator does not know.
+    Args:
+        merging: superpixels and merges of the image.
+        layers: the label map of each annotator: regions from 1, 0 outside of them all, below 0
+            where the annotator does not know.
 
     Example:
         >>> from maskspace.partition.border_tree import merge_borders
@@ -77,9 +89,9 @@ def observe(merging: BorderMerging, layers: Int64[np.ndarray, "a h w"]) -> Obser
 
 
 def fit_rule(rule: BorderRule, images: Sequence[Observed]) -> BorderRule:
-    """Return the rule with heights and ranks fitted to images; the rest of it stays.
+    """Return the rule with heights and ranks fitted to images; its other constants stay.
 
-    Raises ValueError where there is no merge to fit to.
+    Raises ValueError where no image has a merge to fit to.
 
     Example:
         >>> from maskspace.partition.border_tree import merge_borders
@@ -110,8 +122,8 @@ def fit_rule(rule: BorderRule, images: Sequence[Observed]) -> BorderRule:
 def _heights(images: Sequence[Observed]) -> tuple[float, ...]:
     """Return the share of annotators at COSTS: 0 at no cost, 1 at the highest, rising between.
 
-    A merge weighs as the smaller of its sides. The isotonic regression is a step function: the
-    table has its means around each cost.
+    The weight of a merge is the area of its smaller side. The isotonic regression is a step
+    function; the table has its mean around each cost.
     """
     costs = np.concatenate([np.clip(np.maximum.accumulate(x.merging.costs), 0, 1) for x in images])
     shares = np.concatenate([x.shares for x in images])

@@ -69,19 +69,19 @@ def seeded_similarity(
     inside = foreground_of(outputs, size_hw)
     labels = torch.zeros(size_hw, dtype=torch.int64, device=embedding.device)
     quality = torch.zeros(size_hw, device=embedding.device)
-    surest, which = logits[:, inside].sigmoid().max(0)
+    surest, best_channel = logits[:, inside].sigmoid().max(0)
     if surest.numel() and float(surest.max()) >= seed_threshold:
-        chosen = torch.tensor(thresholds, device=embedding.device)[which]
+        similarity = torch.tensor(thresholds, device=embedding.device)[best_channel]
         pixels = embedding[:, inside] * temperature**-0.5
-        masks, scores = grow(pixels, surest, chosen, decay=decay, seeds=seeds)
-        sure = scores >= seed_threshold
-        masks, scores = masks[sure], scores[sure]
-        own = torch.zeros(masks.shape[1], dtype=torch.int64, device=masks.device)
-        sure_of = torch.zeros_like(surest)
+        masks, scores = grow(pixels, surest, similarity, decay=decay, seeds=seeds)
+        is_sure = scores >= seed_threshold
+        masks, scores = masks[is_sure], scores[is_sure]
+        seed_of = torch.zeros(masks.shape[1], dtype=torch.int64, device=masks.device)
+        probability = torch.zeros_like(surest)
         for index in mask_nms(masks[:, None], scores, overlap=overlap)[::-1].tolist():
-            own[masks[index]] = index + 1
-            sure_of[masks[index]] = scores[index]
-        labels[inside], quality[inside] = own, sure_of
+            seed_of[masks[index]] = index + 1
+            probability[masks[index]] = scores[index]
+        labels[inside], quality[inside] = seed_of, probability
     return gathered(labels.cpu().numpy(), quality.cpu().numpy(), min_area=cells(outputs, min_area))
 
 
@@ -114,16 +114,16 @@ def grow(
     masks = torch.zeros((number, len(surest)), dtype=torch.bool, device=pixels.device)
     chosen = []
     norms = pixels.square().sum(0)
-    unlike = torch.ones_like(surest)
-    sure = surest.clamp(min=_LEAST).log()
+    unlikeness = torch.ones_like(surest)
+    log_sure = surest.clamp(min=_LEAST).log()
     for index in range(number):
-        place = (sure + decay * unlike.clamp(min=_LEAST).log()).argmax()[None]
+        place = (log_sure + decay * unlikeness.clamp(min=_LEAST).log()).argmax()[None]
         chosen.append(place)
         seed = pixels.index_select(1, place)
         squared = norms - 2 * (seed.T @ pixels)[0] + seed.square().sum()
-        half = squared.clamp(min=0) / 2
+        half_squared = squared.clamp(min=0) / 2
         # 1 - 2 / (1 + exp(u)) is tanh(u / 2), which keeps small differences
-        dissimilar = half.tanh()
+        dissimilar = half_squared.tanh()
         masks[index] = 1 - dissimilar > threshold.index_select(0, place)
-        unlike = torch.minimum(unlike, dissimilar)
+        unlikeness = torch.minimum(unlikeness, dissimilar)
     return masks, surest[torch.cat(chosen)]

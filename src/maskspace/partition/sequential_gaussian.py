@@ -92,21 +92,21 @@ def _proposed(
     seed_threshold, cut, min_area, tries = rules
     labels = torch.zeros(len(seed), dtype=torch.int64, device=seed.device)
     quality = torch.zeros_like(seed)
-    left = seed.clone()  # -1: in a proposal
+    remaining = seed.clone()  # -1: in a proposal
     for label in range(1, tries + 1):
-        if not len(left):
+        if not len(remaining):
             break
-        best, at = left.max(0)
+        best, best_pixel = remaining.max(0)
         if float(best) < seed_threshold:
             break
-        place = at[None]
+        place = best_pixel[None]
         centre = pixels.index_select(1, place)
-        away = (precision.index_select(1, place) * (pixels - centre).square()).sum(0)
-        proposal = torch.exp(-away) > cut
-        proposal[at] = True  # an end also where the pixel is not a number
-        area, new = torch.stack([proposal.sum(), (proposal & (left >= 0)).sum()]).tolist()
-        if area >= min_area and 2 * new > area:
+        exponent = (precision.index_select(1, place) * (pixels - centre).square()).sum(0)
+        proposal = torch.exp(-exponent) > cut
+        proposal[best_pixel] = True  # an end also where the pixel is not a number
+        area, num_new = torch.stack([proposal.sum(), (proposal & (remaining >= 0)).sum()]).tolist()
+        if area >= min_area and 2 * num_new > area:
             labels[proposal] = label
             quality[proposal] = best
-        left[proposal] = -1.0
+        remaining[proposal] = -1.0
     return labels, quality

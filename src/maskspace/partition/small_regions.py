@@ -73,17 +73,17 @@ def _clean(mask: Bool[np.ndarray, "h w"], out: Bool[np.ndarray, "h w"], min_area
     box = mask.take(first_column, axis=1).take(first_row, axis=0)
     weight = np.multiply.outer(rows, columns).astype(np.float64)
     holes, sizes = _regions(~box, weight)
-    small_holes = sizes < min_area
-    small_holes[0] = False
-    filled = box | small_holes.take(holes)
+    is_small_hole = sizes < min_area
+    is_small_hole[0] = False
+    filled = box | is_small_hole.take(holes)
     islands, sizes = _regions(filled, weight)
-    small = sizes < min_area
-    small[0] = True
-    touched = bool(small_holes.any() or small[1:].any())
+    is_small = sizes < min_area
+    is_small[0] = True
+    touched = bool(is_small_hole.any() or is_small[1:].any())
     if touched:
-        if small.all():
-            small[1 + sizes[1:].argmax()] = False
-        out[:] = (~small).take(islands).take(column, axis=1).take(row, axis=0)
+        if is_small.all():
+            is_small[1 + sizes[1:].argmax()] = False
+        out[:] = (~is_small).take(islands).take(column, axis=1).take(row, axis=0)
     return touched
 
 
@@ -112,19 +112,19 @@ def _clean_together(
     masks: Bool[Tensor, "n h w"], min_area: int
 ) -> tuple[Bool[Tensor, "n h w"], Bool[Tensor, " n"]]:
     """Return a few masks without small regions, and which of them had any."""
-    seen = masks.flatten(1).any(dim=1)[:, None]
+    has_pixels = masks.flatten(1).any(dim=1)[:, None]
     regions, sizes = _regions_of_tensors(~masks)
-    small_holes = (sizes.gather(1, regions) < min_area) & ~masks.flatten(1) & seen
-    filled = masks.flatten(1) | small_holes
+    is_small_hole = (sizes.gather(1, regions) < min_area) & ~masks.flatten(1) & has_pixels
+    filled = masks.flatten(1) | is_small_hole
     regions, sizes = _regions_of_tensors(filled.view_as(masks))
-    small = (sizes.gather(1, regions) < min_area) & filled
+    is_small = (sizes.gather(1, regions) < min_area) & filled
     # where all are small: the least label, that is the first pixel, of the largest
     label = torch.arange(sizes.shape[1], device=masks.device)
     largest = sizes == sizes.amax(dim=1, keepdim=True)
     first = torch.where(largest, label, sizes.shape[1]).amin(dim=1, keepdim=True)
-    spared = (small == filled).all(dim=1, keepdim=True) & (regions == first)
-    cleaned = filled & (~small | spared)
-    touched = (small_holes | small).any(dim=1)
+    is_spared = (is_small == filled).all(dim=1, keepdim=True) & (regions == first)
+    cleaned = filled & (~is_small | is_spared)
+    touched = (is_small_hole | is_small).any(dim=1)
     return cleaned.view_as(masks), touched
 
 

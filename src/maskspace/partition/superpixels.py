@@ -50,9 +50,9 @@ def superpixels(
         return np.arange(1, height * width + 1, dtype=np.int32).reshape(height, width)
     right, down = neighbour_differences(embedding)
     seeds = grid_seeds(_gradient(right, down), regions=regions)
-    away = _distance_in_cells(seeds, (height, width))
-    right = right + compactness * np.maximum(away[:, :-1], away[:, 1:])
-    down = down + compactness * np.maximum(away[:-1], away[1:])
+    distance = _distance_in_cells(seeds, (height, width))
+    right = right + compactness * np.maximum(distance[:, :-1], distance[:, 1:])
+    down = down + compactness * np.maximum(distance[:-1], distance[1:])
     return _spanning_forest(right, down, seeds)
 
 
@@ -88,10 +88,10 @@ def grid_seeds(gradient: Float[np.ndarray, "h w"], *, regions: int) -> Int64[np.
     rows, columns = _grid_size(height, width, regions)
     row_cell = np.arange(height) * rows // height
     column_cell = np.arange(width) * columns // width
-    least = np.full((int(row_cell[-1]) + 1, int(column_cell[-1]) + 1), -1, np.int64)
-    off = _offset_from_centre(row_cell), _offset_from_centre(column_cell)
-    cell_minima(gradient, row_cell, column_cell, *off, least)
-    return least.ravel()
+    seeds = np.full((int(row_cell[-1]) + 1, int(column_cell[-1]) + 1), -1, np.int64)
+    offsets = _offset_from_centre(row_cell), _offset_from_centre(column_cell)
+    cell_minima(gradient, row_cell, column_cell, *offsets, seeds)
+    return seeds.ravel()
 
 
 def _grid_size(height: int, width: int, regions: int) -> tuple[int, int]:
@@ -153,9 +153,10 @@ def _spanning_forest(
     tree = csgraph.minimum_spanning_tree(
         sparse.csr_array((rank, (source, target)), shape=(nodes, nodes))
     ).tocoo()
-    kept = tree.row != pixel.size
+    is_kept = tree.row != pixel.size
     forest = sparse.csr_array(
-        (np.ones(kept.sum(), np.int8), (tree.row[kept], tree.col[kept])), shape=(nodes, nodes)
+        (np.ones(is_kept.sum(), np.int8), (tree.row[is_kept], tree.col[is_kept])),
+        shape=(nodes, nodes),
     )
     component = csgraph.connected_components(forest, directed=False)[1][:-1]
     return row_major_labels(component).reshape(height, width)

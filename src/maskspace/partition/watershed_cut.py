@@ -62,9 +62,9 @@ def watershed_cut(
     bins = torch.arange(len(logits), device=logits.device, dtype=share.dtype)
     depth = (share * bins[:, None, None]).sum(0).round() if expected else share.argmax(0)
     inside = (depth > 0) & foreground_of(outputs, (logits.shape[1], logits.shape[2]))
-    deep = (inside & (depth > energy)).cpu().numpy()
-    cores = np.zeros(deep.shape, np.int32)
-    ndimage.label(deep, output=cores)
+    is_deep = (inside & (depth > energy)).cpu().numpy()
+    cores = np.zeros(is_deep.shape, np.int32)
+    ndimage.label(is_deep, output=cores)
     areas = np.bincount(cores.ravel())
     cores[areas[cores] < min_core] = 0
     grown = _grown(_filled(cores), inside.cpu().numpy(), steps=energy + 1)
@@ -78,8 +78,8 @@ def _filled(labels: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
     filled = labels.copy()
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:
-            own = labels[box] == label
-            holes = ndimage.binary_fill_holes(own) & (labels[box] == 0)
+            is_own = labels[box] == label
+            holes = ndimage.binary_fill_holes(is_own) & (labels[box] == 0)
             filled[box][holes] = label
     return filled
 
@@ -90,8 +90,8 @@ def _with_untouched(
     """Return the labels, and new ones for the components inside without any labelled pixel."""
     parts = np.zeros(labels.shape, np.int32)
     ndimage.label(inside, output=parts)
-    reached = np.bincount(parts.ravel(), weights=(labels > 0).ravel()) > 0
-    return np.where((parts > 0) & ~reached[parts], parts + labels.max(initial=0), labels)
+    is_reached = np.bincount(parts.ravel(), weights=(labels > 0).ravel()) > 0
+    return np.where((parts > 0) & ~is_reached[parts], parts + labels.max(initial=0), labels)
 
 
 def _grown(
@@ -100,9 +100,9 @@ def _grown(
     """Return labels that also have the pixels inside within `steps` diagonal steps of them."""
     if not labels.any():
         return labels
-    away, nearest = cast(
+    distance, nearest = cast(
         "tuple[np.ndarray, np.ndarray]",
         ndimage.distance_transform_edt(labels == 0, return_indices=True),
     )
-    near = inside & (away <= steps * 2**0.5 + 1e-6)
-    return np.where(near, labels[tuple(nearest)], labels)
+    is_near = inside & (distance <= steps * 2**0.5 + 1e-6)
+    return np.where(is_near, labels[tuple(nearest)], labels)
