@@ -1,9 +1,10 @@
 """Mask AP as COCO defines it: the area under precision against recall, mean over IoU thresholds.
 
 T.-Y. Lin et al., Microsoft COCO, 2014, arXiv 1405.0312; pycocotools' COCOeval with iouType "segm",
-without crowds. Precision at a recall is the best precision at that recall or a higher one; it is
-read at 101 recalls. For a class of size, truths of other sizes are matched but do not count: a
-proposal that matches one of them, or matches nothing and has another size itself, is ignored.
+without crowds. Precision at a recall is the best precision at that recall or a higher one. It is
+read at 101 recalls. For a class of size, truths of other sizes are matched but do not count. A
+proposal is ignored where it matches one of them, and where it matches nothing and has another size
+itself.
 """
 
 from collections.abc import Sequence
@@ -23,9 +24,13 @@ RECALLS: Float64[np.ndarray, " r"] = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredMatches:
-    """One image and class: whether each proposal, best first, is right, and whether it counts.
+    """The proposals of one image and class, best first, and the number of truths.
 
-    By IoU threshold; `truths` is the number of those that count.
+    Args:
+        scores: score of each proposal.
+        right: by IoU threshold, whether a proposal matches a truth.
+        counted: by IoU threshold, whether a proposal counts.
+        truths: number of truths that count.
 
     Example:
         >>> mask = np.ones((1, 4, 4), bool)
@@ -49,7 +54,14 @@ def scored_matches(
 ) -> ScoredMatches:
     """Return what an image adds to the average precision of a class.
 
-    Of equal scores the first is better; `limit` is COCO's maxDets, `size` one of `sizes.SIZES`.
+    Of equal scores the first is better.
+
+    Args:
+        predicted: proposals.
+        scores: score of each proposal.
+        true: true masks.
+        limit: most proposals, COCO's maxDets (default 100).
+        size: a class of `sizes.SIZES`; only its truths count (default "all").
 
     Example:
         >>> masks_ = np.zeros((2, 4, 4), bool)
@@ -77,9 +89,9 @@ def scored_matches(
 
 
 def precision_at_recall(images: Sequence[ScoredMatches]) -> Float64[np.ndarray, "t r"]:
-    """Return the precision of a class at COCO's thresholds and recalls, over images.
+    """Return the precision of a class over images, by COCO's thresholds and recalls.
 
-    0 at recalls that are not reached. Raises ValueError if no image has a truth.
+    It is 0 at recalls that are not reached. Raises ValueError if no image has a truth.
 
     Example:
         >>> mask = np.ones((1, 4, 4), bool)
@@ -116,6 +128,8 @@ def average_precision(images: Sequence[ScoredMatches]) -> float:
 def mean_average_precision(classes: Sequence[Sequence[ScoredMatches]]) -> float:
     """Return the mean of `average_precision` over the classes that have a truth.
 
+    Raises ValueError if no class has one.
+
     Example:
         >>> mask, none = np.ones((1, 4, 4), bool), np.zeros((0, 4, 4), bool)
         >>> found = scored_matches(mask, np.array([0.9]), mask)
@@ -130,7 +144,7 @@ def mean_average_precision(classes: Sequence[Sequence[ScoredMatches]]) -> float:
 
 
 def _matched(ranks: Int64[np.ndarray, "t m"], number: int) -> Bool[np.ndarray, "t n"]:
-    """Return the proposals that took a truth, given the ranks of those that took each."""
+    """Return which proposals matched a truth, given for each truth the rank of its proposal."""
     matched = np.zeros((len(ranks), number), bool)
     threshold, truth = np.nonzero(ranks != UNMATCHED)
     matched[threshold, ranks[threshold, truth]] = True

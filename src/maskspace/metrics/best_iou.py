@@ -19,9 +19,11 @@ from maskspace.metrics.sizes import SIZES, in_size
 def best_iou(iou: Float64[np.ndarray, "n m"], counts: Sequence[int]) -> Float64[np.ndarray, "k m"]:
     """Return for each budget in `counts` the best IoU of each of m truths.
 
-    `iou[i, j]` is the IoU of proposal i with truth j; proposals are ordered, best first. A budget
-    larger than n uses all proposals. Without proposals the best IoU is 0. Raises ValueError for a
-    budget below 1.
+    Args:
+        iou: `iou[i, j]` is the IoU of proposal i with truth j; proposals are ordered, best first.
+        counts: budgets of proposals, each >= 1; one above n takes all n proposals.
+
+    Without proposals the best IoU is 0. Raises ValueError for a budget below 1.
 
     Example:
         >>> iou = np.array([[0.5, 0.0], [0.2, 0.8]])  # two proposals, two truths
@@ -38,9 +40,10 @@ def best_iou(iou: Float64[np.ndarray, "n m"], counts: Sequence[int]) -> Float64[
 
 @dataclass(frozen=True, kw_only=True)
 class SizeSums:
-    """Sums of the best IoUs of an image's truths, by budget and class of `SIZES`, and counts.
+    """Sums of the best IoUs of an image's truths, by budget and size, and numbers of truths.
 
-    Add sums and counts over images; sum / count is the mean over all truths of a class.
+    Sums and numbers add up over images; their quotient is the mean over all truths of a size. Sizes
+    are those of `SIZES`, in its order.
 
     Example:
         >>> best = np.array([[0.5, 1.0]])  # one budget, two truths
@@ -53,7 +56,9 @@ class SizeSums:
 
 
 def sums_by_size(best: Float64[np.ndarray, "k m"], areas: Int64[np.ndarray, " m"]) -> SizeSums:
-    """Return the sums of `best_iou`'s rows over the truths of each size, areas in pixels.
+    """Return the sums of `best_iou`'s rows over the truths of each size.
+
+    `areas` are the pixels of the truths.
 
     Example:
         >>> sizes = sums_by_size(np.array([[0.5, 1.0]]), np.array([100, 20000]))
@@ -70,7 +75,14 @@ def mean_best_iou(
     *,
     limit: int | None = None,
 ) -> float:
-    """Return the mean over the true masks of their best IoU with the first `limit` proposals.
+    """Return the mean over the true masks of their best IoU with the first proposals.
+
+    Args:
+        predicted: proposals, best first.
+        true: true masks.
+        limit: number of proposals that count (default None: all).
+
+    Raises ValueError where there is no true mask.
 
     Example:
         >>> true = np.zeros((2, 4, 4), bool)
@@ -98,10 +110,11 @@ def best_match_recall(
 
 
 def recall_integral(best: Float64[np.ndarray, " m"], *, low: float = 0.0) -> float:
-    """Return best-match recall averaged over every IoU in (low, 1], without thresholds.
+    """Return the recall of best matches averaged over every IoU in (low, 1], without thresholds.
 
-    The value is the mean of max(best - low, 0), divided by 1 - low. With `low` 0 it is the mean
-    best IoU; with `low` 0.5 it is Hosang's average recall.
+    It is the mean of max(best - low, 0), divided by 1 - low. With `low` 0 (the default) it is the
+    mean best IoU, with `low` 0.5 Hosang's average recall. Raises ValueError for `low` outside of
+    [0, 1).
 
     Example:
         >>> best = np.array([0.4, 0.8])

@@ -34,9 +34,9 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Interval):
-    """Means of the first method less those of the second, and how surely they differ.
+    """Means of the first method less those of the second, with intervals and p-values.
 
-    `p_value` is two-sided; the hypothesis is that the difference is 0. Every interval with a
+    `p_value` is two-sided, for the hypothesis that the difference is 0. Every interval with a
     confidence above 1 - p_value contains 0. The smallest possible value is 2 / (resamples + 1).
 
     Example:
@@ -114,7 +114,12 @@ def interval_of(
     *,
     confidence: float = 0.95,
 ) -> Interval:
-    """Return the percentile intervals of k numbers, given what each resample makes of them.
+    """Return the percentile intervals of k numbers, given their values in each resample.
+
+    Args:
+        value: the k numbers.
+        resampled: their values, a row a resample.
+        confidence: share of resamples inside the interval, in (0, 1) (default 0.95).
 
     Example:
         >>> interval_of(np.array([0.5]), np.linspace(0, 1, 41)[:, None]).low.round(3).tolist()
@@ -130,7 +135,9 @@ def difference_of(
     *,
     confidence: float = 0.95,
 ) -> Difference:
-    """Return k differences with their intervals, given those of each resample.
+    """Return k differences with intervals and p-values, given their values in each resample.
+
+    Arguments are those of `interval_of`.
 
     Example:
         >>> difference_of(np.array([0.5]), np.full((19, 1), 0.5)).p_value.tolist()
@@ -146,6 +153,11 @@ def drawn_images(
     images: int, *, generator: np.random.Generator, resamples: int = 2000
 ) -> Iterator[Float64[np.ndarray, "r n"]]:
     """Yield how often each resample holds each of n images, some resamples at a time.
+
+    Args:
+        images: number n of images, >= 1.
+        generator: source of the resamples.
+        resamples: number of resamples, >= 1 (default 2000).
 
     Example:
         >>> [times] = drawn_images(3, generator=np.random.default_rng(0), resamples=2)

@@ -3,12 +3,14 @@
 D. Martin, C. Fowlkes, J. Malik, 2004, doi:10.1109/TPAMI.2004.1273918, pooled as the BSDS500
 benchmark pools (P. Arbeláez et al., 2011, doi:10.1109/TPAMI.2010.161). Predicted and true pixels
 are matched one to one, and the matching is as large as possible. The benchmark minimises distances
-and a far larger cost of each pixel without a partner (CSA, Goldberg and Kennedy): its matching has
-the same size. Which predicted pixels have partners, where not all can, is not settled by the size:
-here those nearest to the true ones come first, as with the least cost. The benchmark thins the
-boundaries of both: those that BSDS500 stores are `thinned(region_boundaries(map))`, pixel by pixel.
-F is taken at the scales given, and not at points between two of them, as the benchmark does: ODS is
-at most theirs. On gPb-OWT-UCM, recall and precision of an image are within 0.0015 of the authors'.
+and a far larger cost of each pixel without a partner (CSA, Goldberg and Kennedy); its matching has
+the same size. The size does not settle which predicted pixels have partners where not all can: here
+those nearest to the true ones come first, as with the least cost.
+
+The benchmark thins the boundaries of both: those that BSDS500 stores are
+`thinned(region_boundaries(map))`, pixel by pixel. F is taken at the given scales only, where the
+benchmark also takes it between two scales: ODS is at most theirs. On gPb-OWT-UCM, recall and
+precision of an image are within 0.0015 of the authors'.
 """
 
 import math
@@ -47,9 +49,10 @@ class BoundaryCounts:
 
 @dataclass(frozen=True)
 class BoundarySummary:
-    """F of a data set: at the best scale for all images (ODS) and at that of each image (OIS).
+    """F of a data set, and its average precision.
 
-    `ap` is the area under precision against recall, over the recalls that the scales reach.
+    `ods` is at the scale that is best for all images, `ois` at the best scale of each image. `ap`
+    is the area under precision against recall, over the recalls that the scales reach.
 
     Example:
         >>> same = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
@@ -63,9 +66,9 @@ class BoundarySummary:
 
 
 def region_boundaries(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return pixels whose label differs from that to the right, below, or to the lower right.
+    """Return the pixels whose label differs from that of the next right, below or lower right.
 
-    The benchmark's rule for boundaries of the image's own size.
+    It is the benchmark's rule for boundaries of the image's own size.
 
     Example:
         >>> region_boundaries(np.array([[1, 1, 2, 2]])).astype(int).tolist()
@@ -98,9 +101,13 @@ def boundary_counts(
     *,
     tolerance: float = TOLERANCE,
 ) -> BoundaryCounts:
-    """Return the matches of boundary pixels with those of each annotator.
+    """Return the matches of predicted boundary pixels with those of each annotator.
 
-    `tolerance` is the greatest distance of partners as a share of the image's diagonal.
+    Args:
+        predicted: predicted boundary.
+        true: boundary of each annotator.
+        tolerance: largest distance of partners, as a share of the image's diagonal (default
+            0.0075).
 
     Example:
         >>> line = region_boundaries(np.array([[1, 1, 2, 2]] * 3))
@@ -127,8 +134,8 @@ def matched_pixels(
 ) -> Bool[np.ndarray, "h w"]:
     """Return the predicted pixels with a partner in a largest one-to-one matching.
 
-    Partners are at most `reach` pixels apart. As many true pixels have one. Of all such sets of
-    predicted pixels it is the one of the pixels nearest to true ones.
+    Partners are at most `reach` pixels apart. As many true pixels have a partner. Where several
+    sets of predicted pixels are possible it is that of the pixels nearest to true ones.
 
     Example:
         >>> predicted, true = np.array([[1, 0, 0]], bool), np.array([[0, 1, 0]], bool)
@@ -164,6 +171,13 @@ def boundary_f(
 ) -> float:
     """Return F of the boundaries of a label map against those of several annotators' maps.
 
+    Args:
+        predicted: predicted label map.
+        true: label map of each annotator.
+        tolerance: as in `boundary_counts` (default 0.0075).
+
+    Raises ValueError without a true map.
+
     Example:
         >>> halves = np.array([[1, 1, 2, 2]] * 4)
         >>> boundary_f(halves, [halves])
@@ -178,10 +192,11 @@ def boundary_f(
 
 
 def boundary_summary(images: Sequence[Sequence[BoundaryCounts]]) -> BoundarySummary:
-    """Return F at ODS and OIS of images, each with its counts by scale.
+    """Return F at ODS and OIS, and average precision, of images with counts by scale.
 
-    Counts are summed over images first; precision and recall are computed from the sums. OIS uses
-    for each image the counts of the scale with the best F of that image.
+    Counts are summed over images first; precision and recall are computed from the sums. OIS takes
+    for each image the counts of the scale with its best F. Raises ValueError for images with
+    different numbers of scales.
 
     Example:
         >>> none = BoundaryCounts(matched_predicted=0, predicted=4, matched_true=0, true=4)
@@ -217,9 +232,9 @@ def boundary_summaries(
 def average_precision(scales: Sequence[BoundaryCounts]) -> float:
     """Return the area under precision against recall, as the benchmark computes it.
 
-    Precision is read off the line through the scales at recalls 0, 0.01, ..., 1, and is 0 at those
-    that no scale reaches; of scales of one recall the last counts. One recall alone has no area,
-    and the largest area is 1.01, of 101 recalls.
+    Precision is read off the line through the scales at recalls 0, 0.01, ..., 1. It is 0 at recalls
+    that no scale reaches. Of scales with one recall the last counts. A single recall has no area.
+    The largest area is 1.01, since there are 101 recalls.
 
     Example:
         >>> coarse = BoundaryCounts(matched_predicted=1, predicted=1, matched_true=0, true=4)

@@ -1,8 +1,8 @@
-"""Boundary IoU: IoU of the pixels of two masks that lie near their own boundaries.
+"""Boundary IoU: IoU of the pixels of two masks that are near their own boundaries.
 
 B. Cheng, R. Girshick, P. Dollár, A. Berg, A. Kirillov, 2021, arXiv 2103.16562, equation 3, with the
-width in their code: a share of the image's diagonal, rounded, at least one pixel. Distances are in
-steps to any of 8 neighbours, and what lies outside of the image is not of the mask.
+width of their code: a share of the image's diagonal, rounded, at least one pixel. Distances are in
+steps to any of 8 neighbours. What is outside of the image does not belong to the mask.
 """
 
 import math
@@ -22,6 +22,8 @@ def inner_bands(
     stack: Bool[np.ndarray, "n h w"], *, width: float = WIDTH
 ) -> Bool[np.ndarray, "n h w"]:
     """Return the pixels of each mask that are nearer to its outside than the width.
+
+    `width` is a share of the image's diagonal (default 0.02).
 
     Example:
         >>> inner_bands(np.ones((1, 3, 3), bool))[0].astype(int).tolist()
@@ -45,7 +47,9 @@ def boundary_iou_table(
     *,
     width: float = WIDTH,
 ) -> Float64[np.ndarray, "n m"]:
-    """Return the boundary IoU of every pair; two empty masks have 0.
+    """Return the boundary IoU of every pair; it is 0 for two empty masks.
+
+    `width` is a share of the image's diagonal (default 0.02).
 
     Example:
         >>> squares = np.zeros((2, 8, 8), bool)
@@ -63,6 +67,8 @@ def boundary_iou(
     width: float = WIDTH,
 ) -> Float64[np.ndarray, " n"]:
     """Return the boundary IoU of each predicted mask with its truth; NaN where both are empty.
+
+    `width` is a share of the image's diagonal (default 0.02).
 
     Example:
         >>> square = np.zeros((1, 8, 8), bool)

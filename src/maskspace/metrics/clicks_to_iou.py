@@ -16,9 +16,9 @@ def click_iou(
     true: Bool[np.ndarray, "n h w"],
     ignore: Bool[np.ndarray, "h w"],
 ) -> Float64[np.ndarray, " n"]:
-    """Return the IoU in [0, 1] of each predicted mask with its truth, ignored pixels left out.
+    """Return the IoU in [0, 1] of each predicted mask with its truth; ignored pixels do not count.
 
-    No epsilon is added: where neither mask has a counted pixel the IoU is NaN, as in the published
+    No epsilon is added. Where neither mask has a counted pixel the IoU is NaN, as in the published
     protocol.
 
     Example:
@@ -43,8 +43,8 @@ def iou_at_levels(
 ) -> Float64[np.ndarray, " s"]:
     """Return the IoU of the mask `probability > level` for each level.
 
-    The largest value is what an oracle that knows the best level would get.
-    NaN where neither mask has a counted pixel.
+    The largest value is what an oracle that knows the best level would get. It is NaN where neither
+    mask has a counted pixel.
 
     Example:
         >>> probability = np.array([[0.9, 0.4, 0.1]], np.float32)
@@ -61,6 +61,8 @@ def iou_at_levels(
 
 def mean_iou_at(ious: Float64[np.ndarray, "n k"], *, click: int) -> float:
     """Return the mean over objects of the IoU after click number `click`, counted from 1.
+
+    Raises ValueError for a click that was not made.
 
     Example:
         >>> mean_iou_at(np.array([[0.5, 0.75], [0.75, 1.0]]), click=2)

@@ -1,4 +1,4 @@
-"""The one table the region metrics are computed from: pixels shared by pairs of regions."""
+"""The one table from which region metrics are computed: pixels shared by pairs of regions."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,15 @@ from jaxtyping import Int, Int64
 class Contingency:
     """The non-empty cells of the table of two label maps, and its margins, in pixels.
 
-    Cell i counts the `shared[i]` pixels of predicted region `predicted[i]` and true region
-    `true[i]`, regions numbered from 0 by ascending label. Memory grows with the pixels, never with
-    the product of the numbers of regions.
+    Regions are numbered from 0 by ascending label. Memory grows with the pixels, not with the
+    product of the numbers of regions.
+
+    Args:
+        predicted: predicted region of each cell.
+        true: true region of each cell.
+        shared: pixels of each cell.
+        predicted_areas: pixels of each predicted region.
+        true_areas: pixels of each true region.
 
     Example:
         >>> table = contingency(np.array([[1, 1, 2]]), np.array([[1, 2, 2]]))
@@ -28,15 +34,15 @@ class Contingency:
 
     @property
     def pixels(self) -> int:
-        """Return the number of pixels counted."""
+        """Return the number of counted pixels."""
         return int(self.shared.sum())
 
 
 def contingency(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"]) -> Contingency:
     """Return the table of a predicted and a true label map.
 
-    Pixels that the truth leaves unlabelled (0) are not counted; a predicted 0 is a region like any
-    other. Raises ValueError if no pixel is labelled.
+    Pixels without a true label (0) are not counted; a predicted 0 is a region like any other.
+    Raises ValueError if no pixel is labelled.
 
     Example:
         >>> table = contingency(np.array([[1, 1, 2, 2]]), np.array([[1, 1, 1, 0]]))
@@ -50,7 +56,7 @@ def contingency(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"])
 
 
 def merge_regions(table: Contingency, region: Int[np.ndarray, " n"]) -> Contingency:
-    """Return the table after predicted region i, of n, became a part of region `region[i]`.
+    """Return the table after predicted region i, of n, has become a part of `region[i]`.
 
     Example:
         >>> table = contingency(np.array([[1, 2, 3]]), np.array([[1, 1, 1]]))
@@ -62,7 +68,7 @@ def merge_regions(table: Contingency, region: Int[np.ndarray, " n"]) -> Continge
 
 
 def _numbered(labels: Int[np.ndarray, " p"]) -> Int64[np.ndarray, " p"]:
-    """Return the rank of each label among those present; without a sort where labels are small."""
+    """Return the rank of each label among the labels that occur; small labels need no sort."""
     if labels.min() < 0 or labels.max() > 4 * len(labels):
         return np.unique(labels, return_inverse=True)[1].astype(np.int64)
     return (np.cumsum(np.bincount(labels) > 0) - 1)[labels]

@@ -12,9 +12,10 @@ from maskspace.metrics.contingency import Contingency, contingency
 
 
 def covering(predicted: Int[np.ndarray, "h w"], true: Sequence[Int[np.ndarray, "h w"]]) -> float:
-    """Return the mean over the true regions of all annotators, weighted by area, of their best IoU.
+    """Return the mean best IoU of the true regions of all annotators, weighted by area, in (0, 1].
 
-    The regions of several annotators are pooled, as the BSDS500 benchmark does. In (0, 1].
+    The regions of several annotators are pooled, as the BSDS500 benchmark does. Raises ValueError
+    without a true map.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -36,7 +37,7 @@ def best_overlaps(
 ) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
     """Return the area of each true region in pixels, and its best IoU with a predicted region.
 
-    Pixels that the truth leaves unlabelled (0) are not counted.
+    Pixels without a true label (0) are not counted.
 
     Example:
         >>> areas, ious = best_overlaps(np.array([[1, 1, 1, 2]]), np.array([[1, 1, 2, 2]]))

@@ -9,9 +9,9 @@ def dice(
     true: Bool[np.ndarray, "n h w"],
     ignore: Bool[np.ndarray, "h w"] | None = None,
 ) -> Float64[np.ndarray, " n"]:
-    """Return for each predicted mask twice what it shares with its truth over the sum of areas.
+    """Return for each predicted mask 2 |P and T| / (|P| + |T|), in [0, 1], T being its truth.
 
-    In [0, 1], ignored pixels left out; NaN where neither has a counted pixel, as `click_iou`.
+    Ignored pixels do not count. It is NaN where neither mask has a counted pixel, as `click_iou`.
 
     Example:
         >>> predicted, true = np.array([[[1, 1, 0]]], bool), np.array([[[0, 1, 1]]], bool)

@@ -1,11 +1,11 @@
 """Covering, Rand index and variation of information of hierarchies: ODS, OIS and best.
 
 P. Arbeláez, M. Maire, C. Fowlkes, J. Malik, 2011, doi:10.1109/TPAMI.2010.161, pooled as the code of
-the BSDS500 benchmark pools. A hierarchy is a partition a scale, the same number of scales for
-every image. ODS takes one scale for the data set, OIS the best of each image; each measure has its
-own. Covering sums the pixels covered over all true regions, annotators and images before it
-divides; `best` lets each true region have a scale of its own. The other two are means over
-annotators, then over images.
+the BSDS500 benchmark pools. A hierarchy has a partition for each scale, the same number of scales
+for every image. ODS takes one scale for the data set, OIS the best scale of each image; each
+measure has its own. Covering first sums the covered pixels over all true regions, annotators and
+images, then divides; `best` gives each true region a scale of its own. The other two measures are
+means over annotators, then over images.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,10 +22,14 @@ from maskspace.metrics.rand import rand_of
 
 @dataclass(frozen=True, kw_only=True)
 class RegionScores:
-    """One image, by scale: pixels covered of `area`, Rand index, variation of information in nats.
+    """The scores of one image by scale.
 
-    `area` counts the pixels of all annotators' regions, `best_covered` those covered when each true
-    region has its own scale.
+    Args:
+        covered: covered pixels of all annotators' regions.
+        best_covered: covered pixels when each true region has its own scale.
+        area: pixels of all annotators' regions.
+        rand: Rand index, mean over annotators.
+        information: variation of information in nats, mean over annotators.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -42,7 +46,7 @@ class RegionScores:
 
 @dataclass(frozen=True)
 class RegionSummary:
-    """A data set: each measure at its best scale for all images (ODS) and for each (OIS).
+    """Each measure of a data set at its best scale for all images (ODS) and for each (OIS).
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -62,10 +66,10 @@ class RegionSummary:
 def region_scores(
     scales: Iterable[Int[np.ndarray, "h w"]], true: Sequence[Int[np.ndarray, "h w"]]
 ) -> RegionScores:
-    """Return the scores of partitions, which need not nest, against several annotators' maps.
+    """Return the scores of partitions against several annotators' maps.
 
-    Partitions are looked at one after the other. Pixels that an annotator leaves unlabelled (0) are
-    not counted for that annotator.
+    The partitions, one a scale, need not nest; one is looked at after the other. Pixels without a
+    label (0) of an annotator are not counted for that annotator.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -77,7 +81,7 @@ def region_scores(
 
 
 def scores_of_tables(scales: Sequence[Sequence[Contingency]]) -> RegionScores:
-    """Return the scores given the tables with each annotator's map, scale by scale.
+    """Return the scores, given for each scale the tables with each annotator's map.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -93,9 +97,14 @@ def nested_region_scores(
     regions: Int[np.ndarray, "s k"],
     true: Sequence[Int[np.ndarray, "h w"]],
 ) -> RegionScores:
-    """Return the scores of partitions made of the same pieces, pixels being counted once for all.
+    """Return the scores of partitions that are made of the same pieces.
 
-    `regions[s, p]` is the region, at scale s, of the piece that has the label p, from 0.
+    Pixels are counted only once, for all scales together.
+
+    Args:
+        pieces: label of each pixel's piece, from 0.
+        regions: `regions[s, p]` is the region of piece p at scale s.
+        true: label map of each annotator.
 
     Example:
         >>> halves = np.array([[0, 0, 1, 1]])  # two pieces
@@ -130,7 +139,8 @@ def region_summaries(
 ) -> Float64[np.ndarray, "r 7"]:
     """Return the numbers of `RegionSummary`, in its order, of r resamples of the images.
 
-    Image i is held `times[:, i]` times, one time at least of all images together.
+    `times[j, i]` is how often resample j holds image i; each holds at least one image. Raises
+    ValueError for images with different numbers of scales.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])

@@ -17,8 +17,8 @@ def variation_of_information(
 ) -> float:
     """Return H(predicted | true) + H(true | predicted), in nats: 0 for equal partitions.
 
-    Divide by ln 2 for the bits of the BSDS500 tables. Pixels that the truth leaves unlabelled (0)
-    are not counted.
+    Divide by ln 2 to get the bits of the BSDS500 tables. Pixels without a true label (0) are not
+    counted.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -48,7 +48,7 @@ def conditional_entropies(
 
 
 def entropies_of(table: Contingency) -> tuple[float, float]:
-    """Return the conditional entropies, in nats, of the two partitions that a table is of.
+    """Return the conditional entropies, in nats, of the two partitions of a table.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])

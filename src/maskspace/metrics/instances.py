@@ -1,10 +1,11 @@
 """Disjoint instances that are found: TP / (TP + FP + FN), the 2018 Data Science Bowl's measure.
 
-J. C. Caicedo et al., 2019, doi:10.1038/s41592-019-0612-7: a predicted and a true instance match at
-a threshold of at least 1/2 if their IoU is above it; as instances are disjoint, none then has two
-matches. The Bowl's score of an image is the mean over ten thresholds, 0.5 to 0.95.
-Instances below an area are neither right nor wrong, as COCO treats other sizes: such a truth may be
-found or not, and such a prediction counts only if it finds a truth that counts.
+J. C. Caicedo et al., 2019, doi:10.1038/s41592-019-0612-7. A predicted and a true instance match at
+a threshold of at least 1/2 if their IoU is above it. Since instances are disjoint, none then has
+two matches. The Bowl's score of an image is the mean over ten thresholds, 0.5 to 0.95.
+
+Instances below an area are neither right nor wrong, as COCO treats other sizes. Such a truth need
+not be found; such a prediction counts only if it finds a truth that counts.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ from maskspace.metrics.recall import THRESHOLDS
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceCounts:
-    """One image, by IoU threshold: pairs that match, and instances of each map that stay alone.
+    """The counts of one image by IoU threshold.
+
+    Args:
+        right: pairs that match.
+        only_predicted: predicted instances without a match.
+        only_true: true instances without a match.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -51,8 +57,13 @@ def instance_counts(
 ) -> InstanceCounts:
     """Return the counts of one image, whose instances are the labels above 0 of each map.
 
-    Instances of fewer than `min_area` pixels are ignored. ValueError for a threshold below 1/2,
-    where an instance could match two.
+    Args:
+        predicted: predicted label map.
+        true: true label map.
+        min_area: instances of fewer pixels are ignored (default 1: none).
+        thresholds: IoU thresholds, each >= 0.5 (default 0.5, 0.55, ..., 0.95).
+
+    Raises ValueError for a threshold below 0.5, where an instance could match two.
 
     Example:
         >>> counts = instance_counts(np.array([[1, 1, 1, 0, 2]]), np.array([[1, 1, 1, 1, 0]]))

@@ -1,4 +1,4 @@
-"""How local a correction is: the pixels that one more click changes, and where they lie."""
+"""How local a correction is: the pixels that one more click changes, and where they are."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from jaxtyping import Bool
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Pixels that a click changed, and those of them that were right before it.
+    """The number of pixels that a click changed, and of those that were right before it.
 
     Example:
         >>> Change(changed=10, outside=2)
@@ -25,10 +25,10 @@ def change(
     true: Bool[np.ndarray, "h w"],
     ignore: Bool[np.ndarray, "h w"],
 ) -> Change:
-    """Return what changed, ignored pixels left out.
+    """Return what changed; ignored pixels do not count.
 
-    `outside` counts changed pixels that were right before, and so are wrong now. The error is every
-    wrong pixel of the image, not only the connected component that was clicked.
+    `outside` is the number of changed pixels that were right before, and so are wrong now. The
+    error is every wrong pixel of the image, not only the connected component that was clicked.
 
     Example:
         >>> before, after = np.array([[1, 0, 0]], bool), np.array([[1, 1, 1]], bool)

@@ -1,6 +1,6 @@
 """Panoptic quality: how many segments are found, and how well.
 
-A. Kirillov, K. He, R. Girshick, C. Rother, P. Dollár, 2019, arXiv 1801.00868, section 4; unlabelled
+A. Kirillov, K. He, R. Girshick, C. Rother, P. Dollár, 2019, arXiv 1801.00868, section 4. Unlabelled
 pixels are treated as there: they do not count in the area of a predicted segment, and a predicted
 segment of which more than half is unlabelled is not a false positive. There are no crowds. Segments
 match if their IoU is above 1/2; then no segment can have two matches.
@@ -17,7 +17,13 @@ from maskspace.metrics.contingency import contingency
 
 @dataclass(frozen=True, kw_only=True)
 class PanopticCounts:
-    """By class: sum of the IoUs of matched pairs, number of pairs, unmatched segments of each map.
+    """The counts of one image by class.
+
+    Args:
+        iou: sum of the IoUs of matched pairs.
+        matched: number of matched pairs.
+        only_predicted: predicted segments without a match.
+        only_true: true segments without a match.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -33,7 +39,7 @@ class PanopticCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class PanopticQuality:
-    """Means over classes: `quality` is, in each class, `segmentation` times `recognition`.
+    """Means over classes; in each class `quality` is `segmentation` times `recognition`.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -56,7 +62,14 @@ def panoptic_counts(
 ) -> PanopticCounts:
     """Return the counts of one image, whose segments are the labels above 0 of each map.
 
-    Classes, from 0 to `classes` - 1, are given by label; without them all segments are of class 0.
+    Args:
+        predicted: predicted label map.
+        true: true label map.
+        predicted_classes: class of each predicted label, in 0..`classes` - 1 (default None: all 0).
+        true_classes: class of each true label (default None: all 0).
+        classes: number of classes (default 1).
+
+    Raises ValueError for a label without a class in that range.
 
     Example:
         >>> counts = panoptic_counts(np.array([[1, 1, 1, 1]]), np.array([[1, 1, 1, 2]]))
@@ -82,7 +95,7 @@ def panoptic_counts(
 def panoptic_summary(images: Sequence[PanopticCounts]) -> PanopticQuality:
     """Return the qualities of a data set: counts are summed over images, means are over classes.
 
-    Classes without any segment are left out. Raises ValueError if no class has a segment.
+    Classes without a segment are left out. Raises ValueError if no class has a segment.
 
     Example:
         >>> counts = panoptic_counts(np.array([[1, 1, 1, 1]]), np.array([[1, 1, 1, 2]]))

@@ -11,11 +11,11 @@ from jaxtyping import Int, Int64
 def class_counts(
     predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"], *, classes: int
 ) -> Int64[np.ndarray, "c c"]:
-    """Return the pixels of each true class (row) predicted as each class (column), from 1.
+    """Return the pixels of each true class (row) that are predicted as each class (column).
 
-    Pixels that the truth leaves unlabelled (0) are not counted; a predicted 0 counts as a miss: it
-    has the first column, as the unlabelled truth has the first row, which stays empty. Tables of
-    images add up. Raises ValueError for a class beyond `classes`.
+    Classes are from 1; pixels without a true label (0) are not counted, so the first row is empty.
+    A predicted 0 counts as a miss, in the first column. The tables of images add up. Raises
+    ValueError for a class above `classes`.
 
     Example:
         >>> true = np.array([[1, 1, 2, 0]])  # the last pixel is unlabelled
@@ -36,6 +36,8 @@ def class_counts(
 def pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
     """Return the share in [0, 1] of counted pixels whose class is right.
 
+    Raises ValueError for a table without pixels, as the other two.
+
     Example:
         >>> counts = class_counts(np.array([[1, 2, 2, 2]]), np.array([[1, 1, 2, 2]]), classes=2)
         >>> pixel_accuracy(counts)  # three of four pixels are right
@@ -45,7 +47,7 @@ def pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
 
 
 def mean_pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
-    """Return the mean over the classes of the truth of the share of their pixels that is right.
+    """Return the mean over the true classes of the share of their pixels that is right.
 
     Example:
         >>> counts = class_counts(np.array([[1, 2, 2, 2]]), np.array([[1, 1, 2, 2]]), classes=2)
@@ -59,7 +61,7 @@ def mean_pixel_accuracy(counts: Int64[np.ndarray, "c c"]) -> float:
 
 
 def mean_class_iou(counts: Int64[np.ndarray, "c c"]) -> float:
-    """Return the mean IoU over the classes that the truth or the prediction holds.
+    """Return the mean IoU over the classes that the truth or the prediction has.
 
     Example:
         >>> counts = class_counts(np.array([[1, 2, 2, 2]]), np.array([[1, 1, 2, 2]]), classes=2)

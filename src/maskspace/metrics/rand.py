@@ -16,8 +16,8 @@ from maskspace.metrics.contingency import Contingency, contingency
 def rand_index(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"]) -> float:
     """Return the share in [0, 1] of pixel pairs on which the two partitions agree.
 
-    A pair agrees if both partitions put it into one region, or both into two.
-    Pixels that the truth leaves unlabelled (0) are not counted. A single pixel gives 1.
+    They agree on a pair if both have it in one region, or both in two. Pixels without a true label
+    (0) are not counted. A single pixel gives 1.
 
     Example:
         >>> rand_index(np.array([[1, 1, 2]]), np.array([[5, 5, 6]]))
@@ -29,7 +29,7 @@ def rand_index(predicted: Int[np.ndarray, "h w"], true: Int[np.ndarray, "h w"]) 
 
 
 def rand_of(table: Contingency) -> float:
-    """Return the Rand index of the two partitions that a table is of.
+    """Return the Rand index of the two partitions of a table.
 
     Example:
         >>> halves = np.array([[1, 1, 2, 2]])
@@ -52,6 +52,8 @@ def probabilistic_rand_index(
     predicted: Int[np.ndarray, "h w"], true: Sequence[Int[np.ndarray, "h w"]]
 ) -> float:
     """Return the mean Rand index against the label maps of several annotators, in [0, 1].
+
+    Raises ValueError without a true map.
 
     Example:
         >>> halves, whole = np.array([[1, 1, 2, 2]]), np.ones((1, 4), int)

@@ -25,11 +25,11 @@ UNMATCHED = np.iinfo(np.int64).max
 def greedy_matches(
     iou: Float64[np.ndarray, "n m"], thresholds: Float64[np.ndarray, " t"] = THRESHOLDS
 ) -> Int64[np.ndarray, "t m"]:
-    """Return at each threshold the rank of the proposal that took each truth, or UNMATCHED.
+    """Return at each threshold the rank of the proposal that matched each truth, or UNMATCHED.
 
-    Proposals choose in order. Each takes the free truth with the largest IoU at or above the
-    threshold, and the last of equal ones, as pycocotools does. A truth is matched within the first
-    k proposals if its rank is below k: so one matching serves every budget.
+    Proposals choose in order, best first. Each takes the free truth with the largest IoU at or
+    above the threshold, and of equal ones the last, as pycocotools does. A truth is matched within
+    the first k proposals if its rank is below k, so one matching serves every budget.
 
     Example:
         >>> iou = np.array([[0.6, 0.0], [0.9, 0.7]])  # two proposals, two truths
@@ -52,7 +52,7 @@ def greedy_matches(
 
 
 def recall_at(ranks: Int64[np.ndarray, "t m"], counts: Sequence[int]) -> Float64[np.ndarray, " k"]:
-    """Return recall averaged over the thresholds for each budget of proposals, of one image.
+    """Return the recall of one image for each budget of proposals, averaged over the thresholds.
 
     Over a data set COCO pools the truths of all images: see `average_recall`.
 
@@ -71,10 +71,17 @@ def average_recall(
     limit: int = 100,
     size: str = "all",
 ) -> float:
-    """Return COCO's AR@limit over images: n h w proposals, best first, and m h w truths of each.
+    """Return COCO's AR@limit over images.
 
-    The truths of all images are pooled; images without truths do not count. `size` is one of
-    `sizes.SIZES`. Raises ValueError if no image has a truth of this size.
+    The truths of all images are pooled; images without truths do not count.
+
+    Args:
+        predicted: proposals of each image (`n h w`), best first.
+        true: true masks of each image (`m h w`).
+        limit: most proposals of an image (default 100).
+        size: a class of `sizes.SIZES`; only its truths count (default "all").
+
+    Raises ValueError if no image has a truth of this size.
 
     Example:
         >>> mask = np.ones((1, 4, 4), bool)

@@ -15,7 +15,9 @@ SIZES: Mapping[str, tuple[float, float]] = {
 
 
 def in_size(areas: Int64[np.ndarray, " n"], size: str) -> Bool[np.ndarray, " n"]:
-    """Return whether each area is of the class; ValueError for a class that is none of `SIZES`.
+    """Return whether each area, in pixels, is of a class of size.
+
+    Raises ValueError for a class that `SIZES` does not have.
 
     Example:
         >>> in_size(np.array([100, 5000, 20000]), "medium").tolist()
