@@ -72,19 +72,19 @@ def scored_matches(
     """
     order = np.argsort(-scores, kind="stable")[:limit]
     chosen = predicted[order]
-    inside = in_size(masks.areas(true), size)
+    is_in_size = in_size(masks.areas(true), size)
     iou = iou_table(chosen, true)
-    right = _matched(greedy_matches(iou[:, inside]), len(order))
+    right = _matched(greedy_matches(iou[:, is_in_size]), len(order))
     counted = right.copy()
     for threshold, row in zip(THRESHOLDS, counted, strict=True):
-        left = np.where(row[:, None], 0.0, iou[:, ~inside])
-        elsewhere = _matched(greedy_matches(left, np.array([threshold])), len(order))[0]
-        row |= ~elsewhere & in_size(masks.areas(chosen), size)
+        other_iou = np.where(row[:, None], 0.0, iou[:, ~is_in_size])
+        is_elsewhere = _matched(greedy_matches(other_iou, np.array([threshold])), len(order))[0]
+        row |= ~is_elsewhere & in_size(masks.areas(chosen), size)
     return ScoredMatches(
         scores=scores[order].astype(np.float64),
         right=right,
         counted=counted,
-        truths=int(inside.sum()),
+        truths=int(is_in_size.sum()),
     )
 
 
@@ -104,13 +104,13 @@ def precision_at_recall(images: Sequence[ScoredMatches]) -> Float64[np.ndarray, 
     order = np.argsort(-np.concatenate([image.scores for image in images]), kind="stable")
     right = np.concatenate([image.right for image in images], axis=1)[:, order]
     counted = np.concatenate([image.counted for image in images], axis=1)[:, order]
-    hits, tried = np.cumsum(right, axis=1), np.cumsum(counted, axis=1)
-    precision = hits / np.maximum(tried, 1)
+    hits, number_counted = np.cumsum(right, axis=1), np.cumsum(counted, axis=1)
+    precision = hits / np.maximum(number_counted, 1)
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     table = np.zeros((len(THRESHOLDS), len(RECALLS)))
     for row, recall, curve in zip(table, hits / truths, best, strict=True):
-        reached = np.searchsorted(recall, RECALLS, side="left")
-        row[reached < len(curve)] = curve[reached[reached < len(curve)]]
+        place = np.searchsorted(recall, RECALLS, side="left")
+        row[place < len(curve)] = curve[place[place < len(curve)]]
     return table
 
 

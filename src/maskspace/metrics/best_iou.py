@@ -65,8 +65,8 @@ def sums_by_size(best: Float64[np.ndarray, "k m"], areas: Int64[np.ndarray, " m"
         >>> sizes.sums.tolist()  # all, small, medium, large
         [[1.5, 0.5, 0.0, 1.0]]
     """
-    inside = np.array([in_size(areas, size) for size in SIZES])  # z m
-    return SizeSums(sums=best @ inside.T.astype(float), counts=inside.sum(axis=1))
+    is_in_size = np.array([in_size(areas, size) for size in SIZES])  # z m
+    return SizeSums(sums=best @ is_in_size.T.astype(float), counts=is_in_size.sum(axis=1))
 
 
 def mean_best_iou(

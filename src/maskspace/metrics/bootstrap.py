@@ -180,10 +180,10 @@ def _with_masks(
 ) -> tuple[Float64[np.ndarray, "m k"], Weights]:
     if (counts < 0).any() or not np.isfinite(sums).all():
         raise ValueError("counts below 0, or sums that are not finite: leave such images out")
-    kept = counts > 0
-    if kept.sum() < 2:
-        raise ValueError(f"{kept.sum()} images have masks; an interval over images needs two")
-    return sums[kept], counts[kept]
+    has_masks = counts > 0
+    if has_masks.sum() < 2:
+        raise ValueError(f"{has_masks.sum()} images have masks; an interval over images needs two")
+    return sums[has_masks], counts[has_masks]
 
 
 def _means(

@@ -115,14 +115,14 @@ def boundary_counts(
         6
     """
     reach = tolerance * math.hypot(*predicted.shape)
-    hit = np.zeros(predicted.shape, bool)
+    has_partner = np.zeros(predicted.shape, bool)
     matched_true = 0
     for one in true:
         partners = matched_pixels(predicted, one, reach=reach)
-        hit |= partners
+        has_partner |= partners
         matched_true += int(partners.sum())
     return BoundaryCounts(
-        matched_predicted=int(hit.sum()),
+        matched_predicted=int(has_partner.sum()),
         predicted=int(predicted.sum()),
         matched_true=matched_true,
         true=sum(int(one.sum()) for one in true),

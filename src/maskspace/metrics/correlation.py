@@ -15,8 +15,16 @@ def pearson(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"])
     """
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    a, b = (values - values.mean() for values in (first, second))
-    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
+    first_centred, second_centred = (values - values.mean() for values in (first, second))
+    return float(
+        np.clip(
+            first_centred
+            @ second_centred
+            / np.sqrt((first_centred @ first_centred) * (second_centred @ second_centred)),
+            -1,
+            1,
+        )
+    )
 
 
 def spearman(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float | None:

@@ -116,9 +116,9 @@ def nested_region_scores(
     _refuse_nothing(len(regions), len(true))
     tables = []
     for one in true:
-        finest = contingency(pieces, one)
+        piece_table = contingency(pieces, one)
         present = np.unique(pieces[one != 0])
-        tables.append([merge_regions(finest, region[present]) for region in regions])
+        tables.append([merge_regions(piece_table, region[present]) for region in regions])
     return _scores(tables)
 
 

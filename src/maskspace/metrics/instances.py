@@ -77,15 +77,15 @@ def instance_counts(
     table = contingency(predicted, true + 1)  # its 0 is a label that is not counted
     is_predicted, is_true = (np.unique(labels) > 0 for labels in (predicted, true))
     union = table.predicted_areas[table.predicted] + table.true_areas[table.true] - table.shared
-    both = is_predicted[table.predicted] & is_true[table.true]
-    pairs = (table.shared / union > thresholds[:, None]) & both  # t cells
+    are_instances = is_predicted[table.predicted] & is_true[table.true]
+    pairs = (table.shared / union > thresholds[:, None]) & are_instances  # t cells
     large_predicted = is_predicted & (table.predicted_areas >= min_area)
     large_true = is_true & (table.true_areas >= min_area)
     right = (pairs & large_true[table.true]).sum(1)
-    found = (pairs & large_predicted[table.predicted]).sum(1)
+    matched_predicted = (pairs & large_predicted[table.predicted]).sum(1)
     return InstanceCounts(
         right=right,
-        only_predicted=large_predicted.sum() - found,
+        only_predicted=large_predicted.sum() - matched_predicted,
         only_true=large_true.sum() - right,
     )
 

@@ -149,11 +149,11 @@ def _overlaps(
     if len(true_ids) == 0:
         return iou
     table = contingency(predicted, true)
-    seen = np.unique(predicted[true != 0])[table.predicted]
+    predicted_label = np.unique(predicted[true != 0])[table.predicted]
     union = table.predicted_areas[table.predicted] + table.true_areas[table.true] - table.shared
-    segment = seen != 0
-    row = np.searchsorted(predicted_ids, seen[segment])
-    iou[row, table.true[segment]] = (table.shared / union)[segment]
+    is_segment = predicted_label != 0
+    row = np.searchsorted(predicted_ids, predicted_label[is_segment])
+    iou[row, table.true[is_segment]] = (table.shared / union)[is_segment]
     return iou
 
 
@@ -162,6 +162,6 @@ def _unlabelled(
 ) -> Bool[np.ndarray, " n"]:
     """Return the predicted segments of which more than half is unlabelled in the truth."""
     rank = np.searchsorted(ids, predicted[predicted != 0])
-    without = true[predicted != 0] == 0
+    is_unlabelled = true[predicted != 0] == 0
     areas = np.bincount(rank, minlength=len(ids))
-    return 2 * np.bincount(rank[without], minlength=len(ids)) > areas
+    return 2 * np.bincount(rank[is_unlabelled], minlength=len(ids)) > areas

@@ -36,7 +36,7 @@ def rand_of(table: Contingency) -> float:
         >>> rand_of(contingency(halves, halves))
         1.0
     """
-    together, in_predicted, in_true, pairs = (
+    in_both, in_predicted, in_true, pairs = (
         _pairs(counts)
         for counts in (
             table.shared,
@@ -45,7 +45,7 @@ def rand_of(table: Contingency) -> float:
             np.array([table.pixels]),
         )
     )
-    return (pairs - in_predicted - in_true + 2 * together) / pairs if pairs else 1.0
+    return (pairs - in_predicted - in_true + 2 * in_both) / pairs if pairs else 1.0
 
 
 def probabilistic_rand_index(

@@ -40,14 +40,14 @@ def greedy_matches(
     if iou.size == 0:
         return ranks
     reversed_iou = iou[:, ::-1]
-    taken = ranks[:, ::-1]
-    every = np.arange(len(thresholds))
-    needed = np.minimum(thresholds, 1 - 1e-10)
-    for rank in np.flatnonzero(iou.max(axis=1) >= needed.min()):
-        free = np.where(taken == UNMATCHED, reversed_iou[rank], -1.0)  # t m
-        best = free.argmax(axis=1)
-        matched = free[every, best] >= needed
-        taken[every[matched], best[matched]] = rank
+    reversed_ranks = ranks[:, ::-1]
+    rows = np.arange(len(thresholds))
+    least_iou = np.minimum(thresholds, 1 - 1e-10)
+    for rank in np.flatnonzero(iou.max(axis=1) >= least_iou.min()):
+        free_iou = np.where(reversed_ranks == UNMATCHED, reversed_iou[rank], -1.0)  # t m
+        best = free_iou.argmax(axis=1)
+        matched = free_iou[rows, best] >= least_iou
+        reversed_ranks[rows[matched], best[matched]] = rank
     return ranks
 
 
