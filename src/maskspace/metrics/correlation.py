@@ -15,16 +15,8 @@ def pearson(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"])
     """
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    first_centred, second_centred = (values - values.mean() for values in (first, second))
-    return float(
-        np.clip(
-            first_centred
-            @ second_centred
-            / np.sqrt((first_centred @ first_centred) * (second_centred @ second_centred)),
-            -1,
-            1,
-        )
-    )
+    x, y = (values - values.mean() for values in (first, second))
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
 
 
 def spearman(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float | None:
