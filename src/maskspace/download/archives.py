@@ -199,7 +199,7 @@ def zip_members(opened: zipfile.ZipFile, archive_size: int, *, name: str) -> lis
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise ValueError(f"{name}:{info.filename}: a link or a device; do not trust this file")
-        # zipfile bounds what one read of these two unpacks to, not of the others
+        # only of these two methods zipfile bounds how much one read unpacks
         if info.flag_bits & 0x1 or info.compress_type not in (
             zipfile.ZIP_STORED,
             zipfile.ZIP_DEFLATED,
@@ -435,7 +435,7 @@ def merge(source: Path, target: Path) -> None:
         try:
             source.replace(target)
             return
-        except OSError as error:  # another has moved its folder there in between
+        except OSError as error:  # another thread has moved its folder there
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
     for entry in sorted(source.iterdir()):

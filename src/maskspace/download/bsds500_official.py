@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")
 
 
 def arrange_bsds500(folder: Path) -> None:
-    """Turn a published folder, into `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`.
+    """Turn a published folder into `SPLIT/images/ID.jpg` and `SPLIT/groundTruth/ID_aK.png`.
 
     The folder is changed in place. K is the number of the annotator, from 0. Everything else in the
     folder is removed. Raises ValueError for a folder without images and for a MATLAB file that is

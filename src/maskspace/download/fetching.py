@@ -109,7 +109,7 @@ def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int |
             with partial.open("ab" if there else "wb") as file:
                 while content := body.read_some():
                     file.write(content)
-                    if 0 < expected < body.position:  # a server that says no length never ends
+                    if 0 < expected < body.position:  # a server without a length may never end
                         _forget(partial, note)
                         raise ValueError(
                             f"{shown(url)}: sends more than the {expected} bytes that are "

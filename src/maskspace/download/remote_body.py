@@ -15,7 +15,7 @@ import urllib3
 
 from maskspace.download.transport import CHUNK, DROPS, Transport, WrongAnswerError, reason, shown
 
-#: So many bytes are sooner read than a connection is made.
+#: To read so many bytes takes less time than to make a new connection.
 _SMALL = 4096
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _NO_URL = (
@@ -157,7 +157,7 @@ class Body:
                 self._try_to_open()
                 continue
             try:
-                # read1 gives what has come, so that a slow server does not keep from stopping
+                # read1 returns what has arrived, so that a stop does not wait for a slow server
                 limit = min(size, self._transport.throttle.chunk)
                 content = self._raw.read1(limit, decode_content=False)
             except DROPS as error:
@@ -260,7 +260,7 @@ class Body:
         version = _version(response, size)
         if self._version is not None and not self._version.matches(version):
             raise ChangedError
-        # a part that ends early is gone on with; one that begins elsewhere is of no use
+        # a part that ends early can be continued; one that begins elsewhere cannot
         is_past_end = self.stop is not None and last >= self.stop
         if first != self.position or last < first or is_past_end:
             raise WrongAnswerError(

@@ -36,7 +36,7 @@ from maskspace.download.remote_zip import (
 from maskspace.download.transport import StoppedError, Transport, shown
 from maskspace.files import write_json
 
-#: What a kind's published layout becomes before it is moved to its place.
+#: By reader: what turns the published layout into ours, before it is moved to its place.
 ARRANGE: Mapping[str, Callable[[Path], None]] = {"bsds500": arrange_bsds500}
 
 _BATCH = 16
@@ -314,7 +314,7 @@ def _fetch_whole(request: Request, kind: str, file: OfficialFile, transport: Tra
     except ValueError as error:
         shutil.rmtree(staging, ignore_errors=True)
         if not is_there and not isinstance(error, NoRoomError):
-            path.unlink()  # it would be taken for whole by the next run
+            path.unlink()  # the next run would take it for whole
         raise
     unpacked.note(staging)
     merge(staging, request.out)

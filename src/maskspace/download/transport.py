@@ -14,9 +14,9 @@ from tqdm import tqdm
 from urllib3.util import Retry
 
 CHUNK = 2**16
-#: Longest pause that a server may ask for, in seconds; one that asks for more is not waited for.
+#: Longest pause that a server may ask for, in seconds; a longer one ends the transfer.
 LONGEST_PAUSE = 300.0
-#: What a connection may break with.
+#: Errors with which a connection may break.
 DROPS = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError)
 
 
@@ -111,7 +111,7 @@ class DownloadProgress:
         """Count bytes as done: received now, or, where `received` is False, found on the disk."""
         with self._lock:
             self.received += count if received else 0
-            # what was read twice may come to more than was expected
+            # bytes that were read twice may be more than were expected
             self._bar.total = max(self._bar.total or 0, self._bar.n + count)
             self._bar.update(count)
 

@@ -56,7 +56,7 @@ def read_bsds500(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image, with the masks of each annotator in a layer of its own.
+    """Return one sample for each image, with the masks of each annotator in a layer of its own.
 
     Every label of every annotator is a mask. A mask that two annotators drew exactly alike is there
     twice, once in each layer. The parent of a mask may be in another layer.

@@ -55,7 +55,7 @@ def read_camvid(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample a frame, with a mask for each class that the frame shows.
+    """Return one sample for each frame, with a mask for each class that the frame shows.
 
     The splits are the published ones. Frames of one drive are in more than one split.
 

@@ -34,7 +34,7 @@ from maskspace.files import AnyPath
 from maskspace.rgb import White
 from maskspace.types import Category, Sample
 
-#: The JSON of an image, its split, and its entry there.
+#: Of an image: its JSON, its split, and its entry in the JSON.
 Listed = tuple[AnyPath, str | None, CocoImage]
 #: The JSON, the entry and the size of an image -> its masks, and what is left out.
 Masks = Callable[[AnyPath, CocoImage, tuple[int, int]], tuple[list[Coded], tuple[str, ...]]]
@@ -63,7 +63,7 @@ def read_coco(
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image of one or more COCO JSON files, in the order of the files.
+    """Return one sample for each image of one or more COCO JSON files, in the order of the files.
 
     The split of a JSON is the word train, val or test in its name or in its folder's name.
     Annotations without a mask are left out and counted in the source's notes.
@@ -222,7 +222,7 @@ def coco_source(
         for path, file_split, _ in {(str(one[0]), one[1]): one for one in chosen}.values()
     }
     first = chosen[0]
-    find_image(first[2], root, folders[str(first[0])])  # a wrong root is known before a shard is
+    find_image(first[2], root, folders[str(first[0])])  # a wrong root fails before any shard
     return Source(
         keys=keys,
         splits=tuple(file_split for _, file_split, _ in chosen),

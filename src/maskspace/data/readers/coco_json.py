@@ -23,10 +23,10 @@ from maskspace.types import Category
 #: The largest JSON that is read by default; LVIS's train has about 1.1 GB, COCO's largest 470 MB.
 MAX_JSON_BYTES = 2_000_000_000
 
-#: The most images and annotations of a file: 17 times LVIS's, some 300 MB of places and more.
+#: The most images and annotations of a file: 17 times LVIS's, whose places take some 300 MB.
 MAX_IMAGES, MAX_ANNOTATIONS = 2_000_000, 20_000_000
 
-#: The licence of an image of which the file says nothing.
+#: The licence of an image without a licence in the file.
 UNSTATED = "not stated"
 
 
@@ -146,7 +146,7 @@ def category_of(record: Mapping, known: Set[int]) -> int | None:
     return identity if identity in known else None
 
 
-#: Why an annotation has no mask whatever its image is, or None.
+#: Function of an annotation: why it can have no mask in any image, or None.
 Fault = Callable[[Mapping], str | None]
 
 
@@ -335,7 +335,7 @@ class _Reading:
         self._licences: dict[str, str] = {}
         self._left_out: Counter[str] = Counter()
         self._categories: list[Category] = []
-        self._said: Counter[object] = Counter()  # annotations by what they say is their category
+        self._said: Counter[object] = Counter()  # number of annotations by their category
         self._number = 0
 
     def read(self, file: RangedFile, size: int) -> CocoIndex:
@@ -481,7 +481,7 @@ def _utf8_text(identity: int | str) -> int | str:
         return identity
     try:
         return identity.encode("latin-1").decode("utf-8")
-    except UnicodeError:  # written with escapes, so that it is as it is meant
+    except UnicodeError:  # it was written with escapes, so it is decoded already
         return identity
 
 

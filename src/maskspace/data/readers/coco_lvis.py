@@ -34,12 +34,12 @@ from maskspace.types import Annotation, Sample
 SPLITS = ("train", "val")
 INDEX = "hannotation.pickle"
 
-#: The largest pickles that are read: of an image's masks, and of the index, and its objects.
+#: The largest pickles: bytes of a mask file, bytes of the index, objects in the index.
 MAX_MASK_BYTES = 64_000_000
 MAX_INDEX_BYTES = 300_000_000
 MAX_INDEX_OBJECTS = 30_000_000
 
-#: Number of instances, and of each mask its parent or None.
+#: The number of instances, and for each mask the index of its parent, or None.
 Parents = tuple[int, tuple[int | None, ...]]
 
 
@@ -55,7 +55,7 @@ def read_coco_lvis(
     max_pickle_bytes: int = MAX_MASK_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image: those of train, then those of val, each by id.
+    """Return one sample for each image: those of train, then those of val, each by id.
 
     Args:
         root: folder of the dataset, as a path or an fsspec URL.

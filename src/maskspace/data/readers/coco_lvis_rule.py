@@ -16,7 +16,8 @@ from maskspace.masks.runs import boxes_of_runs, label_map_runs
 
 #: Fewest pixels of an instance.
 MIN_INSTANCE = 80
-#: Boxes of one object agree by more, and the box of a part lies in its parent's by no less.
+#: Boxes of one object agree by more than this; a part has at least this share of its box in its
+#: parent's box.
 MIN_BOX = 0.7
 
 

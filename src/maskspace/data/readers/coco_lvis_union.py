@@ -45,11 +45,11 @@ LICENCE = "annotations CC-BY-4.0 (COCO, LVIS); images under their Flickr licence
 #: COCO's category ids up to this one are things, those above it stuff.
 LAST_THING = 90
 
-#: Where LVIS's annotations and COCO's panoptic ones are looked for; the first that is there counts.
+#: Where LVIS's and COCO panoptic's JSON are; the first pattern that finds a file counts.
 LVIS_FILES = ("annotations/lvis*.json", "lvis*.json")
 PANOPTIC_FILES = ("annotations/panoptic*.json", "panoptic*.json")
 
-#: Stuff has more pixels than this, once the instances are taken from it.
+#: A stuff mask has more pixels than this after it has lost those of instances.
 MIN_STUFF = 500
 
 

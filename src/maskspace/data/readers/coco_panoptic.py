@@ -49,7 +49,7 @@ def read_coco_panoptic(
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image of one or more panoptic JSON files, in the order of the files.
+    """Return one sample for each image of one or more panoptic JSON files, in their order.
 
     Each listed segment is a mask. Void pixels are in no mask, and crowds are masks to ignore. Left
     out and counted are segments that only the PNG or only the JSON has, and those with another area

@@ -14,8 +14,8 @@ from maskspace.masks.coded import decode_runs, encode_runs
 from maskspace.masks.runs import Runs, boxes_of_runs, label_map_runs
 from maskspace.types import Annotation
 
-#: The most masks of one image that are taken: SA-1B has a hundred on average, and the time that
-#: nesting takes grows with their square.
+#: The most masks of one image. SA-1B has a hundred on average; the time to find parents grows with
+#: their square.
 MAX_MASKS = 20_000
 
 

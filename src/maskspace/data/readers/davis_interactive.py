@@ -20,7 +20,7 @@ def read_davis_interactive(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image of `img/`, by name, with one mask each.
+    """Return one sample for each image of `img/`, by name, with one mask each.
 
     The mask is where the largest channel of the file in `gt/` is above 0. No pixel is to ignore.
 

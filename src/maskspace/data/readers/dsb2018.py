@@ -50,7 +50,7 @@ def read_dsb2018(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image, with a mask for each nucleus.
+    """Return one sample for each image, with a mask for each nucleus.
 
     Splits are by image: two images of one experiment may be in different splits. Images of Kaggle's
     layout without a folder of masks, as stage1_test was first published, are left out.

@@ -65,7 +65,7 @@ def read_folder(
     licence: str = "not stated",
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image of a folder, in natural order, with its masks.
+    """Return one sample for each image of a folder, in natural order, with its masks.
 
     Args:
         root: folder of the dataset, as a path or an fsspec URL.

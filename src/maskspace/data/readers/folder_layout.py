@@ -27,7 +27,7 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos")
 LABEL_FOLDERS = ("labels", "label", "labelmaps", "segmentationobject")
 MASK_FOLDERS = ("masks", "mask")
 
-#: What names of mask files end with beyond their image's; those of MASK_ENDINGS are binary.
+#: What mask files have beyond the name of their image; with one of MASK_ENDINGS they are binary.
 MASK_ENDINGS = ("_mask", "_masks", "-mask", ".mask", "_matte", "_segmentation", "_seg")
 ENDINGS = (*MASK_ENDINGS, "_label", "_labels", "_gt", "_instance", "_instances", "_L")
 

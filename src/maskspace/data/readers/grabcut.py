@@ -28,7 +28,7 @@ def read_grabcut(
     split: str | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample a photo, by name: the mask of its object, and its unknown band to ignore.
+    """Return one sample for each photo: the mask of its object, and its unknown band to ignore.
 
     Args:
         root: folder of the dataset, as a path or an fsspec URL.

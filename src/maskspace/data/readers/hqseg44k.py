@@ -62,7 +62,7 @@ def read_hqseg44k(
     subsets: tuple[str, ...] | None = None,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image, sub-set by sub-set and by name, with one mask each.
+    """Return one sample for each image, sub-set by sub-set and by name, with one mask each.
 
     The mask is where the largest channel of the mask file is above 0: every grey but black belongs
     to it, not only the lighter half. A key is the name of the sub-set, a hyphen and the stem.

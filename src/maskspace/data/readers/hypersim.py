@@ -94,7 +94,7 @@ def read_hypersim(
     categories: bool = False,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample a frame, in the order of the paths, with a mask for each entity.
+    """Return one sample for each frame, in the order of the paths, with a mask for each entity.
 
     The scenes are the groups. The official split file is `metadata_images_split_scene_v1.csv` in
     the root, or `split_file`. With it, frames have its splits, and frames that Apple did not

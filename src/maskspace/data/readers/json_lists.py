@@ -19,9 +19,9 @@ PIECE = 4 * 2**20
 LONGEST = 8 * 2**20
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_WIDE = (b"{\0", b"\0{", b"[\0", b"\0[")  # without a byte order mark
+_WIDE = (b"{\0", b"\0{", b"[\0", b"\0[")  # UTF-16 without a byte order mark
 _DECODER = json.JSONDecoder()
-#: So near to the end of what was read, something wrong may only be cut.
+#: An error within so many bytes of the end of the text may only mean that the text is cut there.
 _NEAR = 32
 
 
@@ -154,7 +154,7 @@ class _Scan:
             except ValueError:  # Python takes no whole number of more than 4300 digits
                 raise self.wrong("Number too long") from None
             else:
-                # a number may go on in what is not read yet, also behind "." or "e-"
+                # a number may go on in the next piece, also after "." or "e-"
                 if end + 2 < len(self._text) or not self._read_on():
                     begin, text = self.place, self._text[self._at : end]
                     self._at = end

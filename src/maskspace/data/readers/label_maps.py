@@ -24,7 +24,7 @@ Coding = Literal["grey", "index", "colour"]
 
 #: The void of VOC's and DAVIS's palettes.
 VOID = 255
-_WHITE = (1, 255, 65535)  # where soft edges end
+_WHITE = (1, 255, 65535)  # white in 1, 8 and 16 bits
 
 
 def read_label_map(

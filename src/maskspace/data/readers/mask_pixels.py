@@ -222,7 +222,7 @@ def _shown(stored: Stored, alpha: UInt8[np.ndarray, "h w"], name: str) -> Stored
     if stored.palette is not None:
         is_background |= stored.values == 0
     if np.isin(alpha, (0, 255)).all() and is_background[alpha == 0].all():
-        return stored  # clear where it is black, so that both say the same
+        return stored  # transparent where it is black: alpha and colours agree
     raise ValueError(
         f"{name}: is transparent in places, and its colours say something else; store the labels "
         "without alpha"

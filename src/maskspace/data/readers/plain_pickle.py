@@ -16,7 +16,7 @@ import numpy as np
 _KINDS = "biuf"
 _MARK = object()
 
-#: The only globals that may be named, as module and name, and what we take them for.
+#: The only globals that a file may name, as module and name, and our short name for each.
 _NAMES = {
     **{
         (f"numpy.{core}.{module}", name): name
@@ -30,7 +30,7 @@ _NAMES = {
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): "dtype",
     ("_codecs", "encode"): "encode",  # bytes in protocol 2
-    ("__builtin__", "bytes"): "bytes",  # and empty ones
+    ("__builtin__", "bytes"): "bytes",  # empty bytes in protocol 2
 }
 
 

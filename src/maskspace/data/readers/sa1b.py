@@ -40,7 +40,7 @@ def read_sa1b(
     max_json_bytes: int = MAX_JSON_BYTES,
     containment: float = CONTAINMENT,
 ) -> Source:
-    """Return one sample an image, tar by tar by name, and by number in each tar.
+    """Return one sample for each image, tar by tar by name, and by number in each tar.
 
     Only the headers of the tars are read at first. The score of a mask is its `predicted_iou`,
     limited to [0, 1]. Annotations without a mask that fits the image, and those whose area or box

@@ -23,9 +23,9 @@ SUFFIXES = ((".jpg", ".JPG", ".jpeg", ".JPEG"), (".json", ".JSON"))
 #: The largest image that is read.
 MAX_IMAGE_BYTES = 256_000_000
 
-#: Offset and size, -1 and -1 of a loose file, and which of SUFFIXES its name has.
+#: Offset and size (-1 and -1 for a loose file), and the index of its suffix in SUFFIXES.
 _Place = tuple[int, int, int]
-#: By the name without suffix: the places of image and JSON.
+#: The places of image and JSON by their name without suffix.
 _Found = dict[str, tuple[_Place | None, _Place | None]]
 
 

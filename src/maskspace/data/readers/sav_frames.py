@@ -101,7 +101,7 @@ def _sample(
     coded = []
     for mask_path in masks:
         mask = foreground_mask(read_file(mask_path), name=str(mask_path), size_hw=size_hw)
-        coded += coded_label_map(mask.astype(int))  # none of an object that is out of sight
+        coded += coded_label_map(mask.astype(int))  # no mask where it is not visible
     return Sample(
         key=_key(frames[index]),
         dataset="sav",

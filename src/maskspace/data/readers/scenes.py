@@ -23,9 +23,9 @@ from maskspace.types import Sample
 
 #: Levels of nesting: objects, parts, sub-parts.
 DEPTH = 3
-#: The colours of a region and of what holds it are this far apart (Euclidean, grey levels).
+#: Least and largest distance of a region's colour to the one around it (Euclidean, grey levels).
 COLOUR_STEP = (55.0, 95.0)
-#: A region is in the scene only where at least this share of it, and so many pixels, are visible.
+#: A region is in the scene only if at least this share of it, and so many pixels, are visible.
 VISIBLE = 0.4
 SMALLEST = 12
 

@@ -21,7 +21,7 @@ from maskspace.masks.runs import Runs, boxes_of_runs
 NO_SEGMENTATION = "no segmentation (a box alone is no mask)"
 NO_RING = "a polygon without three points"
 
-#: What is also asked of a mask: its annotation, its pixels and its box -> ValueError, or nothing.
+#: A further check of a mask: function of its annotation, pixels and box; it may raise ValueError.
 Check = Callable[[Mapping, int, list[int]], None]
 
 
@@ -199,7 +199,7 @@ def _union(strings: list[str], size_hw: tuple[int, int]) -> str:
     if len(strings) == 1:
         return strings[0]
     for one in strings:
-        decode_runs([one], size_hw)  # pycocotools takes whatever it is given
+        decode_runs([one], size_hw)  # pycocotools checks nothing
     objects = [{"size": list(size_hw), "counts": one.encode("ascii")} for one in strings]
     return cast("dict[str, bytes]", coco.merge(objects))["counts"].decode("ascii")  # pyright: ignore[reportArgumentType]
 

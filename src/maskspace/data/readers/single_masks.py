@@ -39,7 +39,7 @@ class ImageWithMask:
 
 
 def single_mask_source(pairs: list[ImageWithMask], *, dataset: str, root: AnyPath) -> Source:
-    """Return the source of one sample a pair, in the order of the pairs.
+    """Return the source of one sample for each pair, in the order of the pairs.
 
     Args:
         pairs: the images with their masks.
