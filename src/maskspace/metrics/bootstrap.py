@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-_AT_ONCE = 2**21  # numbers of images drawn that are held at a time
+_AT_ONCE = 2**21  # drawn images that are in memory at a time
 
 #: The weight of each of n images, usually its number of masks.
 Weights = Int64[np.ndarray, " _"] | Float64[np.ndarray, " _"]

@@ -14,7 +14,7 @@ from scipy import ndimage
 from maskspace import masks
 from maskspace.masks.iou_table import iou_table
 
-#: Width of the band as a share of the image's diagonal, that of the paper.
+#: Width of the band as a share of the image's diagonal, as in the paper.
 WIDTH = 0.02
 
 

@@ -155,7 +155,7 @@ def region_summaries(
     information = np.array([image.information for image in images])
     area = times @ np.array([float(image.area) for image in images])
     number = times.sum(axis=1)
-    # OIS: the scale that is best for an image's own ratio, which its area does not change
+    # OIS: the image's area does not change which of its scales is best
     columns = (
         (times @ covered).max(axis=1) / area,
         times @ covered.max(axis=1) / area,

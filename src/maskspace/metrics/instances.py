@@ -74,7 +74,7 @@ def instance_counts(
     """
     if thresholds.min() < 0.5:
         raise ValueError(f"instances match above an IoU of 0.5 or more; got {thresholds.min()}")
-    table = contingency(predicted, true + 1)  # its 0 is a label that is not counted
+    table = contingency(predicted, true + 1)  # + 1, since label 0 would not be counted
     is_predicted, is_true = (np.unique(labels) > 0 for labels in (predicted, true))
     union = table.predicted_areas[table.predicted] + table.true_areas[table.true] - table.shared
     are_instances = is_predicted[table.predicted] & is_true[table.true]

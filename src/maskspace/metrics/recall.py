@@ -18,7 +18,7 @@ from maskspace.metrics.sizes import in_size
 #: COCO's ten IoU thresholds.
 THRESHOLDS: Float64[np.ndarray, " t"] = np.linspace(0.5, 0.95, 10)
 
-#: The rank of a truth that no proposal took: beyond every budget.
+#: The rank of a truth that no proposal matched: beyond every budget.
 UNMATCHED = np.iinfo(np.int64).max
 
 

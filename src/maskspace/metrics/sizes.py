@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Int64
 
-#: Class -> least and greatest area; both belong, as in pycocotools: 1024 is small and medium.
+#: Class -> least and largest area, both included, as in pycocotools: 1024 is small and medium.
 SIZES: Mapping[str, tuple[float, float]] = {
     "all": (0, 1e10),
     "small": (0, 32**2),

@@ -29,7 +29,8 @@ PARTITIONERS: dict[str, Callable[..., Int32[np.ndarray, "h w"]]] = {
     "superpixels": superpixels,
 }
 
-#: {head: map of one image} -> instances; the options are keyword-only.
+#: Functions of a network's outputs for one image, by head, that return its instances; their
+#: options are keyword-only.
 DECODERS: dict[str, Callable[..., Prediction]] = {
     "agglomeration": agglomeration,
     "border_tree": border_regions,

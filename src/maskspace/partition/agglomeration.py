@@ -226,7 +226,7 @@ def average_linkage(
             if _mean(edge) <= limit:
                 heapq.heappush(heap, (_mean(edge), min(lower, other), max(lower, other)))
         edges_of[higher] = {}
-    for node in range(nodes):  # a parent is always lower, hence final by now
+    for node in range(nodes):  # a parent has a lower number, so it is final by now
         parent[node] = parent[parent[node]]
     return np.array(parent)
 

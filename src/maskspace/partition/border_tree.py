@@ -37,7 +37,7 @@ from maskspace.partition.merge_tree import MergeTree
 from maskspace.partition.node_ranks import NodeShapes, node_ranks
 from maskspace.partition.superpixels import equal_components, grid_seeds, row_major_labels
 
-#: Whole numbers of cost that a border of strength 1 is worth in flooding.
+#: Flooding counts costs in whole numbers; a border of strength 1 has this cost.
 LEVELS = 8191
 
 
@@ -367,7 +367,7 @@ def _flooded(
     seeds = grid_seeds(boundary, regions=number)
     labels = np.zeros(boundary.size, np.int32)
     side = (boundary.size / len(seeds)) ** 0.5
-    # a seed reaches a few cells; what is further costs no more
+    # a seed reaches a few cells; beyond them the cost does not grow
     cost_of_distance = np.arange(int(4 * side) + 2) * (rule.compactness * LEVELS / side)
     flood(_levels(right), _levels(down), np.round(cost_of_distance).astype(np.int32), seeds, labels)
     return row_major_labels(labels).reshape(boundary.shape)

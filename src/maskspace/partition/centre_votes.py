@@ -26,10 +26,10 @@ from maskspace.partition.modes import evenly_spaced, nearest_mode
 from maskspace.prediction import Prediction
 
 ANGLES = 8
-_VOTERS = 2**16  # rays drawn, the pixels at even steps: all of a small image
-_BLOCK = 2**14  # pixels compared with all centres at one time
-_STRAY = 0.02  # the share of a centre's pixels below which those at an angle are strays
-_FARTHER = 0.1  # pixels of a miss that a pixel of distance weighs
+_VOTERS = 2**16  # most pixels that vote by rays, at even steps
+_BLOCK = 2**14  # pixels that are compared with all centres at a time
+_STRAY = 0.02  # an angle with less than this share of a centre's pixels has none
+_FARTHER = 0.1  # a pixel of distance adds so many pixels to a miss
 
 
 def centre_votes(
@@ -154,7 +154,7 @@ def ray_votes(
     """
     height, width = size_hw
     plane = angle_of(ways) * (height * width)
-    # the last cell takes what lies outside
+    # the last cell counts votes outside of the image
     votes = torch.zeros(ANGLES * height * width + 1, device=places.device)
     single_votes = torch.ones(1, device=places.device).expand(len(places))
     for length in range(1, min(reach, height + width) + 1):
@@ -222,7 +222,7 @@ def vote_peaks(
         [[1.0, 0.0], [4.0, 0.0]]
     """
     windowed = _windows(votes, tolerance)
-    # windows of windows have one peak where a window has a plateau
+    # sums in two steps have one peak where one step gives a plateau
     score = _windows(_windows(votes, tolerance // 2), tolerance - tolerance // 2).sqrt().sum(0)
     is_candidate = (windowed.sum(0) >= min_votes - 0.5) & (
         (windowed > 0.5).float().mean(0) >= share

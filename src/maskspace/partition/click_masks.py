@@ -28,9 +28,9 @@ from maskspace.partition.nms import box_nms, union_nms
 from maskspace.partition.superpixels import equal_components
 from maskspace.partition.views import View
 
-#: What must overlap for a mask to be a duplicate; "box" is for comparison with those who use it.
+#: What has to overlap for a mask to be a duplicate; "box" is there for comparison with others.
 NMS = Literal["mask", "box"]
-#: What makes a mask better than its duplicates, and proposals earlier.
+#: The score by which the best of duplicates stays, and by which proposals are ordered.
 Ranking = Literal["stability", "predicted_iou", "mean_score"]
 
 
@@ -95,7 +95,7 @@ def group_maps(
         raise ValueError(f"nms compares {' or '.join(get_args(NMS))}; got {nms!r}")
     if rounded:
         labels = equal_components(surest_claims(logits, thresholds))
-    else:  # to pieces that no mask divides
+    else:  # pieces that no mask divides
         labels = atom_labels(np.concatenate([logits > cut for cut in thresholds]))
     areas = np.bincount(labels.ravel())[1:]
     cuts = np.tile(np.array(thresholds, np.float32), len(logits))

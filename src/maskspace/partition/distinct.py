@@ -38,7 +38,9 @@ class DistinctMasks:
     ) -> None:
         self.overlap, self.by_box, self.min_region = overlap, nms == "box", min_region
         self._size_hw = size_hw
-        self._bits: list[UInt8[np.ndarray, "a b"]] = []  # from the byte of the box's first column
+        self._bits: list[
+            UInt8[np.ndarray, "a b"]
+        ] = []  # first byte: that of the box's first column
         self._boxes = np.zeros((limit, 4), np.int64)  # first column and row, those after the last
         self._areas = np.zeros(limit, np.int64)
         self._scores: list[float] = []

@@ -17,7 +17,7 @@ from maskspace.partition.resample import resize_window
 from maskspace.partition.views import View, image_views
 from maskspace.types import ClickModel, Features, Prediction
 
-#: Crops shorter than this are not looked at: a model has nothing to see there.
+#: Crops with a shorter side, in pixels, are left out: they show a model too little.
 LEAST_CROP = 64
 
 
@@ -120,7 +120,7 @@ def propose_from_clicks(
         size_hw, limit, overlap=grid.overlap, nms=grid.nms, min_region=grid.min_region
     )
     candidates = [one for view in _views(size_hw, grid) for one in _seen(model, image, view, grid)]
-    candidates.sort(key=lambda one: -one.score)  # of equals the first stays first
+    candidates.sort(key=lambda one: -one.score)  # equal scores keep their order
     for candidate in candidates:
         if distinct.add(*candidate.at_size(), candidate.score) == limit:
             break

@@ -16,7 +16,7 @@ from maskspace.partition.modes import evenly_spaced, nearest_mode
 from maskspace.partition.offset_read import embedding_of
 from maskspace.prediction import Prediction
 
-_ROUNDING = 1e-5  # of a distance, relative to the extent of the sample
+_ROUNDING = 1e-5  # error of a distance, as a share of the sample's extent
 
 
 def hdbscan(

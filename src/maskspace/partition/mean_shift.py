@@ -173,7 +173,7 @@ def densest(
     """
     squared = squared_distances(modes, points)
     density = kernel_value(squared, bandwidth=bandwidth, kernel=kernel).sum(1).cpu().numpy()
-    # of differences: what the shift has brought together is then told from what it has not
+    # computed from differences: modes that the shift has brought together then have distance 0
     is_near = torch.cdist(modes, modes, compute_mode="donot_use_mm_for_euclid_dist") <= bandwidth
     is_near = is_near.cpu().numpy()
     chosen: list[int] = []

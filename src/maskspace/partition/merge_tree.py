@@ -83,7 +83,7 @@ class MergeTree:
             )
         starts = np.flatnonzero(self._layout.joins >= self.max_regions - regions) + 1
         starts = np.concatenate([[0], starts])
-        # Superpixel labels are in row-major order, so a region's first pixel is in its least one.
+        # Superpixel labels are in row-major order, so the lowest has a region's first pixel.
         order = np.argsort(np.minimum.reduceat(self._layout.leaves, starts))
         label = np.empty(regions, np.int32)
         label[order] = np.arange(1, regions + 1, dtype=np.int32)
@@ -104,7 +104,7 @@ class MergeTree:
         _, first = np.unique(labels, return_index=True)
         first_yx = np.unravel_index(first, self.size_hw)
         leaves = [self._leaf_at(int(x), int(y)) for y, x in zip(*first_yx, strict=True)]
-        merges_done = len(self.merges) - (len(leaves) - 1)  # merges that are done
+        merges_done = len(self.merges) - (len(leaves) - 1)
         above = np.concatenate([self.heights, [np.float32(1)]])
         heights = np.empty(len(leaves), np.float32)
         for label, leaf in enumerate(leaves):
@@ -160,7 +160,7 @@ class MergeTree:
         Raises ValueError for a pixel outside of the image.
         """
         if height is not None:
-            self._leaf_at(x, y)  # refuses a pixel outside the image
+            self._leaf_at(x, y)  # raises for a pixel outside of the image
             labels = self.cut(height)
             return labels == labels[y, x]
         avoided = {node for other in avoid_xy for node in self._ancestors(self._leaf_at(*other))}

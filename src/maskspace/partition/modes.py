@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-_BLOCK = 2**16  # pixels compared with all modes at one time
+_BLOCK = 2**16  # pixels that are compared with all modes at a time
 
 
 def evenly_spaced(count: int, limit: int) -> Int64[Tensor, " n"]:

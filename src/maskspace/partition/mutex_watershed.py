@@ -23,7 +23,7 @@ from maskspace.partition.decoded import cells, foreground_of, gathered
 from maskspace.partition.offset_read import embedding_of
 from maskspace.prediction import Prediction
 
-#: Steps in x and y from a pixel to the others of its edges: those of the paper's 2-D experiments.
+#: Steps in x and y from a pixel to the other end of its edges, as in the paper's 2-D experiments.
 OFFSETS = (
     (-1, 0),
     (0, -1),

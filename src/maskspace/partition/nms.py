@@ -19,8 +19,9 @@ from maskspace.masks.shared_area import atoms, shared_area, shared_area_of_tenso
 
 Exceeds = Callable[[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]], Bool[np.ndarray, "n m"]]
 
-# Candidates compared at a time. Those that a mask kept before suppresses are never compared with
-# each other; a GPU has the products done before the pass has been told of it once.
+# Candidates that are compared at a time. Candidates that are suppressed by earlier ones are never
+# compared with each other. On a GPU the products of a larger block take less time than one more
+# round trip to it.
 _BLOCK, _BLOCK_OF_TENSORS = 256, 4096
 
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-#: What a rank is multiplied by where a node is nearly one of a higher rank.
+#: Factor of the rank of a node that is nearly a node of higher rank.
 DEMOTED = np.float32(1e-3)
 #: The exponent of how much a node stands out, and the least q.
 POWER, LEAST = 0.8, 0.01
-#: Its place among the features.
+#: Column of the root of the persistence in `node_features`.
 ROOT_OF_PERSISTENCE = 3
 
 

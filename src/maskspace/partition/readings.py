@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from maskspace.config import Choice
 from maskspace.partition import DECODERS
 
-#: What each decoder groups by: a distance, a size, or how sure of something it wants to be.
+#: Options that say how much each decoder groups: a distance, a size, or a least probability.
 SCALES: Mapping[str, tuple[str, ...]] = {
     "agglomeration": ("bandwidth",),
     "border_tree": ("height",),

@@ -20,9 +20,9 @@ from maskspace.partition.node_ranks import fit_ranking, node_features
 
 #: Costs at which heights are kept; closer where most merges are.
 COSTS = (0, 0.03, 0.06, 0.09, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.8, 1)
-#: What a height rises by at least over all costs, so that heights keep the order of costs.
+#: Least rise of the heights over all costs, so that heights keep the order of the costs.
 RISE = 2e-3
-#: Regions below this share of the image are not asked for, nodes below it not fitted.
+#: Regions, and nodes, below these shares of the image are left out of the fit.
 LEAST_REGION, LEAST_NODE = 1 / 600, 1 / 2400
 
 

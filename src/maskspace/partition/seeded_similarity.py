@@ -18,7 +18,7 @@ from maskspace.partition.offset_read import embedding_of
 from maskspace.prediction import Prediction
 
 _NAME = "seeded_similarity"
-_LEAST = 1e-6  # of an unlikeness whose logarithm is taken
+_LEAST = 1e-6  # least value of which a logarithm is taken
 
 
 def seeded_similarity(

@@ -17,7 +17,7 @@ from maskspace.partition.offset_read import embedding_of
 from maskspace.prediction import Prediction
 
 _NAME = "sequential_gaussian"
-# exp of it, times a squared distance of any image, is finite in single precision
+# its exp, times a squared distance in any image, is finite in single precision
 _MAX_EXPONENT = 60.0
 
 
@@ -103,7 +103,7 @@ def _proposed(
         centre = pixels.index_select(1, place)
         exponent = (precision.index_select(1, place) * (pixels - centre).square()).sum(0)
         proposal = torch.exp(-exponent) > cut
-        proposal[best_pixel] = True  # an end also where the pixel is not a number
+        proposal[best_pixel] = True  # so that it ends also where the pixel is not a number
         area, num_new = torch.stack([proposal.sum(), (proposal & (remaining >= 0)).sum()]).tolist()
         if area >= min_area and 2 * num_new > area:
             labels[proposal] = label

@@ -11,7 +11,7 @@ from maskspace.masks import enlarge
 from maskspace.partition.resample import resize_maps
 from maskspace.types import Click, shrink_image
 
-#: A bound on the sides of what is worked on, in pixels.
+#: Longest side of the small image, in pixels.
 Side = Annotated[int, Field(ge=32)]
 
 

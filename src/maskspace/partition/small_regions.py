@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _EIGHT = np.ones((3, 3), bool)
-_BLOCK_PIXELS = 2**24  # of tensors labelled at one time
+_BLOCK_PIXELS = 2**24  # pixels of tensors that are labelled at a time
 
 
 def clean_small_regions(
@@ -118,7 +118,7 @@ def _clean_together(
     filled = masks.flatten(1) | is_small_hole
     regions, sizes = _regions_of_tensors(filled.view_as(masks))
     is_small = (sizes.gather(1, regions) < min_area) & filled
-    # where all are small: the least label, that is the first pixel, of the largest
+    # where all are small: of the largest the one with the lowest label, its first pixel
     label = torch.arange(sizes.shape[1], device=masks.device)
     largest = sizes == sizes.amax(dim=1, keepdim=True)
     first = torch.where(largest, label, sizes.shape[1]).amin(dim=1, keepdim=True)
@@ -144,7 +144,7 @@ def _regions_of_tensors(
         least = torch.where(inside, _least_around(labels.view_as(inside), pixels), pixels)
         if torch.equal(least.flatten(1), labels):
             break
-        # a region's label falls to the least that any of its pixels has met; then labels of labels
+        # a region's label falls to the lowest next to any of its pixels; then labels of labels
         parent = torch.cat([labels, outside], dim=1)
         parent.scatter_reduce_(1, labels, least.flatten(1), "amin")
         followed = parent.gather(1, labels)
