@@ -1,13 +1,18 @@
-"""Every `>>>` of a docstring in src/maskspace is run, and prints what it says."""
+"""Docstrings say what is true: their examples print what they say, their options are all there."""
 
 import doctest
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 import maskspace
+from maskspace.config import keyword_options
+from maskspace.data import READERS
+from maskspace.metrics import METRICS
+from maskspace.partition import DECODERS, PARTITIONERS
 
 PACKAGE = Path(maskspace.__file__).parent
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -32,3 +37,18 @@ def test_examples_print_what_they_say(name, tmp_path, monkeypatch):
     assert not runner.failures, "".join(told)
     written = re.findall(r"^ *>>> ", Path(module.__file__).read_text(), re.MULTILINE)
     assert runner.tries == len(written), f"{name}: a '>>>' lies outside the docstrings that run"
+
+
+DESCRIBED = {
+    function.__name__: function
+    for table in (READERS, DECODERS, PARTITIONERS, METRICS)
+    for function in table.values()
+}
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_every_option_of_a_table_entry_has_a_line_in_its_docstring(name):
+    described = inspect.getdoc(DESCRIBED[name]) or ""
+    options = keyword_options(DESCRIBED[name])
+    missing = [one for one in options if not re.search(rf"^ +{one}: ", described, re.MULTILINE)]
+    assert not missing, f"{name}: no line under Args for {', '.join(missing)}"

@@ -95,7 +95,15 @@ def paired_difference(
 ) -> Difference:
     """Return the means of the first method minus those of the second, on the same images.
 
-    Arguments and errors are those of `confidence_interval`; `first` and `second` are sums.
+    Args:
+        first: sums of the first method's measures for each image, as in `confidence_interval`.
+        second: sums of the second method's measures.
+        counts: number of masks of each image, >= 0.
+        generator: source of the resamples; the same seed gives the same interval.
+        resamples: number of resamples (default 2000).
+        confidence: share of resamples inside the interval, in (0, 1) (default 0.95).
+
+    Raises ValueError if fewer than two images have masks.
 
     Example:
         >>> first, second = np.array([[0.6], [0.8]]), np.array([[0.5], [0.7]])
@@ -137,7 +145,10 @@ def difference_of(
 ) -> Difference:
     """Return k differences with intervals and p-values, given their values in each resample.
 
-    Arguments are those of `interval_of`.
+    Args:
+        value: the k differences.
+        resampled: their values, a row a resample.
+        confidence: share of resamples inside the interval, in (0, 1) (default 0.95).
 
     Example:
         >>> difference_of(np.array([0.5]), np.full((19, 1), 0.5)).p_value.tolist()

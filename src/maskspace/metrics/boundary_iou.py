@@ -49,7 +49,10 @@ def boundary_iou_table(
 ) -> Float64[np.ndarray, "n m"]:
     """Return the boundary IoU of every pair; it is 0 for two empty masks.
 
-    `width` is a share of the image's diagonal (default 0.02).
+    Args:
+        predicted: predicted masks.
+        true: true masks.
+        width: width of the bands, as a share of the image's diagonal (default 0.02).
 
     Example:
         >>> squares = np.zeros((2, 8, 8), bool)
@@ -68,7 +71,10 @@ def boundary_iou(
 ) -> Float64[np.ndarray, " n"]:
     """Return the boundary IoU of each predicted mask with its truth; NaN where both are empty.
 
-    `width` is a share of the image's diagonal (default 0.02).
+    Args:
+        predicted: predicted masks.
+        true: the truth of each predicted mask.
+        width: width of the bands, as a share of the image's diagonal (default 0.02).
 
     Example:
         >>> square = np.zeros((1, 8, 8), bool)

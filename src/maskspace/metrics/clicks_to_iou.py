@@ -41,7 +41,7 @@ def iou_at_levels(
     *,
     levels: Sequence[float],
 ) -> Float64[np.ndarray, " s"]:
-    """Return the IoU of the mask `probability > level` for each level.
+    """Return the IoU of the mask `probability > level` for each of the `levels`.
 
     The largest value is what an oracle that knows the best level would get. It is NaN where neither
     mask has a counted pixel.

@@ -173,12 +173,12 @@ def stability(
 def predicted_iou(
     logits: Float32[np.ndarray, "k r s"], *, threshold: float = 0.0
 ) -> Float32[np.ndarray, " k"]:
-    """Return the IoU that each map expects of its mask above the threshold; 0 for an empty mask.
+    """Return the IoU that each map expects of its mask above a threshold; 0 for an empty mask.
 
     It is the expected intersection over the expected union, if each pixel belongs to the object
     independently with the probability p that the map gives it: the sum of p inside, over the area
-    of the mask plus the sum of p outside. For a threshold other than 0 the probability is that of
-    being inside this level.
+    of the mask plus the sum of p outside. `threshold` is a logit (default 0); with another value
+    than 0 p is the probability of being inside this level.
 
     Example:
         >>> logits = np.array([[[0.0, 20.0, -20.0]]], np.float32)  # probabilities 0.5, 1 and 0

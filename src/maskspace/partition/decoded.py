@@ -50,7 +50,10 @@ def cells(outputs: HeadOutputs, pixels: int) -> int:
 
 
 def need(outputs: HeadOutputs, name: str, *, decoder: str) -> Float32[Tensor, "c ..."]:
-    """Return the output `name`; a missing one is a ValueError that names the decoder and heads.
+    """Return the output `name`.
+
+    Raises ValueError where it is missing; the error names the `decoder` and the heads that are
+    there.
 
     Example:
         >>> import torch

@@ -56,7 +56,15 @@ def combine_probabilities(
 ) -> Bool[np.ndarray, "h w"]:
     """Return what `combine_clicks` returns, given maps of probabilities in [0, 1].
 
-    They are cut at 1/2; 0 and 1 are quite sure. Arguments and errors are those of `combine_clicks`.
+    They are cut at 1/2; 0 and 1 are quite sure.
+
+    Args:
+        probabilities: a map for each click.
+        positive: True for a positive click.
+        start: the mask that the clicks correct (default None: an empty mask).
+        rule: "claims" or "largest" (default "claims").
+
+    Raises ValueError for an unknown rule and for values outside of [0, 1].
 
     Example:
         >>> maps = np.array([[[0.9, 0.8, 0.1]], [[0.1, 1.0, 0.2]]])
@@ -111,7 +119,7 @@ class SurestClaims:
         self._inside, self._outside = np.zeros((2, *size_hw), dtype)
 
     def add(self, logits: Float[np.ndarray, "h w"], *, positive: bool) -> None:
-        """Add the map of one more click."""
+        """Add the map of one more click; `positive` is True for a click on the object."""
         if np.isnan(logits).any():
             raise ValueError("a click's map holds values that are not numbers; is it trained?")
         towards, against = self._inside, self._outside

@@ -96,6 +96,8 @@ def kernel_value(
 ) -> Float32[Tensor, "*shape"]:
     """Return the kernel of squared distances; it is 1 at distance 0.
 
+    `bandwidth` and `kernel` are those of `mean_shift`.
+
     Example:
         >>> import torch
         >>> kernel_value(torch.tensor([0.0, 0.5, 2.0]), bandwidth=1.0, kernel="flat").tolist()
@@ -136,7 +138,8 @@ def shift(
 ) -> Float32[Tensor, "m c"]:
     """Return the seeds, moved `steps` times to the mean of the points, weighted by the kernel.
 
-    A seed with no point inside its kernel stays where it is.
+    A seed with no point inside its kernel stays where it is. `bandwidth` and `kernel` are those of
+    `mean_shift`.
 
     Example:
         >>> import torch
@@ -162,7 +165,8 @@ def densest(
 ) -> Int64[Tensor, " k"]:
     """Return the indices of the modes that are more than a bandwidth from every denser one.
 
-    The densest comes first.
+    The densest comes first. The density is the sum of the kernel over the points; `bandwidth` and
+    `kernel` are those of `mean_shift`.
 
     Example:
         >>> import torch

@@ -337,7 +337,13 @@ def build_tree(
 def merge_tree_partition(
     embedding: Float[np.ndarray, "c h w"], *, regions: int = 24
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the merge tree's partition into exactly `regions` connected regions (default 24).
+    """Return the merge tree's partition into a number of connected regions.
+
+    Args:
+        embedding: features in [0, 1].
+        regions: the exact number of regions, from 1 to the number of superpixels (default 24).
+
+    Raises ValueError for a number outside of that range.
 
     Example:
         >>> halves = np.zeros((1, 4, 4), np.float32)

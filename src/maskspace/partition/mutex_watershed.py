@@ -106,6 +106,11 @@ def embedding_affinities(
 ) -> Float32[Tensor, "n h w"]:
     """Return the affinity of each pixel to the pixel at each offset; 0 outside of the image.
 
+    Args:
+        embedding: the embedding.
+        offsets: steps in x and y.
+        bandwidth: distance d in the embedding; from 2 d on the affinity is 0.
+
     Example:
         >>> import torch
         >>> embedding = torch.tensor([[[0.0, 0.0, 9.0]]])

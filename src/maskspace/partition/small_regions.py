@@ -49,6 +49,8 @@ def clean_small_regions_of_tensors(
 ) -> tuple[Bool[Tensor, "n h w"], Bool[Tensor, " n"]]:
     """Return what `clean_small_regions` returns, computed on the masks' device.
 
+    `min_area` is in pixels.
+
     Example:
         >>> import torch
         >>> mask = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 0, 0]]).bool()

@@ -14,6 +14,12 @@ _NO, _YES = ("0", "0.0", "false", "no", "none", "null", "nan", ""), ("1", "1.0",
 def number_of(value: object, *, what: str) -> float | None:
     """Return a finite number, also where it is written as text; None where it is missing.
 
+    Args:
+        value: as `json.loads` returns it.
+        what: the name of the field in errors.
+
+    Raises ValueError for what is no number, or 2**53 and more.
+
     Example:
         >>> number_of("0.5", what="score"), number_of("", what="score")
         (0.5, None)
@@ -39,6 +45,12 @@ def _parsed(text: str) -> object:
 def whole_of(value: object, *, what: str) -> int | None:
     """Return a whole number, also from 40.0 or "40"; None where it is missing.
 
+    Args:
+        value: as `json.loads` returns it.
+        what: the name of the field in errors.
+
+    Raises ValueError for what is no whole number.
+
     Example:
         >>> whole_of(40.0, what="width"), whole_of("40", what="width"), whole_of(None, what="width")
         (40, 40, None)
@@ -54,6 +66,12 @@ def whole_of(value: object, *, what: str) -> int | None:
 def flag_of(value: object, *, what: str) -> bool:
     """Return a flag: from 0 or 1, from false or true, also as text; False where it is missing.
 
+    Args:
+        value: as `json.loads` returns it.
+        what: the name of the field in errors.
+
+    Raises ValueError for anything else.
+
     Example:
         >>> flag_of("1", what="iscrowd"), flag_of(None, what="iscrowd")
         (True, False)
@@ -68,6 +86,12 @@ def flag_of(value: object, *, what: str) -> bool:
 
 def identity_of(value: object, *, what: str) -> int | str:
     """Return an id: a whole number, also from 1.0 or "1", or a text as it is.
+
+    Args:
+        value: as `json.loads` returns it.
+        what: the name of the field in errors.
+
+    Raises ValueError for a missing id and for a number that is not whole.
 
     Example:
         >>> identity_of("1", what="id"), identity_of("photo-7", what="id")

@@ -166,9 +166,14 @@ def grey_values(
 ) -> Int64[np.ndarray, "h w"]:
     """Return the grey value of each pixel of an image without losses.
 
-    Three equal channels are one grey; one colour on black is 255 on 0. Arguments are as in
-    `foreground_mask`. Raises ValueError that starts with `name` for colours, floating point, and
-    formats with losses.
+    Three equal channels are one grey; one colour on black is 255 on 0.
+
+    Args:
+        encoded: the bytes of the image file.
+        name: the name of the file in errors.
+        size_hw: rows and columns that the file has to have (default None: any).
+
+    Raises ValueError that starts with `name` for colours, floating point, and formats with losses.
 
     Example:
         >>> from maskspace.data.images import encode_png
@@ -185,6 +190,11 @@ def grey_values(
 
 def is_coloured(encoded: bytes, *, name: str, size_hw: tuple[int, int] | None = None) -> bool:
     """Return whether a mask file has a colour that is not grey, in a palette or three channels.
+
+    Args:
+        encoded: the bytes of the image file.
+        name: the name of the file in errors.
+        size_hw: rows and columns that the file has to have (default None: any).
 
     Example:
         >>> from maskspace.data.images import encode_png

@@ -71,8 +71,8 @@ def npz_labels(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> Int64[
 def npz_counts(encoded: bytes, *, name: str, size_hw: tuple[int, int]) -> list[str]:
     """Return the run-length string of each of the boolean `masks` (`n h w`) of an NPZ.
 
-    One mask is in memory at a time. Raises ValueError that starts with `name` for another type or
-    shape, for more than 65 536 masks, and for a damaged file.
+    One mask is in memory at a time. Raises ValueError that starts with `name` for another type, for
+    masks that are not of `size_hw`, for more than 65 536 masks, and for a damaged file.
 
     Example:
         >>> file = io.BytesIO()
