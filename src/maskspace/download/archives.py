@@ -404,14 +404,14 @@ def write_member(member: PackedFile, path: Path) -> int:
 
 def _chunks(source: Bytes, size: int) -> Iterator[bytes]:
     """Yield exactly `size` bytes in pieces; EOFError if the source has more or fewer."""
-    left = size
-    while content := source.read(min(CHUNK, left + 1)):
-        left -= len(content)
-        if left < 0:
+    remaining = size
+    while content := source.read(min(CHUNK, remaining + 1)):
+        remaining -= len(content)
+        if remaining < 0:
             break
         yield content
-    if left:
-        raise EOFError(f"it has {'more' if left < 0 else 'fewer'} than its {size} bytes")
+    if remaining:
+        raise EOFError(f"it has {'more' if remaining < 0 else 'fewer'} than its {size} bytes")
 
 
 def merge(source: Path, target: Path) -> None:

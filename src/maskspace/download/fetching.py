@@ -92,21 +92,21 @@ def partial_paths(path: Path) -> tuple[Path, Path]:
 
 def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int | None) -> None:
     version = _noted(note)
-    there = partial.stat().st_size if version is not None and partial.is_file() else 0
+    bytes_there = partial.stat().st_size if version is not None and partial.is_file() else 0
     progress = transport.progress
-    if version is not None and version.size == there:
-        progress.expect(there)
-        progress.advance(there, received=False)
+    if version is not None and version.size == bytes_there:
+        progress.expect(bytes_there)
+        progress.advance(bytes_there, received=False)
         return
-    body = Body(transport, url, start=there, version=version if there else None)
+    body = Body(transport, url, start=bytes_there, version=version if bytes_there else None)
     expected = 0
     try:
         expected = _expected_size(url, body.version, size)
         progress.expect(expected)
-        progress.advance(there, received=False)
-        with room_for(expected - there, partial):
+        progress.advance(bytes_there, received=False)
+        with room_for(expected - bytes_there, partial):
             write_json(note, asdict(body.version))
-            with partial.open("ab" if there else "wb") as file:
+            with partial.open("ab" if bytes_there else "wb") as file:
                 while content := body.read_some():
                     file.write(content)
                     if 0 < expected < body.position:  # a server without a length may never end

@@ -198,8 +198,8 @@ def fetch_dataset(request: Request, transport: Transport, *, jobs: int = 4) -> D
                 report.files += len(task.files)
                 waiting.add(pool.submit(task.run))
                 if len(waiting) > 2 * jobs:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    _collect(done, report)
+                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    _collect(finished, report)
             _collect(wait(waiting).done, report)
         except BaseException:
             transport.stopping.set()

@@ -266,8 +266,8 @@ def _shares(counts: Float64[np.ndarray, "*s 4"]) -> tuple[np.ndarray, np.ndarray
 def _f(counts: Float64[np.ndarray, "*s 4"]) -> Float64[np.ndarray, "*s"]:
     """Return F of counts, 1 where there is no boundary at all."""
     precision, recall = _shares(counts)
-    both = precision + recall
-    f = 2 * precision * recall / np.where(both > 0, both, 1)
+    total = precision + recall
+    f = 2 * precision * recall / np.where(total > 0, total, 1)
     return np.where((counts[..., 1] == 0) & (counts[..., 3] == 0), 1.0, f)
 
 

@@ -112,11 +112,11 @@ def squared_spread(
         >>> squared_spread(features, np.array([[1, 1, 2]], np.int32)).tolist()
         [[1.0, 1.0, 0.0]]
     """
-    flat = labels.ravel()
-    count = np.maximum(np.bincount(flat), 1)
-    squared = np.zeros(flat.shape)
+    flat_labels = labels.ravel()
+    count = np.maximum(np.bincount(flat_labels), 1)
+    squared = np.zeros(flat_labels.shape)
     for channel in features.reshape(len(features), -1):
-        squared += (channel - (np.bincount(flat, weights=channel) / count)[flat]) ** 2
+        squared += (channel - (np.bincount(flat_labels, weights=channel) / count)[flat_labels]) ** 2
     return squared.reshape(labels.shape)
 
 
@@ -144,9 +144,10 @@ def merge_pieces(
         [[1, 1, 3]]
     """
     first, second, border = _borders(pieces, inside)
-    flat, count = pieces.ravel() - 1, np.bincount(pieces.ravel() - 1)
+    piece_index, count = pieces.ravel() - 1, np.bincount(pieces.ravel() - 1)
     means = np.stack(
-        [np.bincount(flat, weights=c) / count for c in features.reshape(len(features), -1)], 1
+        [np.bincount(piece_index, weights=c) / count for c in features.reshape(len(features), -1)],
+        1,
     )
     distance = np.sqrt(((means[first] - means[second]) ** 2).sum(1))
     cluster_of_piece = average_linkage(first, second, distance, border, len(count), limit=bandwidth)

@@ -190,8 +190,8 @@ def merge_borders(
         fine = _flooded(boundary, *steps, number=least_number, rule=rule)
         labels = equal_components(coarse * (fine.max() + 1) + fine)
     right, down = (
-        np.where(same, 0, strength)
-        for same, strength in (
+        np.where(is_same, 0, strength)
+        for is_same, strength in (
             (coarse[:, 1:] == coarse[:, :-1], right),
             (coarse[1:] == coarse[:-1], down),
         )

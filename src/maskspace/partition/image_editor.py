@@ -84,8 +84,8 @@ class ImageEditor(Generic[Features]):
         size.
         """
         if rule not in CLICK_RULES:
-            known = ", ".join(CLICK_RULES)
-            raise ValueError(f"editing rule {rule!r} is unknown; choose one of {known}")
+            choices = ", ".join(CLICK_RULES)
+            raise ValueError(f"editing rule {rule!r} is unknown; choose one of {choices}")
         if not 0 < level < 1:
             raise ValueError(f"level is a probability in (0, 1); got {level}")
         if start is not None and start.shape != self.size_hw:

@@ -105,12 +105,12 @@ class MergeTree:
         first_yx = np.unravel_index(first, self.size_hw)
         leaves = [self._leaf_at(int(x), int(y)) for y, x in zip(*first_yx, strict=True)]
         merges_done = len(self.merges) - (len(leaves) - 1)
-        above = np.concatenate([self.heights, [np.float32(1)]])
+        end_heights = np.concatenate([self.heights, [np.float32(1)]])
         heights = np.empty(len(leaves), np.float32)
         for label, leaf in enumerate(leaves):
             ancestors = self._ancestors(leaf)
             ending = next((n for n in ancestors if n >= self.max_regions + merges_done), None)
-            heights[label] = above[-1 if ending is None else ending - self.max_regions]
+            heights[label] = end_heights[-1 if ending is None else ending - self.max_regions]
         return heights
 
     def proposals(self, limit: int = 100, *, min_area: int = 16) -> Prediction:
@@ -182,8 +182,10 @@ class MergeTree:
                 f"0..{height - 1}"
             )
         row, column = (
-            nearest_index(large, small)[at]
-            for at, large, small in zip((y, x), self.size_hw, self.superpixels.shape, strict=True)
+            nearest_index(large, small)[coordinate]
+            for coordinate, large, small in zip(
+                (y, x), self.size_hw, self.superpixels.shape, strict=True
+            )
         )
         return int(self.superpixels[row, column]) - 1
 

@@ -120,9 +120,9 @@ def embedding_affinities(
     height, width = embedding.shape[1:]
     affinities = torch.zeros((len(offsets), height, width), device=embedding.device)
     for affinity, offset in zip(affinities, offsets, strict=True):
-        here, there = _overlap(offset, (height, width))
-        distance = (embedding[:, *here] - embedding[:, *there]).square().sum(0).sqrt()
-        affinity[here] = (1 - distance / (2 * bandwidth)).clamp(min=0).square()
+        first, second = _overlap(offset, (height, width))
+        distance = (embedding[:, *first] - embedding[:, *second]).square().sum(0).sqrt()
+        affinity[first] = (1 - distance / (2 * bandwidth)).clamp(min=0).square()
     return affinities
 
 
@@ -131,8 +131,8 @@ def _overlap(
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Return the window of the pixels that have a pixel at the offset, and the window of those."""
     (x, y), (height, width) = offset, size_hw
-    here = (_span(-y, height), _span(-x, width))
-    return here, (_span(y, height), _span(x, width))
+    first = (_span(-y, height), _span(-x, width))
+    return first, (_span(y, height), _span(x, width))
 
 
 def _span(before: int, side: int) -> slice:
@@ -158,10 +158,10 @@ def signed_edges(
     pixel = np.arange(inside.size, dtype=np.int32).reshape(inside.shape)
     parts = []
     for affinity, offset in zip(affinities, offsets, strict=True):
-        here, there = _overlap(offset, inside.shape)
-        weight = affinity[here] if _attracts(offset) else affinity[here] - 1
-        is_used = inside[here] & inside[there] & (weight != 0)
-        parts.append((pixel[here][is_used], pixel[there][is_used], weight[is_used]))
+        first_window, second_window = _overlap(offset, inside.shape)
+        weight = affinity[first_window] if _attracts(offset) else affinity[first_window] - 1
+        is_used = inside[first_window] & inside[second_window] & (weight != 0)
+        parts.append((pixel[first_window][is_used], pixel[second_window][is_used], weight[is_used]))
     first, second, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(-np.abs(weight), kind="stable")
     return first[order], second[order], weight[order]

@@ -50,9 +50,9 @@ def mask_nms(
         [1, 2]
     """
     if isinstance(masks, Tensor) and masks.device.type != "cpu":
-        flat = masks.flatten(1)
-        pixels = torch.ones(flat.shape[1], dtype=torch.int64, device=masks.device)
-        return union_nms(flat, pixels, scores, overlap=overlap)
+        flat_masks = masks.flatten(1)
+        pixels = torch.ones(flat_masks.shape[1], dtype=torch.int64, device=masks.device)
+        return union_nms(flat_masks, pixels, scores, overlap=overlap)
     dense = masks.numpy() if isinstance(masks, Tensor) else masks
     covered, areas = atoms(dense)
     return union_nms(covered, areas, scores, overlap=overlap)

@@ -75,8 +75,8 @@ def _weights(
         return 0, np.zeros(0, np.int64), np.zeros(0, np.float32)
     place = np.clip((np.arange(large) + 0.5) * (small / large) - 0.5, 0, small - 1)
     reached = np.flatnonzero((place > present[0] - 1) & (place < present[-1] + 1))
-    before = place[reached].astype(np.int64)
-    return int(reached[0]), before, (place[reached] - before).astype(np.float32)
+    lower = place[reached].astype(np.int64)
+    return int(reached[0]), lower, (place[reached] - lower).astype(np.float32)
 
 
 def stack_levels(
@@ -96,8 +96,10 @@ def stack_levels(
     """
     missing = [stride for stride in strides if stride not in levels]
     if missing or not strides:
-        known = ", ".join(map(str, sorted(levels)))
-        raise ValueError(f"levels {strides} are not all in the embedding; it has strides {known}")
+        strides_there = ", ".join(map(str, sorted(levels)))
+        raise ValueError(
+            f"levels {strides} are not all in the embedding; it has strides {strides_there}"
+        )
     if len(strides) == 1:
         return levels[strides[0]]
     size_hw = levels[min(strides)].shape[1:]

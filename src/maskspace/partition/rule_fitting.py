@@ -69,7 +69,7 @@ def observe(merging: BorderMerging, layers: Int64[np.ndarray, "a h w"]) -> Obser
     """
     tree = merging.tree(BorderRule())
     shares = np.zeros(len(merging.merges))
-    qualities, asked = np.zeros(len(merging.areas)), 0
+    qualities, number = np.zeros(len(merging.areas)), 0
     for labels in layers:
         counts = tree.label_counts(labels)
         if not counts.size:
@@ -79,12 +79,12 @@ def observe(merging: BorderMerging, layers: Int64[np.ndarray, "a h w"]) -> Obser
         regions = counts[:, 1:]
         regions = regions[:, regions[-1] >= LEAST_REGION * merging.areas[-1]]
         if regions.shape[1]:
-            known = counts.sum(axis=1, keepdims=True)
-            union = np.maximum(known + regions[-1] - regions, 1)
+            node_areas = counts.sum(axis=1, keepdims=True)
+            union = np.maximum(node_areas + regions[-1] - regions, 1)
             qualities += (regions / union).max(axis=1)
-            asked += 1
+            number += 1
     return Observed(
-        merging=merging, shares=shares / max(len(layers), 1), qualities=qualities / max(asked, 1)
+        merging=merging, shares=shares / max(len(layers), 1), qualities=qualities / max(number, 1)
     )
 
 
@@ -109,10 +109,10 @@ def fit_rule(rule: BorderRule, images: Sequence[Observed]) -> BorderRule:
     features, qualities, weights = [], [], []
     for one in images:
         shapes = one.merging.shapes(raised)
-        asked = shapes.areas >= LEAST_NODE * shapes.areas[-1]
-        features.append(node_features(shapes)[asked])
-        qualities.append(one.qualities[asked])
-        weights.append(np.sqrt(shapes.areas[asked]))
+        is_fitted = shapes.areas >= LEAST_NODE * shapes.areas[-1]
+        features.append(node_features(shapes)[is_fitted])
+        qualities.append(one.qualities[is_fitted])
+        weights.append(np.sqrt(shapes.areas[is_fitted]))
     ranking = fit_ranking(
         np.concatenate(features), np.concatenate(qualities), weights=np.concatenate(weights)
     )
@@ -133,8 +133,8 @@ def _heights(images: Sequence[Observed]) -> tuple[float, ...]:
     knots = np.array(COSTS, float)
     gaps = np.diff(knots)
     reach = np.concatenate([[0], np.minimum(gaps[:-1], gaps[1:]), [0]])
-    around = np.clip(knots[:, None] + reach[:, None] * np.linspace(-1, 1, 41), 0, 1)
-    means = fitted.predict(around.ravel()).reshape(around.shape).mean(axis=1)
+    nearby_costs = np.clip(knots[:, None] + reach[:, None] * np.linspace(-1, 1, 41), 0, 1)
+    means = fitted.predict(nearby_costs.ravel()).reshape(nearby_costs.shape).mean(axis=1)
     means[0], means[-1] = 0, 1
     rising = np.maximum.accumulate(means) * (1 - RISE) + np.linspace(0, RISE, len(means))
     return tuple(np.round(np.clip(rising, 0, 1), 6).tolist())

@@ -327,14 +327,14 @@ def _sample(
 
 def _check_size(image: SourceImage, entry: CocoImage, label_path: AnyPath) -> None:
     """Raise ValueError where the JSON says another size than the image has."""
-    said = entry.size_hw
-    if said is None or said == image.size_hw:
+    stated_hw = entry.size_hw
+    if stated_hw is None or stated_hw == image.size_hw:
         return
     mend = "pair the files again"
-    if image.is_turned and said == image.size_hw[::-1]:
+    if image.is_turned and stated_hw == image.size_hw[::-1]:
         mend = "its EXIF turns it, the JSON is of the stored pixels: set the option exif to false"
     raise ValueError(
-        f"{label_path}: says {entry.names[0]} is {said}, it is {image.size_hw} (h, w); {mend}"
+        f"{label_path}: says {entry.names[0]} is {stated_hw}, it is {image.size_hw} (h, w); {mend}"
     )
 
 

@@ -335,7 +335,7 @@ class _Reading:
         self._licences: dict[str, str] = {}
         self._left_out: Counter[str] = Counter()
         self._categories: list[Category] = []
-        self._said: Counter[object] = Counter()  # number of annotations by their category
+        self._number_by_category: Counter[object] = Counter()  # of annotations
         self._number = 0
 
     def read(self, file: RangedFile, size: int) -> CocoIndex:
@@ -358,12 +358,16 @@ class _Reading:
                     f"{self._place}: not COCO's JSON: no list `{key}`; check the dataset's kind"
                 )
         table = merged_categories([(self._place, tuple(self._categories))])
-        known = {category.id for category in table}
+        listed_ids = {category.id for category in table}
         return CocoIndex(
             images=tuple(self._listed()),
             left_out=self._left_out,
             categories=table,
-            unlisted=sum(n for said, n in self._said.items() if said not in known) if known else 0,
+            unlisted=sum(
+                n for identity, n in self._number_by_category.items() if identity not in listed_ids
+            )
+            if listed_ids
+            else 0,
         )
 
     def _annotation(self, begin: int, text: str, value: object) -> None:
@@ -381,7 +385,7 @@ class _Reading:
             self._left_out[f"annotations with {reason}"] += 1
             return
         if "category_id" in value:
-            self._said[category_said(value)] += 1
+            self._number_by_category[category_said(value)] += 1
         spans = self._places.setdefault(_utf8_text(identity), array("q"))
         spans.extend((begin, begin + len(text)))
 

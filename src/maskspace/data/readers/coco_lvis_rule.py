@@ -135,8 +135,8 @@ def without(
         labels[decode([one], size_hw)[0]] = number
     for one in removed:
         labels[decode([one], size_hw)[0]] = 0
-    rest = encode_runs(label_map_runs(labels)[1], size_hw)
-    return [rest[i] for i in np.flatnonzero(_areas(rest, size_hw) > above)]
+    remaining = encode_runs(label_map_runs(labels)[1], size_hw)
+    return [remaining[i] for i in np.flatnonzero(_areas(remaining, size_hw) > above)]
 
 
 def intersections(

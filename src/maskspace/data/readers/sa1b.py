@@ -175,7 +175,9 @@ def _check_size(image: Mapping, size_hw: tuple[int, int], place: str) -> None:
         stated = tuple(whole_of(image.get(side), what=side) for side in ("height", "width"))
     except ValueError as error:
         raise ValueError(f"{place}: {_NOT_SA1B}: image: {error}; correct it") from None
-    height, width = (one or own for one, own in zip(stated, size_hw, strict=True))
+    height, width = (
+        stated_side or actual for stated_side, actual in zip(stated, size_hw, strict=True)
+    )
     if (height, width) == size_hw:
         return
     advice = "pair the files again"

@@ -132,13 +132,13 @@ def _objects(
     objects: tuple[int, int],
     background: Float64[np.ndarray, " 3"],
 ) -> Iterator[_Region]:
-    shown: list[np.ndarray] = []
-    least: list[float] = []
+    visible: list[np.ndarray] = []
+    least_visible: list[float] = []
     colours = [background]
     for owner in range(int(rng.integers(*objects, endpoint=True))):
-        mask = _place(rng, size_hw, shown, least)
-        shown = [*(other & ~mask for other in shown), mask]
-        least.append(0.5 * float(mask.sum()))
+        mask = _place(rng, size_hw, visible, least_visible)
+        visible = [*(other & ~mask for other in visible), mask]
+        least_visible.append(0.5 * float(mask.sum()))
         colours.append(_other_colour(rng, background, colours))
         yield _Region(mask, colours[-1], owner)
         yield from _parts(rng, mask, colours[-1], owner, depth=2)
@@ -176,22 +176,22 @@ def _parts(
     depth: int,
 ) -> Iterator[_Region]:
     """Yield one to three parts of `whole`, each followed by its own parts."""
-    free = np.asarray(ndimage.binary_erosion(whole), bool)
+    is_free = np.asarray(ndimage.binary_erosion(whole), bool)
     for _ in range(int(rng.integers(1, 4))):
-        room = np.asarray(ndimage.distance_transform_edt(np.pad(free, 1)))[1:-1, 1:-1]
+        room = np.asarray(ndimage.distance_transform_edt(np.pad(is_free, 1)))[1:-1, 1:-1]
         if room.max() < max(3.5, 0.02 * min(whole.shape)):
             return
         weight = np.where(room > 0.7 * room.max(), room, 0).ravel()
         place = divmod(int(rng.choice(weight.size, p=weight / weight.sum())), whole.shape[1])
         radius = float(room[place] * rng.uniform(0.8, 1.1))
-        mask = blob(rng, whole.shape, np.array(place, np.float64), radius) & free
+        mask = blob(rng, whole.shape, np.array(place, np.float64), radius) & is_free
         if mask.sum() < 12:
             return
         part_colour = _other_colour(rng, colour)
         yield _Region(mask, part_colour, owner)
         if depth < DEPTH:
             yield from _parts(rng, mask, part_colour, owner, depth=depth + 1)
-        free &= ~np.asarray(ndimage.binary_dilation(mask), bool)
+        is_free &= ~np.asarray(ndimage.binary_dilation(mask), bool)
 
 
 def blob(
@@ -250,8 +250,8 @@ def _other_colour(
         step = rng.standard_normal(3)
         new = colour + step / np.linalg.norm(step) * rng.uniform(*COLOUR_STEP)
         distance *= 0.98
-        near = any(np.linalg.norm(new - other) < distance for other in others)
-        if not near and new.min() >= 25 and new.max() <= 230:
+        is_near = any(np.linalg.norm(new - other) < distance for other in others)
+        if not is_near and new.min() >= 25 and new.max() <= 230:
             return new
 
 
@@ -279,10 +279,10 @@ def _paint(
     colours = [background, *(region.colour for region in regions)]
     for colour, mask in zip(colours, [np.ones((height, width), bool), *masks], strict=True):
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
-        inside = mask[box]
+        mask_in_box = mask[box]
         kind = TEXTURES[sorted(TEXTURES)[int(rng.integers(len(TEXTURES)))]]
         rows, columns = (side.stop - side.start for side in box)
         pattern = kind(rng, (rows, columns)) * rng.uniform(0.2, 1.0) * texture
-        image[box][inside] = colour + pattern[inside][:, None]
+        image[box][mask_in_box] = colour + pattern[mask_in_box][:, None]
     image *= light_field(rng, (height, width), 0.12)[..., None]
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -156,14 +156,14 @@ def crop_real(
         ((16, 64, 3), 1.0)
     """
     turned = np.rot90(texture, int(rng.integers(4)))
-    missing = [max(0, wanted - there) for wanted, there in zip(size_hw, turned.shape, strict=False)]
+    missing = [max(0, wanted - side) for wanted, side in zip(size_hw, turned.shape, strict=False)]
     padded = (
         np.pad(turned, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="reflect")
         if any(missing)
         else turned
     )
     top, left = (
-        int(rng.integers(0, there - wanted + 1))
-        for there, wanted in zip(padded.shape, size_hw, strict=False)
+        int(rng.integers(0, side - wanted + 1))
+        for side, wanted in zip(padded.shape, size_hw, strict=False)
     )
     return standardise(padded[top : top + size_hw[0], left : left + size_hw[1]])
