@@ -80,7 +80,8 @@ def read_folder(
         mask_suffix: what the name of a mask file has beyond the name of its image, such as "_mask"
             (default None: nothing, or the usual ending that all mask files have).
         suffix: as `mask_suffix`, for images and label maps together in `root` itself (default None:
-            two folders). The files are label maps unless `kind` says "masks".
+            two folders, or a usual ending in one folder). The files are label maps unless `kind`
+            says "masks".
         background: the label without a mask (default 0; None: every label is a mask).
         ignored: the label, or the value in a binary mask, whose pixels become a mask to ignore
             (default None: none).
