@@ -137,6 +137,7 @@ STAGES: Mapping[str, Reads] = {
         options=_STUDENT,
         code=("maskspace.serving.pyfunc",),
     ),
+    "photos": Reads(made=("${item.root}", "src/maskspace/weights"), options=("photos",)),
 }
 
 
@@ -238,7 +239,8 @@ def _datasets(keys: Iterable[str], params: Mapping[str, Any]) -> Iterator[str]:
 def _needed(stage: str, code: Code, params: Mapping[str, Any], *, reader: str = "") -> set[str]:
     """Return the modules that a stage needs; of the stage `shards`, with a reader."""
     reads = STAGES[stage]
-    named = {name for key in reads.options for name in _strings(_value(params, key))}
+    strings = [text for key in reads.options for text in _strings(_value(params, key))]
+    named = {part for text in strings for part in (text, text.partition("@")[0])}
     named |= code.modules[f"workflows.{stage}"].strings | {reader}
     chosen = {table: named & code.options(table) for table in TABLES}
     for module in code.needs(code.entries(OBJECTIVES, chosen[OBJECTIVES]), {}, free=FREE):

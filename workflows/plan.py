@@ -50,6 +50,7 @@ def _check_sections(path: Path) -> None:
     from maskspace.data.config import ShardsConfig
     from maskspace.data.expectations import ValidateConfig
     from maskspace.evaluation.config import EvaluateConfig, SelectConfig
+    from maskspace.evaluation.photos import PhotosConfig
     from maskspace.serving.config import RegisterConfig
     from maskspace.training.calibration import CalibrateConfig
     from maskspace.training.config import (
@@ -79,7 +80,7 @@ def _check_sections(path: Path) -> None:
     }
     params = read_params(path)
     for name in params:
-        if name not in (*kinds, "shards"):
+        if name not in (*kinds, "shards", "photos"):
             raise ValueError(
                 f"{path}: {name}: unknown section; the sections are {', '.join(kinds)}"
             )
@@ -90,6 +91,10 @@ def _check_sections(path: Path) -> None:
         f"shards.{key}": load_section(ShardsConfig, "shards", key, path=path) for key in shards
     }
     sections |= {name: load_section(kind, name, path=path) for name, kind in kinds.items()}
+    sections |= {
+        f"photos.{key}": load_section(PhotosConfig, "photos", key, path=path)
+        for key in params.get("photos", {})
+    }
     for name, section in sections.items():
         try:
             _check_names(name, section, shards)
@@ -238,7 +243,7 @@ def _instances(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for stage, described in read_params(Path("dvc.yaml"))["stages"].items():
         if "foreach" in described:
             listed = described["foreach"]
-            items = listed if isinstance(listed, list) else params["shards"]
+            items = listed if isinstance(listed, list) else params[listed.strip("${}")]
             yield from ((stage, str(item)) for item in items)
         else:
             yield stage, ""
@@ -254,7 +259,8 @@ def _describe_one(
     lines += [f"  input      {path} ({_state(path, made)})" for path in raw]
     lines += [f"  input      {url} (remote)" for url in remote_inputs(stage, item, params)]
     lines += [f"  output     {path}" for path in outputs(stage, item, params)]
-    section = params[stage][item] if stage == "shards" else params.get(stage, {})
+    section = params.get(stage, {})
+    section = section.get(item, section)
     if isinstance(section.get("workers"), Mapping):
         workers = section["workers"]
         device = "one GPU each" if workers.get("gpu") else "no GPU"

@@ -10,6 +10,7 @@ from maskspace.segmenter.loading import load
 from maskspace.types import read_rgb
 
 NAMES = [
+    "lab",
     "normalized-cuts@superpixels=150",
     "slic-merging@superpixels=300",
     *[f"watershed@attribute={attribute}" for attribute in ("area", "dynamics", "volume")],

@@ -69,7 +69,7 @@ def test_a_typo_anywhere_is_told_with_its_key(tmp_path, old, new, told):
 
 def test_a_dry_run_names_every_stage_and_its_inputs():
     told = plan.describe([])
-    for stage in STAGES:
+    for stage in STAGES.keys() - {"photos"}:  # of a profile alone
         assert f"python -m workflows.{stage}" in told
     assert "build/shards/sa1b (made by shards@sa1b)" in told
     assert plan.describe(["register"]).startswith("register\n")

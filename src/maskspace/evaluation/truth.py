@@ -8,6 +8,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from maskspace import masks
 from maskspace.data.dense import dense
+from maskspace.metrics.boundary import region_boundaries, thinned
 from maskspace.types import Sample
 
 #: The largest share of pixels without a region in a truth that is a partition.
@@ -56,6 +57,11 @@ class Truth:
     def is_partition(self) -> bool:
         """Return whether the masks leave hardly a pixel without a region: PARTIAL at the most."""
         return self.unlabelled <= PARTIAL
+
+    @cached_property
+    def boundaries(self) -> list[Bool[np.ndarray, "h w"]]:
+        """Return the boundaries of each annotator's regions, thinned."""
+        return [thinned(region_boundaries(labels)) for labels in self.label_maps]
 
     def require_size(self, shape: tuple[int, ...], answer: str) -> None:
         """Raise ValueError if an answer, in words, is not of the image's size."""

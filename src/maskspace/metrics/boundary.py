@@ -19,9 +19,9 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64
-from skimage.morphology import thin
 
 from maskspace.kernels.pixel_matching import match_pixels
+from maskspace.kernels.thinning import thin_pixels
 
 #: The benchmark's tolerance, as a share of the image's diagonal.
 TOLERANCE = 0.0075
@@ -84,7 +84,10 @@ def region_boundaries(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]
 def thinned(boundary: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Return a boundary one pixel wide: MATLAB's `bwmorph(..., 'thin', inf)`.
 
-    Z. Guo, R. Hall, 1989, doi:10.1145/62065.62074.
+    The same as scikit-image's `thin`, and faster where few pixels are set.
+
+    Z. Guo, R. Hall, 1989, doi:10.1145/62065.62074; L. Lam, S. Lee, C. Suen, 1992,
+    doi:10.1109/34.161346, conditions G1 to G3 of its two passes.
 
     Example:
         >>> thick = np.zeros((5, 9), bool)
@@ -92,7 +95,24 @@ def thinned(boundary: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
         >>> thinned(thick).any(axis=1).tolist()
         [False, False, True, False, False]
     """
-    return thin(boundary)
+    inside = np.pad(boundary, 1).astype(np.uint8)
+    thin_pixels(inside, _GOES)
+    return inside[1:-1, 1:-1].astype(bool)
+
+
+def _goes() -> Bool[np.ndarray, "2 256"]:
+    """Return for both passes whether a pixel of each neighbourhood is taken away."""
+    x = (np.arange(256) >> np.arange(8)[:, None] & 1).astype(bool)  # from the right, anticlockwise
+    straight, after, before = x[::2], x[1::2], np.roll(x[1::2], 1, axis=0)
+    crossings = (~straight & (after | np.roll(straight, -1, axis=0))).sum(axis=0)
+    ends = np.minimum((straight | after).sum(axis=0), (straight | before).sum(axis=0))
+    first = (x[1] | x[2] | ~x[7]) & x[0]
+    second = (x[5] | x[6] | ~x[3]) & x[4]
+    thins = (crossings == 1) & (ends >= 2) & (ends <= 3)
+    return np.stack([thins & ~first, thins & ~second])
+
+
+_GOES = _goes()
 
 
 def boundary_counts(

@@ -7,6 +7,7 @@ from maskspace.peers.gpb_owt_ucm import GPB_OWT_UCM
 from maskspace.peers.grabcut import GRABCUT
 from maskspace.peers.hed import HED
 from maskspace.peers.kinds import AnyPeer
+from maskspace.peers.lab import LAB
 from maskspace.peers.normalized_cuts import NORMALIZED_CUTS
 from maskspace.peers.otsu_watershed import OTSU_WATERSHED
 from maskspace.peers.random_walker import RANDOM_WALKER
@@ -25,6 +26,7 @@ PEERS: dict[str, AnyPeer] = {
     "gpb-owt-ucm": GPB_OWT_UCM,
     "grabcut": GRABCUT,
     "hed": HED,
+    "lab": LAB,
     "normalized-cuts": NORMALIZED_CUTS,
     "otsu-watershed": OTSU_WATERSHED,
     "random-walker": RANDOM_WALKER,

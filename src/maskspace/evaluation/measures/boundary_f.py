@@ -57,8 +57,7 @@ def measure_boundary_f(config: EvaluateConfig) -> Iterator[Measure]:
 
 
 def _counts(labels: Int[np.ndarray, "h w"], truth: Truth) -> BoundaryCounts:
-    true = [thinned(region_boundaries(one)) for one in truth.label_maps]
-    return boundary_counts(thinned(region_boundaries(labels)), true)
+    return boundary_counts(thinned(region_boundaries(labels)), truth.boundaries)
 
 
 def _pool(name: str) -> Callable[[Sequence[Kept], Float64[np.ndarray, "r n"]], list[float]]:
