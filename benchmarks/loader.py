@@ -1,12 +1,13 @@
 """The feed of trainings: images a second, against an earlier tree and against the JPEGs alone.
 
-    python -m benchmarks.loader [--before CHECKOUT] [--turns 3 --seconds 4 --steps 12]
+    python -m benchmarks.loader [--before CHECKOUT] [--turns 5 --seconds 1 --steps 8]
 
 Two sets, each sharded by the tree that reads it: BSDS500's photos with all annotators' masks, and
 records like those of SA-1B as it was taken: photos of 12 megapixels with hundreds of masks, large
 ones and small ones. Two tasks, with the crops that photos are trained at: the clicker and the
-student. One process makes batches of 2; the trees take turns in one run, since other work on the
-machine comes and goes, and the ratios are medians over the turns. `limit` decodes the same JPEGs
+student. One process makes batches of 1; the trees take short turns in one run, since other work on
+the machine comes and goes, and the ratios are medians over the turns. A turn lasts an image at
+least: of large photos an earlier tree may take seconds for one. `limit` decodes the same JPEGs
 whole, and nothing else. Then trainings on the CPU, of one process with two loader processes: the
 share of their time that they wait for data; and the memory of a feed over many images.
 
@@ -35,12 +36,14 @@ from PIL import Image
 from pycocotools import mask as coco
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCH = 2
+BATCH = 1
 PARTS = ("feed", "waiting", "memory")
 SETS = {"bsds500": 256, "large": 512}  # the side of a crop
 TASKS = ("clicker", "student")
 LARGE_HW = (3000, 4000)
-PHOTOS, TILES = 8, 14  # large photos, and the small ones in each whose masks it has
+PHOTOS, TILES = 4, 14  # large photos, and the small ones in each whose masks it has
+SMALL = 60  # photos of BSDS500
+SEEN, STEP = 1500, 300  # images over which memory is told, and how often
 
 
 def main() -> None:
@@ -68,9 +71,9 @@ def parse() -> argparse.Namespace:
     """Return the arguments."""
     parser = argparse.ArgumentParser(description="Images a second of the feed of trainings.")
     parser.add_argument("--before", help="folder of an earlier commit")
-    parser.add_argument("--turns", type=int, default=3, help="turns of each (default 3)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of a turn (default 4)")
-    parser.add_argument("--steps", type=int, default=12, help="of a training (default 12)")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each (default 5)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn (default 1)")
+    parser.add_argument("--steps", type=int, default=8, help="of a training (default 8)")
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="(default: all)")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -140,7 +143,7 @@ def show_waiting(child: Child, steps: int) -> None:
 def show_memory(child: Child) -> None:
     """Print the resident memory of a feed in one process over many images."""
     seen = child.ask(what="memory", task="clicker", data="bsds500")["mb"]
-    print(f"\nresident MB after 500 images {seen[0]:.0f}; up to 2500: ", end="")
+    print(f"\nresident MB after {STEP} images {seen[0]:.0f}; up to {SEEN}: ", end="")
     print(f"{min(seen) - seen[0]:+.0f} to {max(seen) - seen[0]:+.0f}")
 
 
@@ -169,7 +172,6 @@ def serve(folder: Path) -> None:
 
 def timed(items: Iterator[object], seconds: float, *, images: int = 1) -> dict[str, float]:
     """Return images a second and CPU seconds an image."""
-    next(items)
     number, begin, cpu = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - begin < seconds:
         next(items)
@@ -240,10 +242,10 @@ def trained(folder: Path, task: str, data: str, *, steps: int) -> dict[str, floa
 
 
 def resident(items: Iterator[object]) -> Iterator[float]:
-    """Yield the resident megabytes of this process after each 500 images of 2500."""
+    """Yield the resident megabytes of this process after each STEP images of SEEN."""
     own = psutil.Process()
-    for number, _ in zip(range(BATCH, 2501, BATCH), items, strict=False):
-        if number % 500 == 0:
+    for number, _ in zip(range(BATCH, SEEN + 1, BATCH), items, strict=False):
+        if number % STEP == 0:
             yield own.memory_info().rss / 1e6
 
 
@@ -257,7 +259,7 @@ def small_photos() -> list[Any]:
     from maskspace.data import READERS
 
     assets = Path(os.environ["MASKSPACE_ASSETS"])
-    return list(READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=None))
+    return list(READERS["bsds500"](str(assets / "bsds500"), seed=0, limit=SMALL))
 
 
 def write(folder: Path, samples: list[Any]) -> None:

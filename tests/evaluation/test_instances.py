@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maskspace.evaluation.instances import measure_instances, score_instances
+from maskspace.evaluation.instances import find_instances, score_instances
 from maskspace.evaluation.truth import Truth
 from maskspace.types import Prediction
 
@@ -27,12 +27,12 @@ def truths():
 
 
 def score(truths, propose):
-    return score_instances([measure_instances(propose, t, limit=100) for t in truths], seed=0)
+    return score_instances([find_instances(propose, t, limit=100) for t in truths], seed=0)
 
 
 def test_the_truth_itself_is_perfect(truths):
     found = [
-        measure_instances(
+        find_instances(
             lambda image, t=t: Prediction(t.masks, np.ones(len(t.masks), np.float32)), t, limit=9
         )
         for t in truths
@@ -65,7 +65,7 @@ def test_means_are_over_masks_not_images(truths):
 
 def test_no_truth_is_told(truths):
     empty = truth_of(np.zeros((0, 8, 8), bool))
-    found = measure_instances(
+    found = find_instances(
         lambda image: Prediction(truths[0].masks, np.ones(4, np.float32)), empty, limit=9
     )
     with pytest.raises(ValueError, match="no true mask"):

@@ -3,21 +3,29 @@
 import csv
 import json
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from maskspace import masks
+from maskspace.data.annotations import annotate_coded
+from maskspace.data.readers.coded_masks import coded_label_map
+from maskspace.data.source import Source
 from maskspace.evaluation import evaluate_models, measures
+from maskspace.evaluation.classified import classify
 from maskspace.evaluation.measures import MEASURES, Figure, Measure, figures_of, measures_of
-from maskspace.evaluation.measures.panoptic import painted
-from maskspace.evaluation.proposed import Proposed
+from maskspace.evaluation.measures.class_map import resampled
+from maskspace.evaluation.proposed import Proposed, painted
+from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.truth import Truth, read_truth
+from maskspace.loaded import Segmenter
 from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.boundary_iou import boundary_iou
 from maskspace.metrics.dice import dice
-from maskspace.types import Prediction
+from maskspace.types import Category, Prediction, Sample
 
 
 def widest(config):
@@ -184,3 +192,109 @@ def test_a_mask_that_shows_less_than_half_is_dropped():
     ranked = np.stack([row < 5, row < 8, row >= 4])
     assert painted(ranked).tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]]
     assert painted(ranked[:0]).tolist() == [[0] * 8]
+
+
+NAMED = ("sky", "car", "road")
+THINGS = {"sky": False, "car": True, "road": False}
+
+
+def classed(seed):
+    """A truth of smooth regions, of which each has a class."""
+    labels = blobs(seed)
+    truth = truth_of(labels)
+    classes = tuple((number % 3) + 1 for number in truth.ids)
+    class_map = np.array([0, *((number % 3) + 1 for number in range(1, 6))])[labels]
+    return replace(truth, things=THINGS, classes=classes, class_map=class_map)
+
+
+def answered(truth, stack, names, categories):
+    found = Prediction(
+        stack,
+        np.ones(len(stack), np.float32),
+        np.array([[one.name for one in categories].index(name) for name in names]),
+    )
+    return classify(Proposed(found, iou_table(stack, truth.masks), 10), categories, truth)
+
+
+def class_numbers(config, truths, answer):
+    found = {}
+    for name in ("class_map", "class_panoptic"):
+        found |= measured(name, config, lambda m, truth: answer(truth), truths)
+    return found
+
+
+def test_true_classes_have_1_in_any_order_of_the_models_table_and_wrong_ones_0(config):
+    truths = [classed(seed) for seed in range(3)]
+    for order in (NAMED, NAMED[::-1], ("tree", *NAMED)):
+        table = [Category(id=9 + k, name=name) for k, name in enumerate(order)]
+
+        def right(truth, table=table):
+            names = [NAMED[one - 1] for one in truth.classes]
+            return answered(truth, truth.masks, names, table)
+
+        def wrong(truth, table=table):
+            names = [NAMED[one % 3] for one in truth.classes]
+            return answered(truth, truth.masks, names, table)
+
+        assert set(class_numbers(config, truths, right).values()) == {1}
+        assert set(class_numbers(config, truths, wrong).values()) == {0}
+
+
+def test_pixels_of_a_class_count_over_images_and_stuff_is_one_segment(config):
+    truth = replace(classed(0), ids=(1, 2))
+    halves = np.zeros((2, 40, 50), bool)
+    halves[0, :, :25], halves[1, :, 25:] = True, True
+    whole = np.ones((1, 40, 50), bool)
+    sky = replace(truth, masks=whole, ids=(1,), classes=(1,), class_map=np.ones((40, 50), int))
+    car = replace(sky, classes=(2,), class_map=np.full((40, 50), 2))
+    table = [Category(id=k, name=name) for k, name in enumerate(NAMED)]
+    of_sky = class_numbers(config, [sky], lambda t: answered(t, halves, ["sky", "sky"], table))
+    assert of_sky["class_panoptic_quality"] == of_sky["class_iou"] == 1
+    of_car = class_numbers(config, [car], lambda t: answered(t, halves, ["car", "car"], table))
+    assert (of_car["class_iou"], of_car["class_panoptic_quality"]) == (1, 0)  # two half cars
+    both = class_numbers(config, [sky, car], lambda t: answered(t, whole, ["sky"], table))
+    assert both["pixel_accuracy"] == both["mean_pixel_accuracy"] == 0.5
+    assert both["class_iou"] == 0.25  # half of the sky's union, nothing of the car
+
+
+def test_resampled_classes_are_sums_over_images():
+    rng = np.random.default_rng(0)
+    table, times = rng.random((4, 3, 2)), rng.integers(0, 3, (5, 4)).astype(float)
+    kept = [[[k + 1, *one[k]] for k in range(3) if one[k].any()] for one in table]
+    assert resampled(kept, times) == pytest.approx(np.tensordot(times, table, 1))
+
+
+def test_classes_are_measured_of_a_model_that_answers_them_where_the_data_are_dense(config):
+    """Through rows: the table of the data set and of the model, by their names."""
+    keys, (coded, *_) = ("a", "b"), [coded_label_map(blobs(0), categories={1: 4, 2: 4, 3: 8})]
+    whole = coded_label_map(blobs(1), categories=dict.fromkeys(range(1, 6), 4))
+    png = BytesIO()
+    Image.new("RGB", (50, 40)).save(png, format="PNG")
+
+    def sample(index):
+        return Sample(
+            key=keys[index], dataset="d", image=png.getvalue(), extension="png", size_hw=(40, 50),
+            annotations=annotate_coded((coded, whole)[index], (40, 50)),
+        )  # fmt: skip
+
+    table = (Category(id=4, name="sky", is_thing=False), Category(id=8, name="car"))
+    source = Source(keys=keys, splits=(None,) * 2, read=sample, categories=table)
+
+    class Sky(Segmenter):
+        name, ranking, answers = "sky", "nothing", frozenset({"propose", "classes"})
+        categories = (Category(id=1, name="sky"),)
+
+        def propose(self, image, limit=100):
+            return Prediction(np.ones((1, 40, 50), bool), np.ones(1, np.float32), np.zeros(1, int))
+
+    class Classless(Sky):
+        name, answers = "classless", frozenset({"propose"})
+
+    rows = measure_rows("d", source, {"sky": Sky(), "classless": Classless()}, config=config)
+    kept = {(row.model, row.key): row for row in rows}
+    assert "class_map" in kept["sky", "a"].lacks and "class_map" not in kept["sky", "a"].kept
+    assert kept["sky", "b"].kept["class_map"] == [[1, 2000, 2000, 2000]]
+    assert kept["sky", "b"].kept["class_panoptic"][0][0] == 1
+    assert not {"class_map", "class_panoptic"} & {
+        *kept["classless", "b"].kept, *kept["classless", "b"].lacks
+    }  # fmt: skip

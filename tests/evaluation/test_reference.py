@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from maskspace.evaluation.config import PROTOCOLS
+from maskspace.evaluation.config import PROTOCOLS, protocol_config
 from maskspace.evaluation.findings import Origin
+from maskspace.evaluation.measures import figures_of
 from maskspace.evaluation.plots import click_panels
 from maskspace.evaluation.published import BSDS, DAVIS, PUBLISHED
 from maskspace.evaluation.reference import place_published
@@ -124,8 +125,10 @@ def beside(metrics, one):
 def test_covering_is_drawn_where_a_model_partitions():
     origin = Origin(kind="bsds500", split="test")
     one = placed("gPb", origin=origin, images=BSDS.images)
+    figures = figures_of(protocol_config("maskspace"))
+    headings = [figure.heading for figure in figures.values()]
     measured = {"covering_ods": 0.5, "covering_ois": 0.6, "covering_best": 0.7}
-    lines = region_panels({"d": {"m": measured, "n": {}}}, {"d": [one]})["d"]
+    lines = region_panels({"d": {"m": measured, "n": {}}}, {"d": [one]}, headings)["d"]
     assert [line.published for line in lines] == [False, True]
     assert list(lines[0].y) == [0.5, 0.6, 0.7]
-    assert region_panels({"d": {"n": {}}}, {"d": [one]})["d"] == []
+    assert region_panels({"d": {"n": {}}}, {"d": [one]}, headings)["d"] == []

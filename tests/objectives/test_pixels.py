@@ -5,7 +5,6 @@ import torch
 
 from maskspace.objectives.pixels import (
     LineCost,
-    OffKernelCost,
     cost_of_others,
     dense_slots,
     distance_factors,
@@ -84,7 +83,6 @@ def test_the_cost_of_others_is_that_of_all_pairs_but_the_own(found, partly):
 
 
 LINES = [LineCost(0.0, 1.0), LineCost(0.6, -1.0, 0.6), LineCost(0.3, 2.0, 0.5)]
-COSTS = [*LINES, OffKernelCost(0.01), OffKernelCost(0.3)]
 CASES = ["many", "one", "none", "at the mean", "turned"]
 
 
@@ -108,7 +106,7 @@ def one_of_others(cost, case, dtype, channels, *, partly=False):
     return value, *torch.autograd.grad(value, (found.pixels, found.means))
 
 
-@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize("cost", LINES)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("channels", "partly"), [(1, False), (3, True), (12, False)])
 def test_costs_by_loops_are_those_of_double_precision(cost, case, channels, partly):
@@ -116,12 +114,9 @@ def test_costs_by_loops_are_those_of_double_precision(cost, case, channels, part
         one_of_others(cost, case, dtype, channels, partly=partly)
         for dtype in (torch.float32, torch.float32, torch.float64)
     )
-    # steep gradients near a mean: their sum is as exact as they
-    steep = 0.0 if isinstance(cost, LineCost) else theirs[1].abs().sum().item()
-    atol = 1e-7 + 1e-6 * steep
     for single, same, double in zip(ours, again, theirs, strict=True):
         assert torch.equal(single, same)
-        torch.testing.assert_close(single, double.float(), rtol=1e-4, atol=atol)
+        torch.testing.assert_close(single, double.float(), rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -130,28 +125,6 @@ def test_a_line_is_its_values_and_their_derivative(line):
     distance = squared.sqrt()
     expected = torch.where(distance < line.reach, line.start + line.slope * distance, 0)
     values, slopes = line(squared.detach().clone())
-    torch.testing.assert_close(values, expected.detach())
-    torch.testing.assert_close(slopes, torch.autograd.grad(expected.sum(), squared)[0])
-
-
-@pytest.mark.parametrize("scale", [1e-5, 1e-2, 1.0, 30.0])
-def test_what_is_off_a_kernel_costs_its_logarithm_at_any_scale(scale):
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 4, (1, 30, 40), generator=generator)
-    embedding = scale * torch.rand(1, 5, 30, 40, generator=generator)
-    ours, theirs = (instances(embedding.to(t), labels) for t in (torch.float32, torch.float64))
-    total = sum(
-        torch.where(own, 0, -(-(-squared.clamp(min=1e-12).sqrt()).expm1()).log()).sum()
-        for squared, own in [brute_force(theirs, 0)]
-    )
-    found = cost_of_others(ours, OffKernelCost(1e-6), torch.ones(1, 3))
-    torch.testing.assert_close(found.double(), total, rtol=1e-5, atol=1e-4)
-
-
-def test_what_is_off_a_kernel_is_a_value_and_its_derivative():
-    squared = torch.linspace(0.01, 9, 50, dtype=torch.double).view(1, 5, 10).requires_grad_()
-    expected = -(1 - (-squared.sqrt().clamp(min=0.5)).exp()).log()
-    values, slopes = OffKernelCost(0.5)(squared.detach().clone())
     torch.testing.assert_close(values, expected.detach())
     torch.testing.assert_close(slopes, torch.autograd.grad(expected.sum(), squared)[0])
 

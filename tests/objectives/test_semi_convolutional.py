@@ -1,10 +1,12 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from maskspace.objectives import OBJECTIVES
-from maskspace.objectives.semi_convolutional import centre_terms, kernel_term
+from maskspace.objectives.pixels import cost_of_others, instances
+from maskspace.objectives.semi_convolutional import centre_terms, kernel_term, off_kernel
 from maskspace.targets import Targets
 
 
@@ -99,3 +101,24 @@ def test_heads_are_declared_for_the_terms_that_are_asked():
     assert bare.heads["1"].position == "add"
     labels = torch.tensor([[[1, 1, 2, 2]]])
     assert bare.terms({"1": torch.zeros(1, 8, 1, 4)}, Targets.of_labels(labels))["push"] == 0
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1e-2, 1.0, 30.0])
+def test_what_is_off_a_kernel_costs_its_logarithm_at_any_scale(scale):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 4, (1, 30, 40), generator=generator)
+    embedding = scale * torch.rand(1, 5, 30, 40, generator=generator)
+    ours, theirs = (instances(embedding.to(t), labels) for t in (torch.float32, torch.float64))
+    squared = (theirs.pixels[0, :, None] - theirs.means[0]).square().sum(-1).clamp(min=1e-12)
+    own = torch.where(theirs.labelled[0], theirs.slot[0], -1)[:, None] == torch.arange(3)
+    total = torch.where(own, 0, -(-(-squared.sqrt()).expm1()).log()).sum()
+    found = cost_of_others(ours, partial(off_kernel, closest=1e-6), torch.ones(1, 3))
+    torch.testing.assert_close(found.double(), total, rtol=1e-5, atol=1e-4)
+
+
+def test_what_is_off_a_kernel_is_a_value_and_its_derivative():
+    squared = torch.linspace(0.01, 9, 50, dtype=torch.double).view(1, 5, 10).requires_grad_()
+    expected = -(1 - (-squared.sqrt().clamp(min=0.5)).exp()).log()
+    values, slopes = off_kernel(squared.detach().clone(), closest=0.5)
+    torch.testing.assert_close(values, expected.detach())
+    torch.testing.assert_close(slopes, torch.autograd.grad(expected.sum(), squared)[0])

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from maskspace.peers.hed import BLOCKS, MEAN_BGR, hed, hed_boundary, installed_file, read_hed
+from maskspace.peers.hed import BLOCKS, MEAN_BGR, hed, hed_boundary, installed_weights, read_hed
 from maskspace.segmenter.loading import load
 
 needs_package = pytest.mark.skipif(
@@ -110,5 +110,5 @@ def test_a_file_that_is_no_weights_is_told_in_one_line(tmp_path, path, arrays):
 def test_the_package_finds_the_border_of_two_halves():
     image = np.full((64, 64, 3), 60, np.uint8)
     image[:, 32:] = (200, 160, 60)
-    found = hed_boundary(image, read_hed(installed_file()))
+    found = hed_boundary(image, read_hed(installed_weights()))
     assert found[16:48, 30:34].max(axis=1).min() > 0.5 > found[16:48, 8:20].max()

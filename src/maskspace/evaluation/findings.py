@@ -55,7 +55,7 @@ class Heading:
     title: the head of its column in tables; "" (the default) has none.
     main: whether that column is in the main table (default), else in a section of the page alone.
     explained: one line on the page, under "How to read".
-    question: what of the model it measures: embed, propose, regions or click.
+    question: what of the model it measures: embed, propose, classes, regions or click.
     curve, at: the curve that it is a point of, and where; "" (the default) is of none.
 
     Example:

@@ -11,10 +11,9 @@ from pathlib import Path
 from maskspace.evaluation.click_table import click_cells
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.findings import Comparison, Heading, Metrics
-from maskspace.evaluation.metric_names import bounds
+from maskspace.evaluation.metric_names import MIOU, bounds
 from maskspace.evaluation.page import definitions, figure, html_page, html_table
 from maskspace.evaluation.reference import Placed
-from maskspace.evaluation.region_report import COVERING, partitions
 from maskspace.evaluation.tables import correlations, lacking, number, shown_headings
 from maskspace.files import write_whole
 
@@ -107,7 +106,7 @@ def write_html(path: Path, content: PageContent) -> None:
         "Proposals": _figure(path, "curve.png") + _figure(path, "scatter.png", _together(metrics)),
         "Clicks": _click_section(path, metrics),
         "Regions": _region_section(path, content),
-        "Published values": _published(content.placed),
+        "Published values": _published(content),
         "Pictures": _figure(path, "gallery.png") + _figure(path, "cases.png"),
         "How to read": _explained(content),
         "Versions": definitions(content.versions),
@@ -254,7 +253,7 @@ def _region_section(path: Path, content: PageContent) -> str:
         [escape(dataset), escape(model), *(number(values.get(one.name)) for one in columns)]
         for dataset, models in content.metrics.items()
         for model, values in models.items()
-        if partitions(values)
+        if any(one.name in values for one in columns)
     ]
     if not rows:
         return ""
@@ -266,17 +265,18 @@ def _region_section(path: Path, content: PageContent) -> str:
     return html_table(heads, rows, caption=caption, text=2) + _figure(path, "regions.png")
 
 
-def _published(placed: Mapping[str, Sequence[Placed]]) -> str:
+def _published(content: PageContent) -> str:
+    titles = {one.name: one.title for one in content.headings if one.title}
     rows = [
         [
             escape(dataset),
             escape(one.published.method),
             escape(one.published.clicking.described if one.published.clicking else "regions"),
-            escape(_values(one.values or one.published.values)),
+            escape(_values(one.values or one.published.values, titles)),
             escape("; ".join(one.reasons) or f"yes{f', with {one.run}' if one.run else ''}"),
             escape(one.published.source),
         ]
-        for dataset, found in placed.items()
+        for dataset, found in content.placed.items()
         for one in found
     ]
     if not rows:
@@ -289,9 +289,11 @@ def _published(placed: Mapping[str, Sequence[Placed]]) -> str:
     return html_table(heads, rows, caption=caption, text=6)
 
 
-def _values(values: Mapping[str, float]) -> str:
-    names = {**COVERING, **{f"miou_at_{k}": f"@{k}" for k in range(1, 21)}}
-    return ", ".join(f"{names[name]} {value:.4f}" for name, value in values.items())
+def _values(values: Mapping[str, float], titles: Mapping[str, str]) -> str:
+    """Return values by the titles of their columns; published mIoU@k is of a run without a name."""
+    return ", ".join(
+        f"{titles.get(name, name.replace(MIOU, '@'))} {value:.4f}" for name, value in values.items()
+    )
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -69,7 +69,7 @@ class InstanceScore:
     seconds: float
 
 
-def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundInstances:
+def find_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundInstances:
     """Return how the proposals of an image hold its true masks; ignored pixels are left out.
 
     Example:
@@ -78,7 +78,7 @@ def measure_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundIns
         >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
         >>> def perfect(image):
         ...     return Prediction(truth.masks, np.ones(len(truth.masks), np.float32))
-        >>> measure_instances(perfect, truth, limit=100).best_iou.min().item()
+        >>> find_instances(perfect, truth, limit=100).best_iou.min().item()
         1.0
     """
     start = time.perf_counter()
@@ -101,7 +101,7 @@ def score_instances(images: Sequence[FoundInstances], *, seed: int) -> InstanceS
         >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
         >>> def perfect(image):
         ...     return Prediction(truth.masks, np.ones(len(truth.masks), np.float32))
-        >>> score = score_instances([measure_instances(perfect, truth, limit=100)], seed=0)
+        >>> score = score_instances([find_instances(perfect, truth, limit=100)], seed=0)
         Traceback (most recent call last):
             ...
         ValueError: 1 images have masks; an interval over images needs two

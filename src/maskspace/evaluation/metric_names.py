@@ -6,6 +6,8 @@ from maskspace.evaluation.findings import Heading, Metrics
 
 #: The curve of mean best IoU by the number of proposals.
 CURVE = "mean_best_iou"
+#: The curve of covering: at one scale for all images (0), one an image (1), one a region (2).
+COVERING = "covering"
 #: Heads of the names of metrics; the tail is that of a run.
 MIOU, NOC, NOF, NEVER = "miou_at_", "noc_", "nof_", "never_"
 OUTSIDE, OUTSIDE_OF_IMAGE = "changed_outside_", "changed_outside_of_image_"
@@ -42,15 +44,19 @@ def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]
     return found
 
 
-def curve(values: Metrics, headings: Iterable[Heading]) -> list[tuple[Heading, float]]:
-    """Return the mean best IoU of each budget of proposals: `at` of its heading.
+def curve(
+    values: Mapping[str, object], headings: Iterable[Heading], *, name: str = CURVE
+) -> list[tuple[Heading, float]]:
+    """Return the points of a curve that have a number, in the order of the headings.
+
+    name: which curve (default: mean best IoU, whose `at` is the budget of proposals).
 
     Example:
         >>> heading = Heading(name="mean_best_iou_10", curve=CURVE, at=10)
         >>> [(point.at, value) for point, value in curve({"mean_best_iou_10": 0.8}, [heading])]
         [(10, 0.8)]
     """
-    points = [(point, values.get(point.name)) for point in headings if point.curve == CURVE]
+    points = [(point, values.get(point.name)) for point in headings if point.curve == name]
     return [(point, value) for point, value in points if isinstance(value, float)]
 
 

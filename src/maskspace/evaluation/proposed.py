@@ -4,14 +4,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool, Float64, Int, Int64
 
+from maskspace import masks
 from maskspace.evaluation.asking import Asked
 from maskspace.evaluation.truth import Truth
 from maskspace.loaded import Segmenter
 from maskspace.masks.iou_table import iou_table
 from maskspace.metrics.recall import greedy_matches
 from maskspace.types import Prediction
+
+#: Share of a mask that has to show.
+VISIBLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,19 @@ def ask_proposals(
     tables = [iou_table(block & seen, truth.masks) for block in found.blocks()]
     iou = np.concatenate([np.zeros((0, len(truth.masks))), *tables])[:limit]
     return Proposed(found, iou, most)
+
+
+def painted(ranked: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "h w"]:
+    """Return the label map of masks, best first; 0 where nothing shows.
+
+    As A. Kirillov et al., 2019, arXiv 1801.00868, make segments of masks: the best one shows at a
+    pixel, and a mask of which less than half shows is dropped.
+
+    Example:
+        >>> painted(np.array([[[True, True, False]], [[False, True, True]], [[True, True, True]]]))
+        array([[1, 1, 2]])
+    """
+    labels = masks.to_label_map(ranked, priority="first")
+    shown: Float64[np.ndarray, " n"] = np.bincount(labels.ravel(), minlength=len(ranked) + 1)[1:]
+    kept = shown >= VISIBLE * np.maximum(masks.areas(ranked), 1)
+    return np.where(np.concatenate([[False], kept])[labels], labels, 0)

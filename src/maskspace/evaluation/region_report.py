@@ -1,22 +1,23 @@
 """Covering of partitions, in a picture and a table: at one scale, by image, and by region."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from maskspace import pictures
-from maskspace.evaluation.findings import Metrics
+from maskspace.evaluation.findings import Heading, Metrics
+from maskspace.evaluation.metric_names import COVERING, curve
 from maskspace.evaluation.reference import Placed
-
-#: What is shown: metric -> name.
-COVERING = {"covering_ods": "ODS", "covering_ois": "OIS", "covering_best": "best"}
 
 
 def plot_regions(
     path: Path,
     metrics: Mapping[str, Mapping[str, Metrics]],
     placed: Mapping[str, Iterable[Placed]],
+    headings: Sequence[Heading],
 ) -> None:
     """Write a PNG: covering by ODS, OIS and best, one panel a dataset, beside what was published.
+
+    The points are the headings of the curve COVERING.
 
     A model that does not partition has no line.
 
@@ -24,55 +25,57 @@ def plot_regions(
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> metrics = {"d": {"student": {"covering_ods": 0.5, "covering_ois": 0.6}}}
-        >>> plot_regions(folder / "regions.png", metrics, {})
+        >>> headings = [Heading(name="covering_ods", title="ODS", curve=COVERING)]
+        >>> plot_regions(folder / "regions.png", metrics, {}, headings)
         >>> (folder / "regions.png").read_bytes()[1:4]
         b'PNG'
     """
     pictures.plot_curves(
         path,
-        region_panels(metrics, placed),
+        region_panels(metrics, placed, headings),
         x_label="scale: one for all images, one an image, one a region",
         y_label="covering",
         logarithmic=False,
-        tick_names=dict(enumerate(COVERING.values())),
+        tick_names={one.at: one.title for one in headings if one.curve == COVERING},
     )
 
 
 def region_panels(
-    metrics: Mapping[str, Mapping[str, Metrics]], placed: Mapping[str, Iterable[Placed]]
+    metrics: Mapping[str, Mapping[str, Metrics]],
+    placed: Mapping[str, Iterable[Placed]],
+    headings: Sequence[Heading],
 ) -> dict[str, list[pictures.Line]]:
     """Return the lines of covering, by dataset.
 
     Example:
         >>> metrics = {"d": {"student": {"covering_ods": 0.5, "covering_ois": 0.6}}}
-        >>> region_panels(metrics, {})["d"][0].y
+        >>> headings = [
+        ...     Heading(name="covering_ods", curve=COVERING, at=0),
+        ...     Heading(name="covering_ois", curve=COVERING, at=1)]
+        >>> region_panels(metrics, {}, headings)["d"][0].y
         [0.5, 0.6]
     """
     panels: dict[str, list[pictures.Line]] = {}
     for dataset, models in metrics.items():
-        lines = [_line(name, values) for name, values in models.items() if partitions(values)]
+        drawn = [_line(name, values, headings) for name, values in models.items()]
+        lines = [line for line in drawn if line.x]
         beside = [one for one in placed.get(dataset, ()) if lines and one.values and not one.run]
-        lines += [_line(one.label, one.values, published=True) for one in beside]
+        lines += [_line(one.label, one.values, headings, published=True) for one in beside]
         panels[dataset] = lines
     return panels
 
 
-def partitions(values: Metrics) -> bool:
-    """Return whether a model's partitions were measured.
-
-    Example:
-        >>> partitions({"covering_ods": 0.5}), partitions({"dice_at_1": 0.8})
-        (True, False)
-    """
-    return not set(COVERING).isdisjoint(values)
-
-
-def _line(label: str, values: Mapping[str, object], *, published: bool = False) -> pictures.Line:
-    found = [(place, values.get(metric)) for place, metric in enumerate(COVERING)]
-    numbers = [(place, value) for place, value in found if isinstance(value, float)]
+def _line(
+    label: str,
+    values: Mapping[str, object],
+    headings: Sequence[Heading],
+    *,
+    published: bool = False,
+) -> pictures.Line:
+    points = curve(values, headings, name=COVERING)
     return pictures.Line(
         label=label,
-        x=[place for place, _ in numbers],
-        y=[value for _, value in numbers],
+        x=[point.at for point, _ in points],
+        y=[value for _, value in points],
         published=published,
     )

@@ -70,7 +70,7 @@ def draw_report(measured: Path, out: Path, *, config: EvaluateConfig) -> str:
     plots.plot_iou_curves(out / "curve.png", metrics, headings)
     plots.plot_click_scatter(out / "scatter.png", findings.pairs, metrics, count=count, run=run)
     plots.plot_click_curves(out / "clicks.png", metrics, placed)
-    plot_regions(out / "regions.png", metrics, placed)
+    plot_regions(out / "regions.png", metrics, placed, headings)
     _draw_sheets(measured / SHOWN, out)
     content = PageContent(
         headings=headings,

@@ -15,6 +15,7 @@ from typing import Any, get_args
 from maskspace import masks
 from maskspace.data.records import encode_record
 from maskspace.evaluation.asking import Asked
+from maskspace.evaluation.classified import classify
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.interactive import Clicked, click_masks
 from maskspace.evaluation.left_out import UNREADABLE, left_out_of, require_few, settled
@@ -168,7 +169,8 @@ def _measure_index(
         key, content = sample.key, hashlib.sha256(encode_record(sample)).hexdigest()
         if content in finished:
             return content
-        truth = read_truth(sample, min_area=config.min_area)
+        categories = getattr(samples, "categories", ())
+        truth = read_truth(sample, min_area=config.min_area, categories=categories)
     except UNREADABLE as error:
         return [
             Row(
@@ -240,7 +242,12 @@ def _rows(
 def _measure(
     dataset: str, name: str, model: Segmenter, truth: Truth, config: EvaluateConfig
 ) -> Row:
-    asked, measures = Asked(), measures_of(config)
+    asked = Asked()
+    measures = {
+        key: one
+        for key, one in measures_of(config).items()
+        if one.question != "classes" or "classes" in model.answers
+    }
     lacks = {key: why for key, one in measures.items() if (why := one.lacks(truth)) is not None}
     possible = [one for key, one in measures.items() if key not in lacks]
     clicked, kept = _kept(model, truth, possible, config, asked)
@@ -281,6 +288,9 @@ def _kept(
     clicked = click_masks(model, truth, config.interactive, asked, of["click"])
     answers: dict[str, Any] = parts or {}
     answers |= {one.name: proposed for one in of["propose"] if proposed is not None}
+    if of["classes"] and proposed is not None:
+        classified = classify(proposed, model.categories, truth)
+        answers |= {one.name: classified for one in of["classes"]}
     answers |= {one.name: embedding for one in of["embed"] if embedding is not None}
     answers |= {one.name: clicked.of(one) for one in of["click"] if one.run in clicked.ious}
     kept = {m.name: m.of_image(answers[m.name], truth) for m in measures if m.name in answers}

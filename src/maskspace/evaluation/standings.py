@@ -23,7 +23,7 @@ from maskspace.config import Choice, build_section, choose
 from maskspace.evaluation.instances import (
     FoundInstances,
     InstanceScore,
-    measure_instances,
+    find_instances,
     score_instances,
 )
 from maskspace.evaluation.truth import Truth, read_truth
@@ -317,7 +317,7 @@ def _measured(
     contestant: Contestant, reading: str, images: Sequence[Truth], most: int
 ) -> list[FoundInstances]:
     propose = partial(contestant.read_as(reading), limit=most)
-    return [measure_instances(propose, truth, limit=most) for truth in images]
+    return [find_instances(propose, truth, limit=most) for truth in images]
 
 
 def _file(work: Path, asked: tuple[object, ...]) -> Path:

@@ -1,6 +1,7 @@
 """The ground truth that a model is measured against: what is left of a sample's masks."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Int64, UInt8
 from maskspace import masks
 from maskspace.data.dense import dense
 from maskspace.metrics.boundary import region_boundaries, thinned
-from maskspace.types import Sample
+from maskspace.types import Category, Sample
 
 #: The largest share of pixels without a region in a truth that is a partition.
 PARTIAL = 0.05
@@ -22,6 +23,10 @@ class Truth:
     `label_maps` is one map an annotator of masks of every size, the smallest on top, 0 where there
     is none; an annotator of nothing visible has no map. `left_out` counts the annotations that the
     reader could not take.
+
+    `things` says of each class of the data set, by name, whether it is a thing (True) or stuff.
+    Class k, from 1, is the k-th; `classes` holds the class of each mask and `class_map` that of
+    each pixel, of masks of every size; 0 is no class.
 
     Example:
         >>> mask = np.zeros((1, 4, 4), bool)
@@ -41,6 +46,9 @@ class Truth:
     too_small: int
     label_maps: tuple[Int64[np.ndarray, "h w"], ...]
     left_out: int = 0
+    things: Mapping[str, bool] = field(default_factory=dict)
+    classes: tuple[int, ...] = ()
+    class_map: Int64[np.ndarray, "h w"] | None = None
 
     @cached_property
     def unlabelled(self) -> float:
@@ -72,11 +80,12 @@ class Truth:
             )
 
 
-def read_truth(sample: Sample, *, min_area: int) -> Truth:
+def read_truth(sample: Sample, *, min_area: int, categories: Sequence[Category] = ()) -> Truth:
     """Return the truth of a sample: masks of at least `min_area` pixels that are not ignored.
 
-    Areas are those in the original image. Raises ValueError, naming the sample, if the image cannot
-    be read or is not of the masks' size.
+    Areas are those in the original image. `categories` is the table that the sample's annotations
+    refer to (default: empty, masks have no class). Raises ValueError, naming the sample, if the
+    image cannot be read or is not of the masks' size.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -88,6 +97,10 @@ def read_truth(sample: Sample, *, min_area: int) -> Truth:
     arrays = dense(sample)
     visible = arrays.masks & ~arrays.ignore if arrays.ignore.any() else arrays.masks
     large = masks.areas(visible) >= min_area
+    things = {one.name: one.is_thing for one in categories}
+    numbers = {name: number for number, name in enumerate(things, start=1)}
+    number_of = {one.id: numbers[one.name] for one in categories}
+    classes = np.array([number_of.get(one, 0) for one in arrays.categories.tolist()], np.int64)
     return Truth(
         key=sample.key,
         image=arrays.image,
@@ -101,4 +114,7 @@ def read_truth(sample: Sample, *, min_area: int) -> Truth:
             for layer in np.unique(arrays.layers)
             if (labels := masks.to_label_map(visible[arrays.layers == layer])).any()
         ),
+        things=things,
+        classes=tuple(classes[large].tolist()),
+        class_map=np.concatenate([[0], classes])[masks.to_label_map(visible)] if things else None,
     )

@@ -16,9 +16,6 @@ from maskspace.kernels.compiled import compiled, vectorised
 
 #: Values of a block of pixels over all channels, and the least number of its pixels.
 _VALUES, _PIXELS = 8192, 512
-#: The costs of a distance d that `costs_of_others` knows: a line, whose numbers are its start, its
-#: slope and its reach, and -log(1 - exp(-d)), of which the first is the least d.
-LINE, OFF_KERNEL = 0, 1
 #: The slots of pixels that are no instance's, and of those that are left out.
 NOBODY, NOWHERE = -1, -2
 #: From where exp(-x) is 0: the number would not be a normal one, which takes a hundred times long.
@@ -31,16 +28,15 @@ def costs_of_others(
     slot: Int32[np.ndarray, " p"],
     means: Float32[np.ndarray, "n c"],
     weight: Float32[np.ndarray, " n"],
-    kind: int,
-    numbers: tuple[np.float32, np.float32, np.float32],
+    line: tuple[np.float32, np.float32, np.float32],
     epsilon: np.float32,
     by_pixel: Float32[np.ndarray, "c p"],
     by_mean: Float64[np.ndarray, "n c"],
 ) -> float:
     """Return sum_n weight_n sum_{p: slot_p != n} f(d_pn), and add its gradients.
 
-    f is of a `kind`, LINE or OFF_KERNEL. d^2 is at least `epsilon`, where it is that without a
-    gradient; pixels whose slot is NOWHERE are left out.
+    `line` is start, slope and reach of f: start + slope d below the reach, 0 from there. d^2 is at
+    least `epsilon`, where it is that without a gradient; pixels whose slot is NOWHERE are left out.
 
     Example:
         >>> pixels, slot = np.array([[0.0, 3.0]], np.float32), np.array([0, NOBODY], np.int32)
@@ -48,7 +44,7 @@ def costs_of_others(
         >>> by_pixel, by_mean = np.zeros_like(pixels), np.zeros((1, 1))
         >>> hinge = tuple(np.float32(x) for x in (5, -1, 5))  # 5 - d up to a distance of 5
         >>> epsilon = np.float32(1e-12)
-        >>> costs_of_others(pixels, slot, means, weight, LINE, hinge, epsilon, by_pixel, by_mean)
+        >>> costs_of_others(pixels, slot, means, weight, hinge, epsilon, by_pixel, by_mean)
         2.0
         >>> by_pixel.round(3).tolist()  # farther away is cheaper
         [[0.0, -1.0]]
@@ -65,10 +61,7 @@ def costs_of_others(
             if weight[n] == 0:
                 continue
             _squared_distances(pixels, first, means[n], even, slopes)
-            if kind == LINE:
-                cost = _line(slopes, slot[here], np.int32(n), weight[n], *numbers, epsilon)
-            else:
-                cost = _off_kernel(slopes, slot[here], np.int32(n), weight[n], numbers[0], epsilon)
+            cost = _line(slopes, slot[here], np.int32(n), weight[n], *line, epsilon)
             total += weight[n] * cost
             _add_gradients(pixels, first, means[n], even, slopes, by_pixel, by_mean[n], unused)
     return total
@@ -97,34 +90,6 @@ def _line(
         out = (distance >= reach) | (slot[p] == column) | (slot[p] == NOWHERE)
         total += np.float32(0) if out else start + slope * distance
         half = np.float32(0.5) * weight * slope / distance
-        squared[p] = np.float32(0) if out | none else half
-    return total
-
-
-@vectorised
-def _off_kernel(
-    squared: Float32[np.ndarray, " p"],
-    slot: Int32[np.ndarray, " p"],
-    column: np.int32,
-    weight: np.float32,
-    closest: np.float32,
-    epsilon: np.float32,
-) -> np.float32:
-    """Return the sum of -log(1 - exp(-d)), of d at least `closest`, where there is no gradient.
-
-    The squared distances become what they weigh in its gradient, times `weight`.
-    """
-    total = np.float32(0)
-    for p in range(len(squared)):
-        square = squared[p]
-        none = square <= epsilon
-        distance = np.sqrt(epsilon if none else square)
-        none |= distance <= closest
-        distance = closest if distance <= closest else distance
-        out = (slot[p] == column) | (slot[p] == NOWHERE)
-        rest = -np.expm1(-distance)
-        total += np.float32(0) if out else -np.log(rest)
-        half = np.float32(-0.5) * weight * _exp_of_minus(distance) / (rest * distance)
         squared[p] = np.float32(0) if out | none else half
     return total
 

@@ -14,13 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskspace.eager import eager
-from maskspace.kernels.pairs import (
-    LINE,
-    NOBODY,
-    NOWHERE,
-    OFF_KERNEL,
-    costs_of_others,
-)
+from maskspace.kernels.pairs import NOBODY, NOWHERE, costs_of_others
 from maskspace.kernels.takes import kernels_take
 from maskspace.mask_losses.masks import at_least_float32
 from maskspace.objectives.tiles import sum_of_steps, sum_over_pairs, tile_size
@@ -235,11 +229,6 @@ class LineCost:
     slope: float
     reach: float = math.inf
 
-    @property
-    def code(self) -> tuple[int, float, float, float]:
-        """Return the kind and the numbers that the loops know it by."""
-        return LINE, self.start, self.slope, self.reach
-
     def __call__(self, squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
         """Return the costs and their derivatives."""
         distance = squared.sqrt_()
@@ -248,33 +237,6 @@ class LineCost:
             inside = distance < self.reach
             values, slopes = values.mul_(inside), slopes.mul_(inside)
         return values, slopes
-
-
-@dataclass(frozen=True)
-class OffKernelCost:
-    """A cost of distances, as `LineCost`: -log(1 - exp(-d)), what is off a kernel exp(-d) costs.
-
-    At most that at `closest`, where a gradient ends.
-
-    Example:
-        >>> values, slopes = OffKernelCost(1e-6)(torch.tensor([[[math.log(2) ** 2]]]))
-        >>> round(values.item(), 4)  # at d = log 2: -log(1 - 1/2)
-        0.6931
-    """
-
-    closest: float
-
-    @property
-    def code(self) -> tuple[int, float, float, float]:
-        """Return the kind and the numbers that the loops know it by."""
-        return OFF_KERNEL, self.closest, 0.0, 0.0
-
-    def __call__(self, squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
-        """Return the costs and their derivatives."""
-        far = F.threshold(squared.sqrt_(), self.closest, self.closest)
-        inside = (-far).expm1_()  # -(1 - exp(-d))
-        slopes = (1 + inside).div_(inside).div_(2 * far)
-        return (-inside).log_().neg_(), slopes.mul_(far > self.closest)
 
 
 def cost_of_others(
@@ -295,7 +257,7 @@ def cost_of_others(
         >>> round(total.item(), 3)  # 5 + 5 + 6 + 4
         20.0
     """
-    if isinstance(cost, LineCost | OffKernelCost) and kernels_take(found.pixels):
+    if isinstance(cost, LineCost) and kernels_take(found.pixels):
         return _by_loops(found, cost, weight, counted)
     left, right = distance_factors(found)
     # pixels of no instance leave out a spare last column, which weighs nothing
@@ -319,7 +281,7 @@ def cost_of_others(
 @eager  # machine code of its own
 def _by_loops(
     found: Instances,
-    cost: LineCost | OffKernelCost,
+    cost: LineCost,
     weight: Float[Tensor, "b n"],
     counted: Bool[Tensor, "b p"] | None,
 ) -> Tensor:
@@ -328,9 +290,7 @@ def _by_loops(
     own = own if counted is None else torch.where(counted, own, NOWHERE)
     own = own.int().contiguous().numpy()
     weights = weight.detach().contiguous().numpy()
-    kind, first, second, third = cost.code
-    numbers = (np.float32(first), np.float32(second), np.float32(third))
-    form = (kind, numbers, np.float32(EPSILON))
+    line = (np.float32(cost.start), np.float32(cost.slope), np.float32(cost.reach))
 
     def step(parts: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, list[Tensor]]:
         means, pixels = (x.contiguous().numpy() for x in parts)
@@ -338,7 +298,9 @@ def _by_loops(
         values = []
         for i, x in enumerate(pixels):
             image = (x, own[i], means[i], weights[i])
-            values.append(costs_of_others(*image, *form, by_pixel[i], by_mean[i]))
+            values.append(
+                costs_of_others(*image, line, np.float32(EPSILON), by_pixel[i], by_mean[i])
+            )
         return parts[0].new_tensor(values), [torch.from_numpy(x) for x in (by_mean, by_pixel)]
 
     pixels = found.pixels.transpose(1, 2)  # as in memory

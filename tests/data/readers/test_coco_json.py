@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from maskspace.data.readers import coco_json, json_lists
-from maskspace.data.readers.coco_json import index_coco, index_json, read_annotations
+from maskspace.data.readers.coco_json import index_json, read_annotations
 
 IMAGE = {"id": 1, "file_name": "a.png", "height": 8, "width": 10}
 
@@ -20,7 +20,7 @@ def test_every_annotation_is_found_at_its_bytes_whatever_the_order_and_spaces(
     for options in ({}, {"indent": 3}, {"separators": (",", ":")}, {"ensure_ascii": False}):
         path = tmp_path / "a.json"
         path.write_text(json.dumps(content, **options), encoding="utf-8")
-        found = index_coco(path)
+        found = index_json(path).images
         assert [image.names[0] for image in found] == names
         for number, image in enumerate(found):
             assert read_annotations(path, image) == annotations[number::3]
@@ -31,7 +31,7 @@ def test_licences_are_looked_up(tmp_path: Path) -> None:
     images = [IMAGE | {"license": 3}, IMAGE | {"id": 2, "file_name": "b.png"}]
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"images": images, "annotations": [], "licenses": licences}))
-    assert [image.licence for image in index_coco(path)] == ["Attribution", "not stated"]
+    assert [image.licence for image in index_json(path).images] == ["Attribution", "not stated"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_not_cocos_json_is_one_line_with_its_name(tmp_path: Path, text: 
     path = tmp_path / "a.json"
     path.write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"a\.json: ") as error:
-        index_coco(path)
+        index_json(path)
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
@@ -95,7 +95,7 @@ def test_a_gigabyte_of_nothing_is_refused_in_little_memory(tmp_path: Path, head:
         file.truncate(1 << 30)  # takes no room on the disk
     tracemalloc.start()
     with pytest.raises(ValueError, match=r"a\.json: not JSON \(.* at byte \d+\)"):
-        index_coco(path)
+        index_json(path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 26
     tracemalloc.stop()
 
@@ -107,7 +107,7 @@ def test_a_file_above_the_limit_is_refused_without_being_read(tmp_path: Path) ->
     with pytest.raises(
         ValueError, match=r"a\.json: 1073741824 bytes; the limit is 600000000 bytes; set max"
     ):
-        index_coco(path, max_bytes=600_000_000)
+        index_json(path, max_bytes=600_000_000)
 
 
 def test_memory_does_not_grow_with_the_masks(
@@ -121,7 +121,7 @@ def test_memory_does_not_grow_with_the_masks(
     )
     assert path.stat().st_size > 3_500_000
     tracemalloc.start()
-    (image,) = index_coco(path)
+    (image,) = index_json(path).images
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(image.spans) == number and peak < 700_000
@@ -137,10 +137,10 @@ def test_more_annotations_or_images_than_memory_holds_are_refused(
     for name, most in (("MAX_IMAGES", 4), ("MAX_ANNOTATIONS", 7)):
         with monkeypatch.context() as patch:
             patch.setattr(coco_json, name, most)
-            assert len(index_coco(path)) == 4
+            assert len(index_json(path).images) == 4
             patch.setattr(coco_json, name, most - 1)
             with pytest.raises(ValueError, match=r"a\.json: more than .*divide it"):
-                index_coco(path)
+                index_json(path)
 
 
 def test_names_are_utf8_however_they_are_written(tmp_path: Path) -> None:
@@ -148,18 +148,18 @@ def test_names_are_utf8_however_they_are_written(tmp_path: Path) -> None:
     for escaped in (True, False):
         content = {"images": images, "annotations": [{"image_id": "é"}]}
         path.write_text(json.dumps(content, ensure_ascii=escaped), encoding="utf-8")
-        (image,) = index_coco(path)
+        (image,) = index_json(path).images
         assert image.names == ("日本.jpg",) and len(image.spans) == 1
     path.write_bytes(b'{"annotations": [], "images": [{"id": 1, "file_name": "\xff"}]}')
     with pytest.raises(ValueError, match=r"a\.json: .* is not UTF-8") as error:
-        index_coco(path)
+        index_json(path)
     assert "\n" not in str(error.value)
 
 
 def test_a_file_that_changes_after_it_was_indexed_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"images": [IMAGE], "annotations": [{"id": 1, "image_id": 1}]}))
-    (image,) = index_coco(path)
+    (image,) = index_json(path).images
     path.write_text("{}")
     with pytest.raises(ValueError, match=r"a\.json: has changed"):
         read_annotations(path, image)

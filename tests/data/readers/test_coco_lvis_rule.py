@@ -3,11 +3,21 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from maskspace.data.annotations import Coded
 from maskspace.data.readers.coco_lvis_rule import intersections, parents_by_overlap, unite, without
 from maskspace.data.readers.scenes import draw_scene
 from maskspace.masks import decode, encode
 
 SIZE = (40, 50)
+
+
+def coded(strings: list[str]) -> list[Coded]:
+    """Return masks, each with a category of its own."""
+    return [Coded(counts=one, category=number) for number, one in enumerate(strings)]
+
+
+def counts(masks: list[Coded]) -> list[str]:
+    return [one.counts for one in masks]
 
 
 def boxes(*places: tuple[int, int, int, int]) -> list[str]:
@@ -64,21 +74,39 @@ def test_equal_masks_nest_once_and_never_in_a_circle() -> None:
     assert parents_by_overlap([], SIZE) == []
 
 
+def united(things: list[str], lvis: list[str], size_hw: tuple[int, int]) -> list[str]:
+    """Return what is united, after a check that each mask keeps its own category."""
+    found = unite(coded(things), coded(lvis), size_hw)
+    assert all(one in coded(things) + coded(lvis) for one in found)
+    return counts(found)
+
+
+def left_of(
+    strings: list[str], removed: list[str], size_hw: tuple[int, int], *, above: int
+) -> list[str]:
+    """Return what is left, after a check that each rest has the category of its whole."""
+    found = without(coded(strings), coded(removed), size_hw, above=above)
+    for one in found:
+        whole = decode([strings[one.category]], size_hw)[0]
+        assert not (decode([one.counts], size_hw)[0] & ~whole).any()
+    return counts(found)
+
+
 def test_a_thing_that_lvis_has_too_is_counted_once() -> None:
     same, near, other, small = (5, 25, 5, 25), (5, 25, 6, 26), (0, 9, 30, 40), (0, 7, 0, 11)
-    assert unite(boxes(same), boxes(same), SIZE) == boxes(same)
-    assert unite(boxes(same), boxes(near), SIZE) == boxes(near)
-    assert unite(boxes(same), boxes(other), SIZE) == boxes(same, other)
+    assert united(boxes(same), boxes(same), SIZE) == boxes(same)
+    assert united(boxes(same), boxes(near), SIZE) == boxes(near)
+    assert united(boxes(same), boxes(other), SIZE) == boxes(same, other)
     # 77 pixels are below 80; a mask alone stays what it is
-    assert unite(boxes(small, other), boxes(small), SIZE) == boxes(other)
-    assert unite([], [], SIZE) == []
+    assert united(boxes(small, other), boxes(small), SIZE) == boxes(other)
+    assert united([], [], SIZE) == []
 
 
 def test_of_near_equal_masks_of_lvis_the_last_stays() -> None:
     first, second, third = (5, 25, 5, 25), (5, 25, 5, 26), (5, 25, 5, 30)
     for order in permutations((first, second)):
-        assert unite([], boxes(*order), SIZE) == boxes(order[1])
-    assert unite([], boxes(first, third), SIZE) == boxes(first, third)  # IoU 0.8
+        assert united([], boxes(*order), SIZE) == boxes(order[1])
+    assert united([], boxes(first, third), SIZE) == boxes(first, third)  # IoU 0.8
 
 
 def test_masks_of_the_same_box_but_other_pixels_both_stay() -> None:
@@ -86,13 +114,13 @@ def test_masks_of_the_same_box_but_other_pixels_both_stay() -> None:
     rows, columns = np.mgrid[:30, :30]
     mask[0, :30, :30], mask[1, :30, :30] = rows >= columns, rows <= columns
     strings = encode(mask)
-    assert unite(strings[:1], strings[1:], SIZE) == strings
+    assert united(strings[:1], strings[1:], SIZE) == strings
 
 
 def test_stuff_is_what_the_instances_leave() -> None:
     stuff = boxes((0, 20, 0, 50), (20, 40, 0, 50))
-    rest = without(stuff, boxes((10, 40, 0, 50)), SIZE, above=0)
+    rest = left_of(stuff, boxes((10, 40, 0, 50)), SIZE, above=0)
     assert decode(rest, SIZE).sum() == 500 and rest == boxes((0, 10, 0, 50))
-    assert without(stuff, boxes((10, 40, 0, 50)), SIZE, above=500) == []
-    assert without(stuff, [], SIZE, above=999) == stuff
-    assert without([], stuff, SIZE, above=0) == []
+    assert left_of(stuff, boxes((10, 40, 0, 50)), SIZE, above=500) == []
+    assert left_of(stuff, [], SIZE, above=999) == stuff
+    assert left_of([], stuff, SIZE, above=0) == []

@@ -51,9 +51,15 @@ def root(assets: Path, tmp_path: Path) -> Path:
             },
         ],
         "annotations": [
-            {"id": number, "image_id": 142238, "segmentation": [polygon]}
+            {
+                "id": number,
+                "image_id": 142238,
+                "category_id": 1 + number % 2,
+                "segmentation": [polygon],
+            }
             for number, polygon in enumerate(polygons, start=1)
         ],
+        "categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "hat"}],
     }
     (tmp_path / "lvis_v1_val.json").write_text(json.dumps(lvis))
     return tmp_path
@@ -81,6 +87,23 @@ def test_things_come_first_then_lvis_without_what_is_doubled_or_small(root: Path
     assert (arrays.masks[: len(things)] == np.array(things)).all()
     assert areas(arrays.masks)[len(things) :].tolist() == [12_000, 3600, 51 * 50]
     assert arrays.parents[-2] == arrays.ids[-3] and arrays.parents[-3] == arrays.parents[-1] == 0
+
+
+def test_masks_keep_the_category_of_their_own_file(root: Path) -> None:
+    source = read_coco_lvis(str(root), seed=0, limit=None, layout="union", stuff=True)
+    names = {one.id: one.name for one in source.categories}
+    kept = [one for one in source[0].annotations if not one.ignore]
+    found = [names[one.category] for one in kept if one.category is not None]
+    assert len(found) == len(kept)
+    labels, segments = panoptic(root)
+    large = [s for s in segments if (labels == s["id"]).sum() >= 80 and not s["iscrowd"]]
+    things = [s for s in large if s["category_id"] <= LAST_THING]
+    assert found[: len(things)] == [names[s["category_id"]] for s in things]
+    # LVIS's: hat, person (COCO's own), person
+    assert found[len(things) : len(things) + 3] == ["hat", "person", "person"]
+    assert {one.id for one in source.categories if one.name == "person"} == {1}
+    of_stuff = {names[s["category_id"]] for s in segments if s["category_id"] > LAST_THING}
+    assert set(found[len(things) + 3 :]) <= of_stuff and of_stuff
 
 
 def test_without_a_layout_it_is_the_one_that_there_is(root: Path, trees: Path) -> None:

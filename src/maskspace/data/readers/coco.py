@@ -205,12 +205,12 @@ def coco_source(
         ... }
         >>> path = root / "instances_val.json"
         >>> _ = path.write_text(json.dumps(coco))
-        >>> from maskspace.data.readers.coco_json import index_coco
+        >>> from maskspace.data.readers.coco_json import index_json
         >>> layout = Layout(images=None, dataset="toy", containment=0.95)
         >>> def masks_of(path, entry, size_hw):
         ...     records = read_annotations(path, entry)
         ...     return coded_annotations(records, size_hw)
-        >>> listed = [(path, "val", image) for image in index_coco(path)]
+        >>> listed = [(path, "val", image) for image in index_json(path).images]
         >>> source = coco_source(masks_of, root, listed, layout, limit=None)
         >>> source.keys, source[0].annotations[0].area
         (('a',), 16)

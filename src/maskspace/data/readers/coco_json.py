@@ -150,23 +150,6 @@ def category_of(record: Mapping, known: Set[int]) -> int | None:
 Fault = Callable[[Mapping], str | None]
 
 
-def index_coco(path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES) -> list[CocoImage]:
-    """Return the images of a COCO JSON in the order of the file, with all their annotations.
-
-    Raises ValueError as `index_json` does, above `max_bytes` (default 2 000 000 000) too.
-
-    Example:
-        >>> import json, tempfile
-        >>> from pathlib import Path
-        >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
-        >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
-        >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
-        >>> [image.names for image in index_coco(path)]
-        [('a.jpg',)]
-    """
-    return list(index_json(path, max_bytes=max_bytes).images)
-
-
 def index_json(
     path: AnyPath, *, max_bytes: int = MAX_JSON_BYTES, fault: Fault = lambda _: None
 ) -> CocoIndex:
@@ -221,7 +204,7 @@ def read_annotations(path: AnyPath, image: CocoImage) -> list[Mapping]:
         >>> path = Path(tempfile.mkdtemp(), "instances_val.json")
         >>> images, annotations = [{"id": 1, "file_name": "a.jpg"}], [{"id": 5, "image_id": 1}]
         >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
-        >>> read_annotations(path, index_coco(path)[0])
+        >>> read_annotations(path, index_json(path).images[0])
         [{'id': 5, 'image_id': 1}]
     """
     file = open_ranged(path)
@@ -245,7 +228,7 @@ def find_image(image: CocoImage, root: AnyPath, folders: tuple[str, ...]) -> Any
         >>> _ = path.write_text(json.dumps({"images": images, "annotations": annotations}))
         >>> path.parent.joinpath("val").mkdir()
         >>> path.parent.joinpath("val", "a.jpg").touch()
-        >>> find_image(index_coco(path)[0], path.parent, ("", "val")).parent.name
+        >>> find_image(index_json(path).images[0], path.parent, ("", "val")).parent.name
         'val'
     """
     for name in image.names:

@@ -1,15 +1,18 @@
 """How COCO's and LVIS's masks of an image become one set with parts (Sofiiuk et al. 2021).
 
-Input: run-length strings of COCO's things, of LVIS's masks and of stuff. Idea: the rule of
-arXiv:2102.06583's annotations. Steps: (1) a thing that LVIS has too is taken once (`unite`); (2)
+Input: masks of COCO's things, of LVIS's objects and of stuff. Idea: the rule of arXiv:2102.06583's
+annotations. Steps: (1) a thing that LVIS has too is taken once (`unite`); (2)
 the parent of a mask is the smallest larger mask that holds most of it (`parents_by_overlap`); (3)
 stuff loses the pixels of instances (`without`). Cost: one comparison for each pair of masks.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from pycocotools import mask as coco
 
+from maskspace.data.annotations import Coded
 from maskspace.masks import decode
 from maskspace.masks.coded import decode_runs, encode_runs
 from maskspace.masks.runs import boxes_of_runs, label_map_runs
@@ -21,7 +24,7 @@ MIN_INSTANCE = 80
 MIN_BOX = 0.7
 
 
-def unite(things: list[str], lvis: list[str], size_hw: tuple[int, int]) -> list[str]:
+def unite(things: list[Coded], lvis: list[Coded], size_hw: tuple[int, int]) -> list[Coded]:
     """Return the things that LVIS does not have, then LVIS's masks without near-duplicates.
 
     Masks below 80 pixels are dropped first. Two numbers compare a pair of masks: the product of the
@@ -30,24 +33,25 @@ def unite(things: list[str], lvis: list[str], size_hw: tuple[int, int]) -> list[
     first is above 0.7 and the second above 0.85; the later mask stays.
 
     Args:
-        things: run-length strings of COCO's things.
-        lvis: run-length strings of LVIS's masks.
+        things: COCO's things.
+        lvis: LVIS's masks.
         size_hw: rows and columns of the image.
 
     Example:
         >>> from maskspace.masks import encode
         >>> masks = np.zeros((2, 20, 20), bool)
         >>> masks[0, :10], masks[1, 10:] = True, True
-        >>> upper, lower = encode(masks)
+        >>> upper, lower = (Coded(counts=counts) for counts in encode(masks))
         >>> len(unite([upper], [upper, lower], (20, 20)))  # LVIS has COCO's thing too
         2
     """
     things, lvis = (
-        [masks[i] for i in np.flatnonzero(_areas(masks, size_hw) >= MIN_INSTANCE)]
+        [masks[i] for i in np.flatnonzero(_areas(_strings(masks), size_hw) >= MIN_INSTANCE)]
         for masks in (things, lvis)
     )
-    is_known = _same(things, lvis, size_hw, iou=0.7).any(axis=1)
-    is_repeated = np.triu(_same(lvis, lvis, size_hw, iou=0.85), k=1).any(axis=1)
+    of_things, of_lvis = _strings(things), _strings(lvis)
+    is_known = _same(of_things, of_lvis, size_hw, iou=0.7).any(axis=1)
+    is_repeated = np.triu(_same(of_lvis, of_lvis, size_hw, iou=0.85), k=1).any(axis=1)
     return [
         masks[i]
         for masks, is_dropped in ((things, is_known), (lvis, is_repeated))
@@ -112,13 +116,13 @@ def parents_by_overlap(counts: list[str], size_hw: tuple[int, int]) -> list[int 
 
 
 def without(
-    counts: list[str], removed: list[str], size_hw: tuple[int, int], *, above: int
-) -> list[str]:
+    masks: list[Coded], removed: list[Coded], size_hw: tuple[int, int], *, above: int
+) -> list[Coded]:
     """Return disjoint masks less the pixels of the `removed` masks.
 
     Args:
-        counts: run-length strings; where two masks overlap, the later one has the pixels.
-        removed: run-length strings of the masks to take away.
+        masks: where two overlap, the later one has the pixels.
+        removed: the masks to take away.
         size_hw: rows and columns of the image.
         above: a mask is returned if more pixels than this are left of it.
 
@@ -126,17 +130,20 @@ def without(
         >>> from maskspace.masks import encode
         >>> masks = np.zeros((2, 4, 4), bool)
         >>> masks[0], masks[1, :2] = True, True
-        >>> whole, upper = encode(masks)
-        >>> decode(without([whole], [upper], (4, 4), above=0), (4, 4)).sum().item()
+        >>> whole, upper = (Coded(counts=counts) for counts in encode(masks))
+        >>> (rest,) = without([whole], [upper], (4, 4), above=0)
+        >>> decode([rest.counts], (4, 4)).sum().item()
         8
     """
     labels = np.zeros(size_hw, np.int64)
-    for number, one in enumerate(counts, start=1):
-        labels[decode([one], size_hw)[0]] = number
+    for number, one in enumerate(masks, start=1):
+        labels[decode([one.counts], size_hw)[0]] = number
     for one in removed:
-        labels[decode([one], size_hw)[0]] = 0
-    remaining = encode_runs(label_map_runs(labels)[1], size_hw)
-    return [remaining[i] for i in np.flatnonzero(_areas(remaining, size_hw) > above)]
+        labels[decode([one.counts], size_hw)[0]] = 0
+    numbers, runs = label_map_runs(labels)
+    large = np.flatnonzero(runs.areas() > above).tolist()
+    rest = encode_runs(runs, size_hw)
+    return [replace(masks[int(numbers[i]) - 1], counts=rest[i]) for i in large]
 
 
 def intersections(
@@ -156,6 +163,10 @@ def intersections(
     # pycocotools divides by the area of the left mask alone where the right one is a crowd
     share = coco.iou(_objects(left, size_hw), _objects(right, size_hw), [1] * len(right))  # pyright: ignore[reportArgumentType]
     return np.rint(np.asarray(share) * _areas(left, size_hw)[:, None]).astype(np.int64)
+
+
+def _strings(masks: list[Coded]) -> list[str]:
+    return [one.counts for one in masks]
 
 
 def _areas(counts: list[str], size_hw: tuple[int, int]) -> Int64[np.ndarray, " n"]:

@@ -8,13 +8,14 @@ The masks of an image are made in these steps:
    near-duplicates;
 2. the parent of a part is the smallest mask that holds most of it;
 3. stuff is COCO's stuff less the instances.
+Each keeps the category that it has in its own file; see `joint_table`.
 
 Departures from the authors' script: LVIS's polygons are filled by pycocotools, not by OpenCV, which
 differs at pixels of the outline; COCO's crowds are masks to ignore, not instances; the parent of a
 part is the smallest mask that holds it, where the script takes the first that it meets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -24,9 +25,12 @@ from maskspace.data.images import image_size_hw
 from maskspace.data.listings import distinct_keys, inside
 from maskspace.data.readers.coco_json import (
     CocoImage,
+    CocoIndex,
     annotation_files,
+    category_said,
     find_image,
-    index_coco,
+    index_json,
+    merged_categories,
     read_annotations,
 )
 from maskspace.data.readers.coco_lvis_rule import parents_by_overlap, unite, without
@@ -38,12 +42,15 @@ from maskspace.data.source import Source
 from maskspace.files import AnyPath
 from maskspace.masks.coded import encode_runs
 from maskspace.masks.runs import label_map_runs
-from maskspace.types import Annotation, Sample
+from maskspace.types import Annotation, Category, Sample
 
 LICENCE = "annotations CC-BY-4.0 (COCO, LVIS); images under their Flickr licences"
 
 #: COCO's category ids up to this one are things, those above it stuff.
 LAST_THING = 90
+
+#: What is added to the ids of LVIS's categories: COCO's are lower.
+LVIS_IDS = 1000
 
 #: Where LVIS's and COCO panoptic's JSON are; the first pattern that finds a file counts.
 LVIS_FILES = ("annotations/lvis*.json", "lvis*.json")
@@ -94,16 +101,59 @@ class IndexEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Panoptic:
-    """The run-length strings of a panoptic PNG's segments: things, crowds and stuff.
+    """The masks of a panoptic PNG's segments: things, crowds and stuff.
 
     Example:
-        >>> Panoptic(things=["04"], crowds=[], stuff=[]).things
-        ['04']
+        >>> panoptic = Panoptic(things=[Coded(counts="04", category=1)], crowds=[], stuff=[])
+        >>> panoptic.things[0].category
+        1
     """
 
-    things: list[str]
-    crowds: list[str]
-    stuff: list[str]
+    things: list[Coded]
+    crowds: list[Coded]
+    stuff: list[Coded]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The categories of COCO and LVIS together, and where those of LVIS are in it.
+
+    Example:
+        >>> joint_table((Category(id=1, name="person"),), ()).categories[0].name
+        'person'
+    """
+
+    categories: tuple[Category, ...]
+    of_lvis: Mapping[int, int]
+
+
+def joint_table(coco: Sequence[Category], lvis: Sequence[Category]) -> Table:
+    """Return COCO's categories, then those of LVIS under its ids + LVIS_IDS.
+
+    A category of LVIS that has the name of a thing of COCO is that one. One that has the name of
+    COCO's stuff is another: its name ends with " (LVIS)".
+
+    Example:
+        >>> coco = Category(id=1, name="person"), Category(id=199, name="rug", is_thing=False)
+        >>> lvis = Category(id=793, name="person"), Category(id=900, name="rug")
+        >>> table = joint_table(coco, lvis)
+        >>> [(one.id, one.name) for one in table.categories]
+        [(1, 'person'), (199, 'rug'), (1900, 'rug (LVIS)')]
+        >>> table.of_lvis
+        {793: 1, 900: 1900}
+    """
+    things = {one.name: one.id for one in coco if one.is_thing}
+    stuff = {one.name for one in coco if not one.is_thing}
+    of_lvis = {one.id: things.get(one.name, one.id + LVIS_IDS) for one in lvis}
+    own = [one for one in lvis if one.name not in things]
+    for one in coco:
+        if one.id > LVIS_IDS:
+            raise ValueError(f"COCO's category {one.id} is above {LVIS_IDS}; correct the table")
+    added = (
+        Category(id=one.id + LVIS_IDS, name=f"{one.name} (LVIS)" if one.name in stuff else one.name)
+        for one in own
+    )
+    return Table(categories=(*coco, *added), of_lvis=of_lvis)
 
 
 def read_union(
@@ -145,12 +195,13 @@ def read_union(
         annotation_files(root, patterns, given=None, split=split)
         for patterns in (LVIS_FILES, PANOPTIC_FILES)
     )
+    indexed = {path: index_json(path) for path, _ in (*lvis, *panoptic)}
     entries = [
         entry
         for one_split in dict.fromkeys(file_split for _, file_split in lvis)
         for entry in _paired(
             *(
-                [path for path, file_split in files if file_split == one_split]
+                {path: indexed[path] for path, file_split in files if file_split == one_split}
                 for files in (lvis, panoptic)
             ),
             split=one_split,
@@ -158,6 +209,11 @@ def read_union(
     ]
     if not entries:
         raise ValueError(f"{root}: no image is in both LVIS's and COCO panoptic's JSON")
+    coco, of_lvis = (
+        merged_categories((str(path), indexed[path].categories) for path, _ in files)
+        for files in (panoptic, lvis)
+    )
+    table = joint_table(coco, of_lvis)
     names = [(entry.stem, f"{entry.split}-{entry.stem}", str(entry.lvis_path)) for entry in entries]
     keys = distinct_keys(names)[:limit]
     chosen = tuple(entries[:limit])
@@ -165,17 +221,24 @@ def read_union(
         keys=keys,
         splits=tuple(entry.split for entry in chosen),
         read=partial(
-            _sample, root=root, entries=chosen, keys=keys, stuff=stuff, containment=containment
+            _sample,
+            root=root,
+            entries=chosen,
+            keys=keys,
+            table=table,
+            stuff=stuff,
+            containment=containment,
         ),
+        categories=table.categories,
     )
 
 
 def _paired(
-    lvis_paths: list[AnyPath], panoptic_paths: list[AnyPath], *, split: str | None
+    of_lvis: Mapping[AnyPath, CocoIndex], of_coco: Mapping[AnyPath, CocoIndex], *, split: str | None
 ) -> list[IndexEntry]:
     lvis, panoptic = (
-        {_stem(image): (path, image) for path in paths for image in index_coco(path)}
-        for paths in (lvis_paths, panoptic_paths)
+        {_stem(image): (path, image) for path, index in files.items() for image in index.images}
+        for files in (of_lvis, of_coco)
     )
     return [
         IndexEntry(
@@ -204,6 +267,7 @@ def _sample(
     root: AnyPath,
     entries: tuple[IndexEntry, ...],
     keys: tuple[str, ...],
+    table: Table,
     stuff: bool,
     containment: float | None,
 ) -> Sample:
@@ -216,8 +280,13 @@ def _sample(
             f"{entry.lvis_path}: says {entry.stem} is {entry.lvis.size_hw}, it is {size_hw} "
             "(h, w); pair the files again"
         )
-    segments, segments_left_out = _panoptic(entry, size_hw)
-    coded, left_out = coded_annotations(read_annotations(entry.lvis_path, entry.lvis), size_hw)
+    known = frozenset(one.id for one in table.categories)
+    segments, segments_left_out = _panoptic(entry, size_hw, known)
+    coded, left_out = coded_annotations(
+        read_annotations(entry.lvis_path, entry.lvis),
+        size_hw,
+        category=lambda record: table.of_lvis.get(category_said(record) or 0),
+    )
     require_some(coded, left_out, place=f"{entry.lvis_path}: {entry.stem}")
     return Sample(
         key=keys[index],
@@ -225,9 +294,7 @@ def _sample(
         image=encoded,
         extension=path.suffix[1:].lower(),
         size_hw=size_hw,
-        annotations=_annotations(
-            segments, [one.counts for one in coded], size_hw, stuff, containment
-        ),
+        annotations=_annotations(segments, coded, size_hw, stuff, containment),
         split=entry.split,
         licence=LICENCE,
         source=inside(path, root),
@@ -240,7 +307,9 @@ def _image_folders(split: str | None) -> tuple[str, ...]:
     return ("", "images", *((f"{split}2017",) if split else ("train2017", "val2017")))
 
 
-def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> tuple[Panoptic, tuple[str, ...]]:
+def _panoptic(
+    entry: IndexEntry, size_hw: tuple[int, int], known: Set[int]
+) -> tuple[Panoptic, tuple[str, ...]]:
     """Return the segments of an image's panoptic PNG, and a line for each that is left out.
 
     A segment of the PNG that the JSON does not list is void.
@@ -256,12 +325,14 @@ def _panoptic(entry: IndexEntry, size_hw: tuple[int, int]) -> tuple[Panoptic, tu
     left_out = [
         f"{png.name}: {fault}"
         for one in segments
-        if (fault := _add_segment(one, strings, panoptic))
+        if (fault := _add_segment(one, strings, panoptic, known))
     ]
     return panoptic, tuple(left_out)
 
 
-def _add_segment(segment: object, strings: Mapping[int, str], panoptic: Panoptic) -> str | None:
+def _add_segment(
+    segment: object, strings: Mapping[int, str], panoptic: Panoptic, known: Set[int]
+) -> str | None:
     """Add a listed segment to `panoptic`; return why that is impossible, or None."""
     try:
         if not isinstance(segment, Mapping):
@@ -273,14 +344,17 @@ def _add_segment(segment: object, strings: Mapping[int, str], panoptic: Panoptic
         return f"a segment's {error}"
     if identity is None or category is None or identity not in strings:
         return f"segment {identity} has no category or no pixel"
-    strings_of_kind = panoptic.stuff if category > LAST_THING else panoptic.things
-    (panoptic.crowds if is_crowd else strings_of_kind).append(strings[identity])
+    masks_of_kind = panoptic.stuff if category > LAST_THING else panoptic.things
+    mask = Coded(
+        counts=strings[identity], ignore=is_crowd, category=category if category in known else None
+    )
+    (panoptic.crowds if is_crowd else masks_of_kind).append(mask)
     return None
 
 
 def _annotations(
     panoptic: Panoptic,
-    lvis: list[str],
+    lvis: list[Coded],
     size_hw: tuple[int, int],
     stuff: bool,
     containment: float | None,
@@ -288,9 +362,14 @@ def _annotations(
     instances = unite(panoptic.things, lvis, size_hw)
     roots = without(panoptic.stuff, instances, size_hw, above=MIN_STUFF) if stuff else []
     crowds = without(panoptic.crowds, instances, size_hw, above=0)
-    if containment is None:
-        parents = [*parents_by_overlap(instances, size_hw), *[None] * len(roots)]
-        return annotate_tree([*instances, *roots], parents, size_hw, ignored=crowds)
-    coded = [Coded(counts=counts) for counts in (*instances, *roots)]
-    coded += [Coded(counts=counts, ignore=True) for counts in crowds]
-    return annotate_coded(coded, size_hw, containment=containment)
+    coded = [*instances, *roots, *crowds]
+    if containment is not None:
+        return annotate_coded(coded, size_hw, containment=containment)
+    parents = parents_by_overlap([one.counts for one in instances], size_hw)
+    return annotate_tree(
+        [one.counts for one in (*instances, *roots)],
+        [*parents, *[None] * len(roots)],
+        size_hw,
+        ignored=[one.counts for one in crowds],
+        categories=[one.category for one in coded],
+    )

@@ -61,6 +61,7 @@ def annotate_tree(
     size_hw: tuple[int, int],
     *,
     ignored: Sequence[str] = (),
+    categories: Sequence[int | None] = (),
 ) -> tuple[Annotation, ...]:
     """Return an annotation for each mask, ids from 1, with parents that are given.
 
@@ -71,6 +72,8 @@ def annotate_tree(
         parents: for each mask the index of its parent in `counts`, or None.
         size_hw: rows and columns of the image.
         ignored: run-length strings of masks to ignore (default: none).
+        categories: the category of each mask of `counts`, then of `ignored` (default: none has
+            one).
 
     Raises ValueError for an empty mask.
 
@@ -94,13 +97,15 @@ def annotate_tree(
             box_xywh=(x, y, w, h),
             parent=parent,
             ignore=index >= len(counts),
+            category=category,
         )
-        for index, (string, area, (x, y, w, h), parent) in enumerate(
+        for index, (string, area, (x, y, w, h), parent, category) in enumerate(
             zip(
                 strings,
                 runs.areas().tolist(),
                 boxes,
                 parent_ids + [None] * len(ignored),
+                categories or [None] * len(strings),
                 strict=True,
             )
         )

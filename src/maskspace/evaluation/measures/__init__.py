@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from maskspace.evaluation.config import EvaluateConfig
+from maskspace.evaluation.measures.after_click import measure_after_click
 from maskspace.evaluation.measures.average_recall import measure_average_recall
 from maskspace.evaluation.measures.best_iou import measure_best_iou
 from maskspace.evaluation.measures.boundary_f import measure_boundary_f
-from maskspace.evaluation.measures.boundary_iou import measure_boundary_iou
+from maskspace.evaluation.measures.class_map import measure_class_map
+from maskspace.evaluation.measures.class_panoptic import measure_class_panoptic
 from maskspace.evaluation.measures.click_iou import measure_click_iou
-from maskspace.evaluation.measures.dice import measure_dice
 from maskspace.evaluation.measures.features import measure_features
 from maskspace.evaluation.measures.instances import measure_instances
 from maskspace.evaluation.measures.measure import Figure, Measure
@@ -25,12 +26,13 @@ __all__ = ["MEASURES", "Figure", "Measure", "figures_of", "measures_of"]
 #: In the order of the columns of tables.
 MEASURES: Mapping[str, Callable[[EvaluateConfig], Iterable[Measure]]] = {
     "click_iou": measure_click_iou,
-    "dice": measure_dice,
-    "boundary_iou": measure_boundary_iou,
+    "after_click": measure_after_click,
     "best_iou": measure_best_iou,
     "average_recall": measure_average_recall,
     "panoptic": measure_panoptic_quality,
     "instances": measure_instances,
+    "class_panoptic": measure_class_panoptic,
+    "class_map": measure_class_map,
     "regions": measure_regions,
     "boundary_f": measure_boundary_f,
     "features": measure_features,

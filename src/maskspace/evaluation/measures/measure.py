@@ -15,8 +15,9 @@ from maskspace.evaluation.truth import Truth
 Kept = Sequence[Any]
 #: What a model is asked, and what a measure is given of its answer.
 #: embed: the embedding. propose: `Proposed`. regions: what `of_part` gave of each partition.
+#: classes: `Classified`; it is measured of models that answer classes alone.
 #: click: what `of_part` gave of each mask after the first click of a run, its IoU without one.
-Question = Literal["embed", "propose", "regions", "click"]
+Question = Literal["embed", "propose", "classes", "regions", "click"]
 
 
 def over_masks(kept: Kept) -> tuple[Sequence[float], float]:

@@ -1,23 +1,13 @@
-"""Panoptic quality of proposals that are painted over each other, of one class.
-
-As A. Kirillov et al., 2019, arXiv 1801.00868, make segments of masks: the best one shows at a
-pixel, and a mask of which less than half shows is dropped.
-"""
+"""Panoptic quality of proposals that are painted over each other, of one class."""
 
 from collections.abc import Iterator
-
-import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from maskspace import masks
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Measure, quotient
-from maskspace.evaluation.proposed import Proposed
+from maskspace.evaluation.proposed import Proposed, painted
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.panoptic import panoptic_counts
-
-#: Share of a mask that has to show.
-VISIBLE = 0.5
 
 
 def measure_panoptic_quality(config: EvaluateConfig) -> Iterator[Measure]:
@@ -54,19 +44,6 @@ def measure_panoptic_quality(config: EvaluateConfig) -> Iterator[Measure]:
             ),
         ),
     )
-
-
-def painted(ranked: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "h w"]:
-    """Return the label map of masks, best first; 0 where nothing shows.
-
-    Example:
-        >>> painted(np.array([[[True, True, False]], [[False, True, True]], [[True, True, True]]]))
-        array([[1, 1, 2]])
-    """
-    labels = masks.to_label_map(ranked, priority="first")
-    shown: Float64[np.ndarray, " n"] = np.bincount(labels.ravel(), minlength=len(ranked) + 1)[1:]
-    kept = shown >= VISIBLE * np.maximum(masks.areas(ranked), 1)
-    return np.where(np.concatenate([[False], kept])[labels], labels, 0)
 
 
 def overlapping(truth: Truth) -> str | None:

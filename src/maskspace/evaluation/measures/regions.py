@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int
 
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Kept, Measure
+from maskspace.evaluation.metric_names import COVERING
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.contingency import Contingency, contingency
 from maskspace.metrics.hierarchy import (
@@ -33,6 +34,8 @@ NUMBERS = {
     ),
     "information_ois": ("OIS", "the same at the best scale of each image."),
 }
+#: Coverings, in the order of their curve.
+COVERINGS = [name for name in NUMBERS if name.startswith("covering")]
 
 
 def measure_regions(config: EvaluateConfig) -> Iterator[Measure]:
@@ -56,7 +59,8 @@ def measure_regions(config: EvaluateConfig) -> Iterator[Measure]:
         figures=tuple(
             Figure(
                 name=name, title=heading, explained=told, share=None, pool=_pool(name),
-                main=name.startswith("covering"),
+                main=name in COVERINGS, curve=COVERING if name in COVERINGS else "",
+                at=COVERINGS.index(name) if name in COVERINGS else 0,
             )
             for name, (heading, told) in NUMBERS.items()
         ),
