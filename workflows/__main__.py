@@ -193,7 +193,7 @@ def _summary(workspace: Path, seconds: float) -> str:
         lines.append(f"reports: {workspace / 'build/report'}/*/report.html, pictures beside them")
     receipt = _receipt()
     if receipt is not None:
-        standing = "champion" if receipt.champion else "not better than the champion"
+        standing = "champion" if receipt.champion else f"not champion: {receipt.reason}"
         lines.append(
             f"registered: models:/{receipt.name}/{receipt.version} "
             f"({standing}; {receipt.metric} {receipt.value:.3f})"

@@ -1,6 +1,7 @@
 """Stage `register`: the student to the registry, proven on its own, promoted if better."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,44 +12,42 @@ from maskspace.data.dense import dense
 from maskspace.data.shards import open_shards
 from maskspace.segmenter.wrapping import load_folder
 from maskspace.serving.config import REGIONS, PromotionMetric, RegisterConfig
+from maskspace.serving.gate import Measured, Verdict, judge, read_measured
 from maskspace.serving.registered import log_student, predict_alone
 from workflows.frame import fingerprint, publish, stage_main, work_folder
+from workflows.profiles import WORKSPACES
 
-STUDENT = Path("build/student")
+STUDENT, EVALUATED = Path("build/student"), Path("build/evaluate")
+#: What DVC sets in the environment of an experiment's stages.
+EXPERIMENT = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
 
 def main() -> None:
     """Write `build/register/receipt.json`."""
     config = load_section(RegisterConfig, "register")
-    value = mean_metric(config.metric, Path("build/evaluate"))
+    measured = measured_in(EVALUATED, config.metric)
     content = fingerprint("register")
     found = tracking.find_version(config.model_name, content)
-    registered = found or register(config, value, content)
-    receipt = promote(registered, config, value)
+    registered = found or register(config, measured, content)
+    receipt = promote(registered, config, measured)
     partial = work_folder("register") / "receipt.json"
     tracking.write_receipt(receipt, partial)
     publish(partial, Path("build/register/receipt.json"))
     standing = "is" if receipt.champion else "does not become"
-    print(f"register: {registered.uri} {standing} {tracking.ALIAS} ({receipt.metric} {value:.4f})")
+    print(f"register: {registered.uri} {standing} {tracking.ALIAS}: {receipt.reason}")
+    print(f"register: {receipt.metric} {receipt.value:.4f}")
 
 
-def mean_metric(metric: PromotionMetric, evaluated: Path) -> float:
-    """Return the mean over the datasets of the student's metric in metrics.json."""
-    values = []
-    for dataset in metric.datasets:
-        path = evaluated / dataset / "metrics.json"
-        students = json.loads(path.read_text())[dataset]["student"]
-        if metric.name not in students:
-            known = ", ".join(key for key, item in students.items() if isinstance(item, float))
-            raise ValueError(
-                f"params.yaml: register.metric.name: {metric.name!r} is not in {path}, "
-                f"which has {known}"
-            )
-        values.append(float(students[metric.name]))
-    return float(np.mean(values))
+def measured_in(evaluated: Path, metric: PromotionMetric) -> Measured:
+    """Return what the student was measured by, on the datasets that params.yaml names."""
+    folders = {dataset: evaluated / dataset for dataset in metric.datasets}
+    try:
+        return read_measured(folders, model="student", metric=metric.name)
+    except ValueError as error:
+        raise ValueError(f"params.yaml: register.metric: {error}") from None
 
 
-def register(config: RegisterConfig, value: float, content: str) -> tracking.Version:
+def register(config: RegisterConfig, measured: Measured, content: str) -> tracking.Version:
     """Return a new version, logged and proven; ValueError if it answers otherwise alone."""
     sample = open_shards(Path("build/validate") / config.metric.datasets[0], "test")[0]
     images = dense(sample).image[None]
@@ -57,36 +56,81 @@ def register(config: RegisterConfig, value: float, content: str) -> tracking.Ver
     with tracking.run("register", config.model_name) as run:
         run.log_params(json.loads((STUDENT / "model.json").read_text()))
         run.log_params({"register": read_params(Path("params.yaml"))["register"]})
-        run.log_metrics({config.metric.name: value})
+        run.log_metrics({config.metric.name: measured.value})
         for dataset in config.metric.datasets:
-            run.log_artifacts(Path("build/evaluate") / dataset, f"evaluate/{dataset}")
+            run.log_artifacts(EVALUATED / dataset, f"evaluate/{dataset}")
         uri = log_student(run.id, STUDENT, example=(images, params), answer=answer)
         told = predict_alone(uri, images, params)
         if not np.array_equal(told, answer):
             share = np.mean(told != answer) if told.shape == answer.shape else 1.0
             raise ValueError(f"{uri}: alone it answers otherwise on {share:.1%} of pixels")
     return tracking.register_version(
-        uri, name=config.model_name, run_id=run.id, value=value, content=content
+        uri,
+        name=config.model_name,
+        run_id=run.id,
+        value=measured.value,
+        content=content,
+        tags={
+            "metric": config.metric.name,
+            "datasets": " ".join(config.metric.datasets),
+            "split": "test",
+            "comparison": measured.comparison,
+        },
     )
 
 
-def promote(registered: tracking.Version, config: RegisterConfig, value: float) -> tracking.Receipt:
+def promote(
+    registered: tracking.Version, config: RegisterConfig, measured: Measured
+) -> tracking.Receipt:
     """Move the alias if the version is better than the champion; return what the registry holds."""
     present = tracking.champion(config.model_name)
-    better = present is None or present.value is None or value > present.value
-    if better:
-        tracking.promote(registered)
-    stands = better or (present is not None and present.version == registered.version)
+    if present is not None and present.version == registered.version:
+        verdict = Verdict(champion=True, reason="it was before")
+    else:
+        verdict = _withheld(config) or judge(measured, _measured_before(present, config.metric))
+        if verdict.champion:
+            tracking.promote(registered)
     return tracking.Receipt(
         name=registered.name,
         version=registered.version,
         run_id=registered.run_id,
-        champion=stands,
+        champion=verdict.champion,
         previous=present.version if present is not None else None,
         metric=f"mean {config.metric.name} on {' '.join(config.metric.datasets)}",
-        value=value,
+        value=measured.value,
         tracking_uri=tracking.tracking_uri(),
+        reason=verdict.reason,
     )
+
+
+def _withheld(config: RegisterConfig) -> Verdict | None:
+    """Return the verdict on a version that must not become champion however good it is."""
+    told = "`maskspace registry promote` does it by hand"
+    if config.promote == "never":
+        return Verdict(champion=False, reason=f"register.promote is never; {told}")
+    if config.promote == "always":
+        return None
+    if any(name in os.environ for name in EXPERIMENT):
+        return Verdict(champion=False, reason=f"an experiment of DVC moves no alias; {told}")
+    workspace = Path.cwd()
+    if workspace.parent.name == WORKSPACES.name and not tracking.is_own_store():
+        return Verdict(
+            champion=False,
+            reason=f"the profile {workspace.name} moves no alias of a store that others share; "
+            f"set register.promote to always, or {told}",
+        )
+    return None
+
+
+def _measured_before(present: tracking.Version | None, metric: PromotionMetric) -> Measured | None:
+    """Return what the champion was measured by; without its evaluation, nothing is like it."""
+    if present is None:
+        return None
+    try:
+        folder = tracking.run_files(present.run_id, "evaluate")
+        return measured_in(folder, metric)
+    except ValueError:
+        return Measured(metric=metric.name, images={})
 
 
 if __name__ == "__main__":

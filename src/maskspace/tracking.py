@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ALIAS = "champion"
+#: The tag of a champion that says which version was champion before.
+BEFORE = "champion_before"
 
 #: The store of a working folder that the environment names none for.
 DATABASE = "mlruns/mlflow.db"
@@ -43,6 +45,8 @@ QUIET = {
 class Version:
     """One version of a registered model and the value that decides on its promotion.
 
+    `content` is a hash of what it was made from, `comparison` of what it was measured by and on.
+
     Example:
         >>> Version(name="student", version="3", run_id="0").uri
         'models:/student/3'
@@ -53,6 +57,8 @@ class Version:
     run_id: str
     value: float | None = None
     content: str = ""
+    comparison: str = ""
+    metric: str = ""
 
     @property
     def uri(self) -> str:
@@ -64,8 +70,9 @@ class Version:
 class Receipt:
     """What the registry held when the register stage ended.
 
-    `champion` says whether the alias moved to, or already stood on, this version; `previous` is the
-    champion's version before; `value` is the mean of `metric` over the datasets that params name.
+    `champion` says whether the alias moved to, or already stood on, this version, and `reason` why;
+    `previous` is the champion's version before; `value` is the mean of `metric` over the datasets
+    that params name.
 
     Example:
         >>> receipt = Receipt(
@@ -84,6 +91,7 @@ class Receipt:
     metric: str
     value: float
     tracking_uri: str
+    reason: str = ""
 
     @property
     def alias_on(self) -> str | None:
@@ -317,10 +325,12 @@ def _signature(images: np.ndarray, answer: np.ndarray, params: Mapping[str, obje
 
 
 @_in_one_line()
-def register_version(uri: str, *, name: str, run_id: str, value: float, content: str) -> Version:
+def register_version(
+    uri: str, *, name: str, run_id: str, value: float, content: str, tags: Mapping[str, str]
+) -> Version:
     """Return the new version of the registered model `name` made from the logged model `uri`.
 
-    `value` decides on promotion; `content` is a hash of what it was made from.
+    `value` decides on promotion; `content` is a hash of what it was made from; `tags` say more.
     """
     client = _client()
     if not client.search_registered_models(f"name = '{name}'"):
@@ -330,7 +340,7 @@ def register_version(uri: str, *, name: str, run_id: str, value: float, content:
         source=uri,
         run_id=run_id,
         model_id=uri.rpartition("/")[2],
-        tags={"value": repr(value), "content": content},
+        tags={**tags, "value": repr(value), "content": content},
     )
     return _version(created)
 
@@ -358,8 +368,51 @@ def champion(name: str) -> Version | None:
 
 @_in_one_line()
 def promote(version: Version) -> None:
-    """Move the alias `champion` to `version`."""
-    _client().set_registered_model_alias(version.name, ALIAS, version.version)
+    """Move the alias `champion` to `version`; it remembers who was champion before."""
+    client = _client()
+    present = _unless_missing(lambda: client.get_model_version_by_alias(version.name, ALIAS))
+    if present is not None and str(present.version) != version.version:
+        client.set_model_version_tag(version.name, version.version, BEFORE, str(present.version))
+    client.set_registered_model_alias(version.name, ALIAS, version.version)
+
+
+@_in_one_line()
+def versions(name: str) -> list[Version]:
+    """Return all versions of a registered model, the newest first; none for an unknown name."""
+    found = _client().search_model_versions(f"name = '{name}'")
+    return sorted(map(_version, found), key=lambda one: -int(one.version))
+
+
+@_in_one_line()
+def roll_back(name: str) -> Version | None:
+    """Move the alias `champion` to the champion before; return it, or None without one.
+
+    Without a champion before the alias is removed. ValueError if there is no champion.
+    """
+    client = _client()
+    present = _unless_missing(lambda: client.get_model_version_by_alias(name, ALIAS))
+    if present is None:
+        raise ValueError(f"models:/{name}@{ALIAS}: there is no champion to take back")
+    before = present.tags.get(BEFORE)
+    if before is None:
+        client.delete_registered_model_alias(name, ALIAS)
+        return None
+    client.set_registered_model_alias(name, ALIAS, before)
+    return _version(client.get_model_version(name, before))
+
+
+@_in_one_line()
+def run_files(run_id: str, folder: str) -> Path:
+    """Return a folder of a run's artifacts, downloaded if it is elsewhere."""
+    _client()
+    from mlflow.artifacts import download_artifacts
+
+    return Path(download_artifacts(run_id=run_id, artifact_path=folder))
+
+
+def is_own_store() -> bool:
+    """Return whether the store is the one of this folder alone, which the environment may name."""
+    return tracking_uri() == _sqlite_uri(Path(DATABASE).absolute())
 
 
 def download(uri: str) -> Path:
@@ -459,7 +512,8 @@ def _client() -> "MlflowClient":
     import mlflow
 
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI", uri))
+    # unset, it follows the store; set, MLflow writes it into the environment, where it would stay
+    mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI", ""))
     return mlflow.MlflowClient()
 
 
@@ -515,6 +569,8 @@ def _version(found: Any) -> Version:
         run_id=found.run_id or "",
         value=None if value is None else float(value),
         content=found.tags.get("content", ""),
+        comparison=found.tags.get("comparison", ""),
+        metric=" on ".join(found.tags[k] for k in ("metric", "datasets") if k in found.tags),
     )
 
 

@@ -7,7 +7,7 @@ is a module here: `add` gives a parser its options, `run` does it.
 
 from collections.abc import Sequence
 
-from maskspace.cli import click, download, evaluate, finetune, segment, shards, train
+from maskspace.cli import click, download, evaluate, finetune, registry, segment, shards, train
 from maskspace.cli.frame import OneLineParser, complain
 from maskspace.files import transfer_errors
 
@@ -20,6 +20,7 @@ COMMANDS = (
     ("finetune", finetune.add, "a clicker or student + datasets -> another one"),
     ("download", download.add, "a published dataset -> a folder"),
     ("shards", shards.add, "look into folders of shards"),
+    ("registry", registry.add, "versions of a registered model: look, promote, take back"),
 )
 
 

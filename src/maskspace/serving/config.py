@@ -1,5 +1,7 @@
 """What the register stage reads from params.yaml."""
 
+from typing import Literal
+
 from maskspace.config import section
 
 #: Regions of a served answer when the caller does not say.
@@ -21,7 +23,16 @@ class PromotionMetric:
 
 @section
 class RegisterConfig:
-    """Section `register`: the registered model's name and what decides on its promotion."""
+    """Section `register`: the registered model's name and what decides on its promotion.
+
+    Args:
+        model_name: what the registry calls the model.
+        metric: what versions are compared by.
+        promote: "own" lets a better version become champion, unless the run is an experiment of
+            DVC, or of a profile in a store that others share; "always" in those too; "never" in
+            none.
+    """
 
     model_name: str
     metric: PromotionMetric
+    promote: Literal["own", "always", "never"] = "own"
