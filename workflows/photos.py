@@ -57,7 +57,7 @@ def measured_row(
         model, is_peer = loaded(row)
     except ValueError as error:
         print(f"photos: no {name}: {error}")
-        return MeasuredRow(name=name, missing=str(error))
+        return MeasuredRow(name=name, missing=str(error).partition("; choose")[0])
     return measure_photos(
         dataset,
         samples,
