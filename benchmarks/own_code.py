@@ -5,26 +5,31 @@
 Each pair reads the same files and gives the same content, which is checked first. CPU seconds are
 the least of the repeats, which take turns; memory is the peak of Python's allocator (`tracemalloc`)
 in one more reading. The tar has as many members as a shard of SA-1B; the pickle is an index of
-COCO+LVIS's size; the HDF5 file is a label map of HyperSim. Then files that are made to be a trap.
+COCO+LVIS's size; the HDF5 file is a label map of HyperSim. Then files that are made to be a
+trap, and by how many megabytes a process that reads them grows.
 Of HTTP the bytes that are sent are counted, where a server ends each answer after a part of it.
 """
 
 import argparse
 import io
+import multiprocessing
 import pickle
+import resource
 import tarfile
 import tempfile
 import threading
 import time
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
+import psutil
 import requests
 
 from maskspace.data.readers.hdf5 import read_array
@@ -68,7 +73,7 @@ def compare(name: str, own: Read, library: Read, *, repeats: int) -> None:
 def peak(read: Read) -> float:
     """Return the most megabytes that a reading holds; an error ends it."""
     tracemalloc.start()
-    with suppress(ValueError, MemoryError, OSError, pickle.UnpicklingError):
+    with suppress(ValueError, MemoryError, OSError, pickle.UnpicklingError, tarfile.TarError):
         read()
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -119,14 +124,22 @@ def index() -> tuple[Read, Read]:
 def label_map() -> tuple[Read, Read]:
     """Return readers of a label map in chunks, as HyperSim writes it."""
     labels = np.kron(np.random.default_rng(0).integers(-1, 99, (24, 32)), np.ones((32, 32)))
-    content = hdf5(labels.astype(np.int16))
+    return readers(hdf5(labels.astype(np.int16)))
+
+
+def readers(content: bytes) -> tuple[Read, Read]:
+    """Return readers of an array of a known shape and type."""
 
     def library() -> Any:
         with h5py.File(io.BytesIO(content), "r") as file:
-            return np.asarray(file["dataset"])
+            found = cast("h5py.Dataset", file["dataset"])
+            if found.shape != SIZE_HW or found.dtype != np.int16:
+                raise ValueError("another shape or type")
+            return np.asarray(found)
 
-    own = dict(dataset="dataset", dtype=np.int16, size_hw=SIZE_HW, name="a.hdf5")
-    return lambda: read_array(content, **own), library  # pyright: ignore[reportArgumentType]
+    return lambda: read_array(
+        content, dataset="dataset", dtype=np.int16, size_hw=SIZE_HW, name="a.hdf5"
+    ), library
 
 
 def hdf5(array: np.ndarray) -> bytes:
@@ -137,39 +150,73 @@ def hdf5(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def resident(read: Read) -> float:
+    """Return the megabytes by which a process of its own grows at most; an error ends it."""
+    mine, theirs = multiprocessing.get_context("fork").Pipe()
+
+    def grow() -> None:
+        begin = psutil.Process().memory_info().rss
+        with suppress(ValueError, MemoryError, OSError, pickle.UnpicklingError, tarfile.TarError):
+            read()
+        theirs.send(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin)
+
+    child = multiprocessing.get_context("fork").Process(target=grow)
+    child.start()
+    grown = mine.recv()
+    child.join()
+    return max(0, grown) / 1e6
+
+
 def show_traps() -> None:
     """Print the memory that small files ask for."""
-    print(f"\n{'a trap of':8} {'bytes':>7} {'own MB':>8} {'library MB':>11}")
-    zeros = hdf5(np.zeros((20_000, 5_000), np.int16))
-    shape = dict(dataset="dataset", dtype=np.int16, size_hw=SIZE_HW, name="a.hdf5")
+    print(f"\n{'a trap':8} {'bytes':>9} {'own MB':>8} {'library MB':>11}")
+    with tempfile.TemporaryDirectory() as name:
+        traps = {
+            "tar": tar_trap(Path(name, "a.tar")),
+            "pickle": pickle_trap(),
+            "hdf5": chunk_trap(),
+        }
+        for kind, (size, own, library) in traps.items():
+            print(f"{kind:8} {size:9} {resident(own):8.1f} {resident(library):11.1f}", flush=True)
 
-    def all_of_it() -> None:
-        with h5py.File(io.BytesIO(zeros), "r") as file:
-            np.asarray(file["dataset"])
 
-    own: Read = lambda: read_array(zeros, **shape)  # noqa: E731 # pyright: ignore
-    print(f"{'hdf5':9} {len(zeros):7} {peak(own):8.1f} {peak(all_of_it):11.1f}")
-    array = b"\x80\x04cnumpy\nndarray\n(\x8a\x04\x00\x00\x00\x10tR."  # ndarray(2**28)
-    own = lambda: read_plain_pickle(array, name="a", max_objects=10**6)  # noqa: E731
-    theirs: Read = lambda: Restricted(io.BytesIO(array)).load()  # noqa: E731
-    print(f"{'pickle':9} {len(array):7} {peak(own):8.1f} {peak(theirs):11.1f}")
-    header = tarfile.TarInfo("a").tobuf(tarfile.PAX_FORMAT)
-    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-        long = tarfile.TarInfo("././@LongLink")
-        long.type, long.size = tarfile.GNUTYPE_LONGNAME, 2**27
-        file.write(long.tobuf(tarfile.GNU_FORMAT))
+def tar_trap(path: Path) -> tuple[int, Read, Read]:
+    """Return readers of a tar whose first name has 128 MB, of which none is written."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2**27
+    with path.open("wb") as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
         file.truncate(512 + 2**27)
-        file.seek(0, 2)
-        file.write(header)
-        file.flush()
-        path = Path(file.name)
-        own = lambda: members(path)  # noqa: E731
 
-        def library() -> None:
-            with tarfile.open(path) as opened:
-                opened.getmembers()
+    def library() -> None:
+        with tarfile.open(path) as opened:
+            opened.getmembers()
 
-        print(f"{'tar':9} {'sparse':>7} {peak(own):8.1f} {peak(library):11.1f}")
+    return 512 * path.stat().st_blocks, lambda: members(path), library
+
+
+def pickle_trap() -> tuple[int, Read, Read]:
+    """Return readers of a pickle that asks numpy for an array of two gigabytes, full of zeros."""
+    content = b"\x80\x04cnumpy\nndarray\n(\x8a\x04\x00\x00\x00\x10tR."
+
+    def library() -> None:
+        Restricted(io.BytesIO(content)).load()[:] = 0
+
+    own = lambda: read_plain_pickle(content, name="a", max_objects=10**6)  # noqa: E731
+    return len(content), own, library
+
+
+def chunk_trap() -> tuple[int, Read, Read]:
+    """Return readers of a label map of the right shape, with a chunk that unpacks to 512 MB."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        made = file.create_dataset(
+            "dataset", shape=SIZE_HW, dtype=np.int16, compression="gzip", chunks=SIZE_HW
+        )
+        made.id.write_direct_chunk((0, 0), zlib.compress(bytes(2**29)))
+    content = buffer.getvalue()
+    own, library = readers(content)
+    return len(content), own, library
 
 
 def show_resumed() -> None:

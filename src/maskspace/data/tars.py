@@ -1,7 +1,9 @@
 """Read the members of an uncompressed tar by offset; nothing is ever extracted to disk.
 
-The headers are read here and not by tarfile: twice as fast, one ranged read each at a URL, and no
-header can make us read more than a few kilobytes. Understood are ustar, GNU and pax archives
+The headers are read here and not by tarfile: three times as fast (149 against 501 ms for the 22 000
+members of a shard of SA-1B), one ranged read each at a URL, and no header can make us read more
+than a few kilobytes, where tarfile takes 135 MB for a name that a header of 512 bytes declares
+(`benchmarks/own_code.py`). Understood are ustar, GNU and pax archives
 (POSIX.1-2001); what is no plain file or folder is refused.
 """
 

@@ -34,7 +34,7 @@ from maskspace.types import Sample
 SPLITS = ("train", "val", "test")
 
 #: Split, image, and the folder of its truth.
-Photo = tuple[str, AnyPath, AnyPath]
+PhotoFiles = tuple[str, AnyPath, AnyPath]
 
 _UNREADABLE = (
     MatReadError,
@@ -111,14 +111,14 @@ def read_bsds500(
     )
 
 
-def _photos(root: AnyPath) -> list[Photo]:
+def _photos(root: AnyPath) -> list[PhotoFiles]:
     """Return the split, the image and the folder of the truth of every photo, split by split.
 
     Looked for are our layout in the root, and the published one in the root, in `BSDS500/data`, in
     `BSR/BSDS500/data` and in `data`. For each split the first layout that has images counts.
     """
     tops = [root, root / "data", root / "BSDS500" / "data", root / "BSR" / "BSDS500" / "data"]
-    photos: list[Photo] = []
+    photos: list[PhotoFiles] = []
     for split in SPLITS:
         places = [(root / split / "images", root / split / "groundTruth")]
         places += [(top / "images" / split, top / "groundTruth" / split) for top in tops]
@@ -134,7 +134,7 @@ def _sample(
     index: int,
     *,
     root: AnyPath,
-    photos: tuple[Photo, ...],
+    photos: tuple[PhotoFiles, ...],
     keys: tuple[str, ...],
     containment: float,
 ) -> Sample:

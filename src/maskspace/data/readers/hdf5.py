@@ -4,6 +4,9 @@ HDF5 files can point to other files, and their filters unpack whatever they are 
 bytes of a file, and the type and the shape of the array that it should hold. Steps: the link, type,
 shape and layout of the dataset are checked; then each chunk is unpacked here, not by the library,
 up to the size of a chunk. Cost: no more memory than the array and one chunk.
+
+h5py alone unpacks a chunk to any size: 0.5 MB of a file take 545 MB, here 7. A label map of
+HyperSim takes 4.6 ms, by h5py 3.4 (`benchmarks/own_code.py`).
 """
 
 import io

@@ -5,6 +5,10 @@ plain data needs (Python's `pickletools` documents them): lists, tuples, diction
 bytes, numbers, None, and numpy arrays of numbers as numpy 1 and 2 write them. Steps: read an
 opcode, change the stack, until STOP. Everything else is refused, code above all. Cost: one pass
 over the bytes.
+
+Own code for safety, not for speed: it takes 4.6 times as long as an unpickler that allows numpy's
+names alone, as Python's manual shows it, of which 27 bytes can ask for 2 GB
+(`benchmarks/own_code.py`).
 """
 
 import struct
