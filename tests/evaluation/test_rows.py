@@ -3,7 +3,7 @@ import pytest
 
 from maskspace import masks
 from maskspace.evaluation.measures.features import embedding_std
-from maskspace.evaluation.rows import measure_rows, measure_sample
+from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.summary import summarize
 from maskspace.evaluation.truth import read_truth
 from maskspace.metrics.best_iou import mean_best_iou
@@ -64,6 +64,6 @@ def test_truths_below_the_smallest_area_are_counted_apart(samples):
 
 
 def test_a_row_says_how_long_the_answers_took(samples, models, config):
-    (row,) = measure_sample(samples[0], "r", models("oracle"), config=config)
+    (row,) = measure_rows("r", samples[:1], models("oracle"), config=config)
     assert row.seconds > 0
     assert row.masks == len(row.first_ious("center")) == len(row.kept["mean_best_iou_50"])

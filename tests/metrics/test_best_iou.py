@@ -10,10 +10,8 @@ from maskspace.metrics.best_iou import (
     best_match_recall,
     mean_best_iou,
     recall_integral,
-    sums_by_size,
 )
 from maskspace.metrics.recall import THRESHOLDS, greedy_matches, recall_at
-from maskspace.metrics.sizes import SIZES
 
 TABLES = arrays(np.float64, st.tuples(st.integers(0, 6), st.integers(1, 5)),
                 elements=st.floats(0, 1))  # fmt: skip
@@ -82,17 +80,6 @@ def test_mean_best_iou_is_at_least_nineteen_twentieths_of_greedy_recall(iou):
 def test_one_proposal_for_two_truths_parts_the_two_recalls():
     iou = np.array([[0.8, 0.9]])
     assert recall_at(greedy_matches(iou), [1])[0] < best_match_recall(iou[0], THRESHOLDS).mean()
-
-
-@given(TABLES)
-def test_sums_by_size_are_sums_over_the_truths_of_a_size(iou):
-    areas = np.array([10, 1024, 5000, 9216, 90000])[: iou.shape[1]]
-    best = best_iou(iou, [1, 3])
-    found = sums_by_size(best, areas)
-    for index, (least, greatest) in enumerate(SIZES.values()):
-        inside = [j for j, area in enumerate(areas) if least <= area <= greatest]
-        assert found.counts[index] == len(inside)
-        np.testing.assert_allclose(found.sums[:, index], best[:, inside].sum(axis=1), atol=1e-12)
 
 
 def test_a_thousand_budgets_are_one_pass():

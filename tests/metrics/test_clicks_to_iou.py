@@ -10,7 +10,6 @@ from maskspace.metrics.clicks_to_iou import (
     clicks_to_iou,
     failures,
     iou_at_levels,
-    mean_iou_at,
     never_reached,
 )
 
@@ -41,14 +40,6 @@ def test_nothing_over_nothing_is_not_a_number():
 def test_clicks_to_iou_is_the_first_that_reaches_and_the_last_if_none():
     ious = np.array([[0.2, 0.9, 0.5], [0.1, 0.2, 0.3], [0.85, 0.1, 0.9]])
     assert clicks_to_iou(ious, target=0.85).tolist() == [2, 3, 1]
-
-
-def test_mean_iou_at_a_click():
-    ious = np.array([[0.2, 0.9], [0.4, 0.5]])
-    assert mean_iou_at(ious, click=1) == pytest.approx(0.3)
-    assert mean_iou_at(ious, click=2) == pytest.approx(0.7)
-    with pytest.raises(ValueError, match="click 3 was not made"):
-        mean_iou_at(ious, click=3)
 
 
 def test_a_perfect_model_needs_one_click_and_a_hopeless_one_all():

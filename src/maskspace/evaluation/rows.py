@@ -26,7 +26,7 @@ from maskspace.evaluation.proposed import ask_proposals
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.files import write_whole
 from maskspace.loaded import Segmenter
-from maskspace.types import MapUnits, Sample
+from maskspace.types import MapUnits
 
 #: What a model is asked of an image, each once.
 QUESTIONS = get_args(Question)
@@ -184,35 +184,6 @@ def _measure_index(
             for name in models
         ]
     return [replace(row, content=content) for row in _rows(truth, dataset, models, config)]
-
-
-def measure_sample(
-    sample: Sample, dataset: str, models: Mapping[str, Segmenter], *, config: EvaluateConfig
-) -> list[Row]:
-    """Return one row a model of one image.
-
-    Raises ValueError, naming the image and the model, for an answer that is none, such as a mask of
-    another size; what a model refuses stands in its row.
-
-    Example:
-        >>> import numpy as np
-        >>> from maskspace.data.readers.rectangles import read_rectangles
-        >>> samples = list(read_rectangles("", seed=0, limit=1))
-        >>> from maskspace.types import Prediction
-        >>> class Whole(Segmenter):  # proposes the whole image
-        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
-        ...
-        ...     def propose(self, image, limit=100):
-        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
-        >>> from maskspace.evaluation.config import SelectConfig
-        >>> config = SelectConfig(
-        ...     limit=None, min_area=1, proposals=1, decoder_factors=()
-        ... ).measured()
-        >>> (row,) = measure_sample(samples[0], "d", {"whole": Whole()}, config=config)
-        >>> row.kept["proposals"], row.not_answered["embed"]
-        ([1.0], 'whole cannot answer embed; it answers propose')
-    """
-    return _rows(read_truth(sample, min_area=config.min_area), dataset, models, config)
 
 
 def _rows(

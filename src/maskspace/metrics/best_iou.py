@@ -7,13 +7,11 @@ section 5.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 from maskspace.masks.iou_table import iou_table
-from maskspace.metrics.sizes import SIZES, in_size
 
 
 def best_iou(iou: Float64[np.ndarray, "n m"], counts: Sequence[int]) -> Float64[np.ndarray, "k m"]:
@@ -36,37 +34,6 @@ def best_iou(iou: Float64[np.ndarray, "n m"], counts: Sequence[int]) -> Float64[
         return np.zeros((len(counts), iou.shape[1]))
     best = np.maximum.accumulate(iou, axis=0)
     return best[[min(count, len(iou)) - 1 for count in counts]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SizeSums:
-    """Sums of the best IoUs of an image's truths, by budget and size, and numbers of truths.
-
-    Sums and numbers add up over images; their quotient is the mean over all truths of a size. Sizes
-    are those of `SIZES`, in its order.
-
-    Example:
-        >>> best = np.array([[0.5, 1.0]])  # one budget, two truths
-        >>> sums_by_size(best, np.array([100, 20000])).counts.tolist()  # all, small, medium, large
-        [2, 1, 0, 1]
-    """
-
-    sums: Float64[np.ndarray, "k z"]
-    counts: Int64[np.ndarray, " z"]
-
-
-def sums_by_size(best: Float64[np.ndarray, "k m"], areas: Int64[np.ndarray, " m"]) -> SizeSums:
-    """Return the sums of `best_iou`'s rows over the truths of each size.
-
-    `areas` are the pixels of the truths.
-
-    Example:
-        >>> sizes = sums_by_size(np.array([[0.5, 1.0]]), np.array([100, 20000]))
-        >>> sizes.sums.tolist()  # all, small, medium, large
-        [[1.5, 0.5, 0.0, 1.0]]
-    """
-    is_in_size = np.array([in_size(areas, size) for size in SIZES])  # z m
-    return SizeSums(sums=best @ is_in_size.T.astype(float), counts=is_in_size.sum(axis=1))
 
 
 def mean_best_iou(

@@ -249,22 +249,6 @@ def boundary_summaries(
     return np.stack([_f(by_scale).max(axis=1), _f(times @ best), _areas(by_scale)], axis=1)
 
 
-def boundary_precision(scales: Sequence[BoundaryCounts]) -> float:
-    """Return the area under precision against recall, as the benchmark computes it.
-
-    Precision is read off the line through the scales at recalls 0, 0.01, ..., 1. It is 0 at recalls
-    that no scale reaches. Of scales with one recall the last counts. A single recall has no area.
-    The largest area is 1.01, since there are 101 recalls.
-
-    Example:
-        >>> coarse = BoundaryCounts(matched_predicted=1, predicted=1, matched_true=0, true=4)
-        >>> fine = BoundaryCounts(matched_predicted=4, predicted=4, matched_true=4, true=4)
-        >>> round(boundary_precision([coarse, fine]), 2)
-        1.01
-    """
-    return float(_areas(np.array([[astuple(one) for one in scales]], np.float64))[0])
-
-
 def _areas(counts: Float64[np.ndarray, "r s 4"]) -> Float64[np.ndarray, " r"]:
     """Return the area of each of r curves of s scales."""
     precision, recall = _shares(counts)

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float64
 from scipy import ndimage
 
 from maskspace import masks
-from maskspace.masks.iou_table import iou_table
 
 #: Width of the band as a share of the image's diagonal, as in the paper.
 WIDTH = 0.02
@@ -39,28 +38,6 @@ def inner_bands(
             )
             band[y : y + h, x : x + w] = crop & (core == 0)
     return bands
-
-
-def boundary_iou_table(
-    predicted: Bool[np.ndarray, "n h w"],
-    true: Bool[np.ndarray, "m h w"],
-    *,
-    width: float = WIDTH,
-) -> Float64[np.ndarray, "n m"]:
-    """Return the boundary IoU of every pair; it is 0 for two empty masks.
-
-    Args:
-        predicted: predicted masks.
-        true: true masks.
-        width: width of the bands, as a share of the image's diagonal (default 0.02).
-
-    Example:
-        >>> squares = np.zeros((2, 8, 8), bool)
-        >>> squares[0, :4, :4], squares[1, 4:, 4:] = True, True
-        >>> boundary_iou_table(squares, squares).tolist()
-        [[1.0, 0.0], [0.0, 1.0]]
-    """
-    return iou_table(inner_bands(predicted, width=width), inner_bands(true, width=width))
 
 
 def boundary_iou(

@@ -59,20 +59,6 @@ def iou_at_levels(
     return np.divide(shared, union, out=np.full(len(union), np.nan), where=union > 0)
 
 
-def mean_iou_at(ious: Float64[np.ndarray, "n k"], *, click: int) -> float:
-    """Return the mean over objects of the IoU after click number `click`, counted from 1.
-
-    Raises ValueError for a click that was not made.
-
-    Example:
-        >>> mean_iou_at(np.array([[0.5, 0.75], [0.75, 1.0]]), click=2)
-        0.875
-    """
-    if not 1 <= click <= ious.shape[1]:
-        raise ValueError(f"click {click} was not made; this record holds clicks 1..{ious.shape[1]}")
-    return float(ious[:, click - 1].mean())
-
-
 def clicks_to_iou(ious: Float64[np.ndarray, "n k"], *, target: float) -> Int64[np.ndarray, " n"]:
     """Return the number, from 1, of the first click that reaches `target`; k where none does.
 
