@@ -29,7 +29,7 @@ BOX = ("x", "y", "columns", "rows")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredTables:
     """The mask columns of one record, and what its masks are together.
 
     `overlap` counts the pixels beyond one mask a pixel in each layer; `coverage` is the least share
@@ -46,7 +46,7 @@ class Measured:
 
 def measure(
     annotations: Sequence[Annotation], size_hw: tuple[int, int], *, near_iou: float
-) -> Measured:
+) -> MeasuredTables:
     """Return what the masks of a record say of themselves, beside what the record says of them.
 
     A mask whose run lengths do not fit the size is held to be what the record says of it, so that
@@ -73,7 +73,7 @@ def measure(
     columns |= _against_parents(annotations, parent, fits & (area > 0), area, rles)
     depth = _depth(parent)
     overlap, coverage = _layers(columns["layer"], counted, fits & columns["ignore"], area, rles)
-    return Measured(
+    return MeasuredTables(
         masks=columns,
         overlap=overlap,
         coverage=coverage / (size_hw[0] * size_hw[1]),
