@@ -33,19 +33,24 @@ MEASURING = ("maskspace.evaluation.rows", "maskspace.evaluation.steadiness")
 LOADING = {True: "maskspace.segmenter.peer_loading", False: "maskspace.segmenter.reread"}
 
 
-def main(dataset: str) -> None:
-    """Write `build/photos/DATASET`: photos.md, photos.json and the pictures."""
+def main(dataset: str, first: str = "") -> None:
+    """Write `build/photos/DATASET`: photos.md, photos.json and the pictures.
+
+    By hand with a number, of the `first` so many photos alone, which the page says.
+    """
     torch.set_num_threads(1)
     config = load_section(PhotosConfig, "photos", dataset)
     out = work_folder("photos", dataset) / "out"
     read = bound_reader(config.reader.name, config.reader.options)
     samples = read(config.root, seed=0, limit=None, split=config.split)
+    total = len(samples) if config.limit is None else min(config.limit, len(samples))
+    samples = samples[: int(first)] if first else samples
     code = Code(TABLES)
     rows = [
         measured_row(dataset, samples, name, row, config=config, code=code)
         for name, row in (config.rows | config.ablations).items()
     ]
-    write_photos(rows, out, dataset=dataset, config=config)
+    write_photos(rows, out, dataset=dataset, total=total, config=config)
     publish(out, Path("build/photos") / dataset)
 
 

@@ -68,7 +68,7 @@ def page(config, samples, tmp_path_factory):
         for name, gain in (("ours", 1.0), ("theirs", 0.2), ("less", 0.5))
     ]
     rows.insert(2, MeasuredRow(name="nowhere", missing="no such folder"))
-    write_photos(rows, folder / "out", dataset="d", config=config)
+    write_photos(rows, folder / "out", dataset="d", total=2, config=config)
     return folder / "out"
 
 

@@ -40,7 +40,7 @@ PICTURES = {"curve": "pictures/photos-curve.png", "covering": "pictures/photos-c
 
 _HEAD = """# Photos
 
-{images} photos of {kind} {split}; each row is one model or method on the same photos, in the same
+{number} photos of {kind} {split}; each row is one model or method on the same photos, in the same
 harness as `maskspace evaluate`. Written by the stage `photos`, in two commands:
 
     make repro PROFILE=photos STAGES=photos
@@ -94,9 +94,11 @@ class _Page:
 
 
 def write_photos(
-    rows: Sequence[MeasuredRow], out: Path, *, dataset: str, config: PhotosConfig
+    rows: Sequence[MeasuredRow], out: Path, *, dataset: str, total: int, config: PhotosConfig
 ) -> None:
     """Write `photos.md`, `photos.json` and `PICTURES` in the folder `out`, the page last.
+
+    `total` is the number of photos that there are; of fewer the page says so.
 
     Example:
         >>> import tempfile
@@ -113,7 +115,8 @@ def write_photos(
         ...     dataset="d", model="ours", key=key, masks=1, masks_too_small=0, ids=[1], areas=[9],
         ...     kept=kept) for key in "ab"]
         >>> out = Path(tempfile.mkdtemp())
-        >>> write_photos([MeasuredRow(name="ours", rows=rows)], out, dataset="d", config=config)
+        >>> ours = MeasuredRow(name="ours", rows=rows)
+        >>> write_photos([ours], out, dataset="d", total=2, config=config)
         >>> "| ours | 0.500 [.500, .500] |" in (out / "photos.md").read_text()
         True
     """
@@ -130,13 +133,13 @@ def write_photos(
     drawn = {f"{dataset} {config.split}": {k: v for k, v in metrics.items() if k in config.rows}}
     headings = [figure.heading for figure in figures.values()]
     plot_iou_curves(out / PICTURES["curve"], drawn, headings)
-    plot_regions(out / PICTURES["covering"], drawn, {})
+    plot_regions(out / PICTURES["covering"], drawn, {}, headings)
     told = {row.name: metrics[row.name] | _steady(row.steady) for row in there}
     write_whole(out / "photos.json", json.dumps(told, indent=2, allow_nan=False) + "\n")
-    write_whole(out / "photos.md", _written(page, dataset))
+    write_whole(out / "photos.md", _written(page, dataset, total))
 
 
-def _written(page: _Page, dataset: str) -> str:
+def _written(page: _Page, dataset: str, total: int) -> str:
     config = page.config
     images = max((int(str(one["images"])) for one in page.metrics.values()), default=0)
     points = {f"{CURVE}_{count}": str(count) for count in config.proposal_counts}
@@ -145,7 +148,10 @@ def _written(page: _Page, dataset: str) -> str:
     return "".join(
         [
             _HEAD.format(
-                images=images, kind=config.reader.name, split=config.split, dataset=dataset
+                number=images if images >= total else f"The first {images} of {total}",
+                kind=config.reader.name,
+                split=config.split,
+                dataset=dataset,
             ),
             _REGIONS,
             _table(page, REGIONS),
