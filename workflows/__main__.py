@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         plan.check_params(Path("params.yaml"))
         _follow_code(options.profile, dry_run=options.dry_run)
         if options.dry_run:
-            print(plan.describe(options.stages))
+            print(plan.describe(options.stages, plan.changes()))
             return 0
         require_servers()
         plan.check_inputs()

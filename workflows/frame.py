@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from maskspace import parallel, tracking
 from maskspace.config import lookup, read_params
 
 WORK = Path(".work")
+#: A file a stage: the seconds that it took when it last ran to its end.
+SECONDS = WORK / "seconds"
 
 #: Raw files above this many bytes enter the hash by size and time of change: a terabyte of tars is
 #: read once, by the stage, and not a second time to name its folder.
@@ -46,8 +49,10 @@ def stage_main(main: Callable[..., None]) -> None:
     except ValueError as error:
         print(f"{name}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    begin = time.monotonic()
     try:
         main(*sys.argv[1:])
+        _keep_seconds(name, time.monotonic() - begin)
     except ValueError as error:
         print(f"{name}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
@@ -56,6 +61,20 @@ def stage_main(main: Callable[..., None]) -> None:
             raise
         print(f"{name}: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _keep_seconds(name: str, seconds: float) -> None:
+    """Keep how long a stage took, for the next dry run."""
+    SECONDS.mkdir(parents=True, exist_ok=True)
+    (SECONDS / name.replace(" ", "@")).write_text(f"{seconds:.1f}\n")
+
+
+def last_seconds(name: str) -> float | None:
+    """Return how long a stage, or `STAGE@ITEM`, took when it last ran to its end here; or None."""
+    try:
+        return float((SECONDS / name).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def require_servers() -> None:

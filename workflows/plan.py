@@ -2,16 +2,26 @@
 
 import configparser
 import hashlib
+import json
 import os
+import subprocess
+import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from maskspace.config import Choice, choose, load_section, lookup, read_params
 from maskspace.servers import require_http, require_port
-from workflows.frame import WORK, dependencies, is_url, outputs, remote_inputs
+from workflows.frame import (
+    WORK,
+    dependencies,
+    is_url,
+    last_seconds,
+    outputs,
+    remote_inputs,
+)
 
 #: Metrics of the table at the end of a run: key in metrics.json -> column title.
 SUMMARY_METRICS = {
@@ -212,17 +222,66 @@ def _require_remote(name: str, url: str, settings: configparser.ConfigParser) ->
         require_port(parts.hostname, parts.port or 22, name=told)
 
 
-def describe(stages: list[str]) -> str:
-    """Return what each stage would do: command, inputs, outputs, resources, its parameters."""
+def changes() -> dict[str, str]:
+    """Return what has changed of each stage that is not up to date, as `dvc status` tells it."""
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise ValueError(f"`dvc status` ends with {done.returncode}: {last}")
+    return {name: _told(found) for name, found in json.loads(done.stdout or "{}").items()}
+
+
+def _told(found: Sequence[Any]) -> str:
+    """Return the changes of one stage in a line, a few of many."""
+    told: list[str] = []
+    for one in found:
+        if isinstance(one, Mapping):
+            for kind, paths in one.items():
+                state = kind.removeprefix("changed ").rstrip("s")
+                told += [f"{_place(path, how)} ({state})" for path, how in paths.items()]
+        else:
+            told.append(str(one))
+    return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+
+
+def _place(path: str, how: object) -> str:
+    return f"{path}: {', '.join(map(str, how))}" if isinstance(how, Mapping) else f"{path} {how}"
+
+
+def describe(stages: list[str], changed: Mapping[str, str]) -> str:
+    """Return what each stage would do: command, inputs, outputs, resources, its parameters.
+
+    First whether it would run, by what has `changed`, or what it makes is kept; a stage after one
+    that would run has to wait for what that one makes. And how long it took the last time here.
+    """
     params = read_params(Path("params.yaml"))
     made: dict[Path, str] = {}
+    unsettled = set(changed)
     lines: list[str] = []
     for stage, item in _instances(params):
         name = f"{stage}@{item}" if item else stage
+        inputs = dependencies(stage, item, params)[0]
+        before = {maker for path in inputs for maker in _makers(path, made)} & unsettled
+        unsettled |= {name} if before else set()
         if not stages or stage in stages or name in stages:
-            lines += [*_describe_one(stage, item, params, made), ""]
+            told = [name, *_state_lines(name, before, changed)]
+            lines += [*told, *_describe_one(stage, item, params, made), ""]
         made |= dict.fromkeys(outputs(stage, item, params), name)
     return "\n".join(lines).rstrip()
+
+
+def _state_lines(name: str, before: Set[str], changed: Mapping[str, str]) -> list[str]:
+    if name in changed:
+        state = f"would run: {changed[name]}"
+    elif before:
+        state = f"would run if other outputs come of {', '.join(sorted(before))}"
+    else:
+        state = "cached: nothing that it depends on has changed"
+    seconds = last_seconds(name)
+    took = "not known" if seconds is None else f"{seconds:.0f} s"
+    return [f"  state      {state}", f"  last time  {took}"]
 
 
 def check_stages(stages: Sequence[str]) -> None:
@@ -254,8 +313,7 @@ def _describe_one(
 ) -> list[str]:
     deps, names = dependencies(stage, item, params)
     raw = [path for path in deps if path.parts[0] not in ("src", "workflows")]
-    lines = [f"{stage}@{item}" if item else stage]
-    lines.append(f"  command    python -m workflows.{stage} {item}".rstrip())
+    lines = [f"  command    python -m workflows.{stage} {item}".rstrip()]
     lines += [f"  input      {path} ({_state(path, made)})" for path in raw]
     lines += [f"  input      {url} (remote)" for url in remote_inputs(stage, item, params)]
     lines += [f"  output     {path}" for path in outputs(stage, item, params)]
@@ -277,14 +335,19 @@ def _describe_one(
     return lines
 
 
-def _state(path: Path, made: Mapping[Path, str]) -> str:
-    makers = sorted(
+def _makers(path: Path, made: Mapping[Path, str]) -> list[str]:
+    """Return the stages that make a path, a file in it, or the folder that it is in."""
+    return sorted(
         {
             name
             for out, name in made.items()
             if out == path or path in out.parents or out in path.parents
         }
     )
+
+
+def _state(path: Path, made: Mapping[Path, str]) -> str:
+    makers = _makers(path, made)
     if makers:
         return f"made by {makers[0]}" + (f" and {len(makers) - 1} more" if len(makers) > 1 else "")
     if path.exists():

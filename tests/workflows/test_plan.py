@@ -7,7 +7,7 @@ import pytest
 from maskspace.config import read_params
 from maskspace.evaluation.measuring import NUMBERS
 from maskspace.evaluation.reporting import DRAWN
-from workflows import plan, profiles
+from workflows import frame, plan, profiles
 from workflows.frame import outputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,11 +68,28 @@ def test_a_typo_anywhere_is_told_with_its_key(tmp_path, old, new, told):
 
 
 def test_a_dry_run_names_every_stage_and_its_inputs():
-    told = plan.describe([])
+    told = plan.describe([], {})
     for stage in STAGES.keys() - {"photos"}:  # of a profile alone
         assert f"python -m workflows.{stage}" in told
     assert "build/shards/sa1b (made by shards@sa1b)" in told
-    assert plan.describe(["register"]).startswith("register\n")
+    assert plan.describe(["register"], {}).startswith("register\n")
+
+
+def test_a_dry_run_says_what_is_cached_what_would_run_and_how_long_it_took(tmp_path, monkeypatch):
+    monkeypatch.setattr(frame, "SECONDS", tmp_path)
+    frame._keep_seconds("shards mosaics", 12.3)
+    changed = {"shards@mosaics": plan._told([{"changed deps": {"src/a.py": "modified"}}])}
+    told = {part.split("\n")[0]: part for part in plan.describe([], changed).split("\n\n")}
+    assert "state      would run: src/a.py modified (dep)" in told["shards@mosaics"]
+    assert "last time  12 s" in told["shards@mosaics"]
+    assert (
+        "state      would run if other outputs come of shards@mosaics" in told["validate@mosaics"]
+    )
+    # what comes later may have other inputs too
+    for later in ("distill", "register"):
+        assert "state      would run if other outputs come of" in told[later]
+    assert "state      cached" in told["shards@scenes"] and "not known" in told["shards@scenes"]
+    assert "would run" not in plan.describe([], {})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +132,7 @@ def test_a_dataset_at_a_url_is_an_input_that_needs_no_folder(tmp_path, monkeypat
         (tmp_path / "data" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     plan.check_inputs()
-    assert "  input      s3://bucket/sa1b (remote)" in plan.describe(["shards@sa1b"])
+    assert "  input      s3://bucket/sa1b (remote)" in plan.describe(["shards@sa1b"], {})
 
 
 def test_a_dataset_that_is_nowhere_is_told_with_its_key(tmp_path, monkeypatch):
