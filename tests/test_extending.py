@@ -18,6 +18,9 @@ from maskspace.peers import PEERS
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 TABLES = (READERS, OBJECTIVES, MODELS, DECODERS, MEASURES, PEERS)
 
+#: The files of the last section, in its order.
+FAMILY = ("query_network", "mask_classification", "classified_masks")
+
 
 def sections() -> dict[str, list[str]]:
     """Return the blocks of Python of each section that has any, by its heading."""
@@ -57,5 +60,14 @@ def test_an_example_runs(heading, module, tmp_path, monkeypatch):
 
 def test_every_kind_of_part_has_an_example():
     rows = re.findall(r"^\| an? (\w+) \|", PAGE.read_text(), re.MULTILINE)
-    assert [heading.split()[1] for heading in sections()] == rows
+    kinds = [heading.split()[1] for heading in sections() if ":" not in heading]
+    assert kinds == rows
     assert len(rows) == len(TABLES)
+
+
+def test_the_family_of_the_page_is_the_one_that_is_trained_and_measured():
+    (blocks,) = [found for heading, found in sections().items() if heading.startswith("A family")]
+    for block, name in zip(blocks, FAMILY, strict=False):
+        comment, _, code = block.partition("\n")
+        assert comment.endswith(f"/{name}.py")
+        assert code == (PAGE.parents[1] / "tests" / "family" / f"{name}.py").read_text()
