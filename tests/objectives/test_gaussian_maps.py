@@ -12,19 +12,6 @@ def hinge(phi, truth):
     return lovasz_hinge(2 * phi[None] - 1, truth[None])
 
 
-def dice(phi, truth):
-    mask, known = truth == 1, truth >= 0
-    return 1 - (2 * phi[mask].sum() + 1) / (phi[known].square().sum() + mask.sum() + 1)
-
-
-COSTS = {"hinge": hinge, "dice": dice}
-
-
-@pytest.fixture(params=COSTS)
-def form(request):
-    return request.param
-
-
 def labels_of(kind):
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(-1, 6, (3, 23, 31), generator=generator)
@@ -49,17 +36,17 @@ def gaussians(labels, channels, scale=1.0, embedding=None):
     return embedding.double(), found.means.double(), sharpness.double()
 
 
-def by_loops(leaves, labels, form="hinge", **options):
+def by_loops(leaves, labels, **options):
     embedding, centres, sharpness = (x.float().requires_grad_() for x in leaves)
     found = instances(embedding, labels)
     known = (labels >= 0).flatten(1)
-    value = gaussian_costs(found, centres, sharpness, known, shares(found), form=form, **options)
+    value = gaussian_costs(found, centres, sharpness, known, shares(found), **options)
     factor = torch.arange(1.0, 1 + len(value))
     gradients = torch.autograd.grad(value @ factor, (embedding, centres, sharpness))
     return value, gradients
 
 
-def by_force(leaves, labels, form="hinge"):
+def by_force(leaves, labels):
     """The same in double precision, an instance at a time."""
     embedding, centres, sharpness = (x.clone().requires_grad_() for x in leaves)
     weight = shares(instances(embedding, labels))
@@ -70,7 +57,7 @@ def by_force(leaves, labels, form="hinge"):
             away = (x - centres[i, n, :, None, None]).square()
             phi = (-(sharpness[i, n, :, None, None] * away).sum(0)).exp()
             truth = torch.where(y >= 0, (y == k).double(), -1.0)
-            total = total + weight[i, n] * COSTS[form](phi, truth)
+            total = total + weight[i, n] * hinge(phi, truth)
         images.append(total)
     value = torch.stack(images)
     factor = torch.arange(1.0, 1 + len(value)).double()
@@ -84,20 +71,20 @@ def assert_same(found, expected, atol=1e-6):
 
 @pytest.mark.parametrize("kind", ["many", "one", "all", "none"])
 @pytest.mark.parametrize("channels", CHANNELS)
-def test_value_and_gradients_are_those_of_double_precision(kind, channels, form):
+def test_value_and_gradients_are_those_of_double_precision(kind, channels):
     labels = labels_of(kind)
     leaves = gaussians(labels, channels)
-    assert_same(by_loops(leaves, labels, form, chunk=2), by_force(leaves, labels, form))
+    assert_same(by_loops(leaves, labels, chunk=2), by_force(leaves, labels))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 30.0, 3e4])
-def test_wide_and_narrow_gaussians(scale, form):
+def test_wide_and_narrow_gaussians(scale):
     labels = labels_of("many")
     leaves = gaussians(labels, 2, scale)
-    expected = by_force(leaves, labels, form)
+    expected = by_force(leaves, labels)
     # errors near 1 of narrow Gaussians are equal in single precision: any order of them is right
-    atol = 1e-2 if form == "hinge" and scale > 1e4 else 1e-6
-    assert_same(by_loops(leaves, labels, form, chunk=3), expected, atol)
+    atol = 1e-2 if scale > 1e4 else 1e-6
+    assert_same(by_loops(leaves, labels, chunk=3), expected, atol)
 
 
 def test_pixels_at_their_centre_have_no_gradient():
@@ -109,23 +96,23 @@ def test_pixels_at_their_centre_have_no_gradient():
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 100])
-def test_the_chunk_and_the_batch_change_nothing(chunk, form):
+def test_the_chunk_and_the_batch_change_nothing(chunk):
     labels = labels_of("many")
     leaves = gaussians(labels, 3)
-    value, gradients = by_loops(leaves, labels, form, chunk=3)
-    other, same = by_loops(leaves, labels, form, chunk=chunk)
+    value, gradients = by_loops(leaves, labels, chunk=3)
+    other, same = by_loops(leaves, labels, chunk=chunk)
     assert torch.equal(value, other)
     torch.testing.assert_close(same, gradients, rtol=1e-5, atol=1e-7)
-    single, (alone, *_) = by_loops([x[:1] for x in leaves], labels[:1], form, chunk=chunk)
+    single, (alone, *_) = by_loops([x[:1] for x in leaves], labels[:1], chunk=chunk)
     # an image weighs as one of two that have instances
     torch.testing.assert_close(single / 2, value[:1])
     torch.testing.assert_close(alone / 2, gradients[0][:1])
 
 
-def test_the_same_call_gives_the_same_bits(form):
+def test_the_same_call_gives_the_same_bits():
     labels = labels_of("many")
     leaves = gaussians(labels, 8)
-    one, other = (by_loops(leaves, labels, form, chunk=2) for _ in range(2))
+    one, other = (by_loops(leaves, labels, chunk=2) for _ in range(2))
     assert all(
         torch.equal(x, y) for x, y in zip((one[0], *one[1]), (other[0], *other[1]), strict=True)
     )
@@ -140,11 +127,11 @@ def test_how_tensors_lie_in_memory_does_not_matter():
     assert_same(by_loops(turned, strange, chunk=2), by_loops(leaves, labels, chunk=2))
 
 
-def test_what_is_no_number_is_passed_on(form):
+def test_what_is_no_number_is_passed_on():
     labels = labels_of("many").clamp(min=0)
     leaves = gaussians(labels, 3)
     leaves[0][0, 1, 2, 3] = torch.nan
-    value, _ = by_loops(leaves, labels, form, chunk=2)
+    value, _ = by_loops(leaves, labels, chunk=2)
     assert value.isnan().tolist() == [True, False, False]
 
 
@@ -156,16 +143,16 @@ def test_far_pixels_cost_nothing():
     assert all(torch.equal(x, torch.zeros_like(x)) for x in gradients)
 
 
-def test_without_gradients_and_compiled(form):
+def test_without_gradients_and_compiled():
     labels = labels_of("many")
     leaves = gaussians(labels, 3)
-    expected, _ = by_loops(leaves, labels, form, chunk=2)
+    expected, _ = by_loops(leaves, labels, chunk=2)
     found = instances(leaves[0].float(), labels)
     known, weight = (labels >= 0).flatten(1), shares(found)
     centres, sharpness = (x.float() for x in leaves[1:])
 
     def value(found, centres, sharpness):
-        return gaussian_costs(found, centres, sharpness, known, weight, form=form, chunk=2)
+        return gaussian_costs(found, centres, sharpness, known, weight, chunk=2)
 
     with torch.no_grad():
         assert torch.equal(value(found, centres, sharpness), expected)

@@ -16,10 +16,8 @@ from torch import Tensor
 
 from maskspace.config import Choice
 from maskspace.eager import eager
-from maskspace.kernels.takes import kernels_take
 from maskspace.objectives.discriminative import discriminative
 from maskspace.objectives.foreground import BESIDE_DISTANCES
-from maskspace.objectives.gaussian_maps import gaussian_costs
 from maskspace.objectives.objective import Objective, Outputs, Terms
 from maskspace.objectives.pixels import (
     distance_factors,
@@ -83,11 +81,6 @@ def anchor_terms(
     if found.means.shape[1] == 0:
         return {"mask": embedding.sum() * 0.0}
     anchors = sample_instances(embedding, labels, number=1).features[:, :, 0]
-    if kernels_take(found.pixels):
-        sharpness = torch.full_like(anchors, math.log(2) / margin**2)
-        known = (labels >= 0).flatten(1)
-        maps = (found, anchors, sharpness, known, shares(found))
-        return {"mask": gaussian_costs(*maps, form="dice", chunk=4).sum()}
     left, right = distance_factors(replace(found, means=anchors))
     right = right * (-math.log(2) / margin**2)
     known = (labels >= 0).flatten(1)[..., None].to(left.dtype)

@@ -1,7 +1,6 @@
-"""Costs of Gaussians around centres, one of each instance, as a sum over an image: by loops."""
+"""Lovász hinges of Gaussians around centres, one of each instance, summed by image: by loops."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -9,15 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from maskspace.eager import eager
-from maskspace.kernels.dice_tangents import dice_tangents
 from maskspace.kernels.lovasz_slopes import slopes_by_radix
 from maskspace.kernels.pairs import NOBODY, add_gaussian_gradients, gaussian_errors
 from maskspace.objectives.pixels import Instances
 from maskspace.objectives.tiles import sum_of_steps
-
-#: `hinge` is the Lovász hinge of 2 phi - 1; `dice` is 1 - (2 I + 1) / (S + n + 1), I the sum of phi
-#: over the n pixels of the instance and S that of phi^2 over all.
-MapForm = Literal["hinge", "dice"]
 
 
 @eager  # machine code of its own
@@ -28,10 +22,9 @@ def gaussian_costs(
     known: Bool[Tensor, "b p"],
     weight: Float[Tensor, "b n"],
     *,
-    form: MapForm,
     chunk: int,
 ) -> Float[Tensor, " b"]:
-    """Return each image's weighted sum of a cost of the maps of its instances.
+    """Return each image's weighted sum of the Lovász hinges of 2 phi_n - 1, n its instances.
 
     phi_n(p) = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2), of `known` pixels. For tensors that
     the kernels take, `chunk` instances at a time; no gradient reaches `weight`.
@@ -42,13 +35,13 @@ def gaussian_costs(
         >>> found = instances(9.0 * labels[:, None].float(), labels)
         >>> known = torch.ones(1, 4, dtype=torch.bool)
         >>> options = torch.ones_like(found.means), known, shares(found)
-        >>> round(gaussian_costs(found, found.means, *options, form="dice", chunk=2).item(), 4)
+        >>> round(gaussian_costs(found, found.means, *options, chunk=2).item(), 4)
         0.0
     """
     own = torch.where(found.labelled, found.slot, NOBODY).int().contiguous().numpy()
     certain = known.contiguous().numpy()
     # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
-    weights = (weight.detach() * (2 if form == "hinge" else 1)).contiguous().numpy()
+    weights = (2 * weight.detach()).contiguous().numpy()
 
     def step(parts: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, list[Tensor]]:
         middles, factors, pixels = (x.contiguous().numpy() for x in parts)
@@ -66,10 +59,7 @@ def gaussian_costs(
                 error, hit, slope = (array[: len(columns)] for array in (errors, true, slopes))
                 gaussian_errors(x, own[image], columns, *gaussians, error, hit)
                 maps = (hit, certain[image, None], slope)
-                if form == "hinge":
-                    slopes_by_radix(error.view(np.int32), *maps, scratch)
-                else:
-                    values[image] += weights[image, columns] @ dice_tangents(error, *maps)
+                slopes_by_radix(error.view(np.int32), *maps, scratch)
                 found = by_centre[image, columns], by_sharpness[image, columns]  # copies: 0
                 maps = (weights[image, columns], error, hit, slope, by_pixel[image])
                 values[image] += add_gaussian_gradients(x, *gaussians, *maps, *found)

@@ -85,7 +85,7 @@ def lovasz_terms(
         sharpness = torch.full_like(found.means, 0.5 / bandwidth**2)
         known = (labels >= 0).flatten(1)
         maps = (found, found.means, sharpness, known, shares(found))
-        losses = gaussian_costs(*maps, form="hinge", chunk=chunk)
+        losses = gaussian_costs(*maps, chunk=chunk)
         return {"overlap": losses.sum()}
     left, right = distance_factors(found)
     right = right * (-0.5 / bandwidth**2)

@@ -167,7 +167,7 @@ def instance_cost(
     column = torch.arange(weight.shape[1], device=weight.device).expand_as(weight)
     size = max(1, chunk // max(1, known.shape[1]))
     if kernels_take(found.pixels):
-        return gaussian_costs(found, centres, sharpness, known, weight, form="hinge", chunk=size)
+        return gaussian_costs(found, centres, sharpness, known, weight, chunk=size)
     slot = torch.where(found.labelled, found.slot, -1)
     images = zip(
         *(x.split(1) for x in (centres, sharpness, column, weight, found.pixels, slot, known)),
