@@ -44,7 +44,7 @@ _HEAD = """# Photos
 harness as `maskspace evaluate`. Written by the stage `photos`, in two commands:
 
     make repro PROFILE=photos STAGES=photos
-    cp -r .profiles/photos/build/photos/{dataset}/. docs/
+    cp -r .profiles/photos/build/photos/{dataset}/{{photos.md,pictures}} docs/
 
 In brackets: 95 % intervals over photos (2000 resamples, the same ones for every row).
 """
