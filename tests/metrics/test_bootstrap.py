@@ -25,12 +25,21 @@ def test_equals_the_loop_over_resamples():
     np.testing.assert_allclose(found.high, np.quantile(means, 0.975, axis=0))
 
 
-def test_the_seed_decides_and_portions_do_not(monkeypatch):
+def test_portions_draw_what_one_call_draws():
+    """So many images that their resamples come in several portions."""
+    images, number = 3000, 1500
+    assert number * images > 2 * bootstrap._AT_ONCE
+    sums = np.random.default_rng(1).random((images, 1))
+    found = confidence_interval(sums, np.ones(images, int), generator=generator(), resamples=number)
+    means = sums[generator().integers(images, size=(number, images)), 0].mean(axis=1)
+    np.testing.assert_allclose(found.low, np.quantile(means, 0.025))
+
+
+def test_the_seed_decides():
     sums, counts = drawn(1)
     whole = confidence_interval(sums, counts, generator=generator(), resamples=40)
-    monkeypatch.setattr(bootstrap, "_AT_ONCE", 100)
-    portions = confidence_interval(sums, counts, generator=generator(), resamples=40)
-    np.testing.assert_allclose(whole.low, portions.low)
+    again = confidence_interval(sums, counts, generator=generator(), resamples=40)
+    np.testing.assert_array_equal(whole.low, again.low)
     other = confidence_interval(sums, counts, generator=np.random.default_rng(8), resamples=40)
     assert (other.low != whole.low).any()
 

@@ -4,7 +4,7 @@ import pickle
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,8 +99,8 @@ def kill_when(ready, make_task, recipe, config, folder):
         finally:
             process.kill()
     for at_work in {process for _, _, process in logged(folder.parent)}:
-        while psutil.pid_exists(at_work):
-            time.sleep(0.05)
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(at_work).wait()
 
 
 @pytest.fixture

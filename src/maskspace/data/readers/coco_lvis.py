@@ -4,7 +4,8 @@ Layout: `SPLIT/images/ID.jpg`, `SPLIT/masks/ID.pickle` and `SPLIT/hannotation.pi
 is train or val. A mask file holds grey PNGs, the layers, with several masks in each; for each mask
 it says the layer and the value there. hannotation says how many masks of an image are instances
 (the others are stuff), and which mask is part of which. The pickles are read without unpickling,
-see `plain_pickle`. `coco_lvis_union` makes the same samples from COCO's and LVIS's own files.
+see `plain_pickle`. No file of this layout says what a mask is of, so its masks have no category;
+`coco_lvis_union` makes the same samples from COCO's and LVIS's own files, with categories.
 """
 
 from functools import partial

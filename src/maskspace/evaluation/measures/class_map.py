@@ -50,7 +50,6 @@ def measure_class_map(config: EvaluateConfig) -> Iterator[Measure]:
             Figure(
                 name=name,
                 title=title,
-                main=name != "mean_pixel_accuracy",
                 explained=explained,
                 share=None,
                 pool=_pool(metric),
