@@ -155,6 +155,13 @@ def test_nothing_is_seen_at_the_place_before_the_end(tmp_path):
     assert path.read_bytes() == b"all" and not partial.exists()
 
 
+@pytest.mark.parametrize("name", ["a" * 247, "a" * 255, "é" * 127], ids=["247", "255", "letters"])
+def test_names_as_long_as_a_file_system_allows_are_written(tmp_path: Path, name: str) -> None:
+    write_whole(tmp_path / name, "all of it")
+    assert names(tmp_path) == {name}
+    assert (tmp_path / name).read_text() == "all of it"
+
+
 def test_files_are_bounded(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"12345")

@@ -4,6 +4,7 @@ Reads are by offset and keep no position, so that threads and forked copies shar
 written appears whole or not at all: locally by a rename, in an object store when the upload ends.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -31,6 +32,8 @@ _LOCAL = ("", "file", "local")
 _READ_ONLY = ("http", "https")
 #: Here a file appears when its upload ends; elsewhere it is uploaded beside its name and moved.
 _OBJECT_STORES = ("abfs", "az", "gcs", "gs", "memory", "oss", "s3", "s3a")
+#: Bytes of a file's name, of Linux's and macOS's file systems.
+_LONGEST_NAME = 255
 
 
 def locate(place: str | AnyPath) -> AnyPath:
@@ -218,13 +221,21 @@ def appearing(path: Path) -> Iterator[Path]:
         'all of it'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(_unfinished(path.name))
     try:
         yield partial
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _unfinished(name: str) -> str:
+    # A file system's names have at most 255 bytes: a long one is told by its hash.
+    longer = f".{name}.partial"
+    if len(os.fsencode(longer)) <= _LONGEST_NAME:
+        return longer
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.partial"
 
 
 @contextmanager
