@@ -7,6 +7,7 @@ its own rows alone, and a run that was killed goes on where it was.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -41,8 +42,8 @@ def main(dataset: str, first: str = "") -> None:
     torch.set_num_threads(1)
     config = load_section(PhotosConfig, "photos", dataset)
     out = work_folder("photos", dataset) / "out"
-    read = bound_reader(config.reader.name, config.reader.options)
-    samples = read(config.root, seed=0, limit=None, split=config.split)
+    read = bound_reader(config.reader.name, config.reader.options | {"split": config.split})
+    samples = read(config.root, seed=0, limit=None)
     total = len(samples) if config.limit is None else min(config.limit, len(samples))
     samples = samples[: int(first)] if first else samples
     code = Code(TABLES)
@@ -55,7 +56,7 @@ def main(dataset: str, first: str = "") -> None:
 
 
 def measured_row(
-    dataset: str, samples: object, name: str, row: PhotoRow, *, config: PhotosConfig, code: Code
+    dataset: str, samples: Sequence, name: str, row: PhotoRow, *, config: PhotosConfig, code: Code
 ) -> MeasuredRow:
     """Return one row; what cannot be loaded says why."""
     try:
