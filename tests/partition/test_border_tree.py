@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from maskspace.partition.border_tree import BorderRule, border_tree
+from maskspace.partition.border_tree import BorderRule, _nearest_cells, border_tree
+from maskspace.partition.superpixels import grid_seeds
 
 
 def border_map(labels, smooth=0.8):
@@ -98,3 +99,24 @@ def test_values_that_are_not_finite_are_told(value):
     boundary[3, 3] = value
     with pytest.raises(ValueError, match="not finite"):
         border_tree(boundary)
+
+
+@pytest.mark.parametrize("size", [(33, 65), (31, 47), (21, 29)])
+def test_seeds_of_a_mirrored_map_are_the_mirrored_ones(size):
+    gradient = np.random.default_rng(0).uniform(0, 1, size).astype(np.float32)
+    seeds, mirrored = np.zeros(size, bool), np.zeros(size, bool)
+    seeds.ravel()[grid_seeds(gradient, regions=30)] = True
+    mirrored.ravel()[grid_seeds(gradient[:, ::-1].copy(), regions=30)] = True
+    np.testing.assert_array_equal(seeds, mirrored[:, ::-1])
+
+
+@pytest.mark.parametrize(("side", "stride"), [(33, 2), (65, 4), (31, 2), (49, 8)])
+def test_mirrored_pixels_have_mirrored_cells_and_none_is_nearer(side, stride):
+    cells = _nearest_cells(side, stride)
+    if (side - 1) % stride == 0:
+        last = (side - 1) // stride
+        middle = 2 * np.arange(side) != side - 1
+        np.testing.assert_array_equal((last - cells[::-1])[middle], cells[middle])
+    away = np.abs(np.arange(side) - stride * cells)
+    for step in (-1, 1):
+        assert (away <= np.abs(np.arange(side) - stride * (cells + step))).all()

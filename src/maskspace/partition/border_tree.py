@@ -343,8 +343,8 @@ def _steps(
     rows, columns = (np.arange(side) for side in (right.shape[0], down.shape[1]))
     costs = []
     for strength, distances, row, column in (
-        (right, across, (rows + stride // 2) // stride, columns[:-1] // stride),
-        (down, along, rows[:-1] // stride, (columns + stride // 2) // stride),
+        (right, across, _nearest_cells(len(rows), stride), columns[:-1] // stride),
+        (down, along, rows[:-1] // stride, _nearest_cells(len(columns), stride)),
     ):
         places = [np.minimum(p, n - 1) for p, n in zip((row, column), distances.shape, strict=True)]
         distance = np.minimum(distances[places[0]][:, places[1]], 1) if distances.size else 0
@@ -398,6 +398,17 @@ def _borders(
     return np.stack([code // number, code % number], axis=1), lengths, sums
 
 
+def _nearest_cells(side: int, stride: int) -> Int64[np.ndarray, " s"]:
+    """Return the cell with the nearest centre to each pixel; cell i is centred on `stride` i.
+
+    Of two that are as near it is the one nearer to the middle, so that mirrored pixels have
+    mirrored cells.
+    """
+    pixels = np.arange(side)
+    towards = np.where(2 * pixels < side - 1, stride // 2, (stride - 1) // 2)
+    return (pixels + towards) // stride
+
+
 def _means(
     labels: Int32[np.ndarray, "h w"], vectors: Float[np.ndarray, "c i j"], *, stride: int
 ) -> Float32[np.ndarray, "k c"]:
@@ -407,7 +418,7 @@ def _means(
     `stride` i.
     """
     rows, columns = (
-        np.minimum((np.arange(side) + stride // 2) // stride, cells - 1)
+        np.minimum(_nearest_cells(side, stride), cells - 1)
         for side, cells in zip(labels.shape, vectors.shape[1:], strict=True)
     )
     index = labels.ravel() - 1

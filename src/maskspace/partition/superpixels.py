@@ -86,8 +86,9 @@ def grid_seeds(gradient: Float[np.ndarray, "h w"], *, regions: int) -> Int64[np.
     """
     height, width = gradient.shape
     rows, columns = _grid_size(height, width, regions)
-    row_cell = np.arange(height) * rows // height
-    column_cell = np.arange(width) * columns // width
+    # by pixels' centres, so that the cells of a mirrored image are the mirrored ones
+    row_cell = (2 * np.arange(height) + 1) * rows // (2 * height)
+    column_cell = (2 * np.arange(width) + 1) * columns // (2 * width)
     seeds = np.full((int(row_cell[-1]) + 1, int(column_cell[-1]) + 1), -1, np.int64)
     offsets = _offset_from_centre(row_cell), _offset_from_centre(column_cell)
     cell_minima(gradient, row_cell, column_cell, *offsets, seeds)
