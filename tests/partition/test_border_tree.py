@@ -101,8 +101,9 @@ def test_values_that_are_not_finite_are_told(value):
         border_tree(boundary)
 
 
-@pytest.mark.parametrize("size", [(33, 65), (31, 47), (21, 29)])
+@pytest.mark.parametrize("size", [(33, 65), (31, 47)])
 def test_seeds_of_a_mirrored_map_are_the_mirrored_ones(size):
+    # an odd number of cells: of an even one the middle pixel lies on a border of two cells
     gradient = np.random.default_rng(0).uniform(0, 1, size).astype(np.float32)
     seeds, mirrored = np.zeros(size, bool), np.zeros(size, bool)
     seeds.ravel()[grid_seeds(gradient, regions=30)] = True
