@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from maskspace.models import load_model
-from maskspace.training.finetune import Dataset, finetune, make_finetune_task, recipe
+from maskspace.training.finetune import Dataset, finetune, make_finetune_task, read_dataset, recipe
 
 
 def folder(root, number, *, splits=()):
@@ -33,6 +33,13 @@ def test_a_source_without_splits_keeps_some_images_for_validation(click_config, 
 def test_too_few_images_are_told(click_config, tmp_path):
     with pytest.raises(ValueError, match="no sample for val; give more images"):
         make_finetune_task(click_config, {"folder": folder(tmp_path, 1)})
+
+
+def test_a_dataset_says_what_its_reader_guessed(tmp_path):
+    data = folder(tmp_path, 2)
+    for path in (tmp_path / "labels").iterdir():
+        path.rename(path.with_name(f"{path.stem}_label.png"))
+    assert any("_label" in note for note in read_dataset(data).notes)
 
 
 def test_a_recipe_changes_what_is_asked_and_nothing_else(click_config):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from maskspace.cli.frame import MODEL_HELP, named
+from maskspace.cli.frame import MODEL_HELP, named, tell_notes
 from maskspace.cli.train import SHARDS, add_data, add_recipe, keep_inputs, train, workers_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _clicker(clicker: "ClickVit", options: argparse.Namespace) -> int:
     from maskspace import parallel
     from maskspace.config import load_section
     from maskspace.training.config import ClickerConfig
-    from maskspace.training.finetune import Dataset, finetune, recipe
+    from maskspace.training.finetune import Dataset, finetune, read_dataset, recipe
 
     if any(one.kind == SHARDS for one in options.data):
         raise ValueError("a clicker reads its data where they lie; give KIND:PATH, not shards:")
@@ -94,6 +94,7 @@ def _clicker(clicker: "ClickVit", options: argparse.Namespace) -> int:
         learning_rate=options.learning_rate,
         workers=options.workers,
     )
+    tell_notes({name: read_dataset(one) for name, one in datasets.items()})
     try:
         with parallel.connect():
             finetune(clicker, datasets, options.out, config=config)

@@ -71,7 +71,7 @@ def make_finetune_task(config: ClickerConfig, datasets: Mapping[str, Dataset]) -
         >>> len(task.train.datasets["rectangles"]) > len(task.held_out.datasets["rectangles"])
         True
     """
-    sources = {name: _read(dataset) for name, dataset in datasets.items()}
+    sources = {name: read_dataset(dataset) for name, dataset in datasets.items()}
     parts = {split: {} for split in ("train", "val")}
     for name, source in sources.items():
         split = assign_splits(source, own_splits(source))
@@ -126,7 +126,15 @@ def recipe(
     return replace(changed, clicks=Choice(name=regime, options={}), rounds=0)
 
 
-def _read(dataset: Dataset) -> Source:
+def read_dataset(dataset: Dataset) -> Source:
+    """Return the samples of a dataset, which are read when they are asked for.
+
+    Raises ValueError for a reader's unknown option and for what its reader refuses.
+
+    Example:
+        >>> len(read_dataset(Dataset(kind="rectangles", path="", limit=3)))
+        3
+    """
     read = bound_reader(dataset.kind, dataset.options)
     source = read(dataset.path, seed=0, limit=dataset.limit)
     assert isinstance(source, Source)
