@@ -128,7 +128,7 @@ def _written_names() -> list[str]:
         if isinstance(target, ast.Name) and target.id == "OBJECTIVES":
             table = getattr(statement, "value", None)
             assert isinstance(table, ast.Dict)
-            return [key.value for key in table.keys if isinstance(key, ast.Constant)]
+            return [str(key.value) for key in table.keys if isinstance(key, ast.Constant)]
     raise AssertionError("maskspace.objectives has no table OBJECTIVES")
 
 

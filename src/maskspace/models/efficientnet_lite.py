@@ -142,12 +142,12 @@ class EfficientNetLite(nn.Module):
         self.stages = nn.ModuleList()
         width = STEM
         for stage in stages:
-            blocks = []
+            repeated = nn.Sequential()
             for index in range(stage.repeats):
                 stride = 1 if index else stage.stride
-                blocks.append(InvertedResidual(width, stage, stride=stride, mode=padding_mode))
+                repeated.append(InvertedResidual(width, stage, stride=stride, mode=padding_mode))
                 width = stage.width
-            self.stages.append(nn.Sequential(*blocks))
+            self.stages.append(repeated)
         # a map is kept where the next stage halves it
         self._ends = [
             at for at in range(len(stages)) if at + 1 == len(stages) or stages[at + 1].stride == 2

@@ -36,7 +36,7 @@ from maskspace.training.asked import keep_asked, require_same
 from maskspace.training.config import DistillConfig, Optimisation, Workers
 from maskspace.training.embedding_task import EmbeddingTask
 from maskspace.training.export import export_training
-from maskspace.training.finetune import Dataset
+from maskspace.training.finetune import Dataset, read_dataset
 from maskspace.training.loop import LossRow, Worker, fit
 from maskspace.training.progress import line
 from maskspace.training.workers import fit_distributed
@@ -311,15 +311,13 @@ def _shards(name: str, dataset: Dataset, folder: Path) -> str:
         if dataset.options or dataset.limit:
             raise ValueError(f"{SHARDS}:{dataset.path}: shards are read whole, without options")
         return str(absolute(dataset.path))
-    read = bound_reader(dataset.kind, dataset.options)
-    source = read(dataset.path, seed=0, limit=dataset.limit)
-    options = getattr(read, "keywords", {})
+    options = getattr(bound_reader(dataset.kind, dataset.options), "keywords", {})
     config = ShardsConfig(
         reader=Choice(name=dataset.kind, options=dict(options)),
         root=dataset.path,
         seed=0,
         limit=dataset.limit,
-        split=own_splits(source),
+        split=own_splits(read_dataset(dataset)),
         split_components=False,
         min_component_area=1,
         containment=0.95,
