@@ -64,7 +64,9 @@ def stage_main(main: Callable[..., None]) -> None:
 
 
 def _keep_seconds(name: str, seconds: float) -> None:
-    """Keep how long a stage took, for the next dry run."""
+    """Keep how long a stage took, for the next dry run; what takes paths is no stage."""
+    if "/" in name:
+        return
     SECONDS.mkdir(parents=True, exist_ok=True)
     (SECONDS / name.replace(" ", "@")).write_text(f"{seconds:.1f}\n")
 
