@@ -500,3 +500,28 @@ def test_more_labels_than_a_png_holds_are_refused_before_the_work(photo, tmp_pat
     assert main(["segment", str(photo), number, "65536", "--model", "none", "--out", str(out)]) == 2
     assert "a PNG label map holds 65535: give --format npz" in complaint(capsys)
     assert not out.exists()
+
+
+UNKNOWN = """
+import sys
+from maskspace.cli import main
+
+for command in (
+    "segment x.png --out o --model nosuch",
+    "segment x.png --out o --model nosuch@flips=true",
+    "click x.png --at 1,1 --out o.png --model nosuch",
+    "evaluate --data folder:x --model student --model a=nosuch --out o",
+    "finetune nosuch --data folder:x --out o",
+):
+    assert main(command.split()) == 2, command
+    assert "torch" not in sys.modules, command
+"""
+
+
+def test_an_unknown_model_is_told_before_torch_is_imported(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", UNKNOWN], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("is unknown; choose one of student") == 5
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,9 @@
-"""Weights that have a name instead of a path: those in the package, and those of ImageNet."""
+"""Names of models: those in the package, and whether a name can be a model's at all.
 
+Nothing heavy is imported here, so that a wrong name is told at once.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "weights"
@@ -33,4 +37,38 @@ def model_folder(name: str) -> Path:
     known = ", ".join(bundled_models())
     raise ValueError(
         f"model {name!r} is no folder and not bundled; choose one of {known}, or a folder"
+    )
+
+
+def require_model(name: str, peers: Iterable[str]) -> None:
+    """Raise ValueError for a name that is no model's, whatever its options; `peers` are known ones.
+
+    Whether a folder, a file, a registry or options hold what they should is told by who opens them.
+
+    Example:
+        >>> require_model("student@flips=true", [])
+        >>> require_model("studnet", ["lab"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: model 'studnet' is unknown; choose one of ...
+    """
+    base, at, options = name.rpartition("@")
+    base = base if at and "=" in options else name
+    has_place = base.startswith(("results:", "models:/")) or Path(base).suffix == ".pth"
+    known = [*bundled_models(), *sorted(peers)]
+    if not (has_place or Path(base).is_dir() or {base, name.partition("@")[0]} & {*known}):
+        raise unknown_model(name, peers)
+
+
+def unknown_model(name: str, peers: Iterable[str]) -> ValueError:
+    """Return the error for a name that is no model's.
+
+    Example:
+        >>> str(unknown_model("studnet", ["lab"])).partition(";")[0]
+        "model 'studnet' is unknown"
+    """
+    known = ", ".join([*bundled_models(), *sorted(peers)])
+    return ValueError(
+        f"model {name!r} is unknown; choose one of {known}, a folder with model.json and "
+        "model.safetensors, a published checkpoint *.pth, or models:/NAME@alias"
     )

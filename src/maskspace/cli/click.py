@@ -4,7 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskspace.cli.frame import DEFAULT_MODEL, MODEL_HELP, Inputs, count, note, png, write_files
+from maskspace.cli.frame import (
+    DEFAULT_MODEL,
+    MODEL_HELP,
+    Inputs,
+    check_model,
+    count,
+    note,
+    png,
+    write_files,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +106,8 @@ def _unwanted(text: str) -> tuple[int, int, bool]:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
+    if options.model is not None:
+        check_model(options.model)
     from maskspace.segmenter import checked_image, told_smaller
 
     known = options.session is not None and options.session.exists()
@@ -138,10 +149,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "ClickSession":
     """Return the session of a file, of the model that made it if none is given; else a new one."""
-    from maskspace.segmenter.loading import load
     from maskspace.session import read_session
 
     name = model or (DEFAULT_MODEL if saved is None else read_session(saved).model)
+    from maskspace.segmenter.loading import load
+
     session = load(name).session(image)
     session.model = name  # what can be loaded again: a folder, not only what it is called
     if saved is not None:

@@ -12,6 +12,7 @@ from maskspace.cli.frame import (
     DATA_HELP,
     MODEL_HELP,
     Inputs,
+    check_model,
     complain,
     count,
     dataset,
@@ -147,6 +148,8 @@ def labelled(text: str) -> tuple[str, str]:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
+    for _, name in options.models:
+        check_model(name)
     from functools import partial
 
     from maskspace.evaluation import Origin, evaluate_models

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from maskspace.cli.frame import MODEL_HELP, named, tell_notes
+from maskspace.cli.frame import MODEL_HELP, check_model, named, tell_notes
 from maskspace.cli.train import SHARDS, add_data, add_recipe, keep_inputs, train, workers_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask and return the exit status."""
     keep_inputs(options, model=options.model)
+    check_model(options.model)
     from maskspace.segmenter.loading import load
 
     loaded = load(options.model)

@@ -1,6 +1,7 @@
 """What the commands share: parsers whose errors are one line, argument types, whole files."""
 
 import argparse
+import ast
 import io
 import os
 import re
@@ -9,9 +10,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
+from maskspace.bundled import require_model
 from maskspace.files import appearing
 
 if TYPE_CHECKING:
@@ -52,6 +56,35 @@ def complain(message: str) -> int:
 def note(message: str) -> None:
     """Print one line on standard error: nothing is wrong, but the caller should know."""
     complain(message)
+
+
+@cache
+def table_names(package: str, table: str) -> tuple[str, ...]:
+    """Return the keys of a table as its package's file has them: the package is not imported.
+
+    Example:
+        >>> "felzenszwalb" in table_names("maskspace.peers", "PEERS")
+        True
+    """
+    spec = find_spec(package)
+    assert spec is not None and spec.origin is not None
+    for statement in ast.parse(Path(spec.origin).read_text()).body:
+        target = getattr(statement, "target", None)
+        if isinstance(target, ast.Name) and target.id == table:
+            value = getattr(statement, "value", None)
+            assert isinstance(value, ast.Dict)
+            return tuple(str(key.value) for key in value.keys if isinstance(key, ast.Constant))
+    raise AssertionError(f"{package} has no table {table}")
+
+
+def check_model(name: str) -> None:
+    """Raise ValueError for a name that is no model's, before torch is imported, which takes long.
+
+    Example:
+        >>> check_model("felzenszwalb@scale=200")
+    """
+    peers = sys.modules.get("maskspace.peers")
+    require_model(name, table_names("maskspace.peers", "PEERS") if peers is None else peers.PEERS)
 
 
 class OneLineParser(argparse.ArgumentParser):

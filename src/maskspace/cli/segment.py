@@ -10,6 +10,7 @@ from maskspace.cli.frame import (
     DEFAULT_MODEL,
     MODEL_HELP,
     Inputs,
+    check_model,
     complain,
     count,
     image_files,
@@ -128,6 +129,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             f"{asked} labels asked for; a PNG label map holds {MOST_LABELS}: give --format npz"
         )
+    check_model(options.model)
     found = list(_images(options.images, leave=options.out))
     if not found:
         raise ValueError(f"{options.images[0]}: no images there; give files or a folder of images")

@@ -1,10 +1,7 @@
 """`maskspace train`: an objective and datasets -> a student."""
 
 import argparse
-import ast
 import sys
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +13,7 @@ from maskspace.cli.frame import (
     complain,
     count,
     dataset,
+    table_names,
 )
 
 if TYPE_CHECKING:
@@ -115,21 +113,9 @@ def add_recipe(command: argparse.ArgumentParser, *, rate: str) -> None:
 def objective_names() -> list[str]:
     """Return the names of the objectives: without torch, which takes seconds to import."""
     known = sys.modules.get("maskspace.objectives")
-    return sorted(_written_names()) if known is None else sorted(known.OBJECTIVES)
-
-
-@cache
-def _written_names() -> list[str]:
-    """Return the keys of the table OBJECTIVES as its file has them."""
-    spec = find_spec("maskspace.objectives")
-    assert spec is not None and spec.origin is not None
-    for statement in ast.parse(Path(spec.origin).read_text()).body:
-        target = getattr(statement, "target", None)
-        if isinstance(target, ast.Name) and target.id == "OBJECTIVES":
-            table = getattr(statement, "value", None)
-            assert isinstance(table, ast.Dict)
-            return [str(key.value) for key in table.keys if isinstance(key, ast.Constant)]
-    raise AssertionError("maskspace.objectives has no table OBJECTIVES")
+    if known is not None:
+        return sorted(known.OBJECTIVES)
+    return sorted(table_names("maskspace.objectives", "OBJECTIVES"))
 
 
 def objective(text: str) -> tuple[str, dict[str, str]]:

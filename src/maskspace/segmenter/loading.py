@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import nn
 
-from maskspace.bundled import FOLDER, bundled_models
+from maskspace.bundled import FOLDER, bundled_models, unknown_model
 from maskspace.config import option_texts, section_of_texts
 from maskspace.loaded import Segmenter
 from maskspace.models import load_model, load_published
@@ -62,8 +62,4 @@ def _load_network(name: str) -> tuple[nn.Module, str]:
         return load_model(Path(name)), Path(name).resolve().name
     if Path(name).suffix == ".pth":
         return load_published(Path(name)), Path(name).stem
-    known = ", ".join([*bundled_models(), *sorted(PEERS)])
-    raise ValueError(
-        f"model {name!r} is unknown; choose one of {known}, a folder with model.json and "
-        "model.safetensors, a published checkpoint *.pth, or models:/NAME@alias"
-    )
+    raise unknown_model(name, PEERS)
