@@ -525,3 +525,44 @@ def test_an_unknown_model_is_told_before_torch_is_imported(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("is unknown; choose one of student") == 5
     assert list(tmp_path.iterdir()) == []
+
+
+def deep_photo(folder: Path) -> tuple[Path, Path]:
+    """An image of 12 bits in a file of 16, and what it is of 8."""
+    levels = np.repeat(np.repeat([[16, 128], [200, 255]], 12, 0), 12, 1).astype(np.uint8)
+    Image.fromarray(levels).save(folder / "plain.png")
+    Image.fromarray(levels.astype(np.uint16) * 16).save(folder / "deep.png")
+    return folder / "plain.png", folder / "deep.png"
+
+
+@pytest.mark.parametrize("command", ["segment", "click"])
+def test_white_of_a_deep_image_is_said_on_the_command_line(command, tmp_path, capsys):
+    plain, deep = deep_photo(tmp_path)
+
+    asked = ["--regions", "4"] if command == "segment" else ["--at", "3,3"]
+
+    def asking(image: Path, *options: str) -> tuple[int, Path]:
+        out = tmp_path / ("o" if command == "segment" else "o.png")
+        given = [command, str(image), "--model", "lab", *asked, "--out", str(out), *options]
+        return main(given), out / f"{image.stem}.labels.png" if command == "segment" else out
+
+    status, place = asking(plain)
+    expected = np.asarray(Image.open(place))
+    status, place = asking(deep, "--white", "4080")
+    assert status == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(place)), expected)
+    assert asking(deep)[0] == 2
+    assert "option white" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        asking(deep, "--white", "0")
+
+
+def test_exif_is_left_alone_if_asked(tmp_path):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+    exif = photo.getexif()
+    exif[0x112] = 6
+    photo.save(tmp_path / "turned.jpg", exif=exif)
+    for options, size in (([], (20, 30)), (["--no-exif"], (30, 20))):
+        given = [str(tmp_path / "turned.jpg"), "--model", "lab", "--out", str(tmp_path)]
+        assert main(["segment", *given, "--regions", "4", *options]) == 0
+        assert Image.open(tmp_path / "turned.labels.png").size == size

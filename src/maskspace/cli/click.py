@@ -8,6 +8,7 @@ from maskspace.cli.frame import (
     DEFAULT_MODEL,
     MODEL_HELP,
     Inputs,
+    add_reading,
     check_model,
     count,
     note,
@@ -51,6 +52,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{MODEL_HELP} (default that of the session's file, else student)",
     )
+    add_reading(command)
     command.add_argument(
         "--session",
         type=Path,
@@ -121,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     Inputs(inputs).keep(path for path in (options.out, options.session) if path is not None)
     if options.session is not None:
         Inputs([options.session]).keep([options.out])
-    image = checked_image(options.image)
+    image = checked_image(options.image, white=options.white, exif=options.exif)
     smaller = told_smaller(image)
     if smaller is not None:
         note(f"{options.image}: {smaller}")

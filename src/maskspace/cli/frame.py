@@ -113,6 +113,42 @@ def share(text: str) -> float:
     return value
 
 
+def add_reading(command: argparse.ArgumentParser) -> None:
+    """Give a parser the options of how image files are read."""
+    command.add_argument(
+        "--white",
+        type=white,
+        metavar="VALUE",
+        help="what is white in images of more than 8 bits: a number such as 4095, minmax (the "
+        "largest value; the smallest is black) or percentile (all but a thousandth of the pixels); "
+        "default what the file says, else the largest value of its type",
+    )
+    command.add_argument(
+        "--no-exif",
+        dest="exif",
+        action="store_false",
+        help="take the pixels as they are stored, whatever EXIF says of turning them",
+    )
+
+
+def white(text: str) -> float | str:
+    """Return a value above 0, or minmax or percentile.
+
+    Example:
+        >>> white("4095"), white("minmax")
+        (4095.0, 'minmax')
+    """
+    if text in ("minmax", "percentile"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no value above 0, minmax or percentile")
+    return value
+
+
 class DatasetArgument(NamedTuple):
     """What KIND:PATH,option=value names: options of the kind's reader, as text."""
 

@@ -10,6 +10,7 @@ from maskspace.cli.frame import (
     DEFAULT_MODEL,
     MODEL_HELP,
     Inputs,
+    add_reading,
     check_model,
     complain,
     count,
@@ -93,6 +94,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{MODEL_HELP} (default {DEFAULT_MODEL})",
     )
+    add_reading(command)
     command.add_argument(
         "--out",
         required=True,
@@ -199,7 +201,7 @@ def _segmented(
     """Return what was found in one image."""
     from maskspace.segmenter import checked_image, told_smaller
 
-    image = checked_image(photo)
+    image = checked_image(photo, white=options.white, exif=options.exif)
     smaller = told_smaller(image)
     if smaller is not None:
         note(f"{photo}: {smaller}")

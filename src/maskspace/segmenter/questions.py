@@ -8,6 +8,7 @@ from jaxtyping import Bool, UInt8
 
 from maskspace.loaded import ImageLike, Segmenter
 from maskspace.partition.shrunk import Shrunk, shrunk
+from maskspace.rgb import White
 from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import Click, read_rgb
 
@@ -16,11 +17,23 @@ MIN_SIDE = 16
 WORKING_PIXELS = 4032 * 3024
 
 
-def checked_image(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the image as RGB, or raise ValueError if it is not one or its size is out of range."""
+def checked_image(
+    image: ImageLike, *, white: White | None = None, exif: bool = True
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image as RGB, or raise ValueError if it is not one or its size is out of range.
+
+    Args:
+        image: a file's path, a PIL image, or an array h w, h w 1 or h w 3.
+        white: what is white in an image of more than 8 bits (default None: as `read_rgb` takes it).
+        exif: turn the pixels of a file as its EXIF says (default True).
+
+    Example:
+        >>> checked_image(np.full((16, 16), 1024, np.uint16), white=4096).max()
+        np.uint8(64)
+    """
     if isinstance(image, os.PathLike):
         image = os.fspath(image)
-    rgb = read_rgb(image)
+    rgb = read_rgb(image, white=white, exif=exif)
     height, width = rgb.shape[:2]
     place = f"{image}: " if isinstance(image, str) else ""
     if min(height, width) < MIN_SIDE:
