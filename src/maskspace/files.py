@@ -221,7 +221,7 @@ def appearing(path: Path) -> Iterator[Path]:
         'all of it'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(_unfinished(path.name))
+    partial = path.with_name(name_beside(path.name, before=".", after=".partial"))
     try:
         yield partial
         os.replace(partial, path)
@@ -230,12 +230,21 @@ def appearing(path: Path) -> Iterator[Path]:
         raise
 
 
-def _unfinished(name: str) -> str:
-    # A file system's names have at most 255 bytes: a long one is told by its hash.
-    longer = f".{name}.partial"
+def name_beside(name: str, *, before: str = "", after: str) -> str:
+    """Return a file's name with something before and after it, as long as names may be.
+
+    A file system's names have at most 255 bytes: of a long one the hash stands for it.
+
+    Example:
+        >>> name_beside("photo.png", before=".", after=".partial")
+        '.photo.png.partial'
+        >>> len(name_beside("a" * 255, after=".partial"))  # 64 digits and the ending
+        72
+    """
+    longer = f"{before}{name}{after}"
     if len(os.fsencode(longer)) <= _LONGEST_NAME:
         return longer
-    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.partial"
+    return f"{before}{hashlib.sha256(os.fsencode(name)).hexdigest()}{after}"
 
 
 @contextmanager

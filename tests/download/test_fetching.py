@@ -258,3 +258,13 @@ def test_a_killed_run_and_the_next_give_the_same_bytes(server, transport, tmp_pa
     fetch_file(transport, f"{server.url}/a.bin", path)
     assert path.read_bytes() == CONTENT and list(tmp_path.iterdir()) == [path]
     assert server.requests[-1] == ("a.bin", f"bytes={have}-")
+
+
+@pytest.mark.parametrize("length", [3, 240, 250, 255])
+def test_unfinished_files_of_long_names_can_be_written(tmp_path, length):
+    places = [
+        path for last in "ab" for path in partial_paths(tmp_path / ("x" * (length - 1) + last))
+    ]
+    for path in places:
+        path.write_bytes(b"")
+    assert len({path.name for path in tmp_path.iterdir()}) == len(places) == 4

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maskspace.download.remote_body import Body, ChangedError, FileVersion, NoRangesError
 from maskspace.download.transport import Transport, shown
-from maskspace.files import write_json
+from maskspace.files import name_beside, write_json
 
 #: How often a file may change on its server while it is fetched.
 RESTARTS = 4
@@ -87,7 +87,8 @@ def partial_paths(path: Path) -> tuple[Path, Path]:
         >>> partial.name, note.name
         ('val2017.zip.partial', 'val2017.zip.partial.json')
     """
-    return path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json")
+    partial, note = (name_beside(path.name, after=end) for end in (".partial", ".partial.json"))
+    return path.with_name(partial), path.with_name(note)
 
 
 def _fill(transport: Transport, url: str, partial: Path, note: Path, size: int | None) -> None:

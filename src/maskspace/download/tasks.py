@@ -34,7 +34,7 @@ from maskspace.download.remote_zip import (
     without_folder,
 )
 from maskspace.download.transport import StoppedError, Transport, shown
-from maskspace.files import write_json
+from maskspace.files import name_beside, write_json
 
 #: By reader: what turns the published layout into ours, before it is moved to its place.
 ARRANGE: Mapping[str, Callable[[Path], None]] = {"bsds500": arrange_bsds500}
@@ -306,7 +306,7 @@ def _fetch_whole(request: Request, kind: str, file: OfficialFile, transport: Tra
     else:
         url = request.url(file.url)
         fetch_file(transport, url, path, size=file.size, digest=file.hash)
-    staging = path.with_name(f"{path.name}.unpacked.partial")
+    staging = path.with_name(name_beside(path.name, after=".unpacked.partial"))
     try:
         unpack(path, staging / file.into, strip=file.strip, nested=file.nested)
         if kind in ARRANGE:
@@ -361,7 +361,7 @@ class _Done:
 
     @property
     def _pending(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.partial")
+        return self.path.with_name(name_beside(self.path.name, after=".partial"))
 
 
 def _link_tasks(request: Request, how: str, transport: Transport) -> Iterator[DownloadTask]:
