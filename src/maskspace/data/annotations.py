@@ -18,7 +18,13 @@ CONTAINMENT = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Coded:
-    """A mask on its way to an annotation: COCO's string, and what its source says of it."""
+    """A mask on its way to an annotation: COCO's string, and what its source says of it.
+
+    Example:
+        >>> counts = encode(np.ones((1, 2, 2), bool))[0]
+        >>> Coded(counts=counts, score=0.9).ignore
+        False
+    """
 
     counts: str
     score: float = 1.0
@@ -33,7 +39,14 @@ def annotate(
     scores: Sequence[float] | None = None,
     containment: float = CONTAINMENT,
 ) -> tuple[Annotation, ...]:
-    """Return annotations of dense masks with ids from 1, as `annotate_coded` does."""
+    """Return annotations of dense masks with ids from 1, as `annotate_coded` does.
+
+    Example:
+        >>> masks = np.zeros((2, 4, 4), bool)
+        >>> masks[0, :3], masks[1, :2, :2] = True, True  # the second lies in the first
+        >>> [(one.id, one.area, one.parent) for one in annotate(masks)]
+        [(1, 12, None), (2, 4, 1)]
+    """
     coded = [
         Coded(counts=counts, score=1.0 if scores is None else scores[index])
         for index, counts in enumerate(encode(masks))
@@ -47,6 +60,13 @@ def annotate_proposals(
     """Return annotations of proposals with ids from 1, as `annotate_coded` does.
 
     Where the prediction has classes, a mask of class k is of `categories[k]`.
+
+    Example:
+        >>> masks, scores = np.ones((1, 2, 2), bool), np.array([0.9], np.float32)
+        >>> proposals = Prediction(masks, scores, np.array([1]))
+        >>> table = (Category(id=7, name="sky"), Category(id=9, name="car"))
+        >>> annotate_proposals(proposals, categories=table)[0].category  # class 1 is the second row
+        9
     """
     classes = [NO_CLASS] * len(found) if found.classes is None else found.classes.tolist()
     coded = [
@@ -65,6 +85,12 @@ def annotate_coded(
     mask is the smallest larger one, of any layer, that holds at least `containment` of it; masks to
     ignore have and are none. Raises ValueError for an empty mask, which marks nothing, and for
     strings that do not fit the size.
+
+    Example:
+        >>> counts = encode(np.ones((1, 2, 2), bool))[0]
+        >>> twice = [Coded(counts=counts, score=0.5), Coded(counts=counts, score=0.9)]
+        >>> [one.score for one in annotate_coded(twice, (2, 2))]  # of equal masks the surest stays
+        [0.9]
     """
     best: dict[tuple[str, int, bool], Coded] = {}
     for one in sorted(coded, key=lambda one: one.ignore):
@@ -108,6 +134,20 @@ def refine(
     Splitting puts each 4-connected component of a mask in the mask's place, in row-major order of
     its first pixel, and drops components of fewer than `min_component_area` pixels. Annotations to
     ignore stay as they are, after the others.
+
+    Example:
+        >>> mask = np.array([[[1, 0, 1], [1, 0, 0]]], bool)  # two components
+        >>> sample = Sample(
+        ...     key="a",
+        ...     dataset="toy",
+        ...     image=b"",
+        ...     extension="png",
+        ...     size_hw=(2, 3),
+        ...     annotations=annotate(mask),
+        ... )
+        >>> split = refine(sample, split_components=True, min_component_area=1, containment=0.95)
+        >>> [one.area for one in split.annotations]
+        [2, 1]
     """
     if not split_components and containment == CONTAINMENT:
         return sample

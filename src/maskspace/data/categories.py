@@ -13,6 +13,11 @@ class Classes:
     table: the categories, by class: class k is `table[k]`. They keep their source's ids, but where
         two of several datasets would then share one all are numbered from 1.
     index: class of each category id, by dataset.
+
+    Example:
+        >>> classes = joint_classes({"streets": (Category(id=7, name="car"),)})
+        >>> classes.index["streets"][7], classes.table[0].name
+        (0, 'car')
     """
 
     table: tuple[Category, ...]

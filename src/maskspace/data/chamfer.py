@@ -20,6 +20,10 @@ def chamfer_depth(masks: Bool[np.ndarray, "n h w"]) -> Int32[np.ndarray, "n h w"
     """Return each pixel's chamfer distance to the nearest pixel outside, times UNIT; 0 outside.
 
     Beyond the border of the image all is outside.
+
+    Example:
+        >>> chamfer_depth(np.ones((1, 3, 3), bool))[0].tolist()
+        [[10000, 10000, 10000], [10000, 20000, 10000], [10000, 10000, 10000]]
     """
     # a step reaches two pixels far; padded so, equal rows of all the masks are one long row
     padded = np.pad(masks.transpose(1, 0, 2), ((2, 2), (0, 0), (2, 2)))

@@ -32,7 +32,14 @@ REGION_SHARES = (0.5, 0.4, 0.1)
 
 @dataclass(frozen=True)
 class DrawnClicks:
-    """Clicks as rows (row, column, sign), sign 0 where there is none, and the mask they mean."""
+    """Clicks as rows (row, column, sign), sign 0 where there is none, and the mask they mean.
+
+    Example:
+        >>> drawn = DrawnClicks(np.array([[0, 1, 1]], np.float32), np.array([[False, True]]))
+        >>> row, column, sign = drawn.clicks[0].astype(int).tolist()
+        >>> bool(drawn.target[row, column])
+        True
+    """
 
     clicks: Float32[np.ndarray, "k 3"]
     target: Bool[np.ndarray, "h w"]
@@ -42,6 +49,15 @@ class ClickSampler(Protocol):
     """Draw clicks from the masks of a crop and their depths in the nest.
 
     The number of rows depends on the options only. None: this crop has nothing to click.
+
+    Example:
+        >>> def first_pixel(masks, depths, generator):
+        ...     clicks = np.array([[*np.argwhere(masks[0])[0], 1]], np.float32)
+        ...     return DrawnClicks(clicks, masks[0])
+        >>> sampler: ClickSampler = first_pixel
+        >>> drawn = sampler(np.ones((1, 2, 2), bool), np.zeros(1, int), np.random.default_rng(0))
+        >>> drawn.clicks.tolist()
+        [[0.0, 0.0, 1.0]]
     """
 
     def __call__(
@@ -72,6 +88,15 @@ def many_clicks(
     Rows: positive clicks first, from row `max_positive` negative ones, at the end `spare` rows for
     simulated clicks. A crop without any mask is taken with `empty_share`. Its target is empty, as
     is that of a crop whose roots all have fewer than `least_pixels`; clicks are negative then.
+
+    Example:
+        >>> masks = np.zeros((1, 40, 40), bool)
+        >>> masks[0, 4:, 4:] = True
+        >>> drawn = many_clicks(masks, np.zeros(1, int), np.random.default_rng(0))
+        >>> drawn.clicks.shape  # 24 positive rows, 24 negative ones, 3 spare ones
+        (51, 3)
+        >>> bool(drawn.target[tuple(drawn.clicks[0, :2].astype(int))])
+        True
     """
     if max_positive < 1:
         raise ValueError(f"max_positive must be at least 1; got {max_positive}")
@@ -103,6 +128,13 @@ def one_click(
     """Return one positive click on a mask of any depth, drawn by its area to the `power`.
 
     It lies at the deepest pixel with `centre_share`, else anywhere inside.
+
+    Example:
+        >>> masks = np.zeros((1, 11, 11), bool)
+        >>> masks[0, 1:10, 1:10] = True
+        >>> drawn = one_click(masks, np.zeros(1, int), np.random.default_rng(0), centre_share=1.0)
+        >>> drawn.clicks.tolist()
+        [[5.0, 5.0, 1.0]]
     """
     del depths
     areas = algebra.areas(masks)
@@ -131,6 +163,12 @@ def one_signed_click(
     """Return one click as `one_click` does, negative but for `positive_share`.
 
     The target of a negative click is the object under it as well: the region that it removes.
+
+    Example:
+        >>> masks = np.ones((1, 9, 9), bool)
+        >>> rng = np.random.default_rng(0)
+        >>> one_signed_click(masks, np.zeros(1, int), rng, positive_share=0.0).clicks[0, 2].item()
+        -1.0
     """
     drawn = one_click(
         masks,
@@ -154,7 +192,12 @@ CLICK_SAMPLERS: Mapping[str, ClickSampler] = {
 
 
 def number_shares(count: int) -> Float64[np.ndarray, " k"]:
-    """Return how likely each of `count` numbers of clicks is, the smallest number first."""
+    """Return how likely each of `count` numbers of clicks is, the smallest number first.
+
+    Example:
+        >>> number_shares(3).round(3).tolist()
+        [0.41, 0.328, 0.262]
+    """
     weights = FALL_OFF ** np.arange(count)
     return weights / weights.sum()
 
@@ -171,6 +214,16 @@ def next_training_clicks(
     `truth` is 1 inside, 0 outside and -1 where unknown, which counts as outside. The click is
     positive where what is missed is deeper than what is in excess, by the chamfer distance; a map
     without errors gets sign 0.
+
+    Example:
+        >>> truth = np.zeros((1, 5, 5), np.float32)
+        >>> truth[0, 1:4, 1:4] = 1
+        >>> missed, perfect = np.zeros_like(truth), truth
+        >>> rng = np.random.default_rng(0)
+        >>> next_training_clicks(missed, truth, rng)[0, 2].item()
+        1.0
+        >>> next_training_clicks(perfect, truth, rng)[0, 2].item()
+        0.0
     """
     count, _, width = truth.shape
     missed = (truth > 0.5) & (probability < threshold)
@@ -192,6 +245,12 @@ def eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Return the mask eroded by three pixels, or as it is where no more than ten would remain.
 
     The border of the image does not erode.
+
+    Example:
+        >>> mask = np.zeros((15, 15), bool)
+        >>> mask[2:13, 2:13] = True
+        >>> mask.sum().item(), eroded(mask).sum().item()
+        (121, 25)
     """
     box = _box(mask, ERODED_PIXELS)
     smaller = np.zeros_like(mask)
@@ -201,7 +260,14 @@ def eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def ring(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return the pixels around the mask: as wide as a tenth of the root of its area, rounded up."""
+    """Return the pixels around the mask: as wide as a tenth of the root of its area, rounded up.
+
+    Example:
+        >>> mask = np.zeros((5, 5), bool)
+        >>> mask[2, 2] = True
+        >>> ring(mask).astype(int).tolist()
+        [[0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
+    """
     width = ceil(RING_WIDTH * sqrt(mask.sum()))
     box = _box(mask, width)
     larger = np.zeros_like(mask)

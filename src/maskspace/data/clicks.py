@@ -23,6 +23,10 @@ def depth(mask: Bool[np.ndarray, "h w"]) -> Float64[np.ndarray, "h w"]:
     """Return each pixel's exact Euclidean distance to the nearest pixel outside, 0 outside.
 
     Beyond the border of the image all is outside: the mask is padded by one pixel of background.
+
+    Example:
+        >>> depth(np.ones((3, 3), bool)).tolist()
+        [[1.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0]]
     """
     x, y, width, height = masks.boxes_xywh(mask[None])[0].tolist()
     box = (slice(y, y + height), slice(x, x + width))
@@ -33,7 +37,12 @@ def depth(mask: Bool[np.ndarray, "h w"]) -> Float64[np.ndarray, "h w"]:
 
 
 def center_click(mask: Bool[np.ndarray, "h w"]) -> Click:
-    """Return a positive click on the deepest pixel, the top-most then left-most of equals."""
+    """Return a positive click on the deepest pixel, the top-most then left-most of equals.
+
+    Example:
+        >>> center_click(np.ones((3, 5), bool))
+        Click(x=1, y=1, positive=True)
+    """
     x, y, width, height = _box(mask)
     inside = depth(mask[y : y + height, x : x + width])
     row, column = divmod(int(inside.argmax()), width)
@@ -45,6 +54,12 @@ def random_click(mask: Bool[np.ndarray, "h w"], *, seed: int, key: str, mask_id:
 
     The draw depends on the seed, the sample's key and the mask's id only, never on what was drawn
     before.
+
+    Example:
+        >>> mask = np.ones((3, 5), bool)
+        >>> first = random_click(mask, seed=0, key="a", mask_id=1)
+        >>> first == random_click(mask, seed=0, key="a", mask_id=1)
+        True
     """
     _box(mask)
     return _draw(mask, True, _generator(seed, key, mask_id))
@@ -56,6 +71,11 @@ def inner_click(
     """Return a positive click drawn uniformly from the pixels deeper than the deepest / `factor`.
 
     The draw is named as that of `random_click`.
+
+    Example:
+        >>> mask = np.ones((3, 3), bool)  # only its centre is deep enough
+        >>> inner_click(mask, seed=0, key="a", mask_id=1)
+        Click(x=1, y=1, positive=True)
     """
     _box(mask)
     return _draw(inner(depth(mask), factor), True, _generator(seed, key, mask_id))
@@ -65,6 +85,10 @@ def inner(depths: Float64[np.ndarray, "h w"], factor: float) -> Bool[np.ndarray,
     """Return the pixels deeper than the deepest / `factor`; none where all depths are 0.
 
     An infinite factor gives every pixel inside.
+
+    Example:
+        >>> inner(np.array([[0.0, 1.0, 2.0]]), 2.0).tolist()
+        [[False, False, True]]
     """
     if factor <= 1:
         raise ValueError(f"factor must be above 1, or no pixel is deep enough; got {factor}")
@@ -82,6 +106,13 @@ def error_depths(
 
     Ignored pixels are no error, and bound the errors beside them; pixels already clicked get depth
     0 afterwards, which leaves their neighbours as deep as they were.
+
+    Example:
+        >>> truth = np.array([[1, 1, 0]], bool)
+        >>> predicted = np.array([[0, 1, 1]], bool)
+        >>> missed, excess = error_depths(predicted, truth)
+        >>> missed.tolist(), excess.tolist()
+        ([[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
     """
     wrong = predicted != truth
     if ignore is not None:
@@ -103,6 +134,14 @@ def next_click(
 
     It is positive where what is missed is strictly deeper than what is in excess. Where nothing is
     wrong, or every wrong pixel was clicked, it is a negative click at the first pixel.
+
+    Example:
+        >>> truth = np.zeros((3, 6), bool)
+        >>> truth[:, :3] = True
+        >>> next_click(np.zeros((3, 6), bool), truth)
+        Click(x=1, y=1, positive=True)
+        >>> next_click(np.ones((3, 6), bool), truth)
+        Click(x=4, y=1, positive=False)
     """
     missed, excess = error_depths(predicted, truth, ignore=ignore, clicked=clicked)
     positive = bool(missed.max() > excess.max())
@@ -120,7 +159,13 @@ def next_center_click(
     key: str,
     mask_id: int,
 ) -> Click:
-    """Return `next_click`: nothing is drawn, whatever the names of the draw."""
+    """Return `next_click`: nothing is drawn, whatever the names of the draw.
+
+    Example:
+        >>> truth = np.ones((3, 3), bool)
+        >>> next_center_click(~truth, truth, seed=0, key="a", mask_id=1)
+        Click(x=1, y=1, positive=True)
+    """
     del seed, key, mask_id
     return next_click(predicted, truth, ignore=ignore, clicked=clicked)
 
@@ -140,6 +185,13 @@ def next_drawn_click(
 
     The draw depends on the seed, the sample's key, the mask's id and the number of clicks so far.
     Where nothing is wrong it is, as there, a negative click at the first pixel.
+
+    Example:
+        >>> truth = np.ones((3, 3), bool)
+        >>> next_drawn_click(~truth, truth, seed=0, key="a", mask_id=1)
+        Click(x=1, y=1, positive=True)
+        >>> next_drawn_click(truth, truth, seed=0, key="a", mask_id=1)  # nothing is wrong
+        Click(x=0, y=0, positive=False)
     """
     missed, excess = error_depths(predicted, truth, ignore=ignore, clicked=clicked)
     positive = bool(missed.max() > excess.max())
@@ -155,6 +207,12 @@ class Clicker(Protocol):
     """Choose the click that follows `clicked` in reply to a prediction; at first to an empty one.
 
     `seed`, `key` (of the sample) and `mask_id` name the draw, where there is one.
+
+    Example:
+        >>> clicker: Clicker = CLICKERS["center"]
+        >>> truth = np.ones((3, 3), bool)
+        >>> clicker(~truth, truth, seed=0, key="a", mask_id=1)
+        Click(x=1, y=1, positive=True)
     """
 
     def __call__(

@@ -13,6 +13,12 @@ class SplitConfig:
     "source" keeps the source's own train, val and test; a mapping from the source's splits to ours,
     such as {train: train, val: test}, does so under other names. With either, the shares count
     where the source has no val, or no test: then they are taken by the hash from its train.
+
+    Example:
+        >>> SplitConfig(mode="hash", val=0.1, test=0.1).test
+        0.1
+        >>> SplitConfig(mode={"train": "train", "val": "test"}, val=0.1, test=0.0).mode["val"]
+        'test'
     """
 
     mode: Literal["hash", "source"] | dict[str, Literal["train", "val", "test"]]
@@ -27,7 +33,12 @@ class SplitConfig:
 
 @section
 class ShardBytes:
-    """The size to aim at for a shard, in bytes."""
+    """The size to aim at for a shard, in bytes.
+
+    Example:
+        >>> ShardBytes(bytes=2**28).bytes
+        268435456
+    """
 
     bytes: int
 
@@ -51,6 +62,23 @@ class ShardsConfig:
     a shard holds records, which point to the images in `root`, for readers that know where these
     lie. `store` is where the shards are written: "." beside the manifest, else a folder or a URL in
     which they get a folder of their own.
+
+    Example:
+        >>> config = ShardsConfig(
+        ...     reader=Choice(name="rectangles", options={}),
+        ...     root="params.yaml",
+        ...     seed=0,
+        ...     limit=100,
+        ...     split=SplitConfig(mode="hash", val=0.1, test=0.1),
+        ...     split_components=False,
+        ...     min_component_area=1,
+        ...     containment=0.95,
+        ...     samples_per_shard=50,
+        ...     repack=True,
+        ...     store=".",
+        ... )
+        >>> config.reader.name
+        'rectangles'
     """
 
     reader: Choice

@@ -22,6 +22,10 @@ class Counts:
     counts the images with 2^(k-1) to 2^k - 1 masks, and of so long a longer side (bin 0: none);
     bin k of `depths` counts the masks with k masks around them, the last one also those with more.
     `smallest_hw` and `largest_hw` are by number of pixels.
+
+    Example:
+        >>> (Counts(samples=1, areas=(0, 2)) + Counts(samples=3, areas=(1,))).areas
+        (1, 2)
     """
 
     samples: int = 0
@@ -55,7 +59,15 @@ class Counts:
 
 
 class Tally:
-    """Counts samples one by one."""
+    """Counts samples one by one.
+
+    Example:
+        >>> tally = Tally()
+        >>> one = Annotation(id=1, counts="04", area=4, box_xywh=(0, 0, 2, 2))
+        >>> tally.add_record([one], (2, 2), image_bytes=70)
+        >>> tally.counts().areas  # one mask of 2^2 to 2^3 - 1 pixels
+        (0, 0, 1)
+    """
 
     def __init__(self) -> None:
         self._image_bytes = self._ignored = self._left_out = 0
@@ -99,7 +111,14 @@ class Tally:
 
 
 def depths(annotations: Iterable[Annotation]) -> list[int]:
-    """Return for each annotation the number of masks around it, at most DEEPEST."""
+    """Return for each annotation the number of masks around it, at most DEEPEST.
+
+    Example:
+        >>> whole = Annotation(id=1, counts="04", area=4, box_xywh=(0, 0, 2, 2))
+        >>> part = Annotation(id=2, counts="01", area=1, box_xywh=(0, 0, 1, 1), parent=1)
+        >>> depths([whole, part])
+        [0, 1]
+    """
     parents = {annotation.id: annotation.parent for annotation in annotations}
     found = []
     for parent in parents.values():
@@ -111,12 +130,23 @@ def depths(annotations: Iterable[Annotation]) -> list[int]:
 
 
 def counts_as_json(counts: Counts) -> dict[str, Any]:
-    """Return the counts as plain values."""
+    """Return the counts as plain values.
+
+    Example:
+        >>> counts_as_json(Counts(samples=2, masks=5))["masks"]
+        5
+    """
     return asdict(counts)
 
 
 def counts_from_json(value: Mapping[str, Any]) -> Counts:
-    """Return the counts that `counts_as_json` gave, read back from JSON."""
+    """Return the counts that `counts_as_json` gave, read back from JSON.
+
+    Example:
+        >>> counts = Counts(samples=2, areas=(0, 3), smallest_hw=(4, 6))
+        >>> counts_from_json(counts_as_json(counts)) == counts
+        True
+    """
     known: dict[str, Any] = {
         field.name: tuple(value[field.name])
         if isinstance(value[field.name], list)

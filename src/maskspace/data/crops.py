@@ -52,6 +52,20 @@ class Crops:
         brightness: largest shift, as a share of the range of values, in [0, 1); each channel by
             itself is shifted by up to half as much again.
         camera: changes of tone, blur, noise and JPEG (default None: none).
+
+    Example:
+        >>> Crops(
+        ...     size=64,
+        ...     placement="square",
+        ...     augment=True,
+        ...     min_scale=0.5,
+        ...     max_scale=1.0,
+        ...     turns=False,
+        ...     shuffle_channels=False,
+        ...     contrast=0.2,
+        ...     brightness=0.1,
+        ... ).placement
+        'square'
     """
 
     size: int
@@ -86,6 +100,19 @@ class Crop:
     layers: the person or pass that each is of, from 0.
     categories: the id of the category that each is of, NO_CATEGORY (-1) without one.
     ignore: pixels that count neither for nor against anything.
+
+    Example:
+        >>> crop = Crop(
+        ...     image=np.zeros((2, 2, 3), np.uint8),
+        ...     masks=np.ones((1, 2, 2), bool),
+        ...     depths=np.zeros(1, np.int64),
+        ...     scores=np.ones(1, np.float32),
+        ...     layers=np.zeros(1, np.int64),
+        ...     categories=np.array([-1]),
+        ...     ignore=np.zeros((2, 2), bool),
+        ... )
+        >>> label_map_at_depth(crop, 0).tolist()
+        [[1, 1], [1, 1]]
     """
 
     image: UInt8[np.ndarray, "s s 3"]
@@ -99,7 +126,13 @@ class Crop:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A rectangle in an image's pixels; it may reach beyond the image on all sides."""
+    """A rectangle in an image's pixels; it may reach beyond the image on all sides.
+
+    Example:
+        >>> window = Window(top=0, left=0, height=4, width=4)
+        >>> window.meets((3, 3, 2, 2)), window.meets((4, 0, 2, 2))
+        (True, False)
+    """
 
     top: int
     left: int
@@ -134,6 +167,24 @@ def random_crop(
     middle, and nothing is changed. Raises ValueError that names the sample's key if it is damaged.
 
     least_score: masks of a lower score are left out, in [0, 1] (default: none is).
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> crops = Crops(
+        ...     size=32,
+        ...     placement="square",
+        ...     augment=False,
+        ...     min_scale=1.0,
+        ...     max_scale=1.0,
+        ...     turns=False,
+        ...     shuffle_channels=False,
+        ...     contrast=0.0,
+        ...     brightness=0.0,
+        ... )
+        >>> crop = random_crop(sample, crops, np.random.default_rng(0))
+        >>> crop.image.shape, crop.masks.shape[1:]
+        ((32, 32, 3), (32, 32))
     """
     window = draw_window(sample.size_hw, crops, generator)
     inside = window.within(sample.size_hw)
@@ -188,7 +239,23 @@ def _crop(
 
 
 def draw_window(size_hw: tuple[int, int], crops: Crops, generator: np.random.Generator) -> Window:
-    """Return the window of a crop; without `crops.augment` it is the middle."""
+    """Return the window of a crop; without `crops.augment` it is the middle.
+
+    Example:
+        >>> crops = Crops(
+        ...     size=8,
+        ...     placement="square",
+        ...     augment=False,
+        ...     min_scale=1.0,
+        ...     max_scale=1.0,
+        ...     turns=False,
+        ...     shuffle_channels=False,
+        ...     contrast=0.0,
+        ...     brightness=0.0,
+        ... )
+        >>> draw_window((10, 20), crops, np.random.default_rng(0))  # the middle square
+        Window(top=0, left=5, height=10, width=10)
+    """
     height, width = size_hw
     if crops.placement == "square":
         height = width = min(size_hw)
@@ -255,6 +322,13 @@ def crop_image(sample: Sample, window: Window, placement: Placement) -> UInt8[np
 
     A JPEG that is shrunk is decoded at 1/8, 1/4 or 1/2 of its size, if that is still FINER times
     what is shown. What then differs from shrinking the whole one is how its details are averaged.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> window = Window(top=0, left=0, height=32, width=64)
+        >>> crop_image(sample, window, stretch((32, 64), (16, 16))).shape
+        (16, 16, 3)
     """
     rows, columns = placement.inner_hw
     height, width = sample.size_hw
@@ -292,7 +366,16 @@ def _resized(
 def crop_masks(
     sample: Sample, chosen: Sequence[int], window: Window, placement: Placement
 ) -> Bool[np.ndarray, "n s s"]:
-    """Return a window of the chosen annotations' masks on a canvas, by nearest neighbour."""
+    """Return a window of the chosen annotations' masks on a canvas, by nearest neighbour.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> whole = Window(top=0, left=0, height=64, width=64)
+        >>> masks = crop_masks(sample, [0], whole, stretch((64, 64), (64, 64)))
+        >>> masks.sum().item() == sample.annotations[0].area
+        True
+    """
     rows, columns = placement.nearest
     counts = [sample.annotations[index].counts for index in chosen]
     try:
@@ -321,6 +404,12 @@ def nesting_depths(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]
     """Return for each annotation how many of its own layer contain it, along the chain of parents.
 
     A parent that is not among the annotations counts as none.
+
+    Example:
+        >>> whole = Annotation(id=1, counts="04", area=4, box_xywh=(0, 0, 2, 2))
+        >>> part = Annotation(id=2, counts="01", area=1, box_xywh=(0, 0, 1, 1), parent=1)
+        >>> nesting_depths([whole, part]).tolist()
+        [0, 1]
     """
     known = {one.id: one for one in annotations}
     depths = np.zeros(len(annotations), np.int64)
@@ -340,6 +429,15 @@ def label_map_at_depth(
     0 where no such mask is. At depth 0 these are whole objects, at the largest depth sub-parts.
 
     layer: whose masks they are (default: the lowest of the layers that the crop has).
+
+    Example:
+        >>> masks = np.array([[[1, 1], [1, 1]], [[1, 1], [0, 0]]], bool)  # object, its part
+        >>> depths = np.array([0, 1])
+        >>> none, layers = np.zeros((2, 2), bool), np.zeros(2, np.int64)
+        >>> image, scores = np.zeros((2, 2, 3), np.uint8), np.ones(2, np.float32)
+        >>> crop = Crop(image, masks, depths, scores, layers, layers, none)
+        >>> label_map_at_depth(crop, 0).tolist(), label_map_at_depth(crop, 1).tolist()
+        ([[1, 1], [1, 1]], [[2, 2], [1, 1]])
     """
     chosen = crop.layers.min(initial=np.iinfo(np.int64).max) if layer is None else layer
     return to_label_map(crop.masks[(crop.layers == chosen) & (crop.depths <= depth)])
@@ -351,6 +449,16 @@ def random_label_map(crop: Crop, generator: np.random.Generator) -> Int64[np.nda
     Nested masks, and the masks of several people, cannot be told apart in one label map; over many
     draws an embedding is asked for all of them, and pixels that share more levels end nearer to
     each other.
+
+    Example:
+        >>> masks = np.array([[[1, 1], [1, 1]], [[1, 1], [0, 0]]], bool)  # object, its part
+        >>> depths = np.array([0, 1])
+        >>> none, layers = np.zeros((2, 2), bool), np.zeros(2, np.int64)
+        >>> image, scores = np.zeros((2, 2, 3), np.uint8), np.ones(2, np.float32)
+        >>> crop = Crop(image, masks, depths, scores, layers, layers, none)
+        >>> rng = np.random.default_rng(0)
+        >>> sorted({random_label_map(crop, rng).max().item() for _ in range(20)})
+        [1, 2]
     """
     layers = np.unique(crop.layers)
     layer = int(layers[generator.integers(len(layers))]) if len(layers) else 0

@@ -21,6 +21,13 @@ class Dense:
     `parents` holds the id of each mask's parent, 0 where it has none; masks of equal `layers` come
     from one person; `categories` are the ids of what they are of, NO_CATEGORY without one; `ignore`
     is the union of the masks whose pixels count neither for nor against anything.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> arrays = dense(sample)
+        >>> arrays.image.shape, arrays.parents.any().item()  # rectangles do not nest
+        ((64, 64, 3), False)
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -34,7 +41,14 @@ class Dense:
 
 
 def dense(sample: Sample) -> Dense:
-    """Return a sample's arrays; ValueError that names its key where image and masks do not fit."""
+    """Return a sample's arrays; ValueError that names its key where image and masks do not fit.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> dense(sample).masks[0].sum().item() == sample.annotations[0].area
+        True
+    """
     image = read_pixels(sample)
     try:
         masks = decode([annotation.counts for annotation in sample.annotations], sample.size_hw)
@@ -55,7 +69,14 @@ def dense(sample: Sample) -> Dense:
 
 
 def category_ids(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]:
-    """Return the id of each annotation's category, NO_CATEGORY (-1) without one."""
+    """Return the id of each annotation's category, NO_CATEGORY (-1) without one.
+
+    Example:
+        >>> car = Annotation(id=1, counts="04", area=4, box_xywh=(0, 0, 2, 2), category=3)
+        >>> nameless = Annotation(id=2, counts="04", area=4, box_xywh=(0, 0, 2, 2))
+        >>> category_ids([car, nameless]).tolist()
+        [3, -1]
+    """
     found = [NO_CATEGORY if one.category is None else one.category for one in annotations]
     return np.array(found, np.int64)
 
@@ -71,6 +92,12 @@ def read_pixels(
     least_hw: rows and columns that are needed. A JPEG is then decoded at 1/8, 1/4 or 1/2 of its
         size where that has as many, in a fraction of the time; other formats, and photos that EXIF
         turns, come whole (default: whole).
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> read_pixels(sample).shape
+        (64, 64, 3)
     """
     upright = upright_size_hw(sample.image)
     try:

@@ -8,11 +8,24 @@ R = TypeVar("R")
 
 
 def drawn(reader: Callable[P, R]) -> Callable[P, R]:
-    """Mark a reader as one that draws its samples."""
+    """Mark a reader as one that draws its samples.
+
+    Example:
+        >>> @drawn
+        ... def read_squares(root, *, seed, limit): ...
+        >>> is_drawn(read_squares)
+        True
+    """
     reader.is_drawn = True  # pyright: ignore[reportFunctionMemberAccess]
     return reader
 
 
 def is_drawn(reader: Callable[..., object]) -> bool:
-    """Return whether a reader draws its samples."""
+    """Return whether a reader draws its samples.
+
+    Example:
+        >>> from maskspace.data import READERS
+        >>> is_drawn(READERS["rectangles"]), is_drawn(READERS["coco"])
+        (True, False)
+    """
     return getattr(reader, "is_drawn", False)

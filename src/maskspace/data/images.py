@@ -19,7 +19,12 @@ _PNG_TURNED = (b"eXIf", b"exif", b"XML:com.adobe.xmp")
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image of a source: its bytes, their kind, its size, and whether EXIF swaps its sides."""
+    """An image of a source: its bytes, their kind, its size, and whether EXIF swaps its sides.
+
+    Example:
+        >>> SourceImage(b"...", "jpg", size_hw=(480, 640), is_turned=False).size_hw
+        (480, 640)
+    """
 
     encoded: bytes
     extension: str
@@ -32,6 +37,14 @@ def read_image(path: AnyPath, *, exif: bool = True, white: White | None = None) 
 
     exif: False for an image as it is stored, which becomes PNG where EXIF turns it.
     white: what is white in an image of more than 8 bits, see `read_rgb`; it becomes PNG of 8 bits.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "a.png")
+        >>> _ = path.write_bytes(encode_png(np.zeros((2, 3, 3), np.uint8)))
+        >>> read_image(path).size_hw
+        (2, 3)
     """
     encoded = bounded_bytes(path, limit=MAX_FILE_BYTES)
     return source_image(encoded, path.suffix, name=str(path), exif=exif, white=white)
@@ -40,7 +53,14 @@ def read_image(path: AnyPath, *, exif: bool = True, white: White | None = None) 
 def source_image(
     encoded: bytes, suffix: str, *, name: str, exif: bool = True, white: White | None = None
 ) -> SourceImage:
-    """Return an encoded image whose file has a suffix, as `read_image`."""
+    """Return an encoded image whose file has a suffix, as `read_image`.
+
+    Example:
+        >>> encoded = encode_png(np.zeros((2, 3, 3), np.uint8))
+        >>> image = source_image(encoded, ".PNG", name="a.PNG")
+        >>> image.extension, image.encoded == encoded
+        ('png', True)
+    """
     with open_image(encoded, name=name) as image:
         width, height = image.size
         deep, turns = is_deep(image), is_turned(image, encoded)
@@ -59,6 +79,10 @@ def image_size_hw(encoded: bytes, *, name: str) -> tuple[int, int]:
     """Return rows and columns after the EXIF rotation, read from the header alone.
 
     Raises ValueError that starts with `name` for what is no image of at most MAX_PIXELS pixels.
+
+    Example:
+        >>> image_size_hw(encode_png(np.zeros((2, 3, 3), np.uint8)), name="a.png")
+        (2, 3)
     """
     with open_image(encoded, name=name) as image:
         width, height = image.size
@@ -66,7 +90,14 @@ def image_size_hw(encoded: bytes, *, name: str) -> tuple[int, int]:
 
 
 def is_turned(image: Image.Image, encoded: bytes) -> bool:
-    """Return whether EXIF swaps rows and columns of what PIL opened; broken EXIF turns nothing."""
+    """Return whether EXIF swaps rows and columns of what PIL opened; broken EXIF turns nothing.
+
+    Example:
+        >>> encoded = encode_png(np.zeros((2, 3, 3), np.uint8))
+        >>> with open_image(encoded, name="a.png") as image:
+        ...     is_turned(image, encoded)
+        False
+    """
     if image.format == "TIFF":  # PIL has turned the size of these already
         return False
     if image.format == "PNG" and not any(mark in encoded for mark in _PNG_TURNED):
@@ -75,7 +106,13 @@ def is_turned(image: Image.Image, encoded: bytes) -> bool:
 
 
 def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """Return PNG bytes, the same for the same pixels."""
+    """Return PNG bytes, the same for the same pixels.
+
+    Example:
+        >>> image = np.full((2, 3, 3), 7, np.uint8)
+        >>> (read_rgb(encode_png(image)) == image).all().item()
+        True
+    """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()

@@ -16,7 +16,17 @@ _VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
 
 
 def dataset_root(root: str) -> AnyPath:
-    """Return a dataset's folder or file, given as a path or an fsspec URL; it has to exist."""
+    """Return a dataset's folder or file, given as a path or an fsspec URL; it has to exist.
+
+    Example:
+        >>> import tempfile
+        >>> dataset_root(tempfile.mkdtemp()).is_dir()
+        True
+        >>> dataset_root("no/such/folder")
+        Traceback (most recent call last):
+            ...
+        ValueError: no/such/folder: no such file or folder; fetch the dataset, or correct the root
+    """
     path = locate(root)
     if not path.exists():
         raise ValueError(f"{root}: no such file or folder; fetch the dataset, or correct the root")
@@ -28,6 +38,14 @@ def files_by_stem(folder: AnyPath, pattern: str) -> dict[str, AnyPath]:
 
     Capitals match small letters. Hidden files, such as the `._x.jpg` of macOS archives, are left
     out. Raises ValueError where two files share a stem, as `x.jpg` and `x.JPG` do.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("b.JPG", "a.jpg", "._a.jpg", "a.txt"):
+        ...     folder.joinpath(name).touch()
+        >>> list(files_by_stem(folder, "*.jpg"))
+        ['a', 'b']
     """
     found: dict[str, AnyPath] = {}
     listed = folder.iterdir() if folder.is_dir() else ()
@@ -43,7 +61,12 @@ def files_by_stem(folder: AnyPath, pattern: str) -> dict[str, AnyPath]:
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Return what sorts `sa_9` before `sa_10`."""
+    """Return what sorts `sa_9` before `sa_10`.
+
+    Example:
+        >>> sorted(["sa_10", "sa_9"], key=natural)
+        ['sa_9', 'sa_10']
+    """
     pieces = re.split(r"(\d+)", name)
     # a piece between numbers sorts by its text, a number by its value and then its digits
     return tuple((int(p) if i % 2 else -1, p) for i, p in enumerate(pieces))
@@ -53,6 +76,14 @@ def files_stamp(root: AnyPath) -> str:
     """Return a hash of the names, sizes and times of change of all files under a root, or of it.
 
     At a URL the store's own listing says them. Links to folders are followed.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> before = files_stamp(folder)
+        >>> folder.joinpath("a.txt").touch()
+        >>> files_stamp(folder) == before
+        False
     """
     digest = hashlib.sha256()
     if isinstance(root, Path):
@@ -78,6 +109,10 @@ def safe_key(name: str) -> str:
 
     The hash of the whole name keeps apart what differs in those characters alone; a name that is a
     key already stays as it is.
+
+    Example:
+        >>> safe_key("img_7"), safe_key("img 7")
+        ('img_7', 'img-7-363841a0')
     """
     cleaned = re.sub(r"[^A-Za-z0-9_-]", "-", name)
     if cleaned == name:
@@ -89,13 +124,22 @@ def inside(path: AnyPath, root: AnyPath) -> str:
     """Return the path relative to the root that it is under, with `/` between its parts.
 
     Bytes that are no UTF-8 are written as hexadecimal numbers after a backslash.
+
+    Example:
+        >>> inside(Path("/data/photos/a/b.jpg"), Path("/data/photos"))
+        'a/b.jpg'
     """
     text = "/".join(path.parts[len(root.parts) :]) or path.name
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class NoSplitError(ValueError):
-    """A source has not the split that was asked for; `known` are those it has, none of a whole."""
+    """A source has not the split that was asked for; `known` are those it has, none of a whole.
+
+    Example:
+        >>> NoSplitError("toy has no test split", ["val", None, "train"]).known
+        ('train', 'val')
+    """
 
     def __init__(self, message: str, known: Iterable[str | None]) -> None:
         super().__init__(message)
@@ -152,7 +196,15 @@ def distinct_keys(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def check_split(dataset: str, split: str | None, known: Iterable[str]) -> None:
-    """Raise ValueError for a split that a dataset has not."""
+    """Raise ValueError for a split that a dataset has not.
+
+    Example:
+        >>> check_split("toy", "test", ["train", "val"])
+        Traceback (most recent call last):
+            ...
+        maskspace.data.listings.NoSplitError: toy: split 'test' is unknown; choose one of train, val
+        >>> check_split("toy", None, ["train", "val"])  # None: all splits
+    """
     names = tuple(known)
     if split is not None and split not in names:
         raise NoSplitError(

@@ -26,6 +26,11 @@ class ShardFacts:
     """What the manifest says of one shard, and the counts of its samples for the totals.
 
     `refused` are the samples that its reader could not read, with the reasons; they are not in it.
+
+    Example:
+        >>> facts = ShardFacts(name="train-000000.tar", samples=2, masks=9, bytes=4096, sha256="00")
+        >>> dict(facts.refused)
+        {}
     """
 
     name: str
@@ -39,7 +44,12 @@ class ShardFacts:
 
 @dataclass(frozen=True, slots=True)
 class SamplePlace:
-    """Where a sample is in its shard: `image` is its member's name, its size 0 if not there."""
+    """Where a sample is in its shard: `image` is its member's name, its size 0 if not there.
+
+    Example:
+        >>> SamplePlace("a.png", 512, 70, label_offset=1536, label_size=200).label_offset
+        1536
+    """
 
     image: str
     image_offset: int
@@ -50,19 +60,41 @@ class SamplePlace:
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """What `SHARD.tar.json` holds."""
+    """What `SHARD.tar.json` holds.
+
+    Example:
+        >>> facts = ShardFacts(name="train-000000.tar", samples=1, masks=9, bytes=4096, sha256="00")
+        >>> place = SamplePlace("a.png", 512, 70, 1536, 200)
+        >>> Sidecar(facts=facts, places=(place,)).places[0].label_offset
+        1536
+    """
 
     facts: ShardFacts
     places: tuple[SamplePlace, ...]
 
 
 def sidecar_path(shard: AnyPath) -> AnyPath:
-    """Return the path of a shard's sidecar."""
+    """Return the path of a shard's sidecar.
+
+    Example:
+        >>> sidecar_path(Path("shards/train-000000.tar")).name
+        'train-000000.tar.json'
+    """
     return shard.with_name(f"{shard.name}.json")
 
 
 def write_sidecar(shard: AnyPath, sidecar: Sidecar) -> None:
-    """Write the sidecar of a shard that is complete."""
+    """Write the sidecar of a shard that is complete.
+
+    Example:
+        >>> import tempfile
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> facts = ShardFacts(name=shard.name, samples=1, masks=9, bytes=4096, sha256="00")
+        >>> sidecar = Sidecar(facts=facts, places=(SamplePlace("a.png", 512, 70, 1536, 200),))
+        >>> write_sidecar(shard, sidecar)
+        >>> read_sidecar(shard) == sidecar
+        True
+    """
     facts = sidecar.facts
     value = {
         **_said(facts),
@@ -77,7 +109,20 @@ def write_sidecar(shard: AnyPath, sidecar: Sidecar) -> None:
 
 
 def read_sidecar(shard: AnyPath) -> Sidecar | None:
-    """Return the sidecar of a shard, or None where there is none that can be read."""
+    """Return the sidecar of a shard, or None where there is none that can be read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_shard
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> facts = write_shard(shard, read_rectangles("", seed=0, limit=2))
+        >>> read_sidecar(shard).places[0].image
+        'rectangles-000000.png'
+        >>> read_sidecar(shard.with_name("train-000001.tar")) is None  # no such shard
+        True
+    """
     try:
         value = json.loads(sidecar_path(shard).read_bytes())
         places = tuple(SamplePlace(*place) for place in value.pop("places"))
@@ -88,7 +133,21 @@ def read_sidecar(shard: AnyPath) -> Sidecar | None:
 
 
 def finished_shard(shard: AnyPath) -> ShardFacts | None:
-    """Return the facts of a shard that is there and whole by its size, or None."""
+    """Return the facts of a shard that is there and whole by its size, or None.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_shard
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> facts = write_shard(shard, read_rectangles("", seed=0, limit=2))
+        >>> finished_shard(shard) == facts
+        True
+        >>> _ = shard.write_bytes(b"cut short")
+        >>> finished_shard(shard) is None
+        True
+    """
     sidecar = read_sidecar(shard)
     return sidecar.facts if sidecar and size_of(shard) == sidecar.facts.bytes else None
 
@@ -100,6 +159,14 @@ def write_manifest(
 
     `details` is added as it is: the parameters that the shards were made with. Partial files that a
     kill has left in the folder are removed.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = ShardFacts(name="val-000000.tar", samples=2, masks=9, bytes=4096, sha256="00")
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={"seed": 0})
+        >>> read_manifest(folder)["totals"]
+        {'bytes': 4096, 'masks': 9, 'samples': 2}
     """
     if isinstance(folder, Path):
         for stray in folder.glob("*.partial"):
@@ -130,7 +197,15 @@ def _said(facts: ShardFacts) -> dict[str, Any]:
 
 
 def read_manifest(folder: str | AnyPath) -> dict[str, Any]:
-    """Return the manifest of a folder of shards, which may be a URL."""
+    """Return the manifest of a folder of shards, which may be a URL.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = write_manifest(folder, [], dataset="toy", details={"seed": 0})
+        >>> read_manifest(folder)["seed"]
+        0
+    """
     path = locate(folder) / MANIFEST
     try:
         return json.loads(path.read_bytes())
@@ -146,6 +221,12 @@ def shards_folder(folder: str | AnyPath, manifest: Mapping[str, Any]) -> AnyPath
     """Return where the shards of a manifest are: beside it, or where it says.
 
     A manifest of validated shards says the way from its own folder, `stored_from_here`.
+
+    Example:
+        >>> str(shards_folder("build/shards/toy", {}))
+        'build/shards/toy'
+        >>> str(shards_folder("build/shards/toy", {"stored_in": "/disk/toy"}))
+        '/disk/toy'
     """
     if "stored_from_here" in manifest:
         return locate(folder) / manifest["stored_from_here"]
@@ -153,16 +234,37 @@ def shards_folder(folder: str | AnyPath, manifest: Mapping[str, Any]) -> AnyPath
 
 
 def categories_as_json(categories: Iterable[Category]) -> dict[str, Any]:
-    """Return what a manifest says of a dataset's categories: nothing where there are none."""
+    """Return what a manifest says of a dataset's categories: nothing where there are none.
+
+    Example:
+        >>> categories_as_json([Category(id=3, name="car")])
+        {'categories': [{'id': 3, 'name': 'car', 'is_thing': True}]}
+        >>> categories_as_json([])
+        {}
+    """
     table = [asdict(category) for category in categories]
     return {"categories": table} if table else {}
 
 
 def categories_of(manifest: Mapping[str, Any]) -> tuple[Category, ...]:
-    """Return the table of categories of a manifest, empty where it has none."""
+    """Return the table of categories of a manifest, empty where it has none.
+
+    Example:
+        >>> categories_of({"categories": [{"id": 3, "name": "car", "is_thing": True}]})
+        (Category(id=3, name='car', is_thing=True),)
+    """
     return read_categories(manifest.get("categories", ()))
 
 
 def facts_of(manifest: Mapping[str, Any], split: str) -> list[ShardFacts]:
-    """Return what a manifest says of the shards of one split, without their counts."""
+    """Return what a manifest says of the shards of one split, without their counts.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = ShardFacts(name="val-000000.tar", samples=2, masks=9, bytes=4096, sha256="00")
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> facts_of(read_manifest(folder), "val") == [facts]
+        True
+    """
     return [ShardFacts(**one) for one in manifest["splits"][split]["shards"]]

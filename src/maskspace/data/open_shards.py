@@ -47,6 +47,18 @@ def open_shards(folder: str | AnyPath, split: str) -> "Shards":
 
     The folder is a path or any URL that fsspec knows; https:// can be read from, too. Records that
     the manifest lists as `excluded`, as that of validated shards does, are left out.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> shards = open_shards(folder, "train")
+        >>> len(shards), shards[1].key
+        (2, 'rectangles-000001')
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
@@ -66,6 +78,12 @@ def images_root(manifest: dict[str, Any]) -> AnyPath | None:
     """Return where the images are that the shards of a manifest point to; None if they hold them.
 
     Relative to the current folder if the dataset's root was given so.
+
+    Example:
+        >>> images_root({"repack": True}) is None
+        True
+        >>> str(images_root({"repack": False, "root": "photos"}))
+        'photos'
     """
     return None if manifest.get("repack", True) else locate(manifest["root"])
 
@@ -115,6 +133,20 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
     A shard is opened when a sample of it is first asked for. Reads keep no position, and a forked
     or pickled copy opens its own files, so that copies share nothing. Iteration, and `read_range`,
     read many samples at once.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> shards = open_shards(folder, "train")
+        >>> [sample.key for sample in shards]
+        ['rectangles-000000', 'rectangles-000001']
+        >>> shards.place_of(1)  # shard, row
+        (0, 1)
     """
 
     def __init__(
@@ -243,6 +275,19 @@ class StoredSample:
     name: the member of the image, `KEY.EXTENSION`.
     label, image: the bytes of the two members; no image where the record points to one.
     elsewhere: reads an image that a record points to.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> shards = open_shards(folder, "train")
+        >>> index, stored = next(shards.read_stored([1]))
+        >>> stored.name, stored.sample().key
+        ('rectangles-000001.png', 'rectangles-000001')
     """
 
     where: str

@@ -31,6 +31,11 @@ class Order:
     dataset goes on where it stopped in the epoch before: no sample comes a second time before all
     others of its dataset have come. With one dataset and its size as `length` an epoch is a pass.
     `window` counts blocks, `block` samples.
+
+    Example:
+        >>> order = Order(sizes=(100, 10), weights=(3.0, 1.0), length=40, seed=0)
+        >>> order.counts  # three quarters of an epoch, and one quarter
+        (30, 10)
     """
 
     sizes: tuple[int, ...]
@@ -66,7 +71,13 @@ class Order:
 
 
 class Epoch:
-    """One epoch of an order: `epoch[position]` is the number of a dataset and an index in it."""
+    """One epoch of an order: `epoch[position]` is the number of a dataset and an index in it.
+
+    Example:
+        >>> epoch = Order(sizes=(8,), weights=(1.0,), length=8, seed=0).epoch(0)
+        >>> sorted(index for dataset, index in epoch)  # every sample once
+        [0, 1, 2, 3, 4, 5, 6, 7]
+    """
 
     def __init__(self, order: Order, number: int) -> None:
         if number < 0:
@@ -121,7 +132,13 @@ class Epoch:
 
 
 class Pass:
-    """A permutation of `range(size)` that moves along in windows: `one_pass[position]`."""
+    """A permutation of `range(size)` that moves along in windows: `one_pass[position]`.
+
+    Example:
+        >>> one_pass = Pass(10, block=2, window=2, seed=(0, 0, 0))
+        >>> sorted(one_pass[position] for position in range(len(one_pass)))
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
 
     def __init__(self, size: int, *, block: int, window: int, seed: tuple[int, int, int]) -> None:
         self._size, self._block, self._per_window, self._seed = size, block, window, seed

@@ -42,7 +42,12 @@ class Placement:
 
 
 def letterbox(source_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> Placement:
-    """Return the largest placement that keeps the aspect, to a pixel, in the canvas's middle."""
+    """Return the largest placement that keeps the aspect, to a pixel, in the canvas's middle.
+
+    Example:
+        >>> letterbox((30, 60), (8, 8)).inner_hw
+        (4, 8)
+    """
     _refuse_empty(source_hw, canvas_hw)
     height, width = source_hw
     rows, columns = canvas_hw
@@ -55,7 +60,12 @@ def letterbox(source_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> Placeme
 
 
 def stretch(source_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> Placement:
-    """Return the placement that fills the canvas, whatever that does to the aspect."""
+    """Return the placement that fills the canvas, whatever that does to the aspect.
+
+    Example:
+        >>> stretch((30, 60), (8, 8)).inner_hw
+        (8, 8)
+    """
     _refuse_empty(source_hw, canvas_hw)
     return Placement(source_hw=source_hw, inner_hw=canvas_hw, corner_yx=(0, 0), canvas_hw=canvas_hw)
 

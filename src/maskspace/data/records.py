@@ -23,7 +23,15 @@ _FIELDS = {field.name for field in fields(Annotation)}
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A record as it is read: a sample but for its image."""
+    """A record as it is read: a sample but for its image.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> record = parse_record(encode_record(sample), where="toy")
+        >>> record.key, record.place is None
+        ('rectangles-000000', True)
+    """
 
     key: str
     sha256: str | None
@@ -33,7 +41,14 @@ class Record:
 
 
 def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
-    """Return the JSON of a sample, the same for the same sample; `place` points to its image."""
+    """Return the JSON of a sample, the same for the same sample; `place` points to its image.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> orjson.loads(encode_record(sample))["size_hw"]
+        [64, 64]
+    """
     record = dict(vars(sample))
     image, extension = record.pop("image"), record.pop("extension")
     record["source"] = sample.source.encode("utf-8", "backslashreplace").decode()
@@ -59,7 +74,19 @@ def _said(annotation: Annotation) -> dict[str, Any]:
 
 
 def parse_record(text: bytes, *, where: str) -> Record:
-    """Return the record in the bytes of a JSON member; ValueError that starts with `where`."""
+    """Return the record in the bytes of a JSON member; ValueError that starts with `where`.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> record = parse_record(encode_record(sample), where="toy")
+        >>> record.fields["annotations"] == sample.annotations
+        True
+        >>> parse_record(b"{}", where="toy.tar:a.json")
+        Traceback (most recent call last):
+            ...
+        ValueError: toy.tar:a.json: not a record ('size_hw'); make it again
+    """
     try:
         fields = orjson.loads(text)
         image = fields.pop("image", None)
@@ -88,7 +115,15 @@ def _annotation(record: Any) -> Annotation:
 
 
 def sample_of(record: Record, image: bytes, extension: str, *, where: str) -> Sample:
-    """Return a record and the bytes of its image as a sample."""
+    """Return a record and the bytes of its image as a sample.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> record = parse_record(encode_record(sample), where="toy")
+        >>> sample_of(record, sample.image, "png", where="toy") == sample
+        True
+    """
     try:
         return Sample(image=image, extension=extension, **record.fields)
     except TypeError as error:
@@ -96,13 +131,34 @@ def sample_of(record: Record, image: bytes, extension: str, *, where: str) -> Sa
 
 
 def check_image(record: Record, image: bytes, *, where: str) -> None:
-    """Raise ValueError if the image is not the one that the record was made for."""
+    """Raise ValueError if the image is not the one that the record was made for.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> record = parse_record(encode_record(sample), where="toy")
+        >>> check_image(record, sample.image, where="toy")
+        >>> check_image(record, b"another image", where="toy")
+        Traceback (most recent call last):
+            ...
+        ValueError: toy: its image has changed since; make the shard again
+    """
     if record.sha256 is not None and hashlib.sha256(image).hexdigest() != record.sha256:
         raise ValueError(f"{where}: its image has changed since; make the shard again")
 
 
 def image_path(record: Record, images: AnyPath | None, *, where: str) -> AnyPath:
-    """Return the file that a record points to, which has to lie in the folder `images`."""
+    """Return the file that a record points to, which has to lie in the folder `images`.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> place = ImagePlace("a/b.png", offset=0, size=70)
+        >>> record = parse_record(encode_record(sample, place=place), where="toy")
+        >>> from pathlib import Path
+        >>> str(image_path(record, Path("photos"), where="toy"))
+        'photos/a/b.png'
+    """
     file = record.place.file if record.place else "/"
     if images is None or file.startswith("/") or "://" in file or ".." in file.split("/"):
         raise ValueError(f"{where}: points to no image of its dataset; make the shard again")
@@ -110,7 +166,16 @@ def image_path(record: Record, images: AnyPath | None, *, where: str) -> AnyPath
 
 
 def open_image_file(path: AnyPath, *, where: str) -> LocalFile | RemoteFile:
-    """Return the file of an image outside of the shard for reads by offset."""
+    """Return the file of an image outside of the shard for reads by offset.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "a.png")
+        >>> _ = path.write_bytes(b"pixels")
+        >>> open_image_file(path, where="toy").read_at(0, 3)
+        b'pix'
+    """
     try:
         return open_ranged(path)
     except FileNotFoundError:
@@ -118,7 +183,20 @@ def open_image_file(path: AnyPath, *, where: str) -> LocalFile | RemoteFile:
 
 
 def read_pointed_image(record: Record, file: RangedFile, *, where: str) -> bytes:
-    """Return the image that a record points to, checked: no manifest has the hash of its file."""
+    """Return the image that a record points to, checked: no manifest has the hash of its file.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> sample = read_rectangles("", seed=0, limit=1)[0]
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp(), "a.png")
+        >>> _ = path.write_bytes(sample.image)
+        >>> place = ImagePlace("a.png", offset=0, size=len(sample.image))
+        >>> record = parse_record(encode_record(sample, place=place), where="toy")
+        >>> read_pointed_image(record, open_ranged(path), where="toy") == sample.image
+        True
+    """
     assert record.place is not None
     image = read_exactly(file, record.place.offset, record.place.size, name=where)
     check_image(record, image, where=where)
@@ -129,6 +207,17 @@ def sample_places(path: AnyPath) -> list[tuple[Member | None, Member]]:
     """Return the image and the JSON of each sample in a shard, in order, from its headers.
 
     The image is None where the shard only points to it.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_shard
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> facts = write_shard(shard, read_rectangles("", seed=0, limit=2))
+        >>> image, label = sample_places(shard)[0]
+        >>> image.name, label.name
+        ('rectangles-000000.png', 'rectangles-000000.json')
     """
     grouped: dict[str, list[Member]] = {}
     for member in members(path):
@@ -150,6 +239,17 @@ def read_sample(
 
     `images` is the folder of an image that the shard only points to. Raises ValueError for what is
     no record of this key, and for an image that is not the one the record was made for.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_shard
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> facts = write_shard(shard, read_rectangles("", seed=0, limit=2))
+        >>> image, label = sample_places(shard)[0]
+        >>> read_sample(shard, image, label).key
+        'rectangles-000000'
     """
     where = f"{path}:{label.name}"
     record = parse_record(read_member(path, label), where=where)

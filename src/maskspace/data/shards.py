@@ -100,6 +100,28 @@ def write_dataset(
     `REFUSED` and one at least. Raises ValueError beyond that, for a folder with shards of other
     parameters, for a reader that `repack: false` does not fit, and for a split that would be empty
     though its share is not 0.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> import tempfile
+        >>> from maskspace.data.config import SplitConfig
+        >>> config = ShardsConfig(
+        ...     reader=Choice(name="rectangles", options={}),
+        ...     root=tempfile.mkdtemp(),
+        ...     seed=0,
+        ...     limit=3,
+        ...     split=SplitConfig(mode="hash", val=0.0, test=0.0),
+        ...     split_components=False,
+        ...     min_component_area=1,
+        ...     containment=0.95,
+        ...     samples_per_shard=2,
+        ...     repack=True,
+        ...     store=".",
+        ... )
+        >>> readers = {"rectangles": read_rectangles}
+        >>> manifest = write_dataset(tempfile.mkdtemp(), "toy", config, readers)
+        >>> [one.name for one in open_shards(manifest.parent, "train").facts]
+        ['train-000000.tar', 'train-000001.tar']
     """
     folder = absolute(folder)
     stored = folder if config.store == "." else absolute(config.store) / folder.name
@@ -262,7 +284,15 @@ def _samples(
 
 
 def write_shard(path: AnyPath, samples: Iterable[Sample]) -> ShardFacts:
-    """Write a tar of samples, whole or not at all, then its sidecar; same samples, same bytes."""
+    """Write a tar of samples, whole or not at all, then its sidecar; same samples, same bytes.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> import tempfile
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> write_shard(shard, read_rectangles("", seed=0, limit=2)).samples
+        2
+    """
     return _write(path, ((sample, None) for sample in samples), {})
 
 
@@ -301,7 +331,16 @@ def _write(
 
 
 def shard_facts(path: AnyPath) -> ShardFacts:
-    """Return the facts of a shard from reading all of it, whatever its sidecar says."""
+    """Return the facts of a shard from reading all of it, whatever its sidecar says.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> import tempfile
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> written = write_shard(shard, read_rectangles("", seed=0, limit=2))
+        >>> shard_facts(shard) == written
+        True
+    """
     tally = Tally()
     for image, label in sample_places(path):
         tally.add(read_sample(path, image, label))

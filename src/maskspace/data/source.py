@@ -16,7 +16,12 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class ImagePlace:
-    """Where an image's bytes are: a file, named relative to the dataset's root, and what of it."""
+    """Where an image's bytes are: a file, named relative to the dataset's root, and what of it.
+
+    Example:
+        >>> ImagePlace("sa_000001.tar", offset=512, size=1000).file
+        'sa_000001.tar'
+    """
 
     file: str
     offset: int
@@ -27,6 +32,11 @@ class PackedNames(Sequence):  # of str; a checked parameter would make beartype 
     """Names in one array: 11 million names of 12 letters take 132 MB, as a tuple 670 MB.
 
     `names` is read once and in pieces, so that it may be a generator.
+
+    Example:
+        >>> names = PackedNames(f"photo-{index}" for index in range(3))
+        >>> names[1], names[:2], len(names)
+        ('photo-1', ['photo-0', 'photo-1'], 3)
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -68,6 +78,12 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     `PackedNames` for keys and groups, `Repeated` for splits that are all the same. `notes` say in a
     line each what the reader guessed, and how much it left out. `files` is
     whether samples come from files under the root, and are not generated.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> source = read_rectangles("", seed=0, limit=3)
+        >>> len(source), source[2].key, source.groups is None
+        (3, 'rectangles-000002', True)
     """
 
     keys: Sequence[str]
@@ -112,7 +128,13 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
 
 
 class Repeated(Sequence):  # of one value; see Source
-    """One value for every sample, in the memory of one."""
+    """One value for every sample, in the memory of one.
+
+    Example:
+        >>> splits = Repeated("train", 1000)
+        >>> len(splits), splits[7], splits[:2]
+        (1000, 'train', ['train', 'train'])
+    """
 
     def __init__(self, value: str | None, number: int) -> None:
         self.value, self.number = value, number
@@ -136,7 +158,12 @@ def _text(name: bytes) -> str:
 
 
 def repeated(keys: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the keys that come more than once and how often; 8 bytes a key are needed."""
+    """Return the keys that come more than once and how often; 8 bytes a key are needed.
+
+    Example:
+        >>> repeated(["a", "b", "a"])
+        [('a', 2)]
+    """
     hashes = np.fromiter((hash(key) for key in keys), np.int64, len(keys))
     ordered = np.sort(hashes)
     twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
@@ -145,7 +172,13 @@ def repeated(keys: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def generated(name: str, *, limit: int | None, read: Callable[[int], Sample]) -> Source:
-    """Return a generated dataset of `limit` samples with the keys `name-000000` and so on."""
+    """Return a generated dataset of `limit` samples with the keys `name-000000` and so on.
+
+    Example:
+        >>> source = generated("toy", limit=2, read=lambda index: index)
+        >>> source.keys, source.splits
+        (('toy-000000', 'toy-000001'), (None, None))
+    """
     if limit is None or limit < 0:
         raise ValueError(f"{name}: a generated dataset has no end; set limit to a whole number")
     keys = tuple(f"{name}-{index:06d}" for index in range(limit))

@@ -20,6 +20,13 @@ def assign_splits(source: Source, config: SplitConfig) -> UInt8[np.ndarray, " n"
 
     The hash that divides is of the sample's group, or of its key where the source has no groups
     or a single one. Raises ValueError for a sample whose own split leads to none of ours.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> source = read_rectangles("", seed=0, limit=10)
+        >>> config = SplitConfig(mode="hash", val=0.2, test=0.2)
+        >>> assign_splits(source, config).tolist()  # 0 train, 1 val, 2 test
+        [1, 0, 0, 0, 2, 0, 2, 2, 0, 0]
     """
     if config.mode == "hash":
         names = _units(source)
@@ -41,9 +48,8 @@ def own_splits(source: Source, *, val: float = 0.1) -> SplitConfig:
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
-        >>> split = own_splits(read_rectangles("", seed=0, limit=5))
-        >>> split.mode, split.val
-        ('hash', 0.3)
+        >>> [own_splits(read_rectangles("", seed=0, limit=images)).val for images in (4, 5)]
+        [0.5, 0.1]
     """
     own = {split for split in source.splits if split is not None}
     mode: Literal["hash"] | dict[str, Literal["train", "val", "test"]] = "hash"
@@ -61,7 +67,12 @@ def _first_two(source: Source, config: SplitConfig) -> list[int]:
 
 
 def require_splits(split: UInt8[np.ndarray, " n"], config: SplitConfig, *, root: str) -> None:
-    """Raise ValueError for a split without a sample though its share is above 0."""
+    """Raise ValueError for a split without a sample though its share is above 0.
+
+    Example:
+        >>> config = SplitConfig(mode="hash", val=0.2, test=0.0)
+        >>> require_splits(np.array([0, 1, 0], np.uint8), config, root="toy")  # nothing is missing
+    """
     shares = {"train": 1.0, "val": config.val, "test": config.test}
     for name, share in shares.items():
         if share > 0 and not (split == SPLITS.index(name)).any():

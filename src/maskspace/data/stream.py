@@ -43,6 +43,11 @@ class Turn:
     position: counted from 0 over all epochs.
     attempt: 0 for the sample whose turn it is, more for those that stand in for it.
     dataset, index: where the sample is.
+
+    Example:
+        >>> turn = Turn(seed=0, position=5, attempt=0, dataset="toy", index=3)
+        >>> turn.generator().random() == turn.generator().random()
+        True
     """
 
     seed: int
@@ -62,6 +67,12 @@ class Mixture:
 
     datasets: name -> samples by index, such as `Shards`.
     weights: name -> share of the dataset, above 0; shares are relative to each other.
+
+    Example:
+        >>> mixture = Mixture(datasets={"a": range(8), "b": range(4)}, weights={"a": 1.0, "b": 3.0})
+        >>> positions = mixture.order(seed=0)
+        >>> [positions[n][0] for n in range(12)].count("b")  # three of four
+        9
     """
 
     datasets: Mapping[str, Sequence]  # of samples; a checked one would make beartype read some
@@ -88,6 +99,18 @@ def open_mixture(root: str | AnyPath, weights: Mapping[str, float], split: str) 
     Datasets without a sample in this split are left out; ValueError if that leaves none.
 
     root: a path or any URL that fsspec knows.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> mixture = open_mixture(folder.parent, {folder.name: 1.0}, "train")
+        >>> list(mixture.datasets) == [folder.name], mixture.weights == {folder.name: 1.0}
+        (True, True)
     """
     place = locate(root)
     return mix_shards({name: place / name for name in weights}, weights, split)
@@ -109,6 +132,12 @@ def join_mixtures(parts: Mapping[str, tuple[Mixture, float]]) -> Mixture:
     """Return several mixtures as one; each takes its share, its datasets its prefix.
 
     A mixture of share 0 is left out.
+
+    Example:
+        >>> photos = Mixture(datasets={"a": range(8), "b": range(4)}, weights={"a": 1.0, "b": 3.0})
+        >>> drawings = Mixture(datasets={"c": range(2)}, weights={"c": 5.0})
+        >>> join_mixtures({"photos/": (photos, 0.8), "drawings/": (drawings, 0.2)}).weights
+        {'photos/a': 0.2, 'photos/b': 0.6000000000000001, 'drawings/c': 0.2}
     """
     datasets, weights = {}, {}
     for prefix, (mixture, share) in parts.items():
@@ -121,7 +150,15 @@ def join_mixtures(parts: Mapping[str, tuple[Mixture, float]]) -> Mixture:
 
 @dataclass(frozen=True)
 class Positions:
-    """An order without end: `positions[n]` is the name of a dataset and an index in it."""
+    """An order without end: `positions[n]` is the name of a dataset and an index in it.
+
+    Example:
+        >>> positions = Mixture(datasets={"a": range(8)}, weights={"a": 1.0}).order(seed=0)
+        >>> sorted(positions[n][1] for n in range(8))  # the first pass: every sample once
+        [0, 1, 2, 3, 4, 5, 6, 7]
+        >>> positions[1000] == positions[1000]
+        True
+    """
 
     names: tuple[str, ...]
     order: Order
@@ -168,6 +205,15 @@ def stream(
     load: sample, turn -> item, or None where the sample is of no use. What is random in it comes
         from the turn's generator. Its ValueErrors say that the record is corrupt.
     batches: the positions of each batch; as many are asked for ahead as are read ahead.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> toy = read_rectangles("", seed=0, limit=4)
+        >>> mixture = Mixture(datasets={"toy": toy}, weights={"toy": 1.0})
+        >>> batches = [range(0, 2), range(2, 4)]
+        >>> keys = list(stream(mixture, lambda sample, turn: sample.key, batches, seed=0))
+        >>> [len(batch) for batch in keys], len({*keys[0], *keys[1]})
+        ([2, 2], 4)
     """
     reader = _Reader(mixture, seed=seed, corrupt_limit=corrupt_limit)
     for group, stored in _read_ahead(reader, _groups(reader, batches)):

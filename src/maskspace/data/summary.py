@@ -28,6 +28,20 @@ def counts_by_split(
     """Return what each split holds: as its manifest says, or, to `recount`, from all its records.
 
     A recount reads shard by shard through `map_units`, no images, in constant memory.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> counts = counts_by_split(folder)
+        >>> {split: one.samples for split, one in counts.items()}
+        {'train': 2, 'val': 0, 'test': 0}
+        >>> counts_by_split(folder, recount=True) == counts
+        True
     """
     manifest = read_manifest(folder)
     if not recount and all("counts" in part for part in manifest["splits"].values()):
@@ -49,7 +63,20 @@ def _count(name: str, *, folder: AnyPath) -> Counts:
 
 
 def summary_text(folder: str | AnyPath, counts: Mapping[str, Counts]) -> str:
-    """Return a table of a folder of shards: totals, image sizes and histograms by split."""
+    """Return a table of a folder of shards: totals, image sizes and histograms by split.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> text = summary_text(folder, counts_by_split(folder))
+        >>> [line.split() for line in text.splitlines()[2:4]]
+        [['train', 'val', 'test', 'all'], ['samples', '2', '0', '0', '2']]
+    """
     manifest = read_manifest(folder)
     columns = {**counts, "all": sum(counts.values(), Counts())}
     parts = [manifest["splits"][split] for split in counts]
@@ -76,7 +103,13 @@ def summary_text(folder: str | AnyPath, counts: Mapping[str, Counts]) -> str:
 
 
 def histograms(counts: Mapping[str, Counts]) -> dict[str, Histogram]:
-    """Return the histograms of several counts by their titles; bins that all are empty are cut."""
+    """Return the histograms of several counts by their titles; bins that all are empty are cut.
+
+    Example:
+        >>> tables = histograms({"train": Counts(areas=(0, 0, 5, 7))})
+        >>> tables["area of a mask (pixels)"].bins
+        ['4-7', '8-15']
+    """
     return {
         "area of a mask (pixels)": _histogram(counts, "areas", _from_power),
         "masks of an image": _histogram(counts, "masks_an_image", _below_power),
@@ -132,6 +165,18 @@ def write_pictures(folder: str | AnyPath, counts: Mapping[str, Counts], out: Pat
 
     The sheet shows samples evenly spread over the shards: the image, the masks that lie in no
     other one, and those that do.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> paths = write_pictures(folder, counts_by_split(folder), folder)
+        >>> [path.name for path in paths]
+        ['histograms.png', 'contact_sheet.png']
     """
     filled = {split: one for split, one in counts.items() if one.samples}
     plot_histograms(out / "histograms.png", histograms(filled), y_label="share")

@@ -24,7 +24,18 @@ _MEND = "fetch or write it again"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A plain file in a tar: its name without a leading `./`, and where its bytes are."""
+    """A plain file in a tar: its name without a leading `./`, and where its bytes are.
+
+    Example:
+        >>> import io, tarfile, tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.tar")
+        >>> info = tarfile.TarInfo("./a.txt")
+        >>> info.size = 2
+        >>> with tarfile.open(path, "w") as tar:
+        ...     tar.addfile(info, io.BytesIO(b"hi"))
+        >>> members(path)[0].size
+        2
+    """
 
     name: str
     offset: int
@@ -36,12 +47,33 @@ def members(path: AnyPath) -> list[Member]:
 
     Raises ValueError for a tar that is truncated, damaged or compressed, and for a member that is
     no plain file or whose name leaves the folder it would be unpacked in.
+
+    Example:
+        >>> import io, tarfile, tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.tar")
+        >>> info = tarfile.TarInfo("./a.txt")
+        >>> info.size = 2
+        >>> with tarfile.open(path, "w") as tar:
+        ...     tar.addfile(info, io.BytesIO(b"hi"))
+        >>> members(path)
+        [Member(name='a.txt', offset=512, size=2)]
     """
     return list(scan_members(path))
 
 
 def scan_members(path: AnyPath) -> Iterator[Member]:
-    """Yield what `members` lists, one at a time; an error may come after some of them."""
+    """Yield what `members` lists, one at a time; an error may come after some of them.
+
+    Example:
+        >>> import io, tarfile, tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.tar")
+        >>> info = tarfile.TarInfo("./a.txt")
+        >>> info.size = 2
+        >>> with tarfile.open(path, "w") as tar:
+        ...     tar.addfile(info, io.BytesIO(b"hi"))
+        >>> next(scan_members(path)).name
+        'a.txt'
+    """
     # a request costs as much as tens of kilobytes; a local read as much as one page
     window = 4096 if isinstance(path, Path) else 2**16
     last = "at its start"
@@ -186,7 +218,18 @@ def _member(path: AnyPath, header: _Header) -> Member:
 
 
 def read_member(path: AnyPath, member: Member) -> bytes:
-    """Return the bytes of a member."""
+    """Return the bytes of a member.
+
+    Example:
+        >>> import io, tarfile, tempfile
+        >>> path = Path(tempfile.mkdtemp(), "a.tar")
+        >>> info = tarfile.TarInfo("./a.txt")
+        >>> info.size = 2
+        >>> with tarfile.open(path, "w") as tar:
+        ...     tar.addfile(info, io.BytesIO(b"hi"))
+        >>> read_member(path, members(path)[0])
+        b'hi'
+    """
     try:
         content = open_ranged(path).read_at(member.offset, member.size)
     except transfer_errors() as error:
