@@ -41,6 +41,13 @@ class Candidates:
 
     `spans_xywh` are the authors' boxes: w and h are the last column and row less the first, one
     pixel less than covered, and 0 for an empty mask.
+
+    Example:
+        >>> sure = np.ones(1, np.float32)
+        >>> box = np.array([[0, 0, 2, 2]])
+        >>> found = Candidates(counts=["04"], spans_xywh=box, predicted_iou=sure, stability=sure)
+        >>> len(found.take(np.array([0])).counts), len(Candidates.join([found, found]).counts)
+        (1, 2)
     """
 
     counts: list[str]
@@ -70,7 +77,18 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """What masks must pass; a threshold of 0 lets all pass."""
+    """What masks must pass; a threshold of 0 lets all pass.
+
+    Example:
+        >>> passes = Filter(
+        ...     pred_iou_thresh=0.88,
+        ...     stability_score_thresh=0.95,
+        ...     stability_score_offset=1.0,
+        ...     mask_threshold=0.0,
+        ... )
+        >>> passes.pred_iou_thresh
+        0.88
+    """
 
     pred_iou_thresh: float
     stability_score_thresh: float
@@ -137,7 +155,12 @@ def automatic_masks(
 
 
 def point_grid(per_side: int) -> Float64[np.ndarray, "p 2"]:
-    """Return the centres x y of a grid of cells in the unit square, row by row."""
+    """Return the centres x y of a grid of cells in the unit square, row by row.
+
+    Example:
+        >>> point_grid(2).tolist()
+        [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]
+    """
     if per_side < 1:
         raise ValueError("crops at this layer have no point; lower crop_n_points_downscale_factor")
     offset = 1 / (2 * per_side)
@@ -204,7 +227,20 @@ def _passing(
 
 
 def threshold_stability(logits: Float32[Tensor, "n r s"], passes: Filter) -> Float32[Tensor, " n"]:
-    """Return the IoU of the masks at a higher and at a lower threshold; 0 if both are empty."""
+    """Return the IoU of the masks at a higher and at a lower threshold; 0 if both are empty.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[[5.0, 0.5, -5.0]]])  # one pixel is sure, one is not
+        >>> passes = Filter(
+        ...     pred_iou_thresh=0.0,
+        ...     stability_score_thresh=0.0,
+        ...     stability_score_offset=1.0,
+        ...     mask_threshold=0.0,
+        ... )
+        >>> threshold_stability(logits, passes).tolist()
+        [0.5]
+    """
     high, low = (
         (logits > passes.mask_threshold + sign * passes.stability_score_offset).sum(dim=(1, 2))
         for sign in (1, -1)

@@ -44,6 +44,12 @@ def felzenszwalb_proposals(
     smoothing and `min_size` the smallest region in pixels. Images longer than `max_side` pixels
     are segmented at that size. Scores are areas as fractions of the image, or for "stability" the
     share of the scales that give the region, ties to the larger one.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> felzenszwalb_proposals(halves, sigma=0.0, limit=2).masks.sum((1, 2)).tolist()
+        [128, 128]
     """
     if limit < 1:
         raise ValueError(f"proposals: limit is at least 1; got {limit}")
@@ -108,7 +114,14 @@ def felzenszwalb_scales(
     min_size: PositiveInt = 20,
     max_side: Side = 1024,
 ) -> Iterator[Int32[np.ndarray, "h w"]]:
-    """Yield the partition at each of `SCALES`, finest first, labels from 1."""
+    """Yield the partition at each of `SCALES`, finest first, labels from 1.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> [int(labels.max()) for labels in felzenszwalb_scales(halves, sigma=0.0)][:3]
+        [2, 2, 2]
+    """
     small = shrink_image(image, max_side=max_side)
     for scale in SCALES:
         labels = _LAST.labels(small, scale, sigma, min_size)
@@ -126,6 +139,14 @@ def felzenszwalb_regions(
     """Return what answers clicks: the regions under positive ones less those under negative ones.
 
     The options are those of `felzenszwalb_proposals`; the image is segmented once.
+
+    Example:
+        >>> from maskspace.types import Click
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> answer = felzenszwalb_regions(halves, sigma=0.0)
+        >>> answer([Click(x=2, y=2)]).sum()
+        np.int64(128)
     """
     small = shrunk(image, max_side=max_side)
     labels = segment(small.image, scale=scale, sigma=sigma, min_size=min_size)

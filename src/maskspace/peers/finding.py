@@ -25,6 +25,10 @@ def find_peer(name: str, *, device: str = "cpu") -> AnyPeer | None:
     those given does not answer. `device` is where a network is, if the name does not say. Raises
     ValueError for an option that no function has or that is missing and has no default, and for a
     value that is none of its kind.
+
+    Example:
+        >>> find_peer("felzenszwalb@scale=200").click is not None, find_peer("nobody")
+        (True, None)
     """
     base, at, text = name.partition("@")
     peer = PEERS.get(base)

@@ -20,6 +20,14 @@ def flood_fill(image: UInt8[np.ndarray, "h w 3"], *, tolerance: NonNegativeInt =
     """Return what answers clicks: the floods of positive ones less those of negative ones.
 
     `tolerance` is the largest colour distance to the clicked pixel, 0 to 255 levels.
+
+    Example:
+        >>> from maskspace.types import Click
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> answer = flood_fill(halves, tolerance=20)
+        >>> answer([Click(x=2, y=2)]).sum()
+        np.int64(128)
     """
     return partial(_joined_floods, image, tolerance=tolerance)
 

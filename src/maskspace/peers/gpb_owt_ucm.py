@@ -64,7 +64,16 @@ def gpb_owt_ucm(
 
 
 def read_ucm2(path: Path) -> Float64[np.ndarray, "rows columns"]:
-    """Return the array `ucm2` of a file; ValueError, naming it, if there is none."""
+    """Return the array `ucm2` of a file; ValueError, naming it, if there is none.
+
+    Example:
+        >>> import tempfile
+        >>> from scipy.io import savemat
+        >>> path = Path(tempfile.mkdtemp(), "1.mat")
+        >>> savemat(path, {"ucm2": np.zeros((5, 9))})
+        >>> read_ucm2(path).shape
+        (5, 9)
+    """
     try:
         stored = loadmat(path, variable_names=["ucm2"]).get("ucm2")
     except _UNREADABLE as error:
@@ -76,7 +85,14 @@ def read_ucm2(path: Path) -> Float64[np.ndarray, "rows columns"]:
 
 
 def contour_tree(ucm2: Float64[np.ndarray, "rows columns"], *, place: str) -> MergeTree:
-    """Return the tree of a contour map on the doubled grid; errors begin with `place`."""
+    """Return the tree of a contour map on the doubled grid; errors begin with `place`.
+
+    Example:
+        >>> ucm2 = np.zeros((5, 9))  # 2 x 4 pixels on the doubled grid
+        >>> ucm2[:, 4] = 0.5  # a contour in the middle
+        >>> contour_tree(ucm2, place="example").partition(2).tolist()
+        [[1, 1, 2, 2], [1, 1, 2, 2]]
+    """
     rows, columns = ucm2.shape
     if rows % 2 == 0 or columns % 2 == 0 or min(rows, columns) < 3:
         raise ValueError(

@@ -18,6 +18,14 @@ class EmbeddingNetwork(nn.Module):
 
     The longer side of an image is brought to about `side` pixels; differences of features times
     `contrast` use the whole of [0, 1].
+
+    Example:
+        >>> class Grey(EmbeddingNetwork):  # the mean colour of every pixel
+        ...     stride, side, contrast = 1, 64, 1.0
+        ...     def forward(self, image):
+        ...         return {1: image.mean(1, keepdim=True)}
+        >>> Grey().stride
+        1
     """
 
     stride: int
@@ -33,6 +41,10 @@ class Peer:
     `network` reads the weights of a method that has any, and is called before the first image so
     that what is wrong with them is said at once; each function then takes those of the options
     that it has.
+
+    Example:
+        >>> Peer(propose=lambda image, *, limit=100: None).ranking
+        'no proposals'
     """
 
     propose: Proposer | None = None
@@ -49,6 +61,11 @@ class TreePeer:
     `tree` takes an image; its options that have no default must be given with the name. `ranking`
     is what decides the order of its proposals, for tables. With `heights` its partitions are the
     cuts there, else those into numbers of regions.
+
+    Example:
+        >>> from maskspace.peers.lab import lab_tree
+        >>> TreePeer(tree=lab_tree).ranking
+        'persistence in the merge tree, times the root of the area'
     """
 
     tree: Callable[..., MergeTree]
@@ -60,7 +77,13 @@ class TreePeer:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingPeer:
-    """A published network whose features are an embedding, from whose tree everything follows."""
+    """A published network whose features are an embedding, from whose tree everything follows.
+
+    Example:
+        >>> from maskspace.peers import PEERS
+        >>> isinstance(PEERS["dinov2"], EmbeddingPeer)
+        True
+    """
 
     network: Callable[..., EmbeddingNetwork]
 

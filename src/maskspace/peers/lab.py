@@ -18,6 +18,12 @@ def lab_tree(image: UInt8[np.ndarray, "h w 3"], *, max_side: Side = 1024) -> Mer
     """Return the tree of colours, a hundredth of L, a and b each, about 0.5 for the latter two.
 
     Images longer than `max_side` pixels are looked at in that size.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> lab_tree(halves).partition(2)[0].tolist()
+        [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
     """
     small = shrink_image(image, max_side=max_side)
     colours = rgb2lab(small).astype(np.float32).transpose(2, 0, 1) / 100

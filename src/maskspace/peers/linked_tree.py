@@ -20,6 +20,13 @@ def tree_of_links(
     A link is a pair of adjacent superpixels by index, label less one, and links must connect them
     all; heights are in [0, 1]. Links are followed lowest first, equal ones in the order given, and
     those inside a region are passed over.
+
+    Example:
+        >>> superpixels = np.array([[1, 2, 3]], np.int32)
+        >>> links, heights = np.array([[0, 1], [1, 2]]), np.array([0.7, 0.2])
+        >>> tree = tree_of_links(superpixels, links, heights, size_hw=(1, 3))
+        >>> tree.partition(2).tolist()
+        [[1, 2, 2]]
     """
     num_leaves = int(superpixels.max())
     order = np.argsort(heights, kind="stable")
@@ -51,6 +58,11 @@ def tree_of_contours(
 
     `right` and `down` are the strength in [0, 1] of the contour between each pixel and the one
     right of it and below it. Superpixels are the 4-connected regions without a contour above 0.
+
+    Example:
+        >>> right, down = np.array([[0.0, 0.8, 0.0]]), np.zeros((0, 4))
+        >>> tree_of_contours(right, down, size_hw=(1, 4)).partition(2).tolist()
+        [[1, 1, 2, 2]]
     """
     index = np.arange(right.shape[0] * down.shape[1]).reshape(right.shape[0], down.shape[1])
     first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])

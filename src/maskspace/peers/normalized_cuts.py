@@ -37,6 +37,12 @@ def normalized_cuts(
     A height h is the recursion that stops where every cut has an Ncut above 2 / 10^(10 h): weights
     span ten powers of ten, so Ncuts do. Images longer than `max_side` pixels are segmented at that
     size. Seconds and memory grow with the third and second power of `superpixels`.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> normalized_cuts(halves, superpixels=16).partition(2)[0].tolist()
+        [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
     """
     small = shrink_image(image, max_side=max_side)
     labels = slic_labels(small, superpixels=superpixels, compactness=compactness)
@@ -52,7 +58,14 @@ def normalized_cuts(
 
 
 def separations(similarity: Float64[np.ndarray, "k k"]) -> Float64[np.ndarray, "k k"]:
-    """Return the least Ncut threshold, in [0, 2], at which recursion separates each two nodes."""
+    """Return the least Ncut threshold, in [0, 2], at which recursion separates each two nodes.
+
+    Example:
+        >>> similarity = np.array([[0.0, 1.0, 0.1], [1.0, 0.0, 0.1], [0.1, 0.1, 0.0]])
+        >>> apart = separations(similarity)
+        >>> bool(apart[0, 2] < apart[0, 1])  # the third is cut off first
+        True
+    """
     separated = np.zeros_like(similarity)
     waiting = [(np.arange(len(similarity)), 0.0)]
     while waiting:
@@ -66,7 +79,14 @@ def separations(similarity: Float64[np.ndarray, "k k"]) -> Float64[np.ndarray, "
 
 
 def two_way_cut(similarity: Float64[np.ndarray, "k k"]) -> tuple[Bool[np.ndarray, " k"], float]:
-    """Return one side of the cut of a connected graph of two nodes or more, and its Ncut."""
+    """Return one side of the cut of a connected graph of two nodes or more, and its Ncut.
+
+    Example:
+        >>> similarity = np.array([[0.0, 1.0, 0.1], [1.0, 0.0, 0.1], [0.1, 0.1, 0.0]])
+        >>> side, ncut = two_way_cut(similarity)
+        >>> bool(side[0] == side[1] != side[2])
+        True
+    """
     degree = similarity.sum(axis=1)
     root = np.sqrt(degree)
     laplacian = np.diag(degree) - similarity

@@ -34,6 +34,12 @@ def otsu_watershed(
     less of the image's border is foreground, so that dark nuclei on a bright ground are found too.
     Seeds are peaks of its distance to the background, `min_distance` pixels apart. Blobs of fewer
     than `min_area` pixels are dropped. An image of one grey has none.
+
+    Example:
+        >>> image = np.zeros((32, 32, 3), np.uint8)
+        >>> image[4:12, 4:12] = image[20:28, 20:28] = 220  # two bright blobs on black
+        >>> otsu_watershed(image, sigma=0.0).masks.sum((1, 2)).tolist()
+        [64, 64]
     """
     grey = cast("Float[np.ndarray, 'h w']", gaussian(rgb2gray(image), sigma))
     if grey.min() == grey.max():

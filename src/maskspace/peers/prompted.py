@@ -23,7 +23,12 @@ Multimask = Literal["one", "always", "never"]
 
 @dataclass(frozen=True, eq=False)
 class PlacedImage:
-    """An image in a network's square: where it ends there, and its own size."""
+    """An image in a network's square: where it ends there, and its own size.
+
+    Example:
+        >>> PlacedImage(torch.zeros(1, 3, 64, 64), inside_hw=(32, 64), size_hw=(20, 40)).size_hw
+        (20, 40)
+    """
 
     pixels: Float32[Tensor, "1 3 s s"]
     inside_hw: tuple[int, int]
@@ -32,7 +37,12 @@ class PlacedImage:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a network computed of an image, for any number of clicks on it."""
+    """What a network computed of an image, for any number of clicks on it.
+
+    Example:
+        >>> Seen(features={}, inside_hw=(32, 64), size_hw=(20, 40)).inside_hw
+        (32, 64)
+    """
 
     features: Mapping[str, Tensor | Sequence[Tensor]]
     inside_hw: tuple[int, int]

@@ -36,6 +36,15 @@ def random_walker(
 
     Seeds are the pixels within `radius` of a click, in pixels of the image at `max_side` a side,
     where the work is done; the map of probability is brought to the image's size and then cut.
+
+    Example:
+        >>> from maskspace.types import Click
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> answer = random_walker(halves)
+        >>> mask = answer([Click(x=2, y=8), Click(x=13, y=8, positive=False)])
+        >>> bool(mask[8, 4]), bool(mask[8, 12])
+        (True, False)
     """
     small = shrunk(image, max_side=max_side)
     factors = factorise(small.image, beta=beta)
@@ -43,7 +52,12 @@ def random_walker(
 
 
 def factorise(image: UInt8[np.ndarray, "h w 3"], *, beta: float) -> SuperLU:
-    """Return the factors of the image's Laplacian, walks that leave the image ending there."""
+    """Return the factors of the image's Laplacian, walks that leave the image ending there.
+
+    Example:
+        >>> factorise(np.full((3, 4, 3), 90, np.uint8), beta=1.0).shape
+        (12, 12)
+    """
     colors = image / 255.0
     scale = beta / (10 * 3**0.5 * colors.std() or 1.0)  # an image of one colour has no edges
     index = np.arange(colors[..., 0].size).reshape(colors.shape[:2])
@@ -68,7 +82,16 @@ def factorise(image: UInt8[np.ndarray, "h w 3"], *, beta: float) -> SuperLU:
 def hold(
     factors: SuperLU, values: Float[np.ndarray, "r s"], seeds: Bool[np.ndarray, "r s"]
 ) -> Float[np.ndarray, "r s"]:
-    """Return the harmonic map that has `values` at the seeds and 0 around the image."""
+    """Return the harmonic map that has `values` at the seeds and 0 around the image.
+
+    Example:
+        >>> image = np.full((5, 5, 3), 90, np.uint8)
+        >>> seeds = np.zeros((5, 5), bool)
+        >>> seeds[2, 2] = True
+        >>> held = hold(factorise(image, beta=1.0), seeds.astype(float), seeds)
+        >>> held[2, 2].round(6), bool(held[2, 1] > held[2, 0])
+        (np.float64(1.0), True)
+    """
     pixels = np.flatnonzero(seeds)
     currents = np.zeros((seeds.size, len(pixels)))
     currents[pixels, np.arange(len(pixels))] = 1

@@ -45,7 +45,13 @@ def sam_hq(*, weights: str, device: str = "cpu") -> PromptedNetwork:
 
 
 def pad(image: UInt8[np.ndarray, "h w 3"], side: int) -> PlacedImage:
-    """Return the image, its longer side at `side` pixels, at the top left of a square."""
+    """Return the image, its longer side at `side` pixels, at the top left of a square.
+
+    Example:
+        >>> placed = pad(np.zeros((20, 40, 3), np.uint8), 64)
+        >>> tuple(placed.pixels.shape), placed.inside_hw, placed.size_hw
+        ((1, 3, 64, 64), (32, 64), (20, 40))
+    """
     size_hw = (image.shape[0], image.shape[1])
     scale = side / max(size_hw)
     rows, columns = (max(1, int(length * scale + 0.5)) for length in size_hw)
@@ -58,7 +64,13 @@ def pad(image: UInt8[np.ndarray, "h w 3"], side: int) -> PlacedImage:
 
 
 def crop(logits: Float32[Tensor, "n r s"], seen: Seen, side: int) -> Float32[Tensor, "n h w"]:
-    """Return maps of the square as maps of the image."""
+    """Return maps of the square as maps of the image.
+
+    Example:
+        >>> seen = Seen(features={}, inside_hw=(32, 64), size_hw=(20, 40))
+        >>> crop(torch.zeros(2, 16, 16), seen, 64).shape
+        torch.Size([2, 20, 40])
+    """
     rows, columns = seen.inside_hw
     square = functional.interpolate(logits[:, None], (side, side), mode="bilinear")
     inside = square[..., :rows, :columns]

@@ -33,7 +33,13 @@ def sam2(*, weights: str, device: str = "cpu") -> PromptedNetwork:
 
 
 def stretch_image(image: UInt8[np.ndarray, "h w 3"], side: int) -> PlacedImage:
-    """Return the image as a square of `side` pixels a side."""
+    """Return the image as a square of `side` pixels a side.
+
+    Example:
+        >>> placed = stretch_image(np.zeros((20, 40, 3), np.uint8), 64)
+        >>> tuple(placed.pixels.shape), placed.inside_hw, placed.size_hw
+        ((1, 3, 64, 64), (64, 64), (20, 40))
+    """
     colours = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     if image.shape[:2] != (side, side):
         colours = functional.interpolate(colours, (side, side), mode="bilinear", antialias=True)
@@ -42,7 +48,13 @@ def stretch_image(image: UInt8[np.ndarray, "h w 3"], side: int) -> PlacedImage:
 
 
 def unstretch(logits: Float32[Tensor, "n r s"], seen: Seen, side: int) -> Float32[Tensor, "n h w"]:
-    """Return maps of the square as maps of the image."""
+    """Return maps of the square as maps of the image.
+
+    Example:
+        >>> seen = Seen(features={}, inside_hw=(64, 64), size_hw=(20, 40))
+        >>> unstretch(torch.zeros(2, 16, 16), seen, 64).shape
+        torch.Size([2, 20, 40])
+    """
     return functional.interpolate(logits[:, None], seen.size_hw, mode="bilinear")[:, 0]
 
 

@@ -14,7 +14,14 @@ from maskspace.types import ClickMethod, Proposer
 def of_sam_family(
     network: Callable[..., PromptedNetwork], *, pred_iou_thresh: float = 0.88
 ) -> Peer:
-    """Return the peer that asks a network of this family; a name must say `weights`."""
+    """Return the peer that asks a network of this family; a name must say `weights`.
+
+    Example:
+        >>> from maskspace.peers.sam import sam
+        >>> peer = of_sam_family(sam)
+        >>> peer.click is not None, peer.propose is not None
+        (True, True)
+    """
     propose = partial(automatic_masks, network, pred_iou_thresh=pred_iou_thresh)
     return Peer(
         network=network,

@@ -33,6 +33,12 @@ def slic_merging(
 
     Heights are distances of mean RGB colours, 1 that of black and white, raised to the greatest so
     far. Images longer than `max_side` pixels are segmented at that size.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> slic_merging(halves, superpixels=16).partition(2)[0].tolist()
+        [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
     """
     small = shrink_image(image, max_side=max_side)
     labels = slic_labels(small, superpixels=superpixels, compactness=compactness)
@@ -45,7 +51,14 @@ def slic_merging(
 def slic_labels(
     image: UInt8[np.ndarray, "h w 3"], *, superpixels: int, compactness: float
 ) -> Int32[np.ndarray, "h w"]:
-    """Return about `superpixels` 4-connected superpixels, labels from 1 in row-major order."""
+    """Return about `superpixels` 4-connected superpixels, labels from 1 in row-major order.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> int(slic_labels(halves, superpixels=4, compactness=10.0).max())
+        4
+    """
     wanted = min(superpixels, max(1, image.shape[0] * image.shape[1] // 4))
     found = slic(image, n_segments=wanted, compactness=compactness, start_label=0)
     return np.asarray(label(found, connectivity=1, background=-1)).astype(np.int32)

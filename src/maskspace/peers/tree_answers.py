@@ -47,6 +47,13 @@ def ranked_regions(
     which it came to be, times the root of its share of the image; "area" its share of the image;
     "strength" the height at which it is merged. The whole image is never merged and has persistence
     and strength 0. Nodes of fewer than `min_area` pixels of the working resolution are left out.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> from maskspace.peers.lab import lab_tree
+        >>> ranked_regions(lab_tree(halves), limit=2).masks.sum((1, 2)).tolist()
+        [128, 128]
     """
     if limit < 1:
         raise ValueError(f"proposals: limit is at least 1; got {limit}")
@@ -77,6 +84,14 @@ def regions_under(
 
     A `level` is the height at which the tree is cut. Without one, each positive click gives the
     most persistent node over it that holds no negative click, and none if every one does.
+
+    Example:
+        >>> from maskspace.types import Click
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> from maskspace.peers.lab import lab_tree
+        >>> regions_under(lab_tree(halves), [Click(x=2, y=2)]).sum()
+        np.int64(128)
     """
     if level is None:
         avoid = tuple((click.x, click.y) for click in clicks if not click.positive)
