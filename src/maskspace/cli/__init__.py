@@ -25,7 +25,12 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run one command and return its exit status.
+
+    Example:
+        >>> main(["segment", "photo.jpg", "--out", "out", "--model", "nobody"])
+        2
+    """
     options = parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -39,7 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> OneLineParser:
-    """Return the parser of all commands; each sets `run` to its function."""
+    """Return the parser of all commands; each sets `run` to its function.
+
+    Example:
+        >>> parser().parse_args(["segment", "photo.jpg", "--out", "out"]).model
+        'student'
+    """
     top = OneLineParser(
         prog="maskspace",
         description="Segment images into any number of regions, objects and parts.",

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Give a parser its options."""
+    """Give a parser its options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> parser.parse_args("photo.jpg --at 12,30 --out mask.png".split()).clicks
+        [(12, 30, True)]
+    """
     command.description = (
         "Write the mask that clicks describe, 255 inside and 0 outside. With --session the clicks "
         "are kept in a file, and the next call goes on with them."
@@ -107,7 +114,13 @@ def _unwanted(text: str) -> tuple[int, int, bool]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options ask and return the exit status."""
+    """Do what the options ask and return the exit status.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("click photo.jpg --at 1,1 --out mask.jpg".split())
+        2
+    """
     if options.model is not None:
         check_model(options.model)
     from maskspace.segmenter import checked_image, told_smaller

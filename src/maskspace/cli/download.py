@@ -64,7 +64,13 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options ask and return the exit status."""
+    """Do what the options ask and return the exit status.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("download no-such-dataset --out out".split())
+        2
+    """
     from maskspace.download.tasks import Request, overview, terms
 
     if options.dataset is None:

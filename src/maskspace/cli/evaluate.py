@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Give a parser its options."""
+    """Give a parser its options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> parser.parse_args("--data bsds500:data --model lab --out out".split()).split
+        'test'
+    """
     command.description = (
         "Evaluate models on datasets; writes report.html (all of it on one page that needs no "
         "network), metrics.json, table.txt, curves.csv, clicks.csv, comparisons.csv (pairs of "
@@ -137,6 +144,10 @@ def labelled(text: str) -> tuple[str, str]:
     """Return the label and the name of [LABEL=]NAME, the name where there is no label.
 
     What is before the first = is a label if it holds no @, / or . : options and paths have those.
+
+    Example:
+        >>> labelled("ours=build/student"), labelled("lab")
+        (('ours', 'build/student'), ('lab', 'lab'))
     """
     label, equals, name = text.partition("=")
     if not equals or any(character in label for character in "@/."):
@@ -147,7 +158,13 @@ def labelled(text: str) -> tuple[str, str]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options ask and return the exit status."""
+    """Do what the options ask and return the exit status.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("evaluate --data folder:nowhere --out out --model nobody".split())
+        2
+    """
     for _, name in options.models:
         check_model(name)
     from functools import partial
@@ -236,6 +253,11 @@ def read_split(
     Files of other splits are not looked at. A source that has no splits is used whole; an option
     `split` counts before `split`. Raises ValueError for an unknown kind and for a split without
     images.
+
+    Example:
+        >>> source = read_split("rectangles", "", split="all", limit=3)
+        >>> len(source), source[0].key
+        (3, 'rectangles-000000')
     """
     from maskspace.config import keyword_options
     from maskspace.data import READERS

@@ -15,7 +15,14 @@ RATE = 3e-4
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Give a parser its options."""
+    """Give a parser its options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> parser.parse_args("student --data folder:cells --out out".split()).model
+        'student'
+    """
     command.description = (
         "Train a clicker or a student further on other data. DIR becomes a model's folder, with "
         "its history and pictures; a run that was killed goes on when called again. Lengths are in "
@@ -43,7 +50,13 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options ask and return the exit status."""
+    """Do what the options ask and return the exit status.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("finetune nobody --data folder:cells --out out".split())
+        2
+    """
     keep_inputs(options, model=options.model)
     check_model(options.model)
     from maskspace.segmenter.loading import load

@@ -47,14 +47,23 @@ MODEL_HELP = (
 
 
 def complain(message: str) -> int:
-    """Print one line on standard error and return the exit status of a caller's mistake."""
+    """Print one line on standard error and return the exit status of a caller's mistake.
+
+    Example:
+        >>> complain("photo.jpg: cannot be read")
+        2
+    """
     line = " ".join(message.split()).encode("utf-8", "backslashreplace").decode()
     print(f"maskspace: {line}", file=sys.stderr)
     return 2
 
 
 def note(message: str) -> None:
-    """Print one line on standard error: nothing is wrong, but the caller should know."""
+    """Print one line on standard error: nothing is wrong, but the caller should know.
+
+    Example:
+        >>> note("photo.jpg: worked on at half its size")
+    """
     complain(message)
 
 
@@ -88,7 +97,13 @@ def check_model(name: str) -> None:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
+    """An ArgumentParser whose errors are one line.
+
+    Example:
+        >>> parser = OneLineParser(prog="maskspace")
+        >>> parser.add_argument("--limit", type=count).type("3")
+        3
+    """
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and one line that says where help is."""
@@ -96,14 +111,24 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def count(text: str) -> int:
-    """Return a whole number of at least 1."""
+    """Return a whole number of at least 1.
+
+    Example:
+        >>> count("12")
+        12
+    """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def share(text: str) -> float:
-    """Return a number of at least 0 and below 1."""
+    """Return a number of at least 0 and below 1.
+
+    Example:
+        >>> share("0.25")
+        0.25
+    """
     try:
         value = float(text)
     except ValueError:
@@ -114,7 +139,14 @@ def share(text: str) -> float:
 
 
 def add_reading(command: argparse.ArgumentParser) -> None:
-    """Give a parser the options of how image files are read."""
+    """Give a parser the options of how image files are read.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_reading(parser)
+        >>> parser.parse_args(["--white", "4095"]).white
+        4095.0
+    """
     command.add_argument(
         "--white",
         type=white,
@@ -150,7 +182,12 @@ def white(text: str) -> float | str:
 
 
 class DatasetArgument(NamedTuple):
-    """What KIND:PATH,option=value names: options of the kind's reader, as text."""
+    """What KIND:PATH,option=value names: options of the kind's reader, as text.
+
+    Example:
+        >>> DatasetArgument("folder", "cells", {"ignored": "255"}).kind
+        'folder'
+    """
 
     kind: str
     path: str
@@ -158,7 +195,12 @@ class DatasetArgument(NamedTuple):
 
 
 def dataset(text: str) -> DatasetArgument:
-    """Return the parts of KIND:PATH,option=value,…; what is no option=value belongs to the path."""
+    """Return the parts of KIND:PATH,option=value,…; what is no option=value belongs to the path.
+
+    Example:
+        >>> dataset("folder:data/cells,ignored=255")
+        DatasetArgument(kind='folder', path='data/cells', options={'ignored': '255'})
+    """
     kind, colon, rest = text.partition(":")
     pieces = rest.split(",")
     options: dict[str, str] = {}
@@ -177,6 +219,11 @@ def named(
     """Return what is made of each dataset, by its kind, or by its place too where it is repeated.
 
     Two of one kind and place have their options in their names.
+
+    Example:
+        >>> two = [dataset("folder:cells"), dataset("folder:leaves")]
+        >>> list(named(two, lambda one: one.path))
+        ['folder:cells', 'folder:leaves']
     """
     kinds = Counter(one.kind for one in data)
     places = Counter((one.kind, one.path) for one in data)
@@ -191,7 +238,12 @@ def named(
 
 
 def tell_notes(sources: "Mapping[str, Source]") -> None:
-    """Say on standard error what the readers guessed and left out."""
+    """Say on standard error what the readers guessed and left out.
+
+    Example:
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> tell_notes({"rectangles": read_rectangles("", seed=0, limit=2)})  # nothing was guessed
+    """
     for name, source in sources.items():
         for note in source.notes:
             complain(f"{name}: {note}")
@@ -201,12 +253,21 @@ def same_name(path: Path) -> str:
     """Return what is equal for paths that some file systems take for one.
 
     Links are followed; capitals and composed characters do not count.
+
+    Example:
+        >>> same_name(Path("A.PNG")) == same_name(Path("a.png"))
+        True
     """
     return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
 
 
 class Inputs:
-    """The files that a command was given: none of them may be replaced by what it writes."""
+    """The files that a command was given: none of them may be replaced by what it writes.
+
+    Example:
+        >>> inputs = Inputs([Path("photo.png")])
+        >>> inputs.keep([Path("mask.png")])
+    """
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = {same_name(path): path for path in paths}
@@ -247,6 +308,14 @@ def image_files(folder: Path, *, leave: Path) -> list[Path]:
     """Return the images in a folder and the folders in it, sorted; hidden ones are left out.
 
     What lies under `leave`, the folder of the results, is none of them.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> names = ("2.png", "10.png", "notes.txt")
+        >>> _ = write_files({folder / name: b"" for name in names})
+        >>> [path.name for path in image_files(folder, leave=folder / "out")]
+        ['2.png', '10.png']
     """
     from maskspace.data.listings import natural
     from maskspace.data.readers.folder import IMAGES
@@ -264,7 +333,14 @@ def image_files(folder: Path, *, leave: Path) -> list[Path]:
 
 
 def write_files(contents: dict[Path, bytes]) -> list[Path]:
-    """Write files so that all appear, each complete, after everything has been written."""
+    """Write files so that all appear, each complete, after everything has been written.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> [path.name for path in write_files({folder / "a.txt": b"a", folder / "b.txt": b"b"})]
+        ['a.txt', 'b.txt']
+    """
     try:
         with ExitStack() as files:
             for path, content in contents.items():
@@ -275,7 +351,13 @@ def write_files(contents: dict[Path, bytes]) -> list[Path]:
 
 
 def png(array: "np.ndarray") -> bytes:
-    """Return an image as a PNG file."""
+    """Return an image as a PNG file.
+
+    Example:
+        >>> import numpy as np
+        >>> png(np.zeros((2, 2), np.uint8))[1:4]
+        b'PNG'
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 

@@ -8,7 +8,14 @@ NAME = "maskspace-student"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `maskspace registry`."""
+    """Add the options of `maskspace registry`.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> parser.parse_args("promote 3".split()).version
+        3
+    """
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, run, does in (
         ("show", show, "its versions, with what each was measured by"),
@@ -25,7 +32,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print a line a version, the newest first."""
+    """Print a line a version, the newest first.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("registry show --name nobody".split())
+        2
+    """
     present = tracking.champion(options.name)
     for one in _versions(options.name):
         alias = tracking.ALIAS if present is not None and present.version == one.version else ""

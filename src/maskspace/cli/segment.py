@@ -38,7 +38,14 @@ MOST_ASKED = 1000
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Give a parser its options."""
+    """Give a parser its options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> parser.parse_args("photo.jpg --regions 12 --out out".split()).regions
+        12
+    """
     command.description = (
         "Segment images from 16x16 pixels; those above 12 megapixels are looked at smaller and "
         "answered at their own size. For IMAGE x.jpg it writes x.labels.png and x.overlay.png, "
@@ -124,7 +131,13 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options ask and return the exit status."""
+    """Do what the options ask and return the exit status.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("segment photo.jpg --regions 70000 --out out".split())
+        2
+    """
     together = options.format == "coco" and options.out.suffix.lower() == ".json"
     asked = options.regions or options.proposals or 0
     if options.format == "png" and asked > MOST_LABELS:

@@ -5,7 +5,14 @@ from pathlib import Path
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Give a parser its options."""
+    """Give a parser its options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> parser.parse_args("info build/shards/scenes".split()).path
+        'build/shards/scenes'
+    """
     command.description = "Look into folders of shards."
     commands = command.add_subparsers(metavar="COMMAND", required=True)
     info = commands.add_parser("info", help="what is inside: counts, histograms, a contact sheet")

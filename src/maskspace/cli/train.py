@@ -26,7 +26,15 @@ SHARDS = "shards"
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Give a parser its options."""
+    """Give a parser its options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> given = "--objective boundary --data rectangles:x --out out".split()
+        >>> parser.parse_args(given).objective
+        ('boundary', {})
+    """
     command.description = (
         "Train a student on your own images. DIR becomes a model's folder: `maskspace segment "
         "--model DIR photo.jpg` takes it. DIR/shards holds your data as shards, DIR/run the "
@@ -76,7 +84,14 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
-    """Give a parser the options for data and for what is written."""
+    """Give a parser the options for data and for what is written.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_data(parser)
+        >>> parser.parse_args(["--data", "rectangles:x", "--out", "out"]).data[0].kind
+        'rectangles'
+    """
     command.add_argument(
         "--data",
         type=training_data,
@@ -95,7 +110,14 @@ def add_data(command: argparse.ArgumentParser) -> None:
 
 
 def add_recipe(command: argparse.ArgumentParser, *, rate: str) -> None:
-    """Give a parser the options of the recipe that all trainings have; `rate` is the default."""
+    """Give a parser the options of the recipe that all trainings have; `rate` is the default.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_recipe(parser, rate="1e-3")
+        >>> parser.parse_args(["--steps", "500"]).steps
+        500
+    """
     command.add_argument(
         "--steps",
         type=count,
@@ -111,7 +133,12 @@ def add_recipe(command: argparse.ArgumentParser, *, rate: str) -> None:
 
 
 def objective_names() -> list[str]:
-    """Return the names of the objectives: without torch, which takes seconds to import."""
+    """Return the names of the objectives: without torch, which takes seconds to import.
+
+    Example:
+        >>> "boundary" in objective_names()
+        True
+    """
     known = sys.modules.get("maskspace.objectives")
     if known is not None:
         return sorted(known.OBJECTIVES)
@@ -119,7 +146,12 @@ def objective_names() -> list[str]:
 
 
 def objective(text: str) -> tuple[str, dict[str, str]]:
-    """Return the name and the options, as text, of NAME@OPTION=VALUE,..."""
+    """Return the name and the options, as text, of NAME@OPTION=VALUE,...
+
+    Example:
+        >>> objective("boundary@tolerance=1")
+        ('boundary', {'tolerance': '1'})
+    """
     from maskspace.config import option_texts
 
     name, at, rest = text.partition("@")
@@ -134,7 +166,12 @@ def objective(text: str) -> tuple[str, dict[str, str]]:
 
 
 def training_data(text: str) -> DatasetArgument:
-    """Return a dataset whose kind, options and place are known to be such; no torch is imported."""
+    """Return a dataset whose kind, options and place are known to be such; no torch is imported.
+
+    Example:
+        >>> training_data("rectangles:x")
+        DatasetArgument(kind='rectangles', path='x', options={})
+    """
     from maskspace.data.reading import bound_reader
 
     found = dataset(text)
@@ -162,7 +199,13 @@ def datasets_of(options: argparse.Namespace) -> "dict[str, Dataset]":
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options ask and return the exit status."""
+    """Do what the options ask and return the exit status.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("train --objective boundary --data folder:nowhere --out out".split())
+        2
+    """
     keep_inputs(options, model=options.start)
     from maskspace.training.own_data import OwnTraining, objective_of_texts
 

@@ -130,12 +130,25 @@ class EmbeddingSegmenter(Segmenter):
 
 
 def finds_instances(model: Segmenter) -> bool:
-    """Return whether a model is a student whose decoder finds instances, not a tree of regions."""
+    """Return whether a model is a student whose decoder finds instances, not a tree of regions.
+
+    Example:
+        >>> import maskspace
+        >>> student = maskspace.load("student-tiny")
+        >>> finds_instances(student)
+        False
+    """
     return isinstance(model, EmbeddingSegmenter) and model.decode is not None
 
 
 def decoder_of(model: Segmenter) -> Choice | None:
-    """Return what makes instances of a student's outputs; None if its merge tree, or no student."""
+    """Return what makes instances of a student's outputs; None if its merge tree, or no student.
+
+    Example:
+        >>> import maskspace
+        >>> decoder_of(maskspace.load("student-tiny")).name
+        'border_tree'
+    """
     module = next(iter(model.networks()), None)
     return module.decoder if isinstance(module, MapNetwork) else None
 

@@ -11,7 +11,16 @@ Value = TypeVar("Value")
 
 
 class LastImage(Generic[Value]):
-    """What was computed for the image asked about last; another process begins with nothing."""
+    """What was computed for the image asked about last; another process begins with nothing.
+
+    Example:
+        >>> last = LastImage()
+        >>> image = np.zeros((2, 2, 3), np.uint8)
+        >>> last.get(image, lambda image: image.shape)
+        (2, 2, 3)
+        >>> last.get(image, lambda image: "not asked again")
+        (2, 2, 3)
+    """
 
     def __init__(self) -> None:
         self._known: tuple[bytes, Value] | None = None

@@ -27,6 +27,12 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
     `FOLDER@per_side=32,levels=0.75+0.5+0.25`, of a student for photos those of `BorderOptions`, as
     in `student@flips=true`. `results:PATH` are masks that somebody has computed
     (see `results`), to be evaluated.
+
+    Example:
+        >>> load("felzenszwalb@scale=200").name
+        'felzenszwalb@scale=200'
+        >>> sorted(load("lab").answers)[:3]
+        ['click', 'hierarchy', 'partition']
     """
     if name.startswith(PREFIX):
         return results_model(name)

@@ -23,7 +23,13 @@ from maskspace.types import ClickAnswer, Prediction
 
 @dataclass(frozen=True)
 class PeerSegmenter(Segmenter):
-    """A method that answers clicks or proposals; what it found out of the last image is kept."""
+    """A method that answers clicks or proposals; what it found out of the last image is kept.
+
+    Example:
+        >>> from maskspace.peers import PEERS
+        >>> sorted(PeerSegmenter("flood-fill", PEERS["flood-fill"]).answers)
+        ['click', 'session']
+    """
 
     name: str
     peer: Peer

@@ -9,7 +9,12 @@ from maskspace.segmenter.tree_peer import TreePeerSegmenter
 
 
 def load_peer(name: str, *, device: str = "cpu") -> Segmenter | None:
-    """Return a peer by name, such as `felzenszwalb@scale=200`; None if no peer is called so."""
+    """Return a peer by name, such as `felzenszwalb@scale=200`; None if no peer is called so.
+
+    Example:
+        >>> load_peer("lab").name, load_peer("student")
+        ('lab', None)
+    """
     peer = find_peer(name, device=device)
     if isinstance(peer, TreePeer):
         return TreePeerSegmenter(name, peer)

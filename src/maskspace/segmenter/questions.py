@@ -48,6 +48,10 @@ def workable(image: UInt8[np.ndarray, "h w 3"]) -> Shrunk:
     """Return the image at `WORKING_PIXELS` at most, with the size that answers have to have.
 
     For methods that look at every pixel; those with a size of their own bring any image to it.
+
+    Example:
+        >>> workable(np.zeros((20, 30, 3), np.uint8)).image.shape
+        (20, 30, 3)
     """
     pixels = image.shape[0] * image.shape[1]
     longest = max(image.shape[:2])
@@ -57,7 +61,12 @@ def workable(image: UInt8[np.ndarray, "h w 3"]) -> Shrunk:
 
 
 def told_smaller(image: UInt8[np.ndarray, "h w 3"]) -> str | None:
-    """Return a line that says that an image is worked on smaller than it is, or None."""
+    """Return a line that says that an image is worked on smaller than it is, or None.
+
+    Example:
+        >>> told_smaller(np.zeros((20, 30, 3), np.uint8)) is None
+        True
+    """
     height, width = image.shape[:2]
     if height * width <= WORKING_PIXELS:
         return None
@@ -68,7 +77,12 @@ def told_smaller(image: UInt8[np.ndarray, "h w 3"]) -> str | None:
 
 
 def some_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[Click]:
-    """Return the clicks as records; ValueError for none and for one outside the image."""
+    """Return the clicks as records; ValueError for none and for one outside the image.
+
+    Example:
+        >>> some_clicks([(3, 4, True)], (20, 30))
+        [Click(x=3, y=4, positive=True)]
+    """
     if len(clicks) == 0:
         raise ValueError("no clicks; give at least one (x, y, positive)")
     return checked_clicks(clicks, size_hw)

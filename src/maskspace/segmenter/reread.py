@@ -10,7 +10,13 @@ from maskspace.segmenter.embedding import EmbeddingSegmenter
 
 
 def with_rule(model: Segmenter, options: Mapping[str, float]) -> Segmenter:
-    """Return a student for photos whose tree of borders has other constants (`BorderRule`)."""
+    """Return a student for photos whose tree of borders has other constants (`BorderRule`).
+
+    Example:
+        >>> import maskspace
+        >>> with_rule(maskspace.load("student-tiny"), {"border": 1.0}).rule.border
+        1.0
+    """
     if not isinstance(model, BorderSegmenter):
         raise ValueError(f"{model.name}: no tree of borders to change; leave its rule empty")
     rule = asdict(model.rule) | dict(options)

@@ -21,7 +21,15 @@ from maskspace.types import Prediction
 
 @dataclass(frozen=True)
 class TreePeerSegmenter(Segmenter):
-    """A method that makes a tree of an image, from which all follows; the last tree is kept."""
+    """A method that makes a tree of an image, from which all follows; the last tree is kept.
+
+    Example:
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> from maskspace.peers import PEERS
+        >>> TreePeerSegmenter("lab", PEERS["lab"]).partition(halves, 2)[0, ::4].tolist()
+        [1, 1, 2, 2]
+    """
 
     name: str
     peer: TreePeer

@@ -43,5 +43,11 @@ def wrap(module: nn.Module, *, name: str) -> Segmenter:
 
 
 def load_folder(folder: Path) -> Segmenter:
-    """Return the model of a folder, by the folder's name; ValueError in one line for a bad one."""
+    """Return the model of a folder, by the folder's name; ValueError in one line for a bad one.
+
+    Example:
+        >>> from maskspace.bundled import model_folder
+        >>> load_folder(model_folder("student-tiny")).name
+        'student-tiny'
+    """
     return wrap(load_model(folder), name=folder.resolve().name)

@@ -10,7 +10,12 @@ REGIONS = 24
 
 @section
 class PromotionMetric:
-    """What versions are compared by: metric `name`, its mean over `datasets`; larger is better."""
+    """What versions are compared by: metric `name`, its mean over `datasets`; larger is better.
+
+    Example:
+        >>> PromotionMetric(datasets=("bsds500",), name="mean_best_iou_50").name
+        'mean_best_iou_50'
+    """
 
     datasets: tuple[str, ...]
     name: str
@@ -31,6 +36,11 @@ class RegisterConfig:
         promote: "own" lets a better version become champion, unless the run is an experiment of
             DVC, or of a profile in a store that others share; "always" in those too; "never" in
             none.
+
+    Example:
+        >>> metric = PromotionMetric(datasets=("bsds500",), name="mean_best_iou_50")
+        >>> RegisterConfig(model_name="student", metric=metric).promote
+        'own'
     """
 
     model_name: str

@@ -70,7 +70,12 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether a version becomes champion, and why in one line."""
+    """Whether a version becomes champion, and why in one line.
+
+    Example:
+        >>> Verdict(champion=True, reason="the first version").champion
+        True
+    """
 
     champion: bool
     reason: str

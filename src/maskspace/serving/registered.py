@@ -65,7 +65,14 @@ def _copy(files: Iterable[Path], root: Path, folder: Path) -> None:
 
 
 def requirements(folder: Path) -> list[str]:
-    """Return what the model in a downloaded folder says that it requires."""
+    """Return what the model in a downloaded folder says that it requires.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "requirements.txt").write_text("numpy==2.0")
+        >>> requirements(folder)
+        ['numpy==2.0']
+    """
     lines = folder.joinpath("requirements.txt").read_text().splitlines()
     return [line for line in lines if line and not line.startswith(("-", "#"))]
 

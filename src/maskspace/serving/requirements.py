@@ -28,6 +28,10 @@ class Needs:
     """What a module needs: `files` of its own package and the `packages` that they import.
 
     `packages` are top-level import names of others, such as `skimage`; none is of Python itself.
+
+    Example:
+        >>> Needs(files=frozenset(), packages=frozenset({"numpy"})).packages
+        frozenset({'numpy'})
     """
 
     files: frozenset[Path]
@@ -104,6 +108,10 @@ def pins(packages: Iterable[str]) -> list[str]:
     Where several provide one, as mlflow and mlflow-skinny do, those are left out that another of
     them requires. A build's local version (`+cpu`) is dropped. ValueError for a name that nothing
     installed provides.
+
+    Example:
+        >>> pins(["numpy"])[0].partition("==")[0]
+        'numpy'
     """
     names = {name for package in packages for name in _distributions(package)}
     return sorted(f"{name}=={_public_version(name)}" for name in names)
