@@ -57,7 +57,13 @@ Refine = Callable[[Decode, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What a clicker is built from; `size` is the side in pixels of the square it works on."""
+    """What a clicker is built from; `size` is the side in pixels of the square it works on.
+
+    Example:
+        >>> sizes = {"size": 32, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
+        >>> build_click_vit(**sizes, neck_dims=(4, 8, 8, 8), head_dim=8).architecture.patch
+        8
+    """
 
     size: int
     patch: int
@@ -79,6 +85,10 @@ class ImageFeatures(NamedTuple):
     """What is computed once an image: the backbone's map, and what a model has beside it.
 
     That is the stem's finer map, and the normalised image itself for relative prompts.
+
+    Example:
+        >>> ImageFeatures(tokens=torch.zeros(1, 16, 4, 4), detail=None, square=None).tokens.shape
+        torch.Size([1, 16, 4, 4])
     """
 
     tokens: Float[Tensor, "b c g g"]
@@ -87,7 +97,14 @@ class ImageFeatures(NamedTuple):
 
 
 class ClickVit(nn.Module):
-    """Interactive segmentor: an image, and prompts of clicks with a previous mask."""
+    """Interactive segmentor: an image, and prompts of clicks with a previous mask.
+
+    Example:
+        >>> sizes = {"size": 32, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
+        >>> model = build_click_vit(**sizes, neck_dims=(4, 8, 8, 8), head_dim=8)
+        >>> model.working_side
+        32
+    """
 
     answers = frozenset({"click", "refine"})
     mean: Tensor
@@ -293,6 +310,14 @@ def build_click_vit(
     `dim`, `depth` and `heads` are those of `vit` where they are None; of the blocks, each
     `global_every`-th attends globally, a quarter of them if None. `checkpointing` trades a second
     forward pass for the memory of activations in training.
+
+    Example:
+        >>> sizes = {"size": 32, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
+        >>> model = build_click_vit(**sizes, neck_dims=(4, 8, 8, 8), head_dim=8).eval()
+        >>> image, click = torch.zeros(1, 3, 24, 40), torch.tensor([[[[5.0, 8.0, 1.0]]]])
+        >>> with torch.inference_mode():
+        ...     model(image, click).shape  # one prompt of one click: a map of logits
+        torch.Size([1, 1, 24, 40])
     """
     preset_dim, preset_depth, preset_heads = VITS[vit]
     depth = depth or preset_depth

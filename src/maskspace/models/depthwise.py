@@ -26,6 +26,11 @@ def depthwise(
     """Return the convolution of every channel with its own kernel, without padding.
 
     In the precision of `x`. Half precision on a CPU takes the gradients described above.
+
+    Example:
+        >>> x, weight = torch.ones(1, 2, 4, 4), torch.ones(2, 1, 3, 3)
+        >>> depthwise(x, weight, torch.zeros(2), stride=1)[0, 0].tolist()
+        [[9.0, 9.0], [9.0, 9.0]]
     """
     weight, bias = weight.to(x.dtype), bias.to(x.dtype)
     if x.dtype == torch.bfloat16 and x.device.type == "cpu" and torch.is_grad_enabled():

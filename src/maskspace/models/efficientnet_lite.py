@@ -26,7 +26,12 @@ PaddingMode = Literal["replicate", "constant"]
 
 @dataclass(frozen=True)
 class Stage:
-    """Inverted residuals in a row; the first has the `stride`."""
+    """Inverted residuals in a row; the first has the `stride`.
+
+    Example:
+        >>> [stage.width for stage in STAGES]
+        [16, 24, 40, 80, 112, 192, 320]
+    """
 
     repeats: int
     kernel: int
@@ -62,6 +67,11 @@ class ConvNorm(nn.Module):
     A normalisation by running statistics is a product and a sum a channel. Both are folded into the
     convolution's weights whenever the normalisation is in evaluation mode: a pass over the map less
     in each direction, and gradients still reach all parameters.
+
+    Example:
+        >>> layer = ConvNorm(3, 8, kernel=3, stride=2).eval()
+        >>> layer(torch.zeros(1, 3, 5, 7)).shape
+        torch.Size([1, 8, 3, 4])
     """
 
     def __init__(
@@ -106,7 +116,13 @@ class ConvNorm(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise, project 1x1 (Sandler et al. 2018, arXiv 1801.04381)."""
+    """Expand 1x1, depthwise, project 1x1 (Sandler et al. 2018, arXiv 1801.04381).
+
+    Example:
+        >>> block = InvertedResidual(8, Stage(1, 3, 1, 6, 8), stride=1, mode="replicate").eval()
+        >>> block.residual, block(torch.zeros(1, 8, 4, 4)).shape[1]
+        (True, 8)
+    """
 
     def __init__(self, in_dim: int, stage: Stage, *, stride: int, mode: PaddingMode) -> None:
         super().__init__()
@@ -130,6 +146,13 @@ class EfficientNetLite(nn.Module):
 
     blocks: how many inverted residuals are kept, from the first on (default: all). Two thirds of
         the weights are in the last quarter of them.
+
+    Example:
+        >>> encoder = EfficientNetLite("efficientnet_lite0", blocks=12).eval()
+        >>> with torch.inference_mode():
+        ...     maps = encoder(torch.zeros(1, 3, 33, 65))
+        >>> {stride: tuple(x.shape[1:]) for stride, x in maps.items()}
+        {2: (16, 17, 33), 4: (24, 9, 17), 8: (40, 5, 9), 16: (112, 3, 5), 32: (192, 2, 3)}
     """
 
     def __init__(

@@ -34,7 +34,12 @@ COLOURS = {"2": Level(channels=12, stride=2, activation="sigmoid")}
 
 
 class Refinement(nn.Module):
-    """Depthwise 3x3 and 1x1, batch normalisation, ReLU."""
+    """Depthwise 3x3 and 1x1, batch normalisation, ReLU.
+
+    Example:
+        >>> Refinement(4).eval()(torch.zeros(1, 4, 3, 5)).shape
+        torch.Size([1, 4, 3, 5])
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -51,7 +56,16 @@ class Refinement(nn.Module):
 
 
 class FeaturePyramid(nn.Module):
-    """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes regions of the maps."""
+    """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes regions of the maps.
+
+    Example:
+        >>> model = build_feature_pyramid(backbone="efficientnet_lite0", blocks=12, width=8).eval()
+        >>> flat = torch.full((1, 3, 40, 50), 0.4)
+        >>> with torch.inference_mode():
+        ...     features = model(flat)["2"]
+        >>> features.shape, bool(features.std((2, 3)).max() < 1e-5)  # a constant image
+        (torch.Size([1, 12, 20, 25]), True)
+    """
 
     mean: Tensor
     std: Tensor
@@ -151,6 +165,12 @@ def build_feature_pyramid(
         heads: as `build_pixel_embedding` takes them.
         decoder: the same.
         categories: the same.
+
+    Example:
+        >>> heads = {"boundary": {"kind": "map", "channels": 1, "stride": 1}}
+        >>> options = {"backbone": "efficientnet_lite0", "blocks": 12, "width": 8}
+        >>> list(build_feature_pyramid(**options, heads=heads).declared)
+        ['boundary']
     """
     lookup(MULTIPLES, backbone, kind="backbone")
     return FeaturePyramid(

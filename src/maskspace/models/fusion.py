@@ -18,7 +18,14 @@ EPS = 1e-5
 
 
 class SumFusion(nn.ModuleList):
-    """The sum of image and prompt through blocks of self-attention; through none it is naive."""
+    """The sum of image and prompt through blocks of self-attention; through none it is naive.
+
+    Example:
+        >>> import torch
+        >>> fusion = SumFusion(8, 2, depth=1, checkpointing=False)
+        >>> fusion(torch.zeros(1, 8, 3, 3), torch.zeros(1, 2, 8, 3, 3)).shape
+        torch.Size([1, 2, 8, 3, 3])
+    """
 
     def __init__(self, dim: int, heads: int, *, depth: int, checkpointing: bool) -> None:
         super().__init__(Block(dim, heads, eps=EPS) for _ in range(depth))
@@ -35,7 +42,14 @@ class SumFusion(nn.ModuleList):
 
 
 class CrossFusion(nn.ModuleList):
-    """Prompt and image attend to each other, layer by layer; the image's stream is returned."""
+    """Prompt and image attend to each other, layer by layer; the image's stream is returned.
+
+    Example:
+        >>> import torch
+        >>> fusion = CrossFusion(8, 2, depth=1, checkpointing=False)
+        >>> fusion(torch.zeros(1, 8, 3, 3), torch.zeros(1, 2, 8, 3, 3)).shape
+        torch.Size([1, 2, 8, 3, 3])
+    """
 
     def __init__(self, dim: int, heads: int, *, depth: int, checkpointing: bool) -> None:
         super().__init__(CrossLayer(dim, heads) for _ in range(depth))
@@ -55,7 +69,12 @@ class CrossFusion(nn.ModuleList):
 
 
 class CrossLayer(nn.Module):
-    """A pair of cross-attention blocks; each is named by who asks, then whom."""
+    """A pair of cross-attention blocks; each is named by who asks, then whom.
+
+    Example:
+        >>> len(list(CrossLayer(8, 2).children()))
+        2
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -64,7 +83,13 @@ class CrossLayer(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of tokens to others."""
+    """Multi-head attention of tokens to others.
+
+    Example:
+        >>> import torch
+        >>> CrossAttention(8, 2)(torch.zeros(1, 4, 8), torch.zeros(1, 6, 8)).shape
+        torch.Size([1, 4, 8])
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -85,7 +110,13 @@ class CrossAttention(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """A pre-norm block whose attention looks at other tokens, which it does not normalise."""
+    """A pre-norm block whose attention looks at other tokens, which it does not normalise.
+
+    Example:
+        >>> import torch
+        >>> CrossBlock(8, 2)(torch.zeros(1, 4, 8), torch.zeros(1, 6, 8)).shape
+        torch.Size([1, 4, 8])
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -106,6 +137,11 @@ class CrossBlock(nn.Module):
 def build_fusion(
     name: FusionName, dim: int, heads: int, *, depth: int, checkpointing: bool
 ) -> SumFusion | CrossFusion:
-    """Return a fusion; `naive` has no blocks, whatever the depth."""
+    """Return a fusion; `naive` has no blocks, whatever the depth.
+
+    Example:
+        >>> type(build_fusion("self_attention", 8, 2, depth=1, checkpointing=False)).__name__
+        'SumFusion'
+    """
     build = CrossFusion if name == "cross_attention" else SumFusion
     return build(dim, heads, depth=0 if name == "naive" else depth, checkpointing=checkpointing)

@@ -18,6 +18,12 @@ class Heads(nn.ModuleDict):
     finest: stride of the finest map (default 1). Heads of smaller strides are read off it and then
         enlarged, which the 1x1 convolution commutes with; the cell i of stride s is then centred on
         the pixel s i.
+
+    Example:
+        >>> from maskspace.heads import Level
+        >>> heads = Heads({"2": Level(channels=3, stride=2)}, {2: 8})
+        >>> heads({2: torch.zeros(1, 8, 5, 7)}, (10, 13))["2"].shape
+        torch.Size([1, 3, 5, 7])
     """
 
     def __init__(
@@ -63,7 +69,12 @@ class Heads(nn.ModuleDict):
 
 
 class LearntQueries(nn.Module):
-    """Vectors that are the same in every image."""
+    """Vectors that are the same in every image.
+
+    Example:
+        >>> LearntQueries(Queries(number=5, channels=3))(2).shape
+        torch.Size([2, 5, 3])
+    """
 
     def __init__(self, head: Queries) -> None:
         super().__init__()

@@ -32,6 +32,12 @@ def load_imagenet(backbone: nn.Module, path: Path) -> None:
 
     ValueError in one line for a file that cannot be read or is of another backbone; nothing but
     tensors is ever unpickled.
+
+    Example:
+        >>> load_imagenet(nn.Linear(2, 1), Path("nowhere.pth"))
+        Traceback (most recent call last):
+            ...
+        ValueError: nowhere.pth: no such file; give ImageNet weights, or null for none
     """
     held = _read(path)
     prefixed = {k.removeprefix(_PREFIX): v for k, v in held.items() if k.startswith(_PREFIX)}

@@ -34,7 +34,12 @@ WIDEST = 8
 
 
 class MBConv(nn.Module):
-    """Inverted residual: expand 1x1, depthwise 3x3, project 1x1 (Sandler et al. 2018)."""
+    """Inverted residual: expand 1x1, depthwise 3x3, project 1x1 (Sandler et al. 2018).
+
+    Example:
+        >>> MBConv(4, 6)(torch.zeros(1, 4, 5, 7)).shape
+        torch.Size([1, 6, 5, 7])
+    """
 
     def __init__(self, in_dim: int, out_dim: int, *, expand: int = 2) -> None:
         super().__init__()
@@ -57,7 +62,15 @@ class MBConv(nn.Module):
 
 
 class PixelEmbedding(nn.Module):
-    """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes instances of the maps."""
+    """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes instances of the maps.
+
+    Example:
+        >>> model = build_pixel_embedding(backbone="b0", width=8, registers=1).eval()
+        >>> with torch.inference_mode():
+        ...     outputs = model(torch.zeros(1, 3, 32, 48))
+        >>> {name: tuple(x.shape[1:]) for name, x in outputs.items()}
+        {'1': (3, 32, 48), '2': (12, 16, 24), '4': (48, 8, 12)}
+    """
 
     mean: Tensor
     std: Tensor
@@ -172,6 +185,11 @@ def build_pixel_embedding(
     `heads` are those of an objective, as plain dictionaries (None: colours at each of STRIDES);
     `decoder` its decoder's name and options (None: regions come from the merge tree of colours);
     `categories` the table of the classes that it tells apart, a dictionary each (default: none).
+
+    Example:
+        >>> heads = {"1": {"kind": "level", "channels": 2, "stride": 1}}
+        >>> list(build_pixel_embedding(backbone="b0", width=8, registers=1, heads=heads).declared)
+        ['1']
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")

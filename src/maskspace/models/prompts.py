@@ -25,6 +25,11 @@ def scale_clicks(
 
     As SegNext scales them: trunc(coordinate * scale + 0.5) in float32, corner to corner, which may
     give `size` itself.
+
+    Example:
+        >>> clicks = torch.tensor([[10.0, 20.0, 1.0]])  # row, column, sign
+        >>> scale_clicks(clicks, (100, 100), 50).tolist()
+        [[5.0, 10.0, 1.0]]
     """
     rows, columns, signs = clicks.float().unbind(-1)
     height, width = size_hw
@@ -39,6 +44,10 @@ def click_disks(
 
     Padding draws nothing, nor does a click whose row and column are both negative; any other click
     outside the square draws what of its disk is inside. Only the pixels around clicks are touched.
+
+    Example:
+        >>> click_disks(torch.tensor([[[1.0, 1.0, 1.0]]]), 3, 1.0)[0, 0].tolist()
+        [[0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 0.0]]
     """
     reach = math.ceil(radius)
     near = torch.arange(-reach, reach + 2, device=clicks.device)  # one more: centres may be broken
@@ -67,6 +76,10 @@ def relation_maps(
     exp(-d) for the length d of that difference. All 0 where there is no click of the sign. Clicks
     are in pixels of the square; one outside is taken at the nearest pixel. Of clicks that are
     equally near the mean is taken.
+
+    Example:
+        >>> relation_maps(torch.zeros(1, 3, 8, 8), torch.tensor([[[[4.0, 4.0, 1.0]]]])).shape
+        torch.Size([1, 1, 14, 8, 8])
     """
     size = images.shape[-1]
     if not clicks.shape[2]:

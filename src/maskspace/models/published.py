@@ -51,7 +51,12 @@ PREFIXES = (
 
 
 class PublishedFile(TypedDict):
-    """What a published `.pth` holds."""
+    """What a published `.pth` holds.
+
+    Example:
+        >>> PublishedFile(state_dict={}, config={})["config"]
+        {}
+    """
 
     state_dict: dict[str, Tensor]
     config: dict[str, object]
@@ -94,7 +99,15 @@ def load_published(
 
 
 def to_published(model: ClickVit) -> PublishedFile:
-    """Return a clicker as `torch.save` writes a published `.pth`; its tensors are the model's."""
+    """Return a clicker as `torch.save` writes a published `.pth`; its tensors are the model's.
+
+    Example:
+        >>> from maskspace.models.click_vit import build_click_vit
+        >>> sizes = {"size": 32, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
+        >>> model = build_click_vit(**sizes, neck_dims=(4, 8, 8, 8), head_dim=8)
+        >>> sorted(to_published(model))
+        ['config', 'state_dict']
+    """
     if model.architecture.stem != "patch":
         raise ValueError("the published layout has no convolutional stem; this clicker has one")
     if model.architecture.prompts != "disks":
@@ -134,6 +147,11 @@ def signed_clicks(
 
     Points are (row, column, index), the first half positive, the second negative; what is negative
     in all three is padding. The model scales clicks itself, and edits nothing.
+
+    Example:
+        >>> points = torch.tensor([[[4, 7, 0], [-1, -1, -1]]])  # a positive click, no negative one
+        >>> signed_clicks(points).tolist()
+        [[[4.0, 7.0, 1.0], [-1.0, -1.0, -0.0]]]
     """
     half = points.shape[1] // 2
     if 2 * half != points.shape[1]:

@@ -70,7 +70,15 @@ def read_config(config: object, *, place: str) -> Architecture:
 
 
 def write_config(architecture: Architecture) -> dict[str, object]:
-    """Return the settings of a clicker as published checkpoints hold them."""
+    """Return the settings of a clicker as published checkpoints hold them.
+
+    Example:
+        >>> from maskspace.models.click_vit import build_click_vit
+        >>> sizes = {"size": 32, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
+        >>> architecture = build_click_vit(**sizes, neck_dims=(4, 8, 8, 8), head_dim=8).architecture
+        >>> read_config(write_config(architecture), place="example") == architecture
+        True
+    """
     defaults = ("cpu_dist_maps", "norm_mean_std")
     return {
         "class": "isegm.model.is_plainvit_model.PlainVitModel",

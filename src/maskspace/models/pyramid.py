@@ -14,7 +14,14 @@ from maskspace.models.vit import recompute
 
 
 class Pyramid(nn.Module):
-    """One feature map -> four, at 4, 2, 1 and 1/2 times its resolution (as in ViTDet)."""
+    """One feature map -> four, at 4, 2, 1 and 1/2 times its resolution (as in ViTDet).
+
+    Example:
+        >>> import torch
+        >>> levels = Pyramid(8, (2, 4, 8, 8))(torch.zeros(1, 8, 4, 4))
+        >>> [tuple(level.shape[1:]) for level in levels]
+        [(2, 16, 16), (4, 8, 8), (8, 4, 4), (8, 2, 2)]
+    """
 
     def __init__(
         self, dim: int, out_dims: tuple[int, int, int, int], *, checkpointing: bool = False
@@ -58,7 +65,14 @@ class Pyramid(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Four levels -> one logit map at the finest level's resolution."""
+    """Four levels -> one logit map at the finest level's resolution.
+
+    Example:
+        >>> import torch
+        >>> levels = Pyramid(8, (2, 4, 8, 8))(torch.zeros(1, 8, 4, 4))
+        >>> MaskHead((2, 4, 8, 8), 8)(levels).shape
+        torch.Size([1, 1, 16, 16])
+    """
 
     def __init__(self, in_dims: tuple[int, ...], dim: int) -> None:
         super().__init__()
@@ -88,7 +102,13 @@ class MaskHead(nn.Module):
 
 
 def resize(maps: Float[Tensor, "b c _ _"], size_hw: tuple[int, ...]) -> Float[Tensor, "b c _ _"]:
-    """Return maps at a size, bilinear between pixel centres; the same size is a no-op."""
+    """Return maps at a size, bilinear between pixel centres; the same size is a no-op.
+
+    Example:
+        >>> import torch
+        >>> resize(torch.tensor([[[[0.0, 1.0]]]]), (1, 4)).tolist()
+        [[[[0.0, 0.25, 0.75, 1.0]]]]
+    """
     if maps.shape[2:] == size_hw:
         return maps
     return F.interpolate(maps, size_hw, mode="bilinear")

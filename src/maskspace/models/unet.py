@@ -23,6 +23,12 @@ class UNet(nn.Module):
     """RGB in [0, 1] of any size -> {head: map}; `decoder` says what makes instances of the maps.
 
     `width` channels at full resolution, twice as many at each of `depth` halvings.
+
+    Example:
+        >>> model = build_unet(width=4, depth=2).eval()
+        >>> with torch.inference_mode():
+        ...     {name: tuple(x.shape[1:]) for name, x in model(torch.zeros(1, 3, 17, 30)).items()}
+        {'1': (3, 17, 30), '2': (12, 9, 15), '4': (48, 5, 8)}
     """
 
     mean: Tensor
@@ -92,7 +98,13 @@ def build_unet(
     decoder: Mapping[str, object] | None = None,
     categories: Sequence[Mapping[str, object]] = (),
 ) -> UNet:
-    """Return a U-Net; `heads`, `decoder`, `categories` as `build_pixel_embedding` takes them."""
+    """Return a U-Net; `heads`, `decoder`, `categories` as `build_pixel_embedding` takes them.
+
+    Example:
+        >>> heads = {"foreground": {"kind": "map", "channels": 1, "stride": 1}}
+        >>> list(build_unet(width=4, depth=2, heads=heads).declared)
+        ['foreground']
+    """
     if width < 1 or depth < 1:
         raise ValueError(f"a U-Net has width and depth of 1 or more; got {width} and {depth}")
     return UNet(

@@ -18,7 +18,12 @@ Stem = Literal["patch", "convolutional"]
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with fused query, key and value."""
+    """Multi-head self-attention with fused query, key and value.
+
+    Example:
+        >>> Attention(8, 2)(torch.zeros(1, 5, 8)).shape
+        torch.Size([1, 5, 8])
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -36,7 +41,12 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block with an exact-GELU perceptron."""
+    """A pre-norm transformer block with an exact-GELU perceptron.
+
+    Example:
+        >>> Block(8, 2)(torch.zeros(1, 5, 8)).shape
+        torch.Size([1, 5, 8])
+    """
 
     def __init__(self, dim: int, heads: int, *, mlp_ratio: float = 4.0, eps: float = 1e-6) -> None:
         super().__init__()
@@ -64,6 +74,10 @@ def recompute(module: nn.Module, tokens: Tensor, *arguments: int | Tensor, enabl
 
     The backward pass then computes it again, which gives the same gradients. Only for modules
     without randomness: the generator's state is not kept.
+
+    Example:
+        >>> recompute(nn.Linear(2, 3), torch.zeros(1, 2), enabled=False).shape
+        torch.Size([1, 3])
     """
     if not (enabled and torch.is_grad_enabled()):
         return module(tokens, *arguments)
@@ -75,7 +89,13 @@ def recompute(module: nn.Module, tokens: Tensor, *arguments: int | Tensor, enabl
 def split_windows(
     tokens: Float[Tensor, "b t c"], windows: int, grid: int
 ) -> Float[Tensor, "bw u c"]:
-    """Return the tokens of each of `windows` squared equal, non-overlapping windows."""
+    """Return the tokens of each of `windows` squared equal, non-overlapping windows.
+
+    Example:
+        >>> tokens = torch.arange(16.0).view(1, 16, 1)  # a grid of 4 x 4
+        >>> split_windows(tokens, 2, 4)[0].flatten().tolist()
+        [0.0, 1.0, 4.0, 5.0]
+    """
     side = grid // windows
     split = tokens.unflatten(1, (windows, side, windows, side)).transpose(2, 3)
     return split.flatten(3, 4).flatten(0, 2)
@@ -84,7 +104,13 @@ def split_windows(
 def merge_windows(
     tokens: Float[Tensor, "bw u c"], windows: int, grid: int
 ) -> Float[Tensor, "b t c"]:
-    """Return windows to one row-major grid: the inverse of `split_windows`."""
+    """Return windows to one row-major grid: the inverse of `split_windows`.
+
+    Example:
+        >>> tokens = torch.arange(16.0).view(1, 16, 1)
+        >>> torch.equal(merge_windows(split_windows(tokens, 2, 4), 2, 4), tokens)
+        True
+    """
     side = grid // windows
     split = tokens.unflatten(1, (side, side)).unflatten(0, (-1, windows, windows))
     return split.transpose(2, 3).flatten(1, 4)
@@ -95,6 +121,10 @@ def patch_embedding(channels: int, dim: int, patch: int, stem: Stem) -> nn.Modul
 
     `convolutional` halves the resolution log2(patch) times with 3x3 convolutions, widths doubling
     up to `dim`, GroupNorm with one group and GELU between; it learns in far fewer steps.
+
+    Example:
+        >>> patch_embedding(3, 8, 4, "patch")(torch.zeros(1, 3, 8, 12)).shape
+        torch.Size([1, 8, 2, 3])
     """
     if stem == "patch":
         return nn.Conv2d(channels, dim, patch, stride=patch)
@@ -111,12 +141,24 @@ def patch_embedding(channels: int, dim: int, patch: int, stem: Stem) -> nn.Modul
 
 
 def stem_width(dim: int, patch: int) -> int:
-    """Return the number of channels of a convolutional stem at half the image's resolution."""
+    """Return the number of channels of a convolutional stem at half the image's resolution.
+
+    Example:
+        >>> stem_width(64, 8)
+        16
+    """
     return max(dim >> (patch.bit_length() - 2), 16)
 
 
 class VisionTransformer(nn.Module):
-    """Square image -> feature map of one vector per patch."""
+    """Square image -> feature map of one vector per patch.
+
+    Example:
+        >>> options = {"image_size": 32, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
+        >>> model = VisionTransformer(**options, global_every=1, stem="patch")
+        >>> model(torch.zeros(1, 3, 32, 32))[0].shape
+        torch.Size([1, 16, 4, 4])
+    """
 
     def __init__(
         self,
@@ -169,7 +211,12 @@ class VisionTransformer(nn.Module):
 
 
 def resize_positions(positions: Float[Tensor, "1 t c"], grid: int) -> Float[Tensor, "1 u c"]:
-    """Return the embeddings of a square grid's positions for one of another side, bicubic."""
+    """Return the embeddings of a square grid's positions for one of another side, bicubic.
+
+    Example:
+        >>> resize_positions(torch.zeros(1, 16, 8), 6).shape
+        torch.Size([1, 36, 8])
+    """
     side = math.isqrt(positions.shape[1])
     if side == grid:
         return positions
@@ -181,6 +228,10 @@ def window_count(grid: int, global_every: int) -> int:
     """Return the number of attention windows a side: SegNext's nominal 14 tokens, evenly divided.
 
     Grids under 14 tokens have no windows: every block must then be global.
+
+    Example:
+        >>> window_count(64, 3)
+        4
     """
     if global_every <= 1:
         return 1
@@ -193,7 +244,12 @@ def window_count(grid: int, global_every: int) -> int:
 
 
 def is_global(index: int, depth: int, global_every: int) -> bool:
-    """Return whether block `index` attends globally: each `global_every`-th and the last do."""
+    """Return whether block `index` attends globally: each `global_every`-th and the last do.
+
+    Example:
+        >>> [is_global(index, 6, 3) for index in range(6)]
+        [False, False, True, False, False, True]
+    """
     return global_every <= 1 or (index + 1) % global_every == 0 or index == depth - 1
 
 

@@ -28,6 +28,14 @@ def save_model(
 
     `name` and `options` are the entry of MODELS and its arguments, `provenance` what the model was
     trained on.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.models.unet import build_unet
+        >>> folder, options = Path(tempfile.mkdtemp()), {"width": 4, "depth": 2}
+        >>> save_model(build_unet(**options), folder, name="unet", options=options, provenance={})
+        >>> sorted(path.name for path in folder.iterdir())
+        ['model.json', 'model.safetensors']
     """
     tensors = {
         key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
@@ -41,7 +49,16 @@ def save_model(
 
 
 def load_model(folder: Path) -> nn.Module:
-    """Return the model of a folder in evaluation mode; ValueError in one line for a bad one."""
+    """Return the model of a folder in evaluation mode; ValueError in one line for a bad one.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.models.unet import build_unet
+        >>> folder, options = Path(tempfile.mkdtemp()), {"width": 4, "depth": 2}
+        >>> save_model(build_unet(**options), folder, name="unet", options=options, provenance={})
+        >>> load_model(folder).training
+        False
+    """
     from maskspace.models import MODELS  # the table imports this module
 
     described = read_description(folder)
@@ -113,7 +130,15 @@ def _with_vectors(
 
 
 def read_description(folder: Path) -> dict:
-    """Return model.json of a folder, checked for its keys."""
+    """Return model.json of a folder, checked for its keys.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_description(folder, {"name": "unet", "options": {}})
+        >>> read_description(folder)["name"]
+        'unet'
+    """
     path = folder / DESCRIPTION
     try:
         described = json.loads(path.read_text())
@@ -127,14 +152,27 @@ def read_description(folder: Path) -> dict:
 
 
 def write_description(folder: Path, described: Mapping[str, object]) -> None:
-    """Write model.json of a folder, in one piece."""
+    """Write model.json of a folder, in one piece.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_description(folder, {"name": "unet", "options": {}})
+        >>> (folder / DESCRIPTION).is_file()
+        True
+    """
     write_whole(folder / DESCRIPTION, json.dumps(described, indent=2, sort_keys=True) + "\n")
 
 
 def check_state_dict(
     expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], *, place: str
 ) -> None:
-    """Raise ValueError that names missing, extra and misshapen tensors, and NaN weights."""
+    """Raise ValueError that names missing, extra and misshapen tensors, and NaN weights.
+
+    Example:
+        >>> tensors = {"weight": torch.zeros(2)}
+        >>> check_state_dict(tensors, tensors, place="model.safetensors")
+    """
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     wrong = [k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape]
     if missing or extra or wrong:
