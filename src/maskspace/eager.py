@@ -10,5 +10,10 @@ R = TypeVar("R")
 
 
 def eager(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function left out of what torch compiles, and its type."""
+    """Return the function left out of what torch compiles, and its type.
+
+    Example:
+        >>> eager(len)([1, 2])
+        2
+    """
     return torch.compiler.disable(function)  # pyright: ignore[reportReturnType]

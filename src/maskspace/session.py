@@ -86,6 +86,13 @@ class SavedSession:
     """What a file of clicks holds; `start` is a mask in COCO's compressed run lengths.
 
     `sha256` is that of the image's RGB bytes, row by row, as they are after its EXIF rotation.
+
+    Example:
+        >>> saved = SavedSession(
+        ...     format="maskspace-clicks", version=1, size_hw=(4, 6), sha256="", model="student",
+        ...     rule="claims", level=0.5, clicks=(), start=None)
+        >>> saved.size_hw
+        (4, 6)
     """
 
     format: str
@@ -101,7 +108,12 @@ class SavedSession:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a session's clicks are answered; `start` as in `SavedSession`."""
+    """How a session's clicks are answered; `start` as in `SavedSession`.
+
+    Example:
+        >>> Settings(level=0.5, rule="claims", start=None).rule
+        'claims'
+    """
 
     level: float
     rule: str

@@ -120,12 +120,28 @@ def read_receipt(path: Path) -> Receipt:
 
 
 def write_receipt(receipt: Receipt, path: Path) -> None:
-    """Write the receipt as JSON."""
+    """Write the receipt as JSON.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "receipt.json")
+        >>> receipt = Receipt(
+        ...     name="student", version="3", run_id="0", champion=True, previous=None, metric="ap",
+        ...     value=0.5, tracking_uri="sqlite:///mlflow.db")
+        >>> write_receipt(receipt, path)
+        >>> read_receipt(path).version
+        '3'
+    """
     path.write_text(json.dumps(asdict(receipt), indent=2, sort_keys=True) + "\n")
 
 
 def tracking_uri() -> str:
-    """Return the address of the store: the environment's, or SQLite under this folder's mlruns/."""
+    """Return the address of the store: the environment's, or SQLite under this folder's mlruns/.
+
+    Example:
+        >>> tracking_uri().partition(":")[0] in ("sqlite", "http", "https", "file", "postgresql")
+        True
+    """
     return os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(Path(DATABASE).absolute())
 
 

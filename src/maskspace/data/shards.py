@@ -181,7 +181,12 @@ def _require_few_refused(facts: Sequence[ShardFacts], source: Source, name: str)
 
 
 def absolute(place: str | AnyPath) -> AnyPath:
-    """Return a path that means the same to a worker in another folder."""
+    """Return a path that means the same to a worker in another folder.
+
+    Example:
+        >>> absolute("build").is_absolute()
+        True
+    """
     path = locate(place)
     return path.resolve() if isinstance(path, Path) else path
 

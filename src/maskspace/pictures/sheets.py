@@ -119,7 +119,8 @@ def save_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "red.png"
         >>> save_image(path, np.full((2, 3, 3), (255, 0, 0), np.uint8))
-        >>> Image.open(path).size  # width, height
+        >>> with Image.open(path) as image:
+        ...     image.size  # width, height
         (3, 2)
     """
     encoded = io.BytesIO()

@@ -31,6 +31,13 @@ class BorderSegmenter(EmbeddingSegmenter):
 
     flips: whether outputs are the mean over the image and its mirror, for twice the network's time.
         Those of a mirrored image of an odd width are then the mirrored ones.
+
+    Example:
+        >>> import maskspace
+        >>> student = maskspace.load("student-tiny")
+        >>> photo = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+        >>> student.merging(photo).tree(student.rule).partition(5).max()
+        np.int32(5)
     """
 
     rule: BorderRule = field(default_factory=BorderRule)
@@ -103,7 +110,15 @@ class BorderOptions:
 
 
 def border_segmenter(name: str, module: MapNetwork, decoder: Choice) -> BorderSegmenter:
-    """Return a student whose decoder is `border_tree`, with the decoder's rule."""
+    """Return a student whose decoder is `border_tree`, with the decoder's rule.
+
+    Example:
+        >>> from maskspace.bundled import model_folder
+        >>> from maskspace.models import load_model
+        >>> network = load_model(model_folder("student-tiny"))
+        >>> border_segmenter("mine", network, network.decoder).name
+        'mine'
+    """
     rule = read_rule(decoder.options.get("rule") or {})
     ranking = "expected IoU of a node of the tree of borders"
     if not rule.ranking:

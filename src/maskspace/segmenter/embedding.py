@@ -36,6 +36,12 @@ class EmbeddingSegmenter(Segmenter):
     `contrast`. Images longer than `max_side` pixels are embedded at that size, and regions brought
     back by nearest neighbour. The tree of the last image is kept, so that many questions on one
     image cost one pass.
+
+    Example:
+        >>> from maskspace.models.unet import build_unet
+        >>> model = EmbeddingSegmenter("mine", build_unet(width=4, depth=2), levels=(1, 2))
+        >>> model.partition(np.zeros((16, 24, 3), np.uint8), 6).max()
+        np.int32(6)
     """
 
     name: str
@@ -154,7 +160,17 @@ def decoder_of(model: Segmenter) -> Choice | None:
 
 
 def redecoded(model: Segmenter, decoder: Choice) -> Segmenter:
-    """Return a student, with the same network, that another decoder reads."""
+    """Return a student, with the same network, that another decoder reads.
+
+    Example:
+        >>> from maskspace.models.unet import build_unet
+        >>> heads = {"1": {"kind": "level", "channels": 2, "stride": 1}}
+        >>> network = build_unet(width=4, depth=2, heads=heads)
+        >>> student = EmbeddingSegmenter("mine", network, levels=(1,))
+        >>> chosen = Choice(name="mean_shift", options={})
+        >>> redecoded(student, chosen).decode is not None
+        True
+    """
     assert isinstance(model, EmbeddingSegmenter)
     return replace(
         model,

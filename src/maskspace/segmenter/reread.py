@@ -25,7 +25,13 @@ def with_rule(model: Segmenter, options: Mapping[str, float]) -> Segmenter:
 
 
 def by_features(model: Segmenter) -> Segmenter:
-    """Return a student whose tree merges regions of the nearest mean features, border or none."""
+    """Return a student whose tree merges regions of the nearest mean features, border or none.
+
+    Example:
+        >>> import maskspace
+        >>> by_features(maskspace.load("student-tiny")).ranking
+        'persistence in the merge tree, times the root of the area'
+    """
     if not (isinstance(model, EmbeddingSegmenter) and model.levels):
         raise ValueError(f"{model.name}: has no features to make a tree of")
     return EmbeddingSegmenter(model.name, model.module, levels=model.levels[:2])

@@ -21,6 +21,11 @@ def wrap(module: nn.Module, *, name: str) -> Segmenter:
 
     A network that declares its heads (`MapNetwork`) is read by its decoder, or by the merge tree of
     its two finest levels where it has none; another one by the tree of its levels 1 and 2.
+
+    Example:
+        >>> from maskspace.models.unet import build_unet
+        >>> sorted(wrap(build_unet(width=4, depth=2), name="mine").answers)
+        ['click', 'embed', 'hierarchy', 'partition', 'propose', 'session']
     """
     if "click" in network_answers(module):
         return ClickSegmenter(name, cast("ClickModel", module))

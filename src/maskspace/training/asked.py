@@ -35,7 +35,15 @@ def require_same(path: Path, asked: Mapping[str, object], *, out: Path) -> None:
 
 
 def keep_asked(path: Path, asked: Mapping[str, object]) -> None:
-    """Write what is asked in the file."""
+    """Write what is asked in the file.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "asked.json")
+        >>> keep_asked(path, {"steps": 3})
+        >>> json.loads(path.read_text())
+        {'steps': 3}
+    """
     write_whole(path, _text(asked))
 
 

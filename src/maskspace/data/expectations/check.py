@@ -23,6 +23,10 @@ class Breaches:
     """One expectation as its tables come in: rows checked, rows that broke it, the worst ones.
 
     Of rows that are equally far from what is expected the first come first.
+
+    Example:
+        >>> Breaches(table="masks", severity="error").failures
+        0
     """
 
     table: str

@@ -8,7 +8,12 @@ from maskspace.data.expectations.suites import EXPECTATIONS, Severity
 
 @section
 class QuarantineConfig:
-    """Put bad records aside and go on, as long as they are at most the share `rate` of all."""
+    """Put bad records aside and go on, as long as they are at most the share `rate` of all.
+
+    Example:
+        >>> QuarantineConfig(rate=0.01).rate
+        0.01
+    """
 
     rate: float
 

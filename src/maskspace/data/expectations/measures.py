@@ -52,6 +52,10 @@ def measure(
     A mask whose run lengths do not fit the size is held to be what the record says of it, so that
     nothing else is counted against it. Near copies are masks of one layer with an IoU of at least
     `near_iou`.
+
+    Example:
+        >>> measure([], (4, 6), near_iou=0.9).depth
+        0
     """
     columns = _said(annotations)
     fits, canonical, area, boxes = _decoded([a.counts for a in annotations], size_hw)

@@ -14,6 +14,10 @@ class Where:
     """A row by name, and where it is: number of the shard, position in it, id of the mask.
 
     The position is -1 for a whole shard, `mask` is -1 for what is no mask.
+
+    Example:
+        >>> Where("scenes-000001", shard=0, position=1).mask
+        -1
     """
 
     name: str
@@ -24,7 +28,16 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One expectation on one table: how many rows were checked, how many broke it, the worst."""
+    """One expectation on one table: how many rows were checked, how many broke it, the worst.
+
+    Example:
+        >>> worst = (Where("scenes-000001", shard=0, position=1),)
+        >>> outcome = Outcome(
+        ...     table="masks", name="area", severity="error", checked=9, failures=1, worst=worst
+        ... )
+        >>> outcome.failures
+        1
+    """
 
     table: str
     name: str
@@ -42,6 +55,11 @@ class Report:
     records that break an expectation of severity "error", with the names of those; it is empty
     where no quarantine was asked for. `refused` gives the samples that never became records, as
     their reader could not read them: key -> shard, reason.
+
+    Example:
+        >>> report = Report(dataset="toy", kind="scenes", shards=(), records=3, outcomes=(), bad={})
+        >>> report.success
+        True
     """
 
     dataset: str
@@ -69,7 +87,13 @@ class Report:
 
 
 def metrics(report: Report) -> dict[str, object]:
-    """Return the numbers of a report, nested as `dvc metrics show` reads them."""
+    """Return the numbers of a report, nested as `dvc metrics show` reads them.
+
+    Example:
+        >>> report = Report(dataset="toy", kind="scenes", shards=(), records=3, outcomes=(), bad={})
+        >>> metrics(report)["errors"]
+        0
+    """
     checked = {outcome.table: outcome.checked for outcome in report.outcomes}
     return {
         "checked": dict(sorted(checked.items())),
@@ -102,6 +126,10 @@ def require_valid(report: Report, *, details: Path) -> None:
     """Raise ValueError that names a record and the expectation it breaks, if any is broken.
 
     What is in quarantine is not held against the rest.
+
+    Example:
+        >>> report = Report(dataset="toy", kind="scenes", shards=(), records=3, outcomes=(), bad={})
+        >>> require_valid(report, details=Path("build/validate"))  # nothing is broken
     """
     for outcome in () if report.success else report.broken:
         others = len(report.broken) - 1

@@ -23,7 +23,12 @@ _BASIS = np.asarray(dct(np.eye(THUMBNAIL), axis=0, norm="ortho"))[1:9]
 
 
 def thumbnail(image: Image.Image) -> Float64[np.ndarray, "32 32"]:
-    """Return the luminance of an image, 0 to 255, averaged over the cells of a 32 x 32 grid."""
+    """Return the luminance of an image, 0 to 255, averaged over the cells of a 32 x 32 grid.
+
+    Example:
+        >>> thumbnail(Image.new("RGB", (64, 48), "red")).shape
+        (32, 32)
+    """
     grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return np.asarray(grey, np.float64)
 
@@ -33,6 +38,12 @@ def perceptual_hashes(thumbnails: Float[np.ndarray, "n 32 32"]) -> UInt64[np.nda
 
     Constant rows and columns are left out, so that brightness and contrast change no bit. The hash
     of an image of one colour is noise: look at its contrast first.
+
+    Example:
+        >>> thumbnails = np.random.default_rng(0).uniform(0, 1, (1, 32, 32)).repeat(2, axis=0)
+        >>> hashes = perceptual_hashes(thumbnails)
+        >>> bool(hashes[0] == hashes[1])  # equal images have equal hashes
+        True
     """
     low = (_BASIS @ thumbnails @ _BASIS.T).reshape(len(thumbnails), 64)
     bits = low > np.median(low, axis=1, keepdims=True)
@@ -46,6 +57,11 @@ def near_pairs(
 
     `hashes` are distinct. In a crowd of more than 512 hashes that agree on three bands, each is
     compared with the 512 that follow it, and pairs further on may be missed.
+
+    Example:
+        >>> hashes = np.array([0, 1, 255], np.uint64)
+        >>> [pairs.tolist() for pairs in near_pairs(hashes, distance=1)]
+        [[0], [1]]
     """
     pairs = [np.zeros((2, 0), np.int64)]
     bands = _bands(distance + _SHARED_BANDS) if distance else []

@@ -349,6 +349,11 @@ def _named(extension: str, format_: str) -> bool:
 
 
 def hash64(value: str | bytes) -> int:
-    """Return the first 64 bits of a sha256."""
+    """Return the first 64 bits of a sha256.
+
+    Example:
+        >>> hash64("a") == hash64(b"a"), hash64("a") == hash64("b")
+        (True, False)
+    """
     content = value.encode(errors="surrogatepass") if isinstance(value, str) else value
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
