@@ -323,8 +323,8 @@ def test_a_click_model_takes_the_options_of_its_grid_with_its_name(tmp_path, sce
         assert "\n" not in str(error.value) and "mine@" in str(error.value)
 
 
-def test_an_embedding_takes_no_options():
-    with pytest.raises(ValueError, match="student is no click model"):
+def test_a_student_takes_no_options_of_a_grid_of_clicks():
+    with pytest.raises(ValueError, match="unknown option 'per_side'; it takes flips"):
         load("student@per_side=5")
 
 

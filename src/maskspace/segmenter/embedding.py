@@ -88,19 +88,17 @@ class EmbeddingSegmenter(Segmenter):
         return found.ranked(limit=limit)
 
     def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
-        """Return the union over positive clicks of the longest-lived node under each.
+        """Return the tree's regions under positive clicks less those under negative ones.
 
-        Nodes that hold a negative click are passed over; a positive click that shares its
-        superpixel with a negative one adds nothing.
+        See `MergeTree.region_of_clicks`: the order of clicks does not matter.
         """
         tree = self._tree_of(image, "click")
         checked = some_clicks(clicks, tree.size_hw)
-        negative = tuple((click.x, click.y) for click in checked if not click.positive)
-        mask = np.zeros(tree.size_hw, bool)
-        for click in checked:
-            if click.positive:
-                mask |= tree.region_at(click.x, click.y, avoid_xy=negative)
-        return mask
+        wanted, unwanted = (
+            [(click.x, click.y) for click in checked if click.positive == sign]
+            for sign in (True, False)
+        )
+        return tree.region_of_clicks(wanted, unwanted)
 
     def session(
         self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
