@@ -95,37 +95,6 @@ def test_a_click_at_a_level_gives_the_cuts_regions(seed, eighths):
     np.testing.assert_array_equal(regions_under(tree, clicks, level=eighths / 8), expected)
 
 
-def random_clicks(tree: MergeTree, rng: np.random.Generator, number: int) -> list[Click]:
-    rows, columns = tree.size_hw
-    return [
-        Click(int(rng.integers(columns)), int(rng.integers(rows)), positive=bool(rng.integers(2)))
-        for _ in range(number)
-    ]
-
-
-@given(SEEDS)
-def test_every_click_is_honoured_in_any_order(seed):
-    tree, rng = random_tree(seed), np.random.default_rng(seed)
-    clicks = random_clicks(tree, rng, 5)
-    mask = regions_under(tree, clicks)
-    unwanted = {tree.superpixels[c.y, c.x] for c in clicks if not c.positive}
-    for click in clicks:
-        shared = click.positive and tree.superpixels[click.y, click.x] in unwanted
-        assert mask[click.y, click.x] == (click.positive and not shared)
-    turned = [clicks[i] for i in rng.permutation(len(clicks))]
-    np.testing.assert_array_equal(regions_under(tree, turned), mask)
-
-
-@given(SEEDS)
-def test_a_positive_click_only_adds_and_a_negative_one_only_removes(seed):
-    tree, rng = random_tree(seed), np.random.default_rng(seed)
-    *before, last = random_clicks(tree, rng, 5)
-    less, more = regions_under(tree, before), regions_under(tree, [*before, last])
-    if not last.positive:
-        less, more = more, less
-    assert not (less & ~more).any()
-
-
 @given(SEEDS)
 def test_a_click_without_a_level_holds_it_and_no_negative_one(seed):
     tree, rng = random_tree(seed), np.random.default_rng(seed)

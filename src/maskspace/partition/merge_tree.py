@@ -20,7 +20,7 @@ everywhere and is left out.
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -168,37 +168,6 @@ class MergeTree:
         if not ancestors:
             return np.zeros(self.size_hw, bool)
         return self._node_mask(max(ancestors, key=lambda node: (self._persistence[node], node)))
-
-    def region_of_clicks(
-        self, wanted_xy: Sequence[tuple[int, int]], unwanted_xy: Sequence[tuple[int, int]]
-    ) -> Bool[np.ndarray, "h w"]:
-        """Return the regions of wanted pixels less those of unwanted ones, whatever their order.
-
-        The region of a wanted pixel is the most persistent node over it. That of an unwanted pixel
-        is the most persistent node over it that holds no wanted one: what is taken away is a region
-        beside the object, not all nodes that hold the unwanted pixel. A wanted pixel that shares
-        its superpixel with an unwanted one does not count.
-
-        A wanted pixel more only adds, an unwanted one more only removes, and every pixel that
-        counts is on its side.
-
-        Raises ValueError for a pixel outside of the image.
-
-        Example:
-            >>> tree = MergeTree(
-            ...     superpixels=np.array([[1, 2, 3]], np.int32), merges=np.array([[0, 1], [2, 3]]),
-            ...     heights=np.array([0.6, 0.7], np.float32), size_hw=(1, 3))
-            >>> tree.region_of_clicks([(0, 0), (2, 0)], [(1, 0)]).astype(int).tolist()
-            [[1, 0, 1]]
-        """
-        removed = {self._leaf_at(x, y) for x, y in unwanted_xy}
-        wanted = tuple(xy for xy in wanted_xy if self._leaf_at(*xy) not in removed)
-        mask = np.zeros(self.size_hw, bool)
-        for x, y in wanted:
-            mask |= self.region_at(x, y)
-        for x, y in unwanted_xy:
-            mask &= ~self.region_at(x, y, avoid_xy=wanted)
-        return mask
 
     def _regions_at(self, height: float) -> int:
         if not 0 <= height <= 1:

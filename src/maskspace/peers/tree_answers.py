@@ -82,8 +82,8 @@ def regions_under(
 ) -> Bool[np.ndarray, "h w"]:
     """Return the regions under positive clicks less those under negative ones.
 
-    A `level` is the height at which the tree is cut. Without one, regions are those of
-    `MergeTree.region_of_clicks`.
+    A `level` is the height at which the tree is cut. Without one, each positive click gives the
+    most persistent node over it that holds no negative click, and none if every one does.
 
     Example:
         >>> from maskspace.types import Click
@@ -94,8 +94,12 @@ def regions_under(
         np.int64(128)
     """
     if level is None:
-        places = ([(c.x, c.y) for c in clicks if c.positive == sign] for sign in (True, False))
-        return tree.region_of_clicks(*places)
+        avoid = tuple((click.x, click.y) for click in clicks if not click.positive)
+        mask = np.zeros(tree.size_hw, bool)
+        for click in clicks:
+            if click.positive:
+                mask |= tree.region_at(click.x, click.y, avoid_xy=avoid)
+        return mask
     labels = tree.cut(level)
     wanted, removed = (
         [labels[click.y, click.x] for click in clicks if click.positive == sign]

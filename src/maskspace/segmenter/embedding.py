@@ -88,17 +88,19 @@ class EmbeddingSegmenter(Segmenter):
         return found.ranked(limit=limit)
 
     def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
-        """Return the tree's regions under positive clicks less those under negative ones.
+        """Return the union over positive clicks of the longest-lived node under each.
 
-        See `MergeTree.region_of_clicks`: the order of clicks does not matter.
+        Nodes that hold a negative click are passed over; a positive click that shares its
+        superpixel with a negative one adds nothing.
         """
         tree = self._tree_of(image, "click")
         checked = some_clicks(clicks, tree.size_hw)
-        wanted, unwanted = (
-            [(click.x, click.y) for click in checked if click.positive == sign]
-            for sign in (True, False)
-        )
-        return tree.region_of_clicks(wanted, unwanted)
+        negative = tuple((click.x, click.y) for click in checked if not click.positive)
+        mask = np.zeros(tree.size_hw, bool)
+        for click in checked:
+            if click.positive:
+                mask |= tree.region_at(click.x, click.y, avoid_xy=negative)
+        return mask
 
     def session(
         self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
