@@ -342,7 +342,13 @@ def _signature(images: np.ndarray, answer: np.ndarray, params: Mapping[str, obje
 
 @_in_one_line()
 def register_version(
-    uri: str, *, name: str, run_id: str, value: float, content: str, tags: Mapping[str, str]
+    uri: str,
+    *,
+    name: str,
+    run_id: str,
+    value: float,
+    content: str,
+    tags: Mapping[str, str] | None = None,
 ) -> Version:
     """Return the new version of the registered model `name` made from the logged model `uri`.
 
@@ -356,7 +362,7 @@ def register_version(
         source=uri,
         run_id=run_id,
         model_id=uri.rpartition("/")[2],
-        tags={**tags, "value": repr(value), "content": content},
+        tags={**(tags or {}), "value": repr(value), "content": content},
     )
     return _version(created)
 

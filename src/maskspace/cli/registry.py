@@ -1,10 +1,12 @@
 """`maskspace registry`: look at the versions of a model, promote one, take a promotion back."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from maskspace import tracking
+if TYPE_CHECKING:
+    from maskspace.tracking import Version
 
-NAME = "maskspace-student"
+NAME, ALIAS = "maskspace-student", "champion"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, run, does in (
         ("show", show, "its versions, with what each was measured by"),
-        ("promote", promote, f"let a version be {tracking.ALIAS}, whatever it measured"),
-        ("rollback", rollback, f"let the version that was {tracking.ALIAS} before be it again"),
+        ("promote", promote, f"let a version be {ALIAS}, whatever it measured"),
+        ("rollback", rollback, f"let the version that was {ALIAS} before be it again"),
     ):
         command = commands.add_parser(name, help=does, description=does)
         command.add_argument(
@@ -39,9 +41,11 @@ def show(options: argparse.Namespace) -> int:
         >>> main("registry show --name nobody".split())
         2
     """
+    from maskspace import tracking
+
     present = tracking.champion(options.name)
     for one in _versions(options.name):
-        alias = tracking.ALIAS if present is not None and present.version == one.version else ""
+        alias = ALIAS if present is not None and present.version == one.version else ""
         value = "" if one.value is None else f"{one.value:.4f}"
         print(f"{one.version:>4}  {value:>7}  {one.metric}  {alias}".rstrip())
     return 0
@@ -49,6 +53,8 @@ def show(options: argparse.Namespace) -> int:
 
 def promote(options: argparse.Namespace) -> int:
     """Move the alias to a version."""
+    from maskspace import tracking
+
     known = {one.version: one for one in _versions(options.name)}
     chosen = known.get(str(options.version))
     if chosen is None:
@@ -57,19 +63,23 @@ def promote(options: argparse.Namespace) -> int:
             f"{tracking.store_name()}, which has {', '.join(sorted(known, key=int))}"
         )
     tracking.promote(chosen)
-    print(f"{chosen.uri} is {tracking.ALIAS}")
+    print(f"{chosen.uri} is {ALIAS}")
     return 0
 
 
 def rollback(options: argparse.Namespace) -> int:
     """Move the alias back to the champion before."""
+    from maskspace import tracking
+
     found = tracking.roll_back(options.name)
     told = f"{found.uri} is" if found else f"models:/{options.name}: no version is"
-    print(f"{told} {tracking.ALIAS}")
+    print(f"{told} {ALIAS}")
     return 0
 
 
-def _versions(name: str) -> list[tracking.Version]:
+def _versions(name: str) -> "list[Version]":
+    from maskspace import tracking
+
     found = tracking.versions(name)
     if not found:
         raise ValueError(
