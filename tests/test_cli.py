@@ -433,11 +433,15 @@ def test_what_train_does_not_know_is_refused_before_torch_is_imported():
     assert len(done.stderr.splitlines()) == 3
 
 
-def test_the_objectives_that_are_offered_are_those_of_the_table():
+def test_the_names_that_are_offered_are_those_of_the_tables():
     from maskspace.cli import train
+    from maskspace.cli.frame import table_names
     from maskspace.objectives import OBJECTIVES
+    from maskspace.peers import PEERS
 
-    assert sorted(train._written_names()) == train.objective_names() == sorted(OBJECTIVES)
+    assert train.objective_names() == sorted(OBJECTIVES)
+    assert sorted(table_names("maskspace.objectives", "OBJECTIVES")) == sorted(OBJECTIVES)
+    assert sorted(table_names("maskspace.peers", "PEERS")) == sorted(PEERS)
 
 
 def test_evaluation_is_the_same_by_one_worker_and_by_two(tmp_path, shared_ray):
