@@ -119,7 +119,32 @@ def open_mixture(root: str | AnyPath, weights: Mapping[str, float], split: str) 
 def mix_shards(
     places: Mapping[str, str | AnyPath], weights: Mapping[str, float], split: str
 ) -> Mixture:
-    """Return the mixture of shard folders, each at its own place, as `open_mixture` does."""
+    """Return the mixture of shard folders, each at a place of its own.
+
+    Datasets without a sample in this split are left out. Raises ValueError if that leaves none.
+
+    Args:
+        places: name of a dataset -> its folder, a path or any URL that fsspec knows.
+        weights: name of a dataset -> its share, relative to the others; with a share of 0 it is
+            left out.
+        split: "train", "val" or "test".
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> mixture = mix_shards({"toy": folder}, {"toy": 1.0}, "train")
+        >>> len(mixture.datasets["toy"])
+        2
+        >>> mix_shards({"toy": folder}, {"toy": 0.0}, "train")
+        Traceback (most recent call last):
+            ...
+        ValueError: ...: no train sample in any of toy
+    """
     opened = {n: open_shards(places[n], split) for n, weight in weights.items() if weight > 0}
     filled = {name: shards for name, shards in opened.items() if len(shards)}
     if not filled:

@@ -15,7 +15,8 @@ def told(counted: np.ndarray, said: np.ndarray, cuts: list[int]) -> tuple[list[s
     for rows in np.split(np.arange(len(said)), cuts):
         columns = {"area": said[rows], "counted_area": counted[rows]}
         for name, broken in checker.check("masks", columns):
-            checker.tell(name, broken, columns, lambda row, rows=rows: Where(str(rows[row]), 0, 0))
+            names = [str(row) for row in rows]
+            checker.keep_worst(name, broken, columns, lambda row, n=names: Where(n[row], 0, 0))
     (outcome,) = checker.outcomes()
     return [where.name for where in outcome.worst], outcome.failures
 

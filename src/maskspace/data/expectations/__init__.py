@@ -1,8 +1,14 @@
-"""What has to hold of every shard: Great Expectations suites, one a dataset kind.
+"""What has to hold of every shard: Great Expectations suites, one for each kind of dataset.
 
-Shards become columns (`tables`, from `measures` of run lengths and `similar` images), columns are
-held against `suites`, in pieces of bounded size (`check`) and every record against all others
-(`dataset`); `report` tells what was found, and `quarantine` puts bad records aside.
+Read the files in this order:
+
+1. `tables` turns a part of a shard into columns. `measures` measures its masks on their run
+   lengths; `similar` hashes its images.
+2. `suites` lists the expectations, and which of them hold for which kind of dataset.
+3. `check` holds the columns against a suite, in pieces of bounded size.
+4. `dataset` compares every record with all others.
+5. `validation` puts these steps in a line; `report` writes what they find; `quarantine` puts bad
+   records aside; `gallery` draws the worst ones.
 """
 
 from maskspace.data.expectations.config import QuarantineConfig, ValidateConfig

@@ -1,4 +1,4 @@
-"""Great Expectations over tables of bounded size, and the sums of their outcomes."""
+"""Check tables of bounded size with Great Expectations, and add up the outcomes."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +20,14 @@ WORST = 10
 
 @dataclass
 class Breaches:
-    """One expectation as its tables come in: rows checked, rows that broke it, the worst ones.
+    """What is known so far of one expectation.
 
-    Of rows that are equally far from what is expected the first come first.
+    table: the table that the expectation looks at.
+    severity: "error" or "warning".
+    checked: rows checked so far.
+    failures: rows that break the expectation.
+    worst: pairs (excess, place) of at most WORST rows, the largest excess first. Of equal excesses
+        the row that came first stands first.
 
     Example:
         >>> Breaches(table="masks", severity="error").failures
@@ -39,8 +44,22 @@ class Breaches:
 class Checker:
     """Checks tables against a suite, one table of any number of rows at a time.
 
-    `check` gives the rows that break each expectation, so that the caller can name them; only
-    counts and the names of the worst are kept.
+    Call `check` for every table, `keep_worst` for every expectation that `check` yields, and
+    `outcomes` at the end. Only counts and the names of the worst rows stay in memory.
+
+    Args:
+        suite: name of an expectation -> what is checked, and its severity.
+        bounds: the numbers that expectations refer to by name, see `suites.Bounds`.
+
+    Example:
+        >>> from maskspace.data.expectations.suites import EXPECTATIONS
+        >>> name = "scores are in [0, 1]"
+        >>> checker = Checker({name: (EXPECTATIONS[name], "error")}, bounds={})
+        >>> masks = {"score": np.array([0.5, 3.0, 2.0])}
+        >>> for broken, rows in checker.check("masks", masks):
+        ...     checker.keep_worst(broken, rows, masks, lambda row: Where(f"mask {row}", 0, row))
+        >>> [where.name for where in checker.outcomes()[0].worst]
+        ['mask 1', 'mask 2']
     """
 
     def __init__(self, suite: Mapping[str, tuple[Expected, Severity]], bounds: Bounds) -> None:
@@ -48,14 +67,19 @@ class Checker:
         self._bounds = bounds
         self._assets: Any = None
         self.tallies = {
-            name: Breaches(one.table, severity) for name, (one, severity) in suite.items()
+            name: Breaches(expected.table, severity) for name, (expected, severity) in suite.items()
         }
 
     def check(
         self, table: str, columns: Mapping[str, np.ndarray]
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each expectation on the table that is broken, with the rows that break it."""
-        names = [name for name, (one, _) in self._suite.items() if one.table == table]
+        """Check one table; yield each expectation that it breaks, with the rows that break it.
+
+        Args:
+            table: name of the table, one of `suites.TABLES`.
+            columns: the table: name of the column -> a value for each row.
+        """
+        names = [n for n, (expected, _) in self._suite.items() if expected.table == table]
         rows = len(next(iter(columns.values())))
         for name in names:
             self.tallies[name].checked += rows
@@ -66,24 +90,33 @@ class Checker:
                 self.tallies[name].failures += len(broken)
                 yield name, broken
 
-    def tell(
+    def keep_worst(
         self,
         name: str,
         rows: np.ndarray,
         columns: Mapping[str, np.ndarray],
         where: Callable[[int], Where],
     ) -> None:
-        """Keep what the worst rows that break an expectation are called; `where` names a row."""
-        one = self._suite[name][0]
-        excess = one.excess({key: columns[key][rows] for key in one.columns}, self._bounds)
-        excess = np.where(np.isnan(excess), np.inf, excess)  # no number is as far as can be
-        order = np.argsort(-excess, kind="stable")[:WORST]
+        """Keep the places of the worst rows that break an expectation.
+
+        Args:
+            name: the expectation.
+            rows: the rows that break it, as `check` yields them.
+            columns: the table that was checked.
+            where: returns the place of a row, with its name.
+        """
+        expected = self._suite[name][0]
+        excess = expected.excess(
+            {key: columns[key][rows] for key in expected.columns}, self._bounds
+        )
+        excess = np.where(np.isnan(excess), np.inf, excess)  # NaN is the worst
+        worst_first = np.argsort(-excess, kind="stable")[:WORST]
         tally = self.tallies[name]
-        told = [(float(excess[at]), where(int(rows[at]))) for at in order]
-        tally.worst = sorted([*tally.worst, *told], key=lambda one: -one[0])[:WORST]
+        places = [(float(excess[number]), where(int(rows[number]))) for number in worst_first]
+        tally.worst = sorted([*tally.worst, *places], key=lambda place: -place[0])[:WORST]
 
     def outcomes(self) -> tuple[Outcome, ...]:
-        """Return what has been found so far."""
+        """Return the outcome of every expectation over all tables so far."""
         return tuple(
             Outcome(
                 table=tally.table,
@@ -98,26 +131,27 @@ class Checker:
 
     def _broken(self, names: Sequence[str], columns: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Return the rows that break each of the named expectations."""
-        os.environ["GX_ANALYTICS_ENABLED"] = "false"  # it would call home
+        os.environ["GX_ANALYTICS_ENABLED"] = "false"  # it would send usage statistics
         import great_expectations as gx
         import pandas as pd
         from great_expectations import expectations
 
         built = {name: self._suite[name][0].build(expectations, self._bounds) for name in names}
-        for name, one in built.items():
-            one.meta = {"name": name}
+        for name, expectation in built.items():
+            expectation.meta = {"name": name}
         used = {c for name in names for c in self._suite[name][0].columns}
         batch = self._batch(pd.DataFrame({name: columns[name] for name in sorted(used)}))
         suite = gx.ExpectationSuite(name="suite", expectations=list(built.values()))
-        found: dict[str, np.ndarray] = {}
-        for one in batch.validate(suite, result_format="COMPLETE").results:
-            assert one.expectation_config is not None and one.expectation_config.meta is not None
-            name = one.expectation_config.meta["name"]
-            index = one.result.get("unexpected_index_list") or []
-            if not one.success and not index:
-                raise RuntimeError(f"{name}: could not be checked: {one.exception_info}")
-            found[name] = np.array(index, np.int64)
-        return [found[name] for name in names]
+        broken: dict[str, np.ndarray] = {}
+        for result in batch.validate(suite, result_format="COMPLETE").results:
+            config = result.expectation_config
+            assert config is not None and config.meta is not None
+            name = config.meta["name"]
+            rows = result.result.get("unexpected_index_list") or []
+            if not result.success and not rows:
+                raise RuntimeError(f"{name}: could not be checked: {result.exception_info}")
+            broken[name] = np.array(rows, np.int64)
+        return [broken[name] for name in names]
 
     def _batch(self, rows: "pd.DataFrame") -> "Batch":
         import great_expectations as gx

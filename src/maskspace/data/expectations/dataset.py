@@ -1,7 +1,11 @@
-"""Every record against all others: copies, leakage between splits, unusual sizes and numbers.
+"""Compare every record with all others: copies, leakage between splits, unusual sizes and numbers.
 
-A record takes 62 bytes here and some 230 while it is compared: 2.5 GB for 11 million records, and
-about a minute.
+Input: the inspected parts of all shards, one after the other.
+Idea: keep a few numbers of each record, among them 64-bit hashes of its key, image and look.
+Steps: sort the hashes, so that equal ones are neighbours (`_copies`); find hashes that differ in a
+    few bits (`_near_copies`); compare sizes and numbers with their medians (`_robust_z`).
+Cost: a record takes 62 bytes, and some 230 while records are compared: 2.5 GB and about a minute
+    for 11 million records.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +18,13 @@ from maskspace.data.expectations.similar import near_pairs
 from maskspace.data.expectations.tables import Inspected
 from maskspace.data.shards import SPLITS
 
-#: Fewer records, or masks, than this have nothing usual about them.
+#: With fewer records, or masks, than this none is called unusual.
 _ENOUGH = 30
 #: Mask sizes are counted in bins of 1/64 octave of their share of the image, down to 2**-40.
 _BINS, _OCTAVES = 64, 40
 #: A normal distribution's standard deviation over its median absolute deviation.
 _NORMAL = 1.4826
-#: The width of its middle 90 % in standard deviations.
+#: The width of the middle 90 % of a normal distribution, in standard deviations.
 _NORMAL_90 = 3.2897
 #: The least spread, in octaves: where nearly all are equal, nearly equal is not unusual.
 _LEAST_SPREAD = 0.1
@@ -42,40 +46,71 @@ _KEPT: Mapping[str, type] = {
 
 
 class Index:
-    """What is kept of every record that can be read, in the order of the shards."""
+    """A few numbers of every record that can be read, in the order of the shards.
+
+    Call `add` for every inspected part, then `columns` once.
+
+    Args:
+        min_contrast: an image whose thumbnail has a lower standard deviation of its grey levels
+            (0 to 255) counts as one of one colour; it has no near copies.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.expectations.tables import Part, inspect
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_shard
+        >>> index, samples = Index(min_contrast=1.0), read_rectangles("", seed=0, limit=2)
+        >>> for shard, split in enumerate(("train", "test")):  # the same two images in both splits
+        ...     path = Path(tempfile.mkdtemp(), f"{split}-000000.tar")
+        ...     _ = write_shard(path, samples)
+        ...     part = Part(shard=shard, path=path, split=split, first=0, last=-1)
+        ...     options = {"kind": "toy", "datasets": ("toy",), "near_iou": 0.9}
+        ...     index.add(inspect(part, images=None, max_bytes=2**20, **options))
+        >>> index.columns(near_bits=4)["image_in_later_split"].tolist()  # rows 2 and 3 are of test
+        [2, 3, -1, -1]
+    """
 
     def __init__(self, *, min_contrast: float) -> None:
         self._min_contrast = min_contrast
         self._pieces: list[Columns] = []
         self._sizes = np.zeros(_BINS * _OCTAVES + 1, np.int64)
 
-    def add(self, found: Inspected) -> None:
-        """Keep what is compared across parts."""
-        images, masks = found.images, found.masks
+    def add(self, inspected: Inspected) -> None:
+        """Keep the numbers of the records of one part."""
+        images, masks = inspected.images, inspected.masks
         number = len(images["position"])
         pixels = images["height"] * images["width"]
-        counted = ~masks["ignore"] & (masks["counted_area"] > 0)
-        owner = masks["image"][counted]
-        share = masks["counted_area"][counted] / pixels[owner]
+        is_counted = ~masks["ignore"] & (masks["counted_area"] > 0)
+        owner = masks["image"][is_counted]
+        share = masks["counted_area"][is_counted] / pixels[owner]
         octaves = np.clip(-np.log2(share), 0, _OCTAVES)
         self._sizes += np.bincount((octaves * _BINS).astype(np.int64), minlength=len(self._sizes))
-        most, least = np.full(number, np.nan), np.full(number, np.nan)
-        np.fmax.at(most, owner, octaves)
-        np.fmin.at(least, owner, octaves)
+        most_octaves = np.full(number, np.nan)
+        least_octaves = most_octaves.copy()
+        np.fmax.at(most_octaves, owner, octaves)
+        np.fmin.at(least_octaves, owner, octaves)
         piece = {
             **{name: images[name] for name in ("key", "image", "look", "group", "masks")},
             "position": images["position"],
             "pixels": pixels,
-            "shard": np.full(number, found.part.shard),
-            "split": np.full(number, SPLITS.index(found.part.split)),
+            "shard": np.full(number, inspected.part.shard),
+            "split": np.full(number, SPLITS.index(inspected.part.split)),
             "flat": ~images["decodes"] | (images["contrast"] < self._min_contrast),
-            "smallest": -most,
-            "largest": -least,
+            "smallest": -most_octaves,
+            "largest": -least_octaves,
         }
         self._pieces.append({name: piece[name].astype(kind) for name, kind in _KEPT.items()})
 
     def columns(self, *, near_bits: int) -> Columns:
-        """Return the columns of the table `dataset`; a row that another is named in, by its row."""
+        """Return the columns of the table `dataset`, a row a record.
+
+        Columns that name another record hold its row, or -1 for none. Columns `z_*` hold robust
+        z-scores.
+
+        Args:
+            near_bits: hashes of near copies differ in at most so many bits.
+        """
         kept = {
             name: np.concatenate([np.zeros(0, kind), *(p[name] for p in self._pieces)])
             for name, kind in _KEPT.items()
@@ -84,9 +119,9 @@ class Index:
         split = kept["split"].astype(np.int64)
         image_later, image_split = _copies(kept["image"], split)
         looks = _near_copies(kept["look"], kept["flat"], split, near_bits=near_bits)
-        exact = (image_later >= 0) | (image_split >= 0)
-        near_later, near_split = (np.where(exact, -1, twin) for twin in looks)
-        several = len(np.unique(kept["group"])) > 1
+        has_copy = (image_later >= 0) | (image_split >= 0)
+        near_later, near_split = (np.where(has_copy, -1, twin) for twin in looks)
+        has_groups = len(np.unique(kept["group"])) > 1
         group_later, _ = _copies(kept["group"], split)
         octaves = (np.arange(len(self._sizes)) + 0.5) / -_BINS
         return {
@@ -97,7 +132,7 @@ class Index:
             "image_in_split": image_split,
             "near_in_later_split": near_later,
             "near_in_split": near_split,
-            "group_in_later_split": np.where(several & (kept["group"] > 0), group_later, -1),
+            "group_in_later_split": np.where(has_groups & (kept["group"] > 0), group_later, -1),
             "z_masks": _robust_z(np.log2(1.0 + kept["masks"])),
             "z_pixels": _robust_z(np.log2(kept["pixels"].astype(np.float64))),
             **{
@@ -112,19 +147,27 @@ def _copies(
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
     """Return for each row one of equal value in a later split, and the first in its own, or -1.
 
-    What is to be tested on stays: of train and test, the row of train is the one with a copy.
+    A row of train that has a copy in test is the one that is reported: what is tested on stays.
+
+    Input: a value and the number of a split for each of n rows.
+    Idea: sorted by value, the latest split first, then by row, the first row of a run of equal
+        values is the one in the latest split; the first of a run of equal value and split is the
+        first of that split.
+    Steps: sort; mark where the two kinds of runs begin; give every row the first of its run;
+        replace rows that name their own split, or themselves, by -1.
+    Cost: one sort of n rows.
     """
     order = np.lexsort((np.arange(len(values)), -split, values))
-    of_value = np.ones(len(values), bool)
-    of_value[1:] = np.diff(values[order]) != 0
-    of_both = of_value.copy()
-    of_both[1:] |= np.diff(split[order]) != 0
-    later, own = np.full(len(values), -1), np.full(len(values), -1)
-    for found, new in ((later, of_value), (own, of_both)):
-        found[order] = order[np.flatnonzero(new)][np.cumsum(new) - 1]
+    starts_value = np.ones(len(values), bool)
+    starts_value[1:] = np.diff(values[order]) != 0
+    starts_value_and_split = starts_value.copy()
+    starts_value_and_split[1:] |= np.diff(split[order]) != 0
+    later, same_split = np.full(len(values), -1), np.full(len(values), -1)
+    for first_rows, starts in ((later, starts_value), (same_split, starts_value_and_split)):
+        first_rows[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
     later[split[later] == split] = -1
-    own[own == np.arange(len(values))] = -1
-    return later, own
+    same_split[same_split == np.arange(len(values))] = -1
+    return later, same_split
 
 
 def _near_copies(
@@ -136,33 +179,39 @@ def _near_copies(
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
     """Return as `_copies` does, for hashes that differ in at most `near_bits` bits.
 
-    Images of one colour look like any other of one colour: they have no copies.
+    Images of one colour have no copies: each looks like any other of one colour.
+
+    Input: a hash and the number of a split for each of n rows; whether its image is of one colour.
+    Idea: compare distinct hashes only, and keep of each the first row of a split.
+    Steps: find the pairs of near hashes; for each split, give a hash the lowest row of the split
+        that it or a near hash has; rows later in the split, and rows of earlier splits, name it.
+    Cost: that of `near_pairs`, and for each split a few passes over the rows and the pairs.
     """
-    nowhere = np.iinfo(np.int64).max
-    later, own = np.full(len(looks), -1), np.full(len(looks), -1)
+    no_row = np.iinfo(np.int64).max
+    later, same_split = np.full(len(looks), -1), np.full(len(looks), -1)
     shaded = np.flatnonzero(~flat)
-    distinct, of = np.unique(looks[shaded], return_inverse=True)
+    distinct, hash_of_row = np.unique(looks[shaded], return_inverse=True)
     pairs = near_pairs(distinct, distance=near_bits)
     for number in range(len(SPLITS)):
-        here = split[shaded] == number
-        first = np.full(len(distinct), nowhere)
-        np.minimum.at(first, of[here], shaded[here])
-        near = first.copy()
-        for a, b in (pairs, pairs[::-1]):
-            np.minimum.at(near, a, first[b])
-        twin = near[of]
-        found = here & (twin < shaded)
-        own[shaded[found]] = twin[found]
-        found = (split[shaded] < number) & (twin < nowhere)
-        later[shaded[found]] = twin[found]
-    return later, own
+        is_in_split = split[shaded] == number
+        first_row = np.full(len(distinct), no_row)
+        np.minimum.at(first_row, hash_of_row[is_in_split], shaded[is_in_split])
+        near_row = first_row.copy()
+        for one, other in (pairs, pairs[::-1]):
+            np.minimum.at(near_row, one, first_row[other])
+        twin = near_row[hash_of_row]
+        has_twin = is_in_split & (twin < shaded)
+        same_split[shaded[has_twin]] = twin[has_twin]
+        has_twin = (split[shaded] < number) & (twin < no_row)
+        later[shaded[has_twin]] = twin[has_twin]
+    return later, same_split
 
 
 def _robust_z(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
     """Return how many spreads each value is from the median (B. Iglewicz, D. Hoaglin, 1993).
 
-    The spread is that of the median absolute deviation or of the middle 90 %, if that is more: of
-    sizes that are nearly all the same, the others are not all unusual.
+    The spread is that of the median absolute deviation or that of the middle 90 %, whichever is
+    larger. With the first alone, where nearly all sizes are equal, all others would be unusual.
     """
     return _weighted_z(values, values, np.ones(len(values), np.int64))
 
@@ -172,7 +221,7 @@ def _weighted_z(
     points: Float64[np.ndarray, " b"],
     weights: Int64[np.ndarray, " b"],
 ) -> Float64[np.ndarray, " n"]:
-    """Return as `_robust_z` does, against weighted points; 0 for a value that is missing."""
+    """Return `_robust_z` of values against weighted points; 0 for a value that is missing (NaN)."""
     if weights.sum() < _ENOUGH:
         return np.zeros(len(values))
     low, middle, high = _quantiles(points, weights, (0.05, 0.5, 0.95))
@@ -184,7 +233,8 @@ def _weighted_z(
 def _quantiles(
     points: Float64[np.ndarray, " b"], weights: Int64[np.ndarray, " b"], shares: Sequence[float]
 ) -> list[float]:
+    """Return the quantiles of weighted points at some shares in [0, 1]."""
     order = np.argsort(points)
-    total = np.cumsum(weights[order])
-    places = np.searchsorted(total, np.array(shares) * total[-1])
+    running_weight = np.cumsum(weights[order])
+    places = np.searchsorted(running_weight, np.array(shares) * running_weight[-1])
     return points[order][places].tolist()

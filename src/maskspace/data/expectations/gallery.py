@@ -1,4 +1,4 @@
-"""The worst records of each broken expectation as one picture: the image, the mask outlined."""
+"""The worst records of each broken expectation as one picture, their masks in colour."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +16,47 @@ from maskspace.masks import decode
 from maskspace.pictures import contact_sheet, fit_image, fit_labels, paint_labels, save_image
 from maskspace.types import Annotation, Sample, read_rgb
 
-#: Records shown of each expectation, expectations shown, and the longer side of a picture.
+#: Records shown of each expectation, expectations shown, pixels of a picture's longer side.
 SHOWN, ROWS, SIDE = 5, 24, 160
 
 
 def write_sample_gallery(path: Path, folder: str | AnyPath, report: Report) -> None:
     """Write a PNG with a row for each broken expectation, errors first.
 
-    What cannot be drawn, for its image or its run lengths are what is broken, is a grey square.
+    A record whose image or run lengths are what is broken is drawn as a grey square.
+
+    Args:
+        path: the file to write.
+        folder: the folder of the shards, with their manifest.
+        report: what the validation of these shards found.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=1))
+        >>> _ = write_manifest(folder, [facts], dataset="toy", details={})
+        >>> worst = (Where("rectangles-000000, mask 1", shard=0, position=0, mask=1),)
+        >>> outcome = Outcome(
+        ...     table="masks", name="area", severity="error", checked=9, failures=1, worst=worst)
+        >>> report = Report(dataset="toy", kind="toy", shards=(facts.name,), records=1,
+        ...                 outcomes=(outcome,), bad={})
+        >>> write_sample_gallery(folder / "gallery.png", folder, report)
+        >>> (folder / "gallery.png").is_file()
+        True
     """
     manifest = read_manifest(folder)
     shards, images = shards_folder(folder, manifest), images_root(manifest)
     broken = [*report.broken, *report.warnings]
     rows = [
-        (o, [w for w in o.worst if w.position >= 0][:SHOWN]) for o in broken if o.table != "shards"
+        (outcome, [place for place in outcome.worst if place.position >= 0][:SHOWN])
+        for outcome in broken
+        if outcome.table != "shards"
     ][:ROWS]
     cells = [
-        [_picture(shards / report.shards[w.shard], w, images) for w in worst] for _, worst in rows
+        [_picture(shards / report.shards[place.shard], place, images) for place in worst]
+        for _, worst in rows
     ]
     names = [f"{outcome.severity}: {outcome.name}" for outcome, _ in rows]
     titles = _titles(report, rows)
@@ -40,6 +64,7 @@ def write_sample_gallery(path: Path, folder: str | AnyPath, report: Report) -> N
 
 
 def _titles(report: Report, rows: Sequence[tuple[Outcome, Sequence[Where]]]) -> list[str]:
+    """Return the titles of the columns of the sheet."""
     if not rows:
         return [f"{report.dataset}: nothing to show, {len(report.outcomes)} expectations"]
     most = max(len(worst) for _, worst in rows)
@@ -47,6 +72,7 @@ def _titles(report: Report, rows: Sequence[tuple[Outcome, Sequence[Where]]]) -> 
 
 
 def _picture(shard: AnyPath, where: Where, images: AnyPath | None) -> UInt8[np.ndarray, "r s 3"]:
+    """Return the image of a record, with the mask of the place if it names one."""
     try:
         sample = read_sample(shard, *sample_places(shard)[where.position], images=images)
         image = fit_image(read_rgb(sample.image), SIDE)

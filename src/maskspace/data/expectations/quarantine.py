@@ -1,9 +1,9 @@
-"""Bad records put aside: their bytes in shards of their own, their reasons in a list.
+"""Put bad records aside: their bytes go to shards of their own, the reasons to a list.
 
-Validated shards are a manifest: that of the shards, with where they are and which records of them
-to leave out (`excluded`, positions by shard). Beside it, `quarantine/` holds `records.jsonl`, a
-line a record, and for each shard with a bad record a tar of the same name with the members of
-those as they were.
+Validated shards are a manifest only: that of the shards, with the folder where they are and the
+records of them to leave out (`excluded`: name of a shard -> positions). Beside it, the folder
+`quarantine/` holds `records.jsonl`, a line of JSON for each bad record, and for each shard with a
+bad record a tar of the same name, with the members of its bad records as they were.
 """
 
 import io
@@ -32,9 +32,31 @@ def write_validated(
     from_folder: str,
     map_units: MapUnits = map,
 ) -> None:
-    """Write the manifest of what is good in the shards of `source`, and put aside what is bad.
+    """Write a manifest of the good records of some shards, and put the bad ones aside.
 
-    `from_folder` is the way from where the manifest will be to `source`, such as "../../shards/x".
+    Args:
+        folder: where to write the manifest and the folder `quarantine`; it exists.
+        source: the folder of the shards.
+        report: what their validation found; `report.bad` names the bad records.
+        from_folder: the relative path from `folder` to `source`, such as "../../shards/x".
+        map_units: applies a function to each shard with a bad record (default: here, in order).
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.data.open_shards import open_shards
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> shards, good = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+        >>> facts = write_shard(shards / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(shards, [facts], dataset="toy", details={})
+        >>> bad = {(0, 1): ("the image decodes",)}  # the second record of the first shard
+        >>> report = Report(dataset="toy", kind="toy", shards=(facts.name,), records=2, outcomes=(),
+        ...                 bad=bad)
+        >>> write_validated(good, shards, report, from_folder=f"../{shards.name}")
+        >>> [sample.key for sample in open_shards(good, "train")]
+        ['rectangles-000000']
+        >>> json.loads((good / "quarantine" / "records.jsonl").read_text())["reasons"]
+        ['the image decodes']
     """
     excluded = {
         report.shards[number]: [position for _, position in places]
@@ -52,7 +74,7 @@ def write_validated(
 def _lines(
     report: Report, excluded: Mapping[str, Sequence[int]], keys: Sequence[Sequence[str]]
 ) -> str:
-    """Return a line of JSON for each bad record: where it is, its key, what it breaks."""
+    """Return a line of JSON for each bad or refused record: its place, its key, the reasons."""
     numbers = {name: number for number, name in enumerate(report.shards)}
     lines: list[dict[str, object]] = [
         {
@@ -61,8 +83,8 @@ def _lines(
             "key": key,
             "reasons": list(report.bad[numbers[shard], position]),
         }
-        for (shard, positions), found in zip(excluded.items(), keys, strict=True)
-        for position, key in zip(positions, found, strict=True)
+        for (shard, positions), shard_keys in zip(excluded.items(), keys, strict=True)
+        for position, key in zip(positions, shard_keys, strict=True)
     ]
     lines += [
         {"shard": shard, "position": None, "key": key, "reasons": [f"refused by its reader: {why}"]}

@@ -1,4 +1,4 @@
-"""What a validation found, as JSON, as metrics and as a page."""
+"""What a validation found, as JSON, as metrics and as an HTML page."""
 
 import html
 from collections.abc import Mapping
@@ -11,9 +11,12 @@ from maskspace.files import write_json, write_whole
 
 @dataclass(frozen=True)
 class Where:
-    """A row by name, and where it is: number of the shard, position in it, id of the mask.
+    """The place of a row, with a name that a person understands.
 
-    The position is -1 for a whole shard, `mask` is -1 for what is no mask.
+    name: such as the key of the record.
+    shard: number of the shard in `Report.shards`, from 0.
+    position: number of the record in the shard, from 0; -1 for a whole shard.
+    mask: id of the mask; -1 for a row that is no mask.
 
     Example:
         >>> Where("scenes-000001", shard=0, position=1).mask
@@ -28,7 +31,14 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One expectation on one table: how many rows were checked, how many broke it, the worst.
+    """What one expectation found on one table.
+
+    table: name of the table.
+    name: name of the expectation.
+    severity: "error" or "warning".
+    checked: rows that were checked.
+    failures: rows that break the expectation.
+    worst: places of the worst of these, the worst first.
 
     Example:
         >>> worst = (Where("scenes-000001", shard=0, position=1),)
@@ -49,12 +59,16 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The outcomes of all expectations on a dataset's shards.
+    """The outcomes of all expectations on the shards of a dataset.
 
-    `shards` names the files that places count from 0. `bad` gives, by shard and position, the
-    records that break an expectation of severity "error", with the names of those; it is empty
-    where no quarantine was asked for. `refused` gives the samples that never became records, as
-    their reader could not read them: key -> shard, reason.
+    dataset, kind: name of the dataset, and its kind: the name of its reader.
+    shards: the files of the shards; places count them from 0.
+    records: number of records, readable or not.
+    outcomes: one for each expectation of the suite.
+    bad: (shard, position) of a record -> names of the expectations of severity "error" that it
+        breaks; empty without a quarantine.
+    refused: key of a sample that its reader could not read, and that is in no shard -> the shard
+        that it would be in, the reason.
 
     Example:
         >>> report = Report(dataset="toy", kind="scenes", shards=(), records=3, outcomes=(), bad={})
@@ -77,7 +91,7 @@ class Report:
 
     @property
     def success(self) -> bool:
-        """Whether all that is left, without the records in `bad`, is as expected."""
+        """Whether no error remains once the records in `bad` are put aside."""
         return not self.broken or bool(self.bad)
 
     @property
@@ -106,10 +120,27 @@ def metrics(report: Report) -> dict[str, object]:
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write `metrics.json`, `report.json` and `report.html`: the same bytes for the same report."""
+    """Write `metrics.json`, `report.json` and `report.html`; the same report gives the same bytes.
+
+    Args:
+        folder: an existing folder.
+        report: what the validation found.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> report = Report(dataset="toy", kind="scenes", shards=(), records=3, outcomes=(), bad={})
+        >>> write_report(folder, report)
+        >>> sorted(path.name for path in folder.iterdir())
+        ['metrics.json', 'report.html', 'report.json']
+    """
     outcomes = [
-        {**asdict(one), "worst": [row.name for row in one.worst], "success": not one.failures}
-        for one in report.outcomes
+        {
+            **asdict(outcome),
+            "worst": [place.name for place in outcome.worst],
+            "success": not outcome.failures,
+        }
+        for outcome in report.outcomes
     ]
     value = {
         "dataset": report.dataset,
@@ -123,18 +154,22 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def require_valid(report: Report, *, details: Path) -> None:
-    """Raise ValueError that names a record and the expectation it breaks, if any is broken.
+    """Raise ValueError if an expectation is broken; it names a record and the expectation.
 
-    What is in quarantine is not held against the rest.
+    Records in quarantine are not counted as broken.
+
+    Args:
+        report: what the validation found.
+        details: the page or folder that the message points to.
 
     Example:
         >>> report = Report(dataset="toy", kind="scenes", shards=(), records=3, outcomes=(), bad={})
         >>> require_valid(report, details=Path("build/validate"))  # nothing is broken
     """
     for outcome in () if report.success else report.broken:
-        others = len(report.broken) - 1
+        num_others = len(report.broken) - 1
         more = f", and {outcome.failures - 1} more" if outcome.failures > 1 else ""
-        rest = f"; {others} more expectations are broken" if others else ""
+        rest = f"; {num_others} more expectations are broken" if num_others else ""
         raise ValueError(
             f"{outcome.worst[0].name}: breaks {outcome.name!r}{more}{rest}; see {details}, "
             "mend the data and make the shards again"
@@ -151,13 +186,13 @@ _STYLE = (
 
 def _page(report: Report) -> str:
     verdict = f"{len(report.broken)} broken" if report.broken else "all hold"
-    told = f"{len(report.warnings)} warnings" if report.warnings else "no warning"
+    warnings = f"{len(report.warnings)} warnings" if report.warnings else "no warning"
     name = html.escape(report.dataset)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
         f"<style>{_STYLE}</style><h1>{name}: {len(report.outcomes)} expectations, {verdict}, "
-        f"{told}</h1><p>The suite of {html.escape(report.kind)}; {len(EXPECTATIONS)} expectations "
-        "are known. Each looks at the rows of one table.</p>"
+        f"{warnings}</h1><p>The suite of {html.escape(report.kind)}; {len(EXPECTATIONS)} "
+        "expectations are known. Each looks at the rows of one table.</p>"
         f"{_refused(report)}<table><tr><th>table<th>expectation<th>severity<th>rows"
         "<th>broken<th>worst</tr>\n"
         + "\n".join(map(_row, report.outcomes))
@@ -176,7 +211,7 @@ def _refused(report: Report) -> str:
 
 
 def _row(outcome: Outcome) -> str:
-    worst = html.escape("; ".join(row.name for row in outcome.worst))
+    worst = html.escape("; ".join(place.name for place in outcome.worst))
     mark = f' class="{outcome.severity}"' if outcome.failures else ""
     return (
         f"<tr{mark}><td>{outcome.table}<td>{html.escape(outcome.name)}<td>{outcome.severity}"

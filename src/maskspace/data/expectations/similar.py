@@ -1,9 +1,10 @@
 """Copies among many records: a perceptual hash of images, and near pairs of hashes.
 
-The hash is the sign pattern of the low frequencies of a thumbnail (C. Zauner, "Implementation and
-benchmarking of perceptual image hash functions", 2010: pHash), about the median. Near pairs are
-found by tables of bands (G. Manku, A. Jain, A. Das Sarma, "Detecting near-duplicates for web
-crawling", 2007): time and memory grow as the number of hashes, not as its square.
+The hash is the sign pattern of the low frequencies of a thumbnail, compared with their median
+(C. Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010: pHash).
+Near pairs are found by tables of bands (G. Manku, A. Jain, A. Das Sarma, "Detecting
+near-duplicates for web crawling", 2007): time and memory grow as the number of hashes, not as its
+square.
 """
 
 from itertools import combinations, pairwise
@@ -15,9 +16,9 @@ from scipy.fft import dct
 
 #: Side of the thumbnail that is hashed, in pixels.
 THUMBNAIL = 32
-#: Two hashes this far apart share at least three of `distance + 3` bands.
+#: Hashes that differ in at most `distance` bits agree on at least three of `distance + 3` bands.
 _SHARED_BANDS = 3
-#: Members of one bucket that each hash is compared with: a crowd of look-alikes stays linear.
+#: Hashes of one bucket that each is compared with, so that a large bucket takes linear time.
 _NEIGHBOURS = 512
 _BASIS = np.asarray(dct(np.eye(THUMBNAIL), axis=0, norm="ortho"))[1:9]
 
@@ -34,10 +35,10 @@ def thumbnail(image: Image.Image) -> Float64[np.ndarray, "32 32"]:
 
 
 def perceptual_hashes(thumbnails: Float[np.ndarray, "n 32 32"]) -> UInt64[np.ndarray, " n"]:
-    """Return 64 bits an image: which of its 8 x 8 lowest frequencies are above their median.
+    """Return 64 bits for each image: which of its 8 x 8 lowest frequencies are above their median.
 
-    Constant rows and columns are left out, so that brightness and contrast change no bit. The hash
-    of an image of one colour is noise: look at its contrast first.
+    The constant rows and columns of the transform are left out, so that brightness and contrast
+    change no bit. The hash of an image of one colour is noise: look at its contrast first.
 
     Example:
         >>> thumbnails = np.random.default_rng(0).uniform(0, 1, (1, 32, 32)).repeat(2, axis=0)
@@ -53,10 +54,21 @@ def perceptual_hashes(thumbnails: Float[np.ndarray, "n 32 32"]) -> UInt64[np.nda
 def near_pairs(
     hashes: UInt64[np.ndarray, " n"], *, distance: int
 ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
-    """Return the index pairs, first < second, of distinct hashes at most `distance` bits apart.
+    """Return the index pairs, first < second, of distinct hashes that differ in few bits.
 
-    `hashes` are distinct. In a crowd of more than 512 hashes that agree on three bands, each is
-    compared with the 512 that follow it, and pairs further on may be missed.
+    Input: n distinct hashes of 64 bits.
+    Idea: cut the bits into `distance` + 3 bands; two near hashes agree on at least three of them.
+    Steps: for each choice of three bands sort the hashes by these bits; compare each with those
+        that follow it and agree on all three; join the pairs of all choices.
+    Cost: a sort of n hashes, and at most 512 n comparisons, for each choice.
+
+    Where more than 512 hashes agree on three bands, each is compared with the next 512 only, and
+    pairs further apart may be missed.
+
+    Args:
+        hashes: 64 bits each, all different.
+        distance: the largest number of bits that differ, >= 0; 0 finds nothing, as hashes are
+            distinct.
 
     Example:
         >>> hashes = np.array([0, 1, 255], np.uint64)
@@ -78,19 +90,19 @@ def _bands(number: int) -> list[np.uint64]:
 
 
 def _pairs_in_table(
-    hashes: UInt64[np.ndarray, " n"], band: np.uint64, distance: int
+    hashes: UInt64[np.ndarray, " n"], bits: np.uint64, distance: int
 ) -> Int64[np.ndarray, "2 p"]:
-    """Return the near pairs among the hashes that agree on a mask of bits."""
-    key = hashes & band
+    """Return the near pairs among the hashes that agree on all `bits`."""
+    key = hashes & bits
     order = np.argsort(key)
     key, ordered = key[order], hashes[order]
-    found = [np.zeros((2, 0), np.int64)]
-    here = np.arange(len(order))
+    pairs = [np.zeros((2, 0), np.int64)]
+    rows = np.arange(len(order))
     for step in range(1, _NEIGHBOURS + 1):
-        here = here[: np.searchsorted(here, len(order) - step)]
-        here = here[key[here] == key[here + step]]
-        if not len(here):
+        rows = rows[: np.searchsorted(rows, len(order) - step)]
+        rows = rows[key[rows] == key[rows + step]]
+        if not len(rows):
             break
-        near = here[np.bitwise_count(ordered[here] ^ ordered[here + step]) <= distance]
-        found.append(np.stack([order[near], order[near + step]]))
-    return np.concatenate(found, axis=1)
+        near = rows[np.bitwise_count(ordered[rows] ^ ordered[rows + step]) <= distance]
+        pairs.append(np.stack([order[near], order[near + step]]))
+    return np.concatenate(pairs, axis=1)

@@ -1,7 +1,7 @@
 """The expectations by name, and the suite of each dataset kind: which of them hold there.
 
-An expectation looks at one table: `shards`, `records` (all, readable or not), `images` (readable
-records), `masks`, or `dataset` (readable records against all others).
+An expectation looks at one of five tables: `shards`; `records` (all, readable or not); `images`
+(readable records); `masks`; `dataset` (readable records, each compared with all others).
 """
 
 import re
@@ -19,18 +19,33 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning"]
 TABLES = ("shards", "records", "images", "masks", "dataset")
 
-#: Numbers that expectations are bounded by, under their names in params.yaml and the manifest.
+#: The bounds of expectations: name in params.yaml or in the manifest -> number.
 Bounds = Mapping[str, Any]
 
+#: Makes an expectation: `great_expectations.expectations`, bounds -> expectation.
 Build: TypeAlias = "Callable[[Any, Bounds], Expectation]"
 
-#: How far the rows of a table, given as columns, are from what is expected: larger is worse.
+#: Columns of some rows, bounds -> how far each row is from what is expected; larger is worse.
 Excess: TypeAlias = Callable[[Columns, Bounds], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What Great Expectations checks in one table; `build(gx.expectations, bounds)` makes it."""
+    """What Great Expectations checks in one table.
+
+    table: name of the table, one of TABLES.
+    severity: "error" or "warning", where `validate.severities` does not say otherwise.
+    columns: the columns that are looked at.
+    build: makes the expectation, see `Build`.
+    excess: says how far rows are from what is expected, see `Excess`.
+
+    Example:
+        >>> expected = EXPECTATIONS["scores are in [0, 1]"]
+        >>> expected.table, expected.severity, expected.columns
+        ('masks', 'error', ('score',))
+        >>> expected.excess({"score": np.array([0.5, 3.0])}, {}).tolist()  # above 0: out of bounds
+        [-0.5, 2.0]
+    """
 
     table: str
     severity: Severity
@@ -43,6 +58,7 @@ _Check: TypeAlias = "tuple[tuple[str, ...], Build, Excess]"
 
 
 def _true(column: str) -> "_Check":
+    """Return what checks "the column is true"."""
     return (
         (column,),
         lambda gx, _: gx.ExpectColumnValuesToBeInSet(column=column, value_set=[True]),
@@ -51,9 +67,11 @@ def _true(column: str) -> "_Check":
 
 
 def _equal(first: str, second: str) -> "_Check":
+    """Return what checks "both columns are equal"."""
+
     def excess(columns: Columns, _: Bounds) -> np.ndarray:
         values = columns[first], columns[second]
-        if all(one.dtype.kind in "iuf" for one in values):
+        if all(column.dtype.kind in "iuf" for column in values):
             return np.abs(values[0].astype(float) - values[1].astype(float))
         return np.zeros(len(values[0]))
 
@@ -65,11 +83,11 @@ def _equal(first: str, second: str) -> "_Check":
 
 
 def _within(column: str, low: str | int | None = None, high: str | int | None = None) -> "_Check":
-    """Return what checks "the column is in [low, high]"; strings are names of bounds."""
+    """Return what checks "the column is in [low, high]"; a string is the name of a bound."""
 
     def ends(bounds: Bounds) -> tuple[Any, Any]:
-        at = [bounds[end] if isinstance(end, str) else end for end in (low, high)]
-        return at[0], at[1]
+        values = [bounds[end] if isinstance(end, str) else end for end in (low, high)]
+        return values[0], values[1]
 
     def build(gx: Any, bounds: Bounds) -> "Expectation":
         least, most = ends(bounds)
@@ -86,7 +104,7 @@ def _within(column: str, low: str | int | None = None, high: str | int | None = 
 
 
 def _alone(column: str) -> "_Check":
-    """Return what checks "no other record or mask is named in this column"."""
+    """Return what checks "the column names no other record or mask": it is -1."""
     columns, build, _ = _within(column, high=-1)
     return columns, build, lambda table, _: np.zeros(len(table[column]))
 
@@ -94,10 +112,12 @@ def _alone(column: str) -> "_Check":
 #: Every expectation by its name in reports and in `validate.severities`.
 EXPECTATIONS: Mapping[str, Expected] = {
     "the tar is whole and safe": Expected("shards", "error", *_true("whole")),
-    "samples as the manifest says": Expected("shards", "error", *_equal("samples", "said_samples")),
-    "masks as the manifest says": Expected("shards", "error", *_equal("masks", "said_masks")),
-    "bytes as the manifest says": Expected("shards", "error", *_equal("bytes", "said_bytes")),
-    "sha256 as the manifest says": Expected("shards", "error", *_equal("sha256", "said_sha256")),
+    "samples as the manifest says": Expected(
+        "shards", "error", *_equal("samples", "listed_samples")
+    ),
+    "masks as the manifest says": Expected("shards", "error", *_equal("masks", "listed_masks")),
+    "bytes as the manifest says": Expected("shards", "error", *_equal("bytes", "listed_bytes")),
+    "sha256 as the manifest says": Expected("shards", "error", *_equal("sha256", "listed_sha256")),
     "the sidecar is that of the shard": Expected("shards", "error", *_true("sidecar")),
     "the record has the schema": Expected("records", "error", *_true("readable")),
     "the key can name a file": Expected("images", "error", *_true("key_is_safe")),
@@ -181,7 +201,7 @@ _DISJOINT = ("masks of a layer are disjoint",)
 _COVERING = (*_DISJOINT, "masks cover the image")
 _SINGLE = ("exactly one mask is counted",)
 
-#: What each dataset kind is held to beside what holds everywhere.
+#: Dataset kind -> expectations that hold for it, and not for every kind.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "bsds500": _COVERING,
     "camvid": _DISJOINT,
@@ -202,23 +222,23 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "scenes": (),
 }
 
-#: What does not hold of a kind though it holds of the others, and why.
+#: Dataset kind -> expectations that hold for all kinds but this one.
 EXEMPT: Mapping[str, tuple[str, ...]] = {
     # successive frames of one camera look alike
     **dict.fromkeys(
         ("camvid", "davis", "davis_interactive", "hypersim", "sav"),
         ("no near copy of the image in its split",),
     ),
-    # annotators that agree, and whose regions may be the whole photo
+    # an annotator may mark the whole photo as one region
     "bsds500": ("the mask is not the whole image",),
 }
 
-#: What is only told for a kind: sources that may leave it to the user.
-TOLD: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+#: Dataset kind -> errors that are only warnings for it: its sources may leave the licence out.
+WARNINGS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
     ("coco", "coco_panoptic", "folder"), ("the licence is present",)
 )
 
-#: What the keys of the samples of one group begin with: one scene, one sequence, one video.
+#: Dataset kind -> pattern whose first group is the scene, sequence or video in a sample's key.
 GROUPS: Mapping[str, re.Pattern[str]] = {
     "davis": re.compile(r"(.+)-\d+"),
     "hypersim": re.compile(r"(ai_\d+_\d+)-"),
@@ -235,10 +255,25 @@ def suite(
     min_coverage: Mapping[str, float],
     split_components: bool,
 ) -> dict[str, tuple[Expected, Severity]]:
-    """Return the expectations on a dataset kind with their severities, in the table's order.
+    """Return the expectations for a dataset kind with their severities, as EXPECTATIONS has them.
 
-    A kind that is not in KINDS is held to what holds everywhere; coverage is only expected where
-    `min_coverage` says how much, and a single mask only where it was not split in components.
+    A kind that is not in KINDS is held to what holds for every kind.
+
+    Args:
+        kind: name of the dataset's reader.
+        severities: name of an expectation -> "error", "warning" or "off", in place of its own.
+        min_coverage: dataset kind -> least share of the image that masks cover; other kinds need
+            not cover anything.
+        split_components: whether masks were split into components. Then "exactly one mask is
+            counted" is not expected.
+
+    Example:
+        >>> chosen = suite("scenes", {}, min_coverage={}, split_components=False)
+        >>> "masks cover the image" in chosen
+        False
+        >>> chosen = suite("scenes", {}, min_coverage={"scenes": 0.9}, split_components=False)
+        >>> "masks cover the image" in chosen
+        True
     """
     special = {*KINDS.get(kind, ())} - {*(_SINGLE if split_components else ())}
     if kind in min_coverage:
@@ -247,9 +282,9 @@ def suite(
         special.discard("masks cover the image")
     chosen: dict[str, tuple[Expected, Severity]] = {}
     for name, expected in EXPECTATIONS.items():
-        usual = "warning" if name in TOLD.get(kind, ()) else expected.severity
-        severity = severities.get(name, usual)
-        held = name in special if name in _SPECIAL else name not in EXEMPT.get(kind, ())
-        if held and severity != "off":
+        default = "warning" if name in WARNINGS.get(kind, ()) else expected.severity
+        severity = severities.get(name, default)
+        is_expected = name in special if name in _SPECIAL else name not in EXEMPT.get(kind, ())
+        if is_expected and severity != "off":
             chosen[name] = (expected, "error" if severity == "error" else "warning")
     return chosen

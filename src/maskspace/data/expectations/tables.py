@@ -1,6 +1,6 @@
 """A part of a shard as compact columns: what its records and masks say, and what they are.
 
-A part is at most 1024 records, some 110 bytes each and 150 bytes a mask: what is in flight stays
+A part has at most 1024 records. A record takes some 110 bytes and a mask 150, so that memory stays
 bounded however large a shard is.
 """
 
@@ -32,18 +32,32 @@ from maskspace.files import AnyPath, transfer_errors
 from maskspace.rgb import UNREADABLE, open_image, orientation, read_rgb
 from maskspace.types import Sample
 
-#: Records of a part.
+#: The most records of a part.
 PART = 1024
-#: Whole numbers of a record stay below this: what is larger is no count of pixels.
+#: Whole numbers of a record are below this; a larger one is no count of pixels.
 _LARGEST = 2**53
+#: Height and width are below this.
 _SIDE = 2**31
-#: What stands for the source or the licence where there is none.
+#: Texts that mean that there is no source, or no licence.
 _NOTHING = ("", "unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some records of a shard: those from the position `first` on, before `last`."""
+    """Some neighbouring records of a shard.
+
+    shard: number of the shard, from 0.
+    path: its tar.
+    split: "train", "val" or "test".
+    first, last: positions of the first record and of the one after the last; a `last` of -1 means
+        the end of the shard.
+
+    Example:
+        >>> from pathlib import Path
+        >>> part = Part(shard=0, path=Path("train-000000.tar"), split="train", first=0, last=-1)
+        >>> part.last  # to the end of the shard
+        -1
+    """
 
     shard: int
     path: AnyPath
@@ -56,9 +70,28 @@ class Part:
 class Inspected:
     """The rows of one part.
 
-    `names` are of all its records, `positions` of those that can be read, and `images` and `masks`
-    hold a value for each of these and for each of their masks; `problems` tells of the others.
-    `facts` tells of the whole shard: only its first part, or one that cannot be read, does.
+    part: which records these are.
+    facts: bytes, sha256, number of samples and problem of the whole shard; only the first part of a
+        shard says them, or one that cannot be read.
+    names: keys of all records of the part.
+    problems: position of a record that cannot be read -> what is wrong with it.
+    images: columns with a row for each record that can be read.
+    masks: columns with a row for each mask of these.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_shard
+        >>> shard = Path(tempfile.mkdtemp(), "train-000000.tar")
+        >>> facts = write_shard(shard, read_rectangles("", seed=0, limit=2))
+        >>> part = Part(shard=0, path=shard, split="train", first=0, last=-1)
+        >>> inspected = inspect(part, kind="rectangles", datasets=("rectangles",), images=None,
+        ...                     near_iou=0.9, max_bytes=2**20)
+        >>> inspected.positions, inspected.images["height"].tolist()
+        (range(0, 2), [64, 64])
+        >>> len(inspected.masks["area"]) == facts.masks
+        True
     """
 
     part: Part
@@ -70,7 +103,7 @@ class Inspected:
 
     @property
     def positions(self) -> range:
-        """The positions of all its records in the shard."""
+        """The positions of its records in the shard."""
         return range(self.part.first, self.part.first + len(self.names))
 
 
@@ -83,10 +116,23 @@ def inspect(
     near_iou: float,
     max_bytes: int,
 ) -> Inspected:
-    """Return the rows of a part; whatever is wrong with its bytes is told in them, never raised.
+    """Return the rows of a part; faults of its bytes are reported in them and raise nothing.
 
-    `kind` is the dataset's, which `datasets` holds with the other names that a record may give as
-    its own; `images` is the folder of images that shards only point to.
+    Args:
+        part: the records to inspect.
+        kind: name of the dataset's reader.
+        datasets: the names that a record may give as its dataset.
+        images: folder of the images that shards only point to; None if the shards hold them.
+        near_iou: masks of one layer with at least this IoU are near copies, in (0.5, 1].
+        max_bytes: a record that takes more bytes with its image is not read, and is a problem.
+
+    Example:
+        >>> from pathlib import Path
+        >>> part = Part(shard=0, path=Path("missing.tar"), split="train", first=0, last=-1)
+        >>> inspected = inspect(part, kind="rectangles", datasets=("rectangles",), images=None,
+        ...                     near_iou=0.9, max_bytes=2**20)
+        >>> inspected.names, inspected.facts["problem"]
+        ((), 'missing.tar: No such file or directory')
     """
     facts: dict[str, Any] = {"bytes": 0, "sha256": "", "samples": 0, "problem": "", "sidecar": True}
     try:
@@ -106,7 +152,7 @@ def inspect(
     for position, (image, label) in enumerate(chosen, start=part.first):
         try:
             sample, unchanged = _sample(part.path, image, label, images, max_bytes)
-            row = _row(sample, kind=kind, datasets=datasets, near_iou=near_iou)
+            row = _image_and_masks(sample, kind=kind, datasets=datasets, near_iou=near_iou)
             rows[position] = {**row, "unchanged": unchanged}
         except (*transfer_errors(), ValueError) as error:
             problems[position] = str(error).removeprefix(f"{part.path.parent}/")
@@ -126,7 +172,8 @@ def _inspected(
         -1, THUMBNAIL, THUMBNAIL
     )
     images = {
-        name: np.array([row[name] for row in rows.values()], kind) for name, kind in _IMAGE.items()
+        name: np.array([row[name] for row in rows.values()], kind)
+        for name, kind in _IMAGE_COLUMNS.items()
     }
     images["position"] = np.array(list(rows), np.int64)
     images["contrast"] = thumbnails.std(axis=(1, 2))
@@ -158,13 +205,13 @@ def _digest(path: AnyPath) -> tuple[int, str]:
 def _has_sidecar(
     path: AnyPath, places: Sequence[tuple[Member | None, Member]], facts: Mapping[str, Any]
 ) -> bool:
-    """Return whether a sidecar that can be read says what the shard itself does."""
+    """Return whether the sidecar agrees with the shard; a missing or unreadable one does."""
     sidecar = read_sidecar(path)
     if sidecar is None:
         return True
-    said = [(p.label_offset, p.label_size, p.image_size) for p in sidecar.places]
-    here = [(label.offset, label.size, image.size if image else 0) for image, label in places]
-    return said == here and (sidecar.facts.bytes, sidecar.facts.sha256) == (
+    listed = [(p.label_offset, p.label_size, p.image_size) for p in sidecar.places]
+    present = [(label.offset, label.size, image.size if image else 0) for image, label in places]
+    return listed == present and (sidecar.facts.bytes, sidecar.facts.sha256) == (
         facts["bytes"],
         facts["sha256"],
     )
@@ -175,7 +222,8 @@ def _sample(
 ) -> tuple[Sample, bool]:
     """Return the sample at a place, and whether its image is the one that it was made for.
 
-    Raises ValueError for whatever could not stand in a table. An image that cannot be read is none.
+    Raises ValueError for a record that has no place in a table. An image that cannot be read is
+    empty in the sample.
     """
     where = f"{path}:{label.name}"
     size = label.size + (image.size if image else 0)
@@ -192,19 +240,20 @@ def _sample(
     except (*transfer_errors(), ValueError):
         content = b""
     sample = sample_of(record, content, extension, where=where)
-    for problem in _misfits(sample):
+    for problem in _schema_problems(sample):
         raise ValueError(f"{where}: {problem}; make it again")
     unchanged = record.sha256 in (None, hashlib.sha256(content).hexdigest())
     return sample, unchanged and bool(content)
 
 
 def _pointed(record: Record, images: AnyPath | None, where: str) -> bytes:
+    """Return the bytes of an image that lies outside the shard."""
     file = image_path(record, images, where=where)
     return read_pointed_image(record, open_image_file(file, where=where), where=where)
 
 
-def _misfits(sample: Sample) -> Iterator[str]:
-    """Yield what in a record is of another type, or too large a number, than its schema says.
+def _schema_problems(sample: Sample) -> Iterator[str]:
+    """Yield what in a record is of another type than its schema says, or too large a number.
 
     JSON gives any type for any key, and a number of any length.
     """
@@ -220,7 +269,8 @@ def _misfits(sample: Sample) -> Iterator[str]:
         values = [getattr(a, name) for a in sample.annotations]
         if not {*map(type, values)} <= kinds:
             wrong = next(v for v in values if type(v) not in kinds)
-            yield f"the {name} of an annotation is {str(wrong)[:40]!r}, expected {_said(kinds)}"
+            expected = _type_names(kinds)
+            yield f"the {name} of an annotation is {str(wrong)[:40]!r}, expected {expected}"
     if not all(
         len(a.box_xywh) == 4 and {*map(type, a.box_xywh)} == {int} for a in sample.annotations
     ):
@@ -244,11 +294,11 @@ _TYPES: Mapping[str, set[type]] = {
 }
 
 
-def _said(kinds: set[type]) -> str:
+def _type_names(kinds: set[type]) -> str:
     return " or ".join(sorted("null" if kind is type(None) else kind.__name__ for kind in kinds))
 
 
-_IMAGE: Mapping[str, type] = {
+_IMAGE_COLUMNS: Mapping[str, type] = {
     "key": np.uint64,
     "image": np.uint64,
     "group": np.uint64,
@@ -271,7 +321,7 @@ _IMAGE: Mapping[str, type] = {
 }
 
 
-def _row(
+def _image_and_masks(
     sample: Sample, *, kind: str, datasets: tuple[str, ...], near_iou: float
 ) -> dict[str, Any]:
     """Return the columns of one image, its thumbnail, and the columns of its masks."""
@@ -298,19 +348,19 @@ def _row(
         == [*range(1, len(sample.annotations) + 1)],
         "nest_ends": measured.nest_ends,
         "scores_vary": len(scores) > 1 or len(sample.annotations) <= 1,
-        **_image_row(sample),
+        **_image_columns(sample),
         "mask_columns": measured.masks,
     }
 
 
 def _group(sample: Sample, kind: str) -> int:
-    """Return the hash of what the sample shares with its like, 0 where its kind has no groups."""
-    found = GROUPS[kind].match(sample.key) if kind in GROUPS else None
-    return hash64(found[1]) if found else 0
+    """Return the hash of the sample's group (its scene, its video), 0 where it has none."""
+    match = GROUPS[kind].match(sample.key) if kind in GROUPS else None
+    return hash64(match[1]) if match else 0
 
 
-def _image_row(sample: Sample) -> dict[str, Any]:
-    """Return what the image itself is; one that does not decode is held to be what is said."""
+def _image_columns(sample: Sample) -> dict[str, Any]:
+    """Return what the image itself is; for one that does not decode, what the record says."""
     row = {
         "image_height": sample.size_hw[0],
         "image_width": sample.size_hw[1],
@@ -329,27 +379,29 @@ def _image_row(sample: Sample) -> dict[str, Any]:
 
 
 def _pixels(image: Image.Image, encoded: bytes) -> tuple[Image.Image, tuple[int, int]]:
-    """Return the decoded image, a JPEG perhaps smaller than it is, and the rows and columns.
+    """Return the decoded image, and its full rows and columns.
 
-    Of a JPEG every coefficient is read, so that damage is found, but few pixels are computed.
+    A JPEG is decoded at a fraction of its size: every coefficient is read, so that damage is found,
+    but few pixels are computed.
     """
     if image.format not in ("JPEG", "MPO"):
         rgb = read_rgb(encoded)
         return Image.fromarray(rgb), (rgb.shape[0], rgb.shape[1])
     width, height = image.size
-    side = orientation(image)
+    exif_orientation = orientation(image)
     image.draft("L", (4 * THUMBNAIL, 4 * THUMBNAIL))
-    upright = ImageOps.exif_transpose(image) if side > 1 else image
-    return upright, (width, height) if side >= 5 else (height, width)
+    upright = ImageOps.exif_transpose(image) if exif_orientation > 1 else image
+    return upright, (width, height) if exif_orientation >= 5 else (height, width)
 
 
 def _named(extension: str, format_: str) -> bool:
+    """Return whether a file extension is one of an image format."""
     known = Image.registered_extensions().get(f".{extension.lower()}")
     return known is not None and known == {"MPO": "JPEG"}.get(format_, format_)
 
 
 def hash64(value: str | bytes) -> int:
-    """Return the first 64 bits of a sha256.
+    """Return the first 64 bits of the sha256 of bytes, or of a text as UTF-8.
 
     Example:
         >>> hash64("a") == hash64(b"a"), hash64("a") == hash64("b")

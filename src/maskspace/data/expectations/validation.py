@@ -1,4 +1,12 @@
-"""Check every expectation on the shards of a dataset, in bounded memory."""
+"""Check every expectation on the shards of a dataset, in bounded memory.
+
+Input: a folder of shards with its manifest, and the bounds of the expectations.
+Idea: a shard is read in parts; the rows of a part are checked as soon as enough have come in.
+Steps: inspect part by part (`tables.inspect`); check the rows of parts together (`_Run.add`); at
+    the end check the shards, and every record against all others (`dataset.Index`).
+Cost: one read of all shards. Memory: 170 bytes for each of `rows_per_check` masks and of the masks
+    of one part more, and 62 bytes for each record.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,22 +31,44 @@ from maskspace.types import MapUnits
 
 @dataclass(frozen=True, kw_only=True)
 class _Shard:
-    """A shard and what the manifest says of it."""
+    """A shard, and its entry in the manifest."""
 
     path: AnyPath
     split: str
-    said: Mapping[str, Any]
+    entry: Mapping[str, Any]
 
 
 def validate_shards(
     folder: str | AnyPath, config: ValidateConfig, *, map_units: MapUnits = map
 ) -> Report:
-    """Check every expectation on the shards in `folder`, read part by part through `map_units`.
+    """Check every expectation on the shards in `folder`; return what was found.
 
-    A tar that the manifest does not list is checked as if it were listed as empty. At most
-    `config.rows_per_check` masks and those of one more part are held at a time, at 170 bytes each,
-    and 62 bytes a record. With a quarantine, raises ValueError in one line as soon as more records
-    are bad than it takes, or a whole shard is.
+    A tar that the manifest does not list is checked as if the manifest listed it as empty.
+
+    Raises ValueError in one line, with a quarantine, as soon as more records are bad than
+    `config.quarantine.rate` allows, or a whole shard is bad; and where readers refused more samples
+    than that.
+
+    Args:
+        folder: the folder of the shards, a path or a URL.
+        config: the bounds of the expectations.
+        map_units: applies a function to each part of a shard (default: here, in order).
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="rectangles", details={"containment": 0.95})
+        >>> config = ValidateConfig(
+        ...     min_masks=1, max_masks=100, min_area=1, min_side=65, max_side=1000,
+        ...     max_record_bytes=2**20, max_depth=10, min_contrast=1.0, near_iou=0.95, near_bits=4,
+        ...     outlier_z=6.0, min_coverage={}, severities={}, quarantine=None, rows_per_check=1000)
+        >>> report = validate_shards(folder, config)  # the images have 64 rows, fewer than min_side
+        >>> [(outcome.name, outcome.failures) for outcome in report.broken]
+        [('height within bounds', 2), ('width within bounds', 2)]
     """
     manifest = read_manifest(folder)
     shards = _listed(shards_folder(folder, manifest), manifest)
@@ -46,7 +76,7 @@ def validate_shards(
     refused = _refused(shards, config)
     run = _Run(shards, _checker(kind, manifest, config), config)
     index = Index(min_contrast=config.min_contrast)
-    look = partial(
+    inspect_part = partial(
         inspect,
         kind=kind,
         images=images_root(manifest),
@@ -54,9 +84,9 @@ def validate_shards(
         near_iou=config.near_iou,
         max_bytes=config.max_record_bytes,
     )
-    for found in map_units(look, _parts(shards)):
-        index.add(found)
-        run.add(found)
+    for inspected in map_units(inspect_part, _parts(shards)):
+        index.add(inspected)
+        run.add(inspected)
     run.finish(index.columns(near_bits=config.near_bits))
     return Report(
         dataset=str(manifest["dataset"]),
@@ -70,27 +100,29 @@ def validate_shards(
 
 
 def _refused(shards: "Sequence[_Shard]", config: ValidateConfig) -> dict[str, tuple[str, str]]:
-    """Return the samples that their reader refused: key -> shard, reason; ValueError if too many.
+    """Return the samples that their reader refused: key -> shard, reason.
 
-    They are no records, but count as bad ones: none is allowed where there is no quarantine.
+    They are in no shard, but count as bad records: without a quarantine none is allowed. Raises
+    ValueError where they are more than the quarantine allows.
     """
-    found = {
+    refused = {
         key: (shard.path.name, str(why))
         for shard in shards
-        for key, why in shard.said.get("refused", {}).items()
+        for key, why in shard.entry.get("refused", {}).items()
     }
-    total = len(found) + sum(shard.said["samples"] for shard in shards)
+    total = len(refused) + sum(shard.entry["samples"] for shard in shards)
     rate = config.quarantine.rate if config.quarantine else 0.0
-    if len(found) > rate * total:
-        key, (_, why) = next(iter(found.items()))
+    if len(refused) > rate * total:
+        key, (_, why) = next(iter(refused.items()))
         raise ValueError(
-            f"{key}: refused by its reader ({why}); that makes {len(found)} of {total}, "
+            f"{key}: refused by its reader ({why}); that makes {len(refused)} of {total}, "
             f"validate.quarantine.rate allows {rate:g}; mend the data"
         )
-    return found
+    return refused
 
 
 def _checker(kind: str, manifest: Mapping[str, Any], config: ValidateConfig) -> Checker:
+    """Return the checker of a dataset kind, with its suite and bounds."""
     chosen = suite(
         kind,
         config.severities,
@@ -108,23 +140,24 @@ def _checker(kind: str, manifest: Mapping[str, Any], config: ValidateConfig) -> 
 
 
 def _listed(folder: AnyPath, manifest: Mapping[str, Any]) -> list[_Shard]:
+    """Return the shards of the manifest, then the tars in the folder that it does not list."""
     listed = {
-        said["name"]: _Shard(path=folder / said["name"], split=split, said=said)
+        entry["name"]: _Shard(path=folder / entry["name"], split=split, entry=entry)
         for split, part in manifest["splits"].items()
-        for said in part["shards"]
+        for entry in part["shards"]
     }
     nothing = {"samples": 0, "masks": 0, "bytes": 0, "sha256": "not in the manifest"}
     for path in sorted(folder.glob("*.tar")):
         split = path.name.split("-")[0]
-        listed.setdefault(path.name, _Shard(path=path, split=split, said=nothing))
+        listed.setdefault(path.name, _Shard(path=path, split=split, entry=nothing))
     return list(listed.values())
 
 
 def _parts(shards: Sequence[_Shard]) -> list[Part]:
-    """Return the parts of all shards, in order; the last of each ends where the shard does."""
+    """Return the parts of all shards, in order; the last part of a shard ends where it ends."""
     parts: list[Part] = []
     for number, shard in enumerate(shards):
-        starts = range(0, max(1, shard.said["samples"]), PART)
+        starts = range(0, max(1, shard.entry["samples"]), PART)
         for first in starts:
             last = -1 if first == starts[-1] else first + PART
             parts.append(
@@ -135,7 +168,12 @@ def _parts(shards: Sequence[_Shard]) -> list[Part]:
 
 @dataclass
 class _Run:
-    """What is gathered while parts come in: rows to check next, and what was found before."""
+    """The state of a validation: the parts that wait to be checked, and what was found so far.
+
+    bad: (shard, position) of a record -> names of the errors that put it in quarantine.
+    _waiting: inspected parts whose rows are not yet checked.
+    _facts: number of a shard -> what its parts say of it.
+    """
 
     shards: Sequence[_Shard]
     checker: Checker
@@ -145,20 +183,20 @@ class _Run:
     _waiting: list[Inspected] = field(default_factory=list)
     _facts: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, found: Inspected) -> None:
-        """Take a part, and check what has come in once it is enough."""
-        self._waiting.append(found)
-        self.records += len(found.names)
+    def add(self, inspected: Inspected) -> None:
+        """Take a part; check the waiting parts once they have enough masks."""
+        self._waiting.append(inspected)
+        self.records += len(inspected.names)
         facts = self._facts.setdefault(
-            found.part.shard, {**found.facts, "masks": 0, "unreadable": 0}
+            inspected.part.shard, {**inspected.facts, "masks": 0, "unreadable": 0}
         )
-        facts["masks"] += len(found.masks["id"])
-        facts["unreadable"] += len(found.problems)
-        if sum(len(one.masks["id"]) for one in self._waiting) >= self.config.rows_per_check:
+        facts["masks"] += len(inspected.masks["id"])
+        facts["unreadable"] += len(inspected.problems)
+        if sum(len(part.masks["id"]) for part in self._waiting) >= self.config.rows_per_check:
             self._check_waiting()
 
     def finish(self, dataset: Columns) -> None:
-        """Check what is left, then the shards, and every record against all others."""
+        """Check the parts that still wait, the shards, and every record against all others."""
         self._check_waiting()
         self._check("shards", _shard_columns(self.shards, self._facts), self._of_shard)
         rows = self.config.rows_per_check
@@ -170,21 +208,22 @@ class _Run:
         parts, self._waiting = self._waiting, []
         if parts:
             records, images, masks = _joined(parts)
-            names = partial(_record_name, parts=parts, images=images, masks=masks)
+            names = partial(_of_record, parts=parts, images=images, masks=masks)
             self._check("records", records, partial(names, table=records))
             self._check("images", images, partial(names, table=images))
             self._check("masks", masks, partial(names, table=masks))
 
     def _check(self, table: str, columns: Columns, where: "_Where") -> None:
+        """Check one table; keep the worst rows, and put records with errors in quarantine."""
         for name, broken in self.checker.check(table, columns):
-            self.checker.tell(name, broken, columns, partial(where, name))
+            self.checker.keep_worst(name, broken, columns, partial(where, name))
             if self.config.quarantine and self.checker.tallies[name].severity == "error":
-                self._condemn(name, broken, columns, partial(where, name))
+                self._put_aside(name, broken, columns, partial(where, name))
 
-    def _condemn(
+    def _put_aside(
         self, name: str, rows: np.ndarray, columns: Columns, where: Callable[[int], Where]
     ) -> None:
-        """Note the records that break an expectation; raise where they are too many."""
+        """Put the records that break an expectation in `bad`; ValueError if they are too many."""
         assert self.config.quarantine is not None
         first = where(int(rows[0])).name
         if "position" not in columns:
@@ -197,9 +236,9 @@ class _Run:
             names = self.bad.setdefault((shard, position), [])
             if name not in names:
                 names.append(name)
-        total = sum(shard.said["samples"] for shard in self.shards)
+        total = sum(shard.entry["samples"] for shard in self.shards)
         rate = self.config.quarantine.rate
-        refused = sum(len(shard.said.get("refused", {})) for shard in self.shards)
+        refused = sum(len(shard.entry.get("refused", {})) for shard in self.shards)
         if len(self.bad) + refused > rate * (total + refused):
             raise ValueError(
                 f"{first}: breaks {name!r}; that makes {len(self.bad)} bad records of {total} or "
@@ -207,28 +246,30 @@ class _Run:
             )
 
     def _of_shard(self, name: str, row: int) -> Where:
+        """Return the place of a row of the table `shards`."""
         problem = self._facts[row]["problem"]
         file = self.shards[row].path
-        told = problem.removeprefix(f"{file.parent}/") or file.name
-        return Where(told if name == "the tar is whole and safe" else file.name, row, -1)
+        text = problem.removeprefix(f"{file.parent}/") or file.name
+        return Where(text if name == "the tar is whole and safe" else file.name, row, -1)
 
     def _of_dataset(self, name: str, row: int, *, dataset: Columns, start: int) -> Where:
+        """Return the place of a row of the table `dataset`; `row` counts from `start`."""
         row += start
         shard, position = int(dataset["shard"][row]), int(dataset["position"][row])
-        told = _stem(self.shards[shard].path, position)
+        text = _stem(self.shards[shard].path, position)
         column = dataset[EXPECTATIONS[name].columns[0]]
         if column.dtype.kind == "i":
             twin = int(column[row])
             other = self.shards[int(dataset["shard"][twin])]
-            named = _stem(other.path, int(dataset["position"][twin]))
-            told = f"{told} (as {named} of {other.split})"
-        return Where(told, shard, position)
+            twin_name = _stem(other.path, int(dataset["position"][twin]))
+            text = f"{text} (as {twin_name} of {other.split})"
+        return Where(text, shard, position)
 
 
 _Where = Callable[[str, int], Where]
 
 
-def _record_name(
+def _of_record(
     name: str,
     row: int,
     *,
@@ -237,18 +278,19 @@ def _record_name(
     masks: Columns,
     table: Columns,
 ) -> Where:
-    """Return what a row of the records, the images or the masks is called, and where it is."""
+    """Return the place of a row of one of the tables `records`, `images` and `masks`."""
     mask = int(masks["id"][row]) if table is masks else -1
     shard, position = int(table["shard"][row]), int(table["position"][row])
     part = next(p for p in parts if p.part.shard == shard and position in p.positions)
-    told = part.names[position - part.part.first]
+    text = part.names[position - part.part.first]
     if table is masks:
-        told = f"{told}, mask {mask}"
-    return Where(part.problems.get(position, told), shard, position, mask)
+        text = f"{text}, mask {mask}"
+    return Where(part.problems.get(position, text), shard, position, mask)
 
 
 @lru_cache(maxsize=16)
 def _stems(path: AnyPath) -> tuple[str, ...]:
+    """Return the keys of the records of a shard."""
     return tuple(label.name.rsplit(".", 1)[0] for _, label in sample_places(path))
 
 
@@ -257,41 +299,45 @@ def _stem(path: AnyPath, position: int) -> str:
 
 
 def _joined(parts: Sequence[Inspected]) -> tuple[Columns, Columns, Columns]:
-    """Return the rows of several parts as three tables that say where each row comes from."""
+    """Return the rows of parts as the tables `records`, `images` and `masks`, with their places."""
     records = {
-        "position": np.concatenate([list(one.positions) for one in parts]).astype(np.int64),
-        "shard": np.repeat([one.part.shard for one in parts], [len(one.names) for one in parts]),
+        "position": np.concatenate([list(part.positions) for part in parts]).astype(np.int64),
+        "shard": np.repeat(
+            [part.part.shard for part in parts], [len(part.names) for part in parts]
+        ),
         "readable": np.concatenate(
-            [np.isin(list(one.positions), one.images["position"]) for one in parts]
+            [np.isin(list(part.positions), part.images["position"]) for part in parts]
         ),
     }
-    number = np.array([len(one.images["position"]) for one in parts])
-    images = _stacked([one.images for one in parts])
-    images["shard"] = np.repeat([one.part.shard for one in parts], number)
-    masks = _stacked([one.masks for one in parts])
-    before = np.cumsum(number) - number
-    owned = [len(one.masks["id"]) for one in parts]
-    row = masks["image"] + np.repeat(before, owned)
+    num_images = np.array([len(part.images["position"]) for part in parts])
+    images = _stacked([part.images for part in parts])
+    images["shard"] = np.repeat([part.part.shard for part in parts], num_images)
+    masks = _stacked([part.masks for part in parts])
+    first_image = np.cumsum(num_images) - num_images
+    num_masks = [len(part.masks["id"]) for part in parts]
+    row = masks["image"] + np.repeat(first_image, num_masks)
     return records, images, masks | {name: images[name][row] for name in ("shard", "position")}
 
 
 def _stacked(tables: Iterable[Columns]) -> Columns:
+    """Return tables of the same columns, one below the other."""
     tables = list(tables)
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def _shard_columns(shards: Sequence[_Shard], facts: Mapping[int, Mapping[str, Any]]) -> Columns:
-    found = [facts[number] for number in range(len(shards))]
+    """Return the table `shards`: what each shard is, and what its manifest lists."""
+    by_shard = [facts[number] for number in range(len(shards))]
     columns = {
-        "sidecar": np.array([one["sidecar"] for one in found], bool),
-        "whole": np.array([not one["problem"] for one in found], bool),
-        "sha256": np.array([one["sha256"] for one in found], object),
-        "said_sha256": np.array([shard.said["sha256"] for shard in shards], object),
+        "sidecar": np.array([shard_facts["sidecar"] for shard_facts in by_shard], bool),
+        "whole": np.array([not shard_facts["problem"] for shard_facts in by_shard], bool),
+        "sha256": np.array([shard_facts["sha256"] for shard_facts in by_shard], object),
+        "listed_sha256": np.array([shard.entry["sha256"] for shard in shards], object),
     }
     for name in ("samples", "masks", "bytes"):
-        columns[name] = np.array([one[name] for one in found], np.int64)
-        columns[f"said_{name}"] = np.array([shard.said[name] for shard in shards], np.int64)
-    # masks of records that cannot be read are not counted, and not held against their shard
-    unreadable = np.array([one["unreadable"] for one in found]) > 0
-    columns["masks"] = np.where(unreadable, columns["said_masks"], columns["masks"])
+        columns[name] = np.array([shard_facts[name] for shard_facts in by_shard], np.int64)
+        columns[f"listed_{name}"] = np.array([shard.entry[name] for shard in shards], np.int64)
+    # masks of a record that cannot be read cannot be counted: its shard has the number listed
+    unreadable = np.array([shard_facts["unreadable"] for shard_facts in by_shard]) > 0
+    columns["masks"] = np.where(unreadable, columns["listed_masks"], columns["masks"])
     return columns
