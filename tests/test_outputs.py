@@ -76,16 +76,17 @@ def test_an_output_that_is_an_input_is_refused(command, way, tmp_path, capsys):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("kind", ["png", "coco", "npz"])
+@pytest.mark.parametrize("kind", ["png", "coco", "npz", "svg", "geojson"])
 def test_segment_replaces_nothing_that_lies_beside_a_photo(kind, tmp_path, capsys):
     given = photo(tmp_path / "a.png")
-    for name in ("a.json", "a.labels.png", "a.overlay.png", "a.npz"):
+    names = ("a.json", "a.labels.png", "a.overlay.png", "a.npz", "a.svg", "a.geojson")
+    for name in names:
         (tmp_path / name).write_text("mine")
     command = ["segment", str(given), "--model", "felzenszwalb", "--proposals", "2"]
     assert main([*command, "--out", str(tmp_path), "--format", kind]) == 2
     assert "is not replaced" in capsys.readouterr().err
     assert (tmp_path / "a.json").read_text() == (tmp_path / "a.npz").read_text() == "mine"
-    for name in ("a.json", "a.labels.png", "a.overlay.png", "a.npz"):
+    for name in names:
         (tmp_path / name).unlink()
     for _ in range(2):  # what it wrote itself it writes again
         assert main([*command, "--out", str(tmp_path), "--format", kind]) == 0

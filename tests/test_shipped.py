@@ -281,7 +281,7 @@ def test_what_is_declared_is_what_is_imported():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     declared = _names(project["dependencies"])
-    offered = _names([*extras["peers"], *extras["s3"]])
+    offered = _names([*extras["geo"], *extras["peers"], *extras["s3"]])
     source = Path(maskspace.__file__).parents[1]
     stages = [f"workflows.{path.stem}" for path in ROOT.glob("workflows/*.py")]
     packages = needs_of(modules(), source).packages | needs_of(stages, ROOT).packages

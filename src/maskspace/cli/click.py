@@ -12,9 +12,12 @@ from maskspace.cli.frame import (
     check_model,
     count,
     note,
+    place_of,
     png,
     write_files,
 )
+from maskspace.cli.polygon_files import geojson, svg
+from maskspace.cli.segment_files import Segmented
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +35,8 @@ def add(command: argparse.ArgumentParser) -> None:
         [(12, 30, True)]
     """
     command.description = (
-        "Write the mask that clicks describe, 255 inside and 0 outside. With --session the clicks "
-        "are kept in a file, and the next call goes on with them."
+        "Write the mask that clicks describe: a PNG, 255 inside and 0 outside, or polygons. With "
+        "--session the clicks are kept in a file, and the next call goes on with them."
     )
     command.add_argument("image", type=Path, metavar="IMAGE")
     command.add_argument(
@@ -94,7 +97,14 @@ def add(command: argparse.ArgumentParser) -> None:
         "surest of all clicks' maps; iterative: clicks one after the other, each given the map "
         "before it (default that of the session's file, else claims)",
     )
-    command.add_argument("--out", required=True, type=Path, metavar="MASK.png", help="a PNG file")
+    command.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="MASK.png",
+        help="a PNG file; or .svg or .geojson, the mask as polygons along the edges of pixels "
+        "(geojson of a GeoTIFF in its map coordinates, with the extra geo)",
+    )
     command.set_defaults(run=run, refuse=command.error)
 
 
@@ -126,8 +136,8 @@ def run(options: argparse.Namespace) -> int:
     from maskspace.segmenter import checked_image, told_smaller
 
     known = options.session is not None and options.session.exists()
-    if options.out.suffix.lower() != ".png":
-        raise ValueError(f"{options.out}: a mask is written as PNG; give a name that ends in .png")
+    if options.out.suffix.lower() not in (".png", ".svg", ".geojson"):
+        raise ValueError(f"{options.out}: give a name that ends in .png, .svg or .geojson")
     if options.undo and not known:
         options.refuse("--undo needs --session with a file that exists")
     if not (options.clicks or known):
@@ -154,12 +164,27 @@ def run(options: argparse.Namespace) -> int:
         message = str(error)
         named = str(options.image) in message or str(options.session) in message
         raise ValueError(message if named else f"{options.image}: {message}") from None
-    contents = {options.out: png(mask.astype("uint8") * 255)}
+    contents = {options.out: _written(image, mask, options)}
     if options.session is not None:
         contents[options.session] = session.to_json()
     for written in write_files(contents):
         print(written)
     return 0
+
+
+def _written(image: "np.ndarray", mask: "np.ndarray", options: argparse.Namespace) -> bytes:
+    """Return the mask as the file that the output's name asks for."""
+    kind = options.out.suffix.lower()
+    if kind == ".png":
+        return png(mask.astype("uint8") * 255)
+    one = Segmented(
+        name=options.image.name,
+        place=options.out,
+        image=image,
+        found=mask.astype("int32"),
+        map_place=place_of(options.image, exif=options.exif) if kind == ".geojson" else None,
+    )
+    return geojson(one) if kind == ".geojson" else svg(one)
 
 
 def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "ClickSession":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from maskspace.data.map_place import MapPlace
     from maskspace.data.source import Source
 
 Entry = TypeVar("Entry")
@@ -366,3 +367,25 @@ def png(array: "np.ndarray") -> bytes:
     file = io.BytesIO()
     Image.fromarray(array).save(file, "PNG", pnginfo=told)
     return file.getvalue()
+
+
+def place_of(photo: Path, *, exif: bool) -> "MapPlace | None":
+    """Return where an image lies on the map, None where that is not known.
+
+    What a GeoTIFF says is read by rasterio; where that is missing, a line says so. Raises
+    ValueError for one whose pixels are turned, of which its place says nothing.
+
+    Example:
+        >>> place_of(Path("photo.jpg"), exif=True) is None
+        True
+    """
+    from maskspace.data.map_place import can_read_places, is_geotiff, map_place, turns
+
+    if not is_geotiff(photo):
+        return None
+    if exif and turns(photo):
+        raise ValueError(f"{photo}: a GeoTIFF that is also turned; give --no-exif")
+    if can_read_places():
+        return map_place(photo)
+    note(f"{photo}: polygons in pixels; for map coordinates pip install 'maskspace[geo]'")
+    return None

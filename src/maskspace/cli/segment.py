@@ -16,6 +16,7 @@ from maskspace.cli.frame import (
     count,
     image_files,
     note,
+    place_of,
     same_name,
     share,
     write_files,
@@ -49,10 +50,10 @@ def add(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Segment images from 16x16 pixels; those above 12 megapixels are looked at smaller and "
         "answered at their own size. For IMAGE x.jpg it writes x.labels.png and x.overlay.png, "
-        "x.json (COCO, run lengths) or x.npz in DIR; of a folder all images, in folders of the "
-        "same names. A bad image is told in one line and does not keep the others from being "
-        "written; the exit status is then 2, unless --max-left-out allows it. No file of yours is "
-        "replaced: neither an image nor what lies beside it."
+        "x.json (COCO, run lengths), x.npz, x.svg or x.geojson in DIR; of a folder all images, in "
+        "folders of the same names. A bad image is told in one line and does not keep the others "
+        "from being written; the exit status is then 2, unless --max-left-out allows it. No file "
+        "of yours is replaced: neither an image nor what lies beside it."
     )
     command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a file or a folder")
     number = command.add_mutually_exclusive_group()
@@ -125,7 +126,10 @@ def add(command: argparse.ArgumentParser) -> None:
         help="png: label map, 8 bits to 255 labels and 16 above, and an overlay; "
         "coco: JSON with run lengths, boxes and areas in pixels, for proposals the id of the "
         "smallest one that holds each too, its parent; "
-        "npz: labels (int32 h w), or masks (bool n h w) and scores (default png)",
+        "npz: labels (int32 h w), or masks (bool n h w) and scores; "
+        "svg, geojson: polygons along the edges of pixels, with holes, neighbours without a gap; "
+        "geojson in pixels, or of a GeoTIFF in its map coordinates, with the extra geo (default "
+        "png)",
     )
     command.set_defaults(run=run)
 
@@ -225,6 +229,7 @@ def _segmented(
         found=_found(model, image, options),
         best_on_top=options.on_top == "best",
         categories=model.categories,
+        map_place=place_of(photo, exif=options.exif) if options.format == "geojson" else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""What `maskspace segment` writes of an image: label maps and overlays, COCO's JSON, arrays."""
+"""What `maskspace segment` writes of an image: label maps, COCO's JSON, polygons, arrays."""
 
 import io
 import json
@@ -12,15 +12,23 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from maskspace.cli.frame import MARK, png
+from maskspace.cli.polygon_files import geojson, svg
 from maskspace.files import appearing
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from maskspace.data.map_place import MapPlace
     from maskspace.types import Category, Prediction
 
 #: Endings of the files of each --format, after the image's name without its suffix.
-ENDINGS = {"png": (".labels.png", ".overlay.png"), "coco": (".json",), "npz": (".npz",)}
+ENDINGS = {
+    "png": (".labels.png", ".overlay.png"),
+    "coco": (".json",),
+    "npz": (".npz",),
+    "svg": (".svg",),
+    "geojson": (".geojson",),
+}
 
 
 #: First in every JSON, so that what wrote it is found without reading all of it.
@@ -33,7 +41,8 @@ class Segmented:
 
     `name` is the image's file as it is told, `place` that file without its suffix, where files are
     written; `best_on_top` says which of several masks a label map shows, else the smallest;
-    `categories` are those of the model's classes, empty where it has none.
+    `categories` are those of the model's classes, empty where it has none; `map_place` is where the
+    image lies on the map, None where that is not known.
     """
 
     name: str
@@ -42,6 +51,7 @@ class Segmented:
     found: "np.ndarray | Prediction"
     best_on_top: bool = False
     categories: "tuple[Category, ...]" = ()
+    map_place: "MapPlace | None" = None
 
 
 def files_of(one: Segmented, kind: str) -> dict[Path, bytes]:
@@ -152,6 +162,8 @@ _WRITERS: dict[str, Callable[[Segmented], tuple[bytes, ...]]] = {
     "png": _png_files,
     "coco": _coco_files,
     "npz": _npz_files,
+    "svg": lambda one: (svg(one),),
+    "geojson": lambda one: (geojson(one),),
 }
 
 

@@ -3,6 +3,7 @@
     dense.py        bool arrays: boxes, areas, intersections, label maps
     coded.py        COCO's run-length strings <-> runs <-> dense masks
     runs.py         runs of pixels: label maps, components and boxes without a dense mask
+    rings.py        label maps as polygons on the edges of pixels
     nesting.py      which mask lies in which
     iou_table.py    IoU of many proposals with many truths
     shared_area.py  areas that unions of the same pieces share
