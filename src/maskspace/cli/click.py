@@ -16,12 +16,14 @@ from maskspace.cli.frame import (
     png,
     write_files,
 )
+from maskspace.cli.picture_files import level_lines
 from maskspace.cli.polygon_files import geojson, svg
 from maskspace.cli.segment_files import Segmented
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from maskspace.segmenter import Segmenter
     from maskspace.session import ClickSession
 
 
@@ -105,6 +107,13 @@ def add(command: argparse.ArgumentParser) -> None:
         help="a PNG file; or .svg or .geojson, the mask as polygons along the edges of pixels "
         "(geojson of a GeoTIFF in its map coordinates, with the extra geo)",
     )
+    command.add_argument(
+        "--level-lines",
+        type=Path,
+        metavar="FILE.png",
+        help="draw too: the lines at the levels 0.1 to 0.9 of the clicks' probability, or of the "
+        "tree of regions above them, lighter for higher (default none)",
+    )
     command.set_defaults(run=run, refuse=command.error)
 
 
@@ -142,8 +151,11 @@ def run(options: argparse.Namespace) -> int:
         options.refuse("--undo needs --session with a file that exists")
     if not (options.clicks or known):
         options.refuse("no clicks; give --at or --not, or --session with a file that exists")
+    if options.level_lines is not None and options.level_lines.suffix.lower() != ".png":
+        raise ValueError(f"{options.level_lines}: a picture is a PNG; give a name ending in .png")
     inputs = [options.image, *([] if options.start is None else [options.start])]
-    Inputs(inputs).keep(path for path in (options.out, options.session) if path is not None)
+    outputs = (options.out, options.session, options.level_lines)
+    Inputs(inputs).keep(path for path in outputs if path is not None)
     if options.session is not None:
         Inputs([options.session]).keep([options.out])
     image = checked_image(options.image, white=options.white, exif=options.exif)
@@ -156,7 +168,7 @@ def run(options: argparse.Namespace) -> int:
         else _read_mask(options.start, (image.shape[0], image.shape[1]))
     )
     try:
-        session = _taken_up(image, options.session if known else None, options.model)
+        model, session = _taken_up(image, options.session if known else None, options.model)
         session.change(level=options.level, rule=options.rule, start=start)
         session.undo(options.undo)
         mask = session.extend(options.clicks)
@@ -167,6 +179,8 @@ def run(options: argparse.Namespace) -> int:
     contents = {options.out: _written(image, mask, options)}
     if options.session is not None:
         contents[options.session] = session.to_json()
+    if options.level_lines is not None:
+        contents[options.level_lines] = level_lines(image, session.clicks, model)
     for written in write_files(contents):
         print(written)
     return 0
@@ -187,18 +201,21 @@ def _written(image: "np.ndarray", mask: "np.ndarray", options: argparse.Namespac
     return geojson(one) if kind == ".geojson" else svg(one)
 
 
-def _taken_up(image: "np.ndarray", saved: Path | None, model: str | None) -> "ClickSession":
-    """Return the session of a file, of the model that made it if none is given; else a new one."""
+def _taken_up(
+    image: "np.ndarray", saved: Path | None, model: str | None
+) -> "tuple[Segmenter, ClickSession]":
+    """Return a model and its session: of a file, by the model that made it if none is given."""
     from maskspace.session import read_session
 
     name = model or (DEFAULT_MODEL if saved is None else read_session(saved).model)
     from maskspace.segmenter.loading import load
 
-    session = load(name).session(image)
+    segmenter = load(name)
+    session = segmenter.session(image)
     session.model = name  # what can be loaded again: a folder, not only what it is called
     if saved is not None:
         session.load(saved)
-    return session
+    return segmenter, session
 
 
 def _read_mask(path: Path, size_hw: tuple[int, int]) -> "np.ndarray":

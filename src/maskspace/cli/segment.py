@@ -21,6 +21,7 @@ from maskspace.cli.frame import (
     share,
     write_files,
 )
+from maskspace.cli.picture_files import PICTURES, picture_names, pictures_of
 from maskspace.cli.segment_files import ENDINGS, Segmented, files_of, one_document
 
 if TYPE_CHECKING:
@@ -131,6 +132,16 @@ def add(command: argparse.ArgumentParser) -> None:
         "geojson in pixels, or of a GeoTIFF in its map coordinates, with the extra geo (default "
         "png)",
     )
+    command.add_argument(
+        "--pictures",
+        type=picture_names,
+        default=(),
+        metavar="NAME,...",
+        help="draw too, as x.NAME.png in DIR: boundaries over the image; mosaic, every region in "
+        "its mean colour; regions, in colours that stay while a region is not split; slider "
+        "(.webp), a film from 2 to 80 regions; features, their principal components as colours; "
+        "all (default none)",
+    )
     command.set_defaults(run=run)
 
 
@@ -143,6 +154,8 @@ def run(options: argparse.Namespace) -> int:
         2
     """
     together = options.format == "coco" and options.out.suffix.lower() == ".json"
+    if together and options.pictures:
+        raise ValueError(f"{options.out}: pictures lie in a folder; give --out DIR")
     asked = options.regions or options.proposals or 0
     if options.format == "png" and asked > MOST_LABELS:
         raise ValueError(
@@ -170,12 +183,14 @@ def run(options: argparse.Namespace) -> int:
                     raise ValueError(f"another image is also called {place}; rename one of them")
                 if document is None:
                     out = options.out / place
-                    inputs.keep(
-                        [out.with_name(out.name + e) for e in ENDINGS[options.format]], beside=True
-                    )
+                    drawn = [PICTURES[picture][0] for picture in options.pictures]
+                    endings = [*ENDINGS[options.format], *drawn]
+                    inputs.keep([out.with_name(out.name + e) for e in endings], beside=True)
                 one = _segmented(model, photo, place, name, options)
                 if document is None:
-                    print(*write_files(files_of(one, options.format)), sep="\n")
+                    regions = None if options.proposals else options.regions or DEFAULT_REGIONS
+                    pictures = pictures_of(one, options.pictures, model, regions)
+                    print(*write_files(files_of(one, options.format) | pictures), sep="\n")
                 else:
                     document.add(one)
             except ValueError as error:

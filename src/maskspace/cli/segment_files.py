@@ -64,18 +64,25 @@ def files_of(one: Segmented, kind: str) -> dict[Path, bytes]:
     }
 
 
-def _png_files(one: Segmented) -> tuple[bytes, ...]:
+def shown_labels(one: Segmented) -> "np.ndarray":
+    """Return what was found as one label map."""
     import numpy as np
 
     from maskspace.masks import strings_to_label_map
-    from maskspace.pictures import paint_labels
 
     found = one.found
     if isinstance(found, np.ndarray):
-        labels = found
-    else:
-        priority = "first" if one.best_on_top else "smallest"
-        labels = strings_to_label_map(found.counts, found.size_hw, priority=priority)
+        return found
+    priority = "first" if one.best_on_top else "smallest"
+    return strings_to_label_map(found.counts, found.size_hw, priority=priority)
+
+
+def _png_files(one: Segmented) -> tuple[bytes, ...]:
+    import numpy as np
+
+    from maskspace.pictures import paint_labels
+
+    labels = shown_labels(one)
     depth = np.uint8 if labels.max() <= 255 else np.uint16
     return png(labels.astype(depth)), png(paint_labels(one.image, labels))
 

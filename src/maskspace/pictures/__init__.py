@@ -14,6 +14,11 @@ from maskspace.pictures.painting import paint_labels as paint_labels
 from maskspace.pictures.painting import paint_level_lines as paint_level_lines
 from maskspace.pictures.painting import paint_masks as paint_masks
 from maskspace.pictures.painting import ramp_colors as ramp_colors
+from maskspace.pictures.partitions import mean_colors as mean_colors
+from maskspace.pictures.partitions import paint_borders as paint_borders
+from maskspace.pictures.partitions import shown_side as shown_side
+from maskspace.pictures.partitions import slider_webp as slider_webp
+from maskspace.pictures.partitions import steady_partitions as steady_partitions
 from maskspace.pictures.plots import Histogram as Histogram
 from maskspace.pictures.plots import Line as Line
 from maskspace.pictures.plots import plot_curves as plot_curves
