@@ -136,7 +136,7 @@ def steady_partitions(
         >>> thirds = np.array([[1, 2, 3]], np.int32)
         >>> nested = {1: thirds * 0 + 1, 2: np.array([[1, 2, 2]], np.int32), 3: thirds}
         >>> steady_partitions(nested.__getitem__, 3)(3).tolist()
-        [[1, 2, 3]]
+        [[2, 1, 3]]
     """
     finest = partition(most)
     _, first, atoms, areas = np.unique(
