@@ -386,6 +386,11 @@ def test_a_session_answers_what_click_does(clicker, student, scene):
             np.testing.assert_array_equal(mask, model.click(image, CLICKS[:count]))
         session.undo(2)
         np.testing.assert_array_equal(session.mask, model.click(image, CLICKS[:1]))
+    for model in (student, load("lab")):  # trees correct a mask
+        corrected = model.session(image, red)
+        np.testing.assert_array_equal(corrected.mask, red)
+        expected = model.click(image, CLICKS, start=red)
+        np.testing.assert_array_equal(corrected.extend(CLICKS), expected)
     corrected = clicker.session(image, red, level=0.3, rule="iterative")
     corrected.extend(CLICKS)
     expected = clicker.click(image, CLICKS, start=red, level=0.3, rule="iterative")
@@ -402,9 +407,9 @@ def test_sessions_on_two_images_do_not_disturb_each_other(teacher, scene):
 
 
 def test_models_of_masks_have_no_settings(student, scene):
+    with pytest.raises(ValueError, match="flood-fill takes no start mask"):
+        load("flood-fill").session(scene[0], scene[1])
     for model in (student, load("flood-fill")):
-        with pytest.raises(ValueError, match=f"{model.name} answers masks, not maps"):
-            model.session(scene[0], scene[1])
         with pytest.raises(ValueError, match=f"{model.name} answers masks, not maps"):
             model.session(scene[0]).change(level=0.4)
 

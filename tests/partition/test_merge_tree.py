@@ -117,8 +117,6 @@ def test_the_pieces_of_a_scene_are_found_as_partition_proposals_and_by_click():
     assert pairwise_iou(proposals.masks[:4], np.stack([thing, part])).max(axis=0).min() == 1
     np.testing.assert_array_equal(tree.region_at(30, 30), thing)
     np.testing.assert_array_equal(tree.region_at(30, 30, height=0.1), part)
-    np.testing.assert_array_equal(tree.region_at(30, 30, avoid_xy=((50, 45),)), part)
-    assert not tree.region_at(30, 30, avoid_xy=((30, 30),)).any()
 
 
 def test_proposals_are_distinct_ranked_connected_nodes():

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from maskspace.masks import areas
 from maskspace.partition.merge_tree import MergeTree
+from maskspace.partition.tree_clicks import click_mask
 from maskspace.peers.linked_tree import tree_of_contours
 from maskspace.peers.tree_answers import ranked_regions, regions_under
 from maskspace.types import Click
@@ -96,12 +97,14 @@ def test_a_click_at_a_level_gives_the_cuts_regions(seed, eighths):
 
 
 @given(SEEDS)
-def test_a_click_without_a_level_holds_it_and_no_negative_one(seed):
+def test_clicks_without_a_level_are_those_of_the_tree(seed):
     tree, rng = random_tree(seed), np.random.default_rng(seed)
     rows, columns = tree.size_hw
-    here, there = (Click(int(rng.integers(columns)), int(rng.integers(rows))) for _ in range(2))
-    mask = regions_under(tree, [here])
-    assert mask[here.y, here.x]
-    np.testing.assert_array_equal(mask, tree.region_at(here.x, here.y))
-    less = regions_under(tree, [here, Click(there.x, there.y, positive=False)])
-    assert not less[there.y, there.x]
+    clicks = [
+        Click(int(rng.integers(columns)), int(rng.integers(rows)), positive=bool(i % 2))
+        for i in range(3)
+    ]
+    start = rng.random(tree.size_hw) < 0.5
+    np.testing.assert_array_equal(
+        regions_under(tree, clicks, start=start), click_mask(tree, clicks, start=start)
+    )

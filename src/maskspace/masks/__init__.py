@@ -23,6 +23,7 @@ from maskspace.masks.dense import keep_areas as keep_areas
 from maskspace.masks.dense import nearest_index as nearest_index
 from maskspace.masks.dense import pairwise_intersections as pairwise_intersections
 from maskspace.masks.dense import pairwise_iou as pairwise_iou
+from maskspace.masks.dense import reduce as reduce
 from maskspace.masks.dense import split_components as split_components
 from maskspace.masks.dense import strings_to_label_map as strings_to_label_map
 from maskspace.masks.dense import to_label_map as to_label_map

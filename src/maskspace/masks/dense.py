@@ -202,6 +202,24 @@ def enlarge(
     return array.take(columns, axis=1).take(rows, axis=0)
 
 
+def reduce(array: Shaped[np.ndarray, "h w"], size_hw: tuple[int, ...]) -> Shaped[np.ndarray, "r s"]:
+    """Return an array at a smaller size: of each new pixel, what is at its centre.
+
+    Args:
+        array: labels, a mask, or numbers.
+        size_hw: rows and columns, at most those of the array.
+
+    Example:
+        >>> reduce(np.array([[1, 2, 3, 4]]), (1, 2)).tolist()
+        [[2, 4]]
+    """
+    rows, columns = (
+        (2 * np.arange(small) + 1) * large // (2 * small)
+        for small, large in zip(size_hw, array.shape, strict=True)
+    )
+    return array.take(columns, axis=1).take(rows, axis=0)
+
+
 def nearest_index(large: int, small: int) -> Int64[np.ndarray, " h"]:
     """Return for each of `large` rows the nearest of `small` rows over the same extent.
 

@@ -27,7 +27,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
 
-from maskspace.masks import encode, enlarge, nearest_index
+from maskspace.masks import encode, enlarge, nearest_index, reduce
 from maskspace.partition.superpixels import superpixels
 from maskspace.types import Prediction
 
@@ -129,7 +129,7 @@ class MergeTree:
             raise ValueError(f"proposals: limit is at least 1; got {limit}")
         candidates = np.flatnonzero((self._areas >= min_area) | (self._areas == self._areas[-1]))
         areas = self._areas[candidates]
-        scores = self._persistence[candidates] * np.sqrt(areas / areas[-1]).astype(np.float32)
+        scores = self.persistence[candidates] * np.sqrt(areas / areas[-1]).astype(np.float32)
         if self.ranks is not None:
             scores = self.ranks[candidates]
         best = np.lexsort((candidates, -areas, -scores))[:limit]
@@ -137,14 +137,7 @@ class MergeTree:
         counts = [encode(self._node_mask(int(node))[None])[0] for node in candidates[best]]
         return Prediction.of_strings(counts, self.size_hw, scores[best])
 
-    def region_at(
-        self,
-        x: int,
-        y: int,
-        height: float | None = None,
-        *,
-        avoid_xy: tuple[tuple[int, int], ...] = (),
-    ) -> Bool[np.ndarray, "h w"]:
+    def region_at(self, x: int, y: int, height: float | None = None) -> Bool[np.ndarray, "h w"]:
         """Return the region under the pixel in column `x` and row `y` of the image.
 
         With a height it is the region of `cut(height)` there. Without one it is the most persistent
@@ -154,8 +147,6 @@ class MergeTree:
             x: column.
             y: row.
             height: where the tree is cut, in [0, 1] (default None).
-            avoid_xy: without a height, nodes that hold one of these pixels are left out; if all do,
-                the region is empty (default: none).
 
         Raises ValueError for a pixel outside of the image.
         """
@@ -163,18 +154,31 @@ class MergeTree:
             self._leaf_at(x, y)  # raises for a pixel outside of the image
             labels = self.cut(height)
             return labels == labels[y, x]
-        avoided = {node for other in avoid_xy for node in self._ancestors(self._leaf_at(*other))}
-        ancestors = [node for node in self._ancestors(self._leaf_at(x, y)) if node not in avoided]
-        if not ancestors:
-            return np.zeros(self.size_hw, bool)
-        return self._node_mask(max(ancestors, key=lambda node: (self._persistence[node], node)))
+        ancestors = self._ancestors(self._leaf_at(x, y))
+        return self._node_mask(max(ancestors, key=lambda node: (self.persistence[node], node)))
 
     def _regions_at(self, height: float) -> int:
         if not 0 <= height <= 1:
             raise ValueError(f"a height is in [0, 1]; got {height}")
         return self.max_regions - int(np.searchsorted(self.heights, height, side="right"))
 
-    def _leaf_at(self, x: int, y: int) -> int:
+    def path(self, x: int, y: int) -> list[int]:
+        """Return the nodes over a pixel of the image, from its superpixel to the whole image.
+
+        Raises ValueError for a pixel outside of the image.
+        """
+        return list(self._ancestors(self._leaf_at(x, y)))
+
+    def pixels_of(self, node: int) -> Bool[np.ndarray, "r s"]:
+        """Return which pixels of the working resolution a node has."""
+        place = self._place - self._layout.starts[node]
+        return (place >= 0) & (place < self._layout.counts[node])
+
+    def working_yx(self, x: int, y: int) -> tuple[int, int]:
+        """Return the row and the column, at the working resolution, of a pixel of the image.
+
+        Raises ValueError for a pixel outside of the image.
+        """
         height, width = self.size_hw
         if not (0 <= x < width and 0 <= y < height):
             raise ValueError(
@@ -182,12 +186,15 @@ class MergeTree:
                 f"0..{height - 1}"
             )
         row, column = (
-            nearest_index(large, small)[coordinate]
+            int(nearest_index(large, small)[coordinate])
             for coordinate, large, small in zip(
                 (y, x), self.size_hw, self.superpixels.shape, strict=True
             )
         )
-        return int(self.superpixels[row, column]) - 1
+        return row, column
+
+    def _leaf_at(self, x: int, y: int) -> int:
+        return int(self.superpixels[self.working_yx(x, y)]) - 1
 
     def _ancestors(self, node: int) -> Iterator[int]:
         """Yield the node and all nodes above it, up to the whole image."""
@@ -196,8 +203,7 @@ class MergeTree:
             node = int(self._parents[node])
 
     def _node_mask(self, node: int) -> Bool[np.ndarray, "h w"]:
-        place = self._place - self._layout.starts[node]
-        return enlarge((place >= 0) & (place < self._layout.counts[node]), self.size_hw)
+        return enlarge(self.pixels_of(node), self.size_hw)
 
     def label_counts(self, labels: Int64[np.ndarray, "h w"]) -> Int64[np.ndarray, "n l"]:
         """Return the number of each node's pixels by label, 0..l-1; negative ones are not counted.
@@ -212,11 +218,7 @@ class MergeTree:
             >>> tree.label_counts(np.array([[0, 1, 1]])).tolist()
             [[1, 0], [0, 1], [0, 1], [1, 1], [1, 2]]
         """
-        rows, columns = (
-            (2 * np.arange(small_side) + 1) * large_side // (2 * small_side)
-            for small_side, large_side in zip(self.superpixels.shape, labels.shape, strict=True)
-        )
-        label = labels[rows][:, columns].ravel()
+        label = reduce(labels, self.superpixels.shape).ravel()
         number, is_counted = int(labels.max(initial=-1)) + 1, label >= 0
         if not number:
             return np.zeros((2 * self.max_regions - 1, 0), np.int64)
@@ -256,7 +258,11 @@ class MergeTree:
         return parents
 
     @cached_property
-    def _persistence(self) -> Float32[np.ndarray, " n"]:
+    def persistence(self) -> Float32[np.ndarray, " n"]:
+        """Return for each node the height at which it is merged on, less that at which it was made.
+
+        A superpixel was made at 0; the whole image, which is never merged, has 0.
+        """
         made_at = np.concatenate([np.zeros(self.max_regions, np.float32), self.heights])
         return np.where(self._parents >= 0, made_at[self._parents] - made_at, np.float32(0))
 

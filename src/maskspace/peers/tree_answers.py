@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 
 from maskspace.masks import encode, enlarge
 from maskspace.partition.merge_tree import MergeTree
+from maskspace.partition.tree_clicks import click_mask
 from maskspace.types import Click, Prediction
 
 #: How the proposals of a tree can be ranked; ties go to the larger region.
@@ -29,8 +30,14 @@ class TreeProposer(Protocol):
 class TreeClick(Protocol):
     """What answers clicks by regions of a tree."""
 
-    def __call__(self, tree: MergeTree, clicks: Sequence[Click]) -> Bool[np.ndarray, "h w"]:
-        """Return the mask that one click or more describe."""
+    def __call__(
+        self,
+        tree: MergeTree,
+        clicks: Sequence[Click],
+        *,
+        start: Bool[np.ndarray, "h w"] | None = None,
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the mask that one click or more describe; they correct `start`."""
         ...
 
 
@@ -78,12 +85,17 @@ def regions_under(
     tree: MergeTree,
     clicks: Sequence[Click],
     *,
+    start: Bool[np.ndarray, "h w"] | None = None,
     level: Annotated[float, Field(ge=0, le=1)] | None = None,
 ) -> Bool[np.ndarray, "h w"]:
-    """Return the regions under positive clicks less those under negative ones.
+    """Return the mask that clicks on a tree describe.
 
-    A `level` is the height at which the tree is cut. Without one, each positive click gives the
-    most persistent node over it that holds no negative click, and none if every one does.
+    Args:
+        tree: the tree.
+        clicks: one or more pixels of the image.
+        start: the mask that the clicks correct (default None: empty).
+        level: height at which the tree is cut: the regions of positive clicks less those of
+            negative ones (default None: the rule of `click_mask`).
 
     Example:
         >>> from maskspace.types import Click
@@ -94,18 +106,13 @@ def regions_under(
         np.int64(128)
     """
     if level is None:
-        avoid = tuple((click.x, click.y) for click in clicks if not click.positive)
-        mask = np.zeros(tree.size_hw, bool)
-        for click in clicks:
-            if click.positive:
-                mask |= tree.region_at(click.x, click.y, avoid_xy=avoid)
-        return mask
+        return click_mask(tree, clicks, start=start)
     labels = tree.cut(level)
     wanted, removed = (
-        [labels[click.y, click.x] for click in clicks if click.positive == sign]
+        np.isin(labels, [labels[click.y, click.x] for click in clicks if click.positive == sign])
         for sign in (True, False)
     )
-    return np.isin(labels, np.setdiff1d(wanted, removed))
+    return (wanted if start is None else wanted | start) & ~removed
 
 
 def _scores(

@@ -14,6 +14,7 @@ from maskspace.loaded import Answer, ImageLike, Segmenter, cannot_answer
 from maskspace.partition import DECODERS
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
+from maskspace.partition.tree_clicks import click_mask
 from maskspace.prediction import Prediction
 from maskspace.segmenter.last_image import LastImage
 from maskspace.segmenter.questions import (
@@ -87,27 +88,26 @@ class EmbeddingSegmenter(Segmenter):
         found = self.decode(self._outputs(rgb)).at((rgb.shape[0], rgb.shape[1]))
         return found.ranked(limit=limit)
 
-    def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
-        """Return the union over positive clicks of the longest-lived node under each.
+    def click(
+        self,
+        image: ImageLike,
+        clicks: Sequence[ClickLike],
+        *,
+        start: Bool[np.ndarray, "h w"] | None = None,
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the mask that the clicks describe, each a correction of the ones before it.
 
-        Nodes that hold a negative click are passed over; a positive click that shares its
-        superpixel with a negative one adds nothing.
+        By the rule of `click_mask`. `start` is the mask that the first one corrects, empty if None.
         """
         tree = self._tree_of(image, "click")
-        checked = some_clicks(clicks, tree.size_hw)
-        negative = tuple((click.x, click.y) for click in checked if not click.positive)
-        mask = np.zeros(tree.size_hw, bool)
-        for click in checked:
-            if click.positive:
-                mask |= tree.region_at(click.x, click.y, avoid_xy=negative)
-        return mask
+        return click_mask(tree, some_clicks(clicks, tree.size_hw), start=start)
 
     def session(
         self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
     ) -> ClickSession:
-        """Return clicks on the image to add, undo, save and load; no start mask can be given."""
+        """Return clicks on the image to add, undo, save and load, beginning with none."""
         self._require("session")
-        return masks_only_session(self, checked_image(image), start)
+        return masks_only_session(self, checked_image(image), start, click=self.click)
 
     def _require(self, question: Answer) -> None:
         if question not in self.answers:

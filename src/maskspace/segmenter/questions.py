@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -13,6 +14,24 @@ from maskspace.session import ClickLike, ClickSession, checked_clicks
 from maskspace.types import Click, read_rgb
 
 MIN_SIDE = 16
+
+
+@runtime_checkable
+class ClickFromMask(Protocol):
+    """The method `click` of a model whose clicks can correct a mask."""
+
+    def __call__(
+        self,
+        image: ImageLike,
+        clicks: Sequence[ClickLike],
+        /,
+        *,
+        start: Bool[np.ndarray, "h w"] | None = None,
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the mask of the clicks, which correct `start`."""
+        ...
+
+
 #: What cameras sell as 12 megapixels: larger images are worked on at this size at most.
 WORKING_PIXELS = 4032 * 3024
 
@@ -89,9 +108,20 @@ def some_clicks(clicks: Sequence[ClickLike], size_hw: tuple[int, int]) -> list[C
 
 
 def masks_only_session(
-    model: Segmenter, image: UInt8[np.ndarray, "h w 3"], start: Bool[np.ndarray, "h w"] | None
+    model: Segmenter,
+    image: UInt8[np.ndarray, "h w 3"],
+    start: Bool[np.ndarray, "h w"] | None,
+    *,
+    click: ClickFromMask | None = None,
 ) -> ClickSession:
-    """Return the session of a model that answers masks, not maps: it has no settings."""
+    """Return the session of a model that answers masks, not maps: it has no level and no rule.
+
+    Args:
+        model: what is asked for the mask of the clicks.
+        image: the image.
+        start: the mask that the clicks correct.
+        click: the model's `click`, if it takes a start mask (default None: there can be none).
+    """
 
     def answer(
         clicks: Sequence[Click],
@@ -100,8 +130,12 @@ def masks_only_session(
         start: Bool[np.ndarray, "h w"] | None,
         rule: str,
     ) -> Bool[np.ndarray, "h w"]:
-        if level != 0.5 or start is not None or rule != "claims":
-            raise ValueError(f"{model.name} answers masks, not maps: no level, start mask or rule")
-        return model.click(image, clicks) if clicks else np.zeros(image.shape[:2], bool)
+        if level != 0.5 or rule != "claims":
+            raise ValueError(f"{model.name} answers masks, not maps: no level and no rule")
+        if start is not None and click is None:
+            raise ValueError(f"{model.name} takes no start mask: begin with a click")
+        if not clicks:
+            return np.zeros(image.shape[:2], bool) if start is None else start
+        return model.click(image, clicks) if click is None else click(image, clicks, start=start)
 
     return ClickSession(image, answer, model=model.name, start=start)

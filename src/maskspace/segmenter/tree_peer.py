@@ -63,13 +63,22 @@ class TreePeerSegmenter(Segmenter):
         """Return the regions of the tree, as the peer ranks them."""
         return self.peer.propose(self.hierarchy(image), limit=limit)
 
-    def click(self, image: ImageLike, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
-        """Return the mask that the clicks describe, whatever their order."""
+    def click(
+        self,
+        image: ImageLike,
+        clicks: Sequence[ClickLike],
+        *,
+        start: Bool[np.ndarray, "h w"] | None = None,
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the mask that the clicks describe, each a correction of the ones before it.
+
+        `start` is the mask that the first one corrects, empty if None.
+        """
         tree = self.hierarchy(image)
-        return self.peer.click(tree, some_clicks(clicks, tree.size_hw))
+        return self.peer.click(tree, some_clicks(clicks, tree.size_hw), start=start)
 
     def session(
         self, image: ImageLike, start: Bool[np.ndarray, "h w"] | None = None
     ) -> ClickSession:
-        """Return clicks on the image to add, undo, save and load; no start mask can be given."""
-        return masks_only_session(self, checked_image(image), start)
+        """Return clicks on the image to add, undo, save and load, beginning with none."""
+        return masks_only_session(self, checked_image(image), start, click=self.click)
