@@ -11,7 +11,9 @@ import pytest
 import maskspace
 from maskspace.config import keyword_options
 from maskspace.data import READERS
+from maskspace.mask_losses import MASK_LOSSES
 from maskspace.metrics import METRICS
+from maskspace.objectives import OBJECTIVES
 from maskspace.partition import DECODERS, PARTITIONERS
 
 PACKAGE = Path(maskspace.__file__).parent
@@ -40,8 +42,8 @@ def test_examples_print_what_they_say(name, tmp_path, monkeypatch):
 
 
 DESCRIBED = {
-    function.__name__: function
-    for table in (READERS, DECODERS, PARTITIONERS, METRICS)
+    f"{function.__module__.split('.')[1]}/{function.__name__}": function
+    for table in (READERS, DECODERS, PARTITIONERS, METRICS, OBJECTIVES, MASK_LOSSES)
     for function in table.values()
 }
 

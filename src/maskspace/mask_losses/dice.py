@@ -1,7 +1,7 @@
-"""Dice loss: V-Net, Milletari et al. 2016 (arXiv 1606.04797): squares in the denominator.
+"""Dice loss: V-Net, Milletari et al. 2016 (arXiv 1606.04797), with squares in the denominator.
 
-The paper's coefficient is maximised; here 1 - it is minimised, with one pixel added to both sides
-of the fraction, so that two empty masks agree.
+The paper maximises the coefficient; here 1 minus it is minimised. One pixel is added to numerator
+and denominator, so that two empty masks agree.
 """
 
 from jaxtyping import Float

@@ -15,6 +15,12 @@ def hinge(
 ) -> Float[Tensor, ""]:
     """Return the mean over maps of how much each known pixel falls short of the margin.
 
+    Args:
+        logits: mask logits; the mask is where they are above 0.
+        truth: 1 on the object, 0 off it, -1 where it is unknown.
+        weight: weight of each map in the mean; None: all alike (default None).
+        margin: absolute logit from which a right pixel costs nothing, > 0 (default 1).
+
     Example:
         >>> import torch
         >>> truth = torch.tensor([[[1.0, 1.0, 0.0, -1.0]]])  # on, on, off, unknown

@@ -17,17 +17,22 @@ def level_line(
 ) -> Float[Tensor, ""]:
     """Return the mean over images of (1/K) sum_k base(z - logit t_k, M_k); K may differ.
 
-    `nest` holds each image's masks finest first, 1 on, 0 off, -1 unknown. A mask that is -1
-    everywhere is padding, wherever it stands, and does not count towards K; an image of nothing
-    else takes no part in the mean, which is 0 where no image does. With one mask an image, this
-    is `base`.
+    A mask that is -1 everywhere is padding, wherever it stands, and does not count towards K. An
+    image of padding alone takes no part in the mean, which is 0 where all images are such. With one
+    mask an image, this is `base`.
 
-    Not every base is least where every mask is a level set. Likelihoods draw each pixel between the
-    thresholds of the two masks that it is between for K up to 4; of five masks or more the outer
-    rings are drawn further out. Hinges are 0 only if the margin is at most half of the smallest
-    step between thresholds: 0.69, 0.54 and 0.40 for K of 2, 3 and 4. Overlaps of probabilities
-    (`dice`, `lovasz_sigmoid`, `soft_iou`) may rather give up a mask: thresholds are about a logit
-    apart, so that no probability between them is sure.
+    Not every base has its minimum where every mask is a level set:
+    - likelihoods draw each pixel between the thresholds of the two masks that it lies between, for
+      K up to 4; with five masks or more they draw the outer rings further out;
+    - hinges can be 0 only if the margin is at most half of the smallest step between thresholds:
+      0.69, 0.54 and 0.40 for K of 2, 3 and 4;
+    - overlaps of probabilities (`dice`, `lovasz_sigmoid`, `soft_iou`) may give up a mask:
+      thresholds are about a logit apart, so that no probability between them is near 0 or 1.
+
+    Args:
+        base: the loss of one mask, one of MASK_LOSSES.
+        logits: one logit z a pixel.
+        nest: the masks of each image, finest first: 1 on, 0 off, -1 unknown.
 
     Example:
         >>> from maskspace.mask_losses import MASK_LOSSES
@@ -48,7 +53,7 @@ def level_line(
 
 
 def threshold_logits(rank: Int[Tensor, "b m"], number: Int[Tensor, "b 1"]) -> Float[Tensor, "b m"]:
-    """Return logit t of the mask of each rank, 1 the finest, among so many masks.
+    """Return logit t_k of the masks of rank k, among `number` masks; rank 1 is the finest.
 
     Example:
         >>> logits = threshold_logits(torch.tensor([[1, 2, 3]]), torch.tensor([[3]]))

@@ -26,8 +26,14 @@ def lovasz_hinge(
 ) -> Float[Tensor, ""]:
     """Return the mean over maps of the Lovász extension of 1 - IoU at the hinge errors.
 
-    Convex in the logits, at least `margin` times 1 - IoU of the logits cut at 0, and 0 where all
-    are on their side by the margin.
+    Convex in the logits, at least `margin` times 1 - IoU of the logits cut at 0, and 0 where every
+    logit is on its side of 0 by the margin.
+
+    Args:
+        logits: mask logits; the mask is where they are above 0.
+        truth: 1 on the object, 0 off it, -1 where it is unknown.
+        weight: weight of each map in the mean; None: all alike (default None).
+        margin: absolute logit from which a right pixel costs nothing, > 0 (default 1).
 
     Example:
         >>> truth = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
@@ -61,9 +67,9 @@ def lovasz_softmax(
 ) -> Float[Tensor, "b n"]:
     """Return for each class of each map the Lovász extension of 1 - IoU at |[truth = c] - p_c|.
 
-    The Lovász-Softmax is the mean over the classes, as a rule over those that a map has (eq. 12).
-    `truth` is the class of each pixel from 0, below 0 where it is unknown; pixels of classes that
-    have no channel are outside of all.
+    `truth` is the class of each pixel, from 0; below 0 it is unknown. Pixels of a class without a
+    channel are outside all classes. The Lovász-Softmax is the mean over the classes, usually over
+    those that a map has (eq. 12).
 
     Example:
         >>> truth = torch.tensor([[[0, 0, 1, 1]]])

@@ -1,8 +1,8 @@
 """What the losses of mask logits share: known pixels, margins, means over pixels and over maps.
 
 A loss takes logits, a truth that is 1 on the object, 0 off it and -1 where it is unknown, and
-optionally the weight of each map in the mean. Weights are positional, because what is keyword-only
-is an option that a parameter file may set. Half precision is summed in float32.
+optionally the weight of each map in the mean. The weight is positional, because keyword-only
+parameters are options that a parameter file may set. Half precision is summed in float32.
 """
 
 from typing import Protocol, runtime_checkable
@@ -50,7 +50,9 @@ def at_least_float32(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]
 def margins(
     logits: Float[Tensor, "b h w"], truth: Float[Tensor, "b h w"]
 ) -> Float[Tensor, "b h w"]:
-    """Return how far every logit is on the right side of 0; unknown pixels count as off.
+    """Return how far each logit is on its right side of 0, negative on the wrong side.
+
+    The right side is above 0 on the object and below 0 elsewhere, on unknown pixels too.
 
     Example:
         >>> logits = torch.tensor([[[3.0, 3.0]]])
@@ -89,7 +91,11 @@ def mean_over_known(
 def mean_over_maps(
     values: Float[Tensor, " b"], weight: Float[Tensor, " b"] | None
 ) -> Float[Tensor, ""]:
-    """Return the weighted mean of the maps' losses, of equal weight without one; 0 of no weight.
+    """Return the weighted mean of the maps' losses; 0 if all weights are 0.
+
+    Args:
+        values: the loss of each map.
+        weight: weight of each map; None: all alike.
 
     Example:
         >>> losses = torch.tensor([1.0, 4.0])

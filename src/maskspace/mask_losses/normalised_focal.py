@@ -26,9 +26,18 @@ def normalised_focal(
 ) -> Float[Tensor, ""]:
     """Return the focal loss whose weights sum to the number of known pixels in each map.
 
-    `alpha` weighs the object and 1 - `alpha` the rest; `max_focus` bounds the normalised weight of
-    a pixel. The normaliser is a constant for the gradient unless `normaliser_gradient`. A perfect
-    prediction gives about 1e-6, not 0.
+    A perfect prediction gives about 1e-6, not 0.
+
+    Args:
+        logits: mask logits; the mask is where they are above 0.
+        truth: 1 on the object, 0 off it, -1 where it is unknown.
+        weight: weight of each map in the mean; None: all alike (default None).
+        alpha: weight of pixels on the object, in [0, 1]; the others weigh 1 - `alpha`
+            (default 0.5).
+        gamma: power of a pixel's error in its weight, >= 0 (default 2).
+        max_focus: the largest normalised weight of a pixel; None: no bound (default None).
+        normaliser_gradient: whether gradients flow through the normaliser (default False: it is a
+            constant).
 
     Example:
         >>> truth = torch.tensor([[[1.0, 1.0, 0.0, -1.0]]])  # on, on, off, unknown

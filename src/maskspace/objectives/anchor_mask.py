@@ -41,6 +41,15 @@ def anchor_mask(
 ) -> Objective:
     """Return the objective: the terms of `discriminative`, and `mask` times `anchor_terms`.
 
+    Args:
+        mask: weight of the term `mask` (default 1).
+        pull_margin: distance from its instance's mean up to which a pixel costs nothing; also the
+            distance from an anchor where its soft mask is 1/2, and the decoder's bandwidth
+            (default 0.5).
+        push_margin: means cost nothing from twice this distance on (default 1.5).
+        channels: numbers in the vector of a pixel, >= 1 (default 8).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 20).
+
     Example:
         >>> objective = anchor_mask()
         >>> sorted(objective.heads), objective.decoder.name

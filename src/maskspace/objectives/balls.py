@@ -31,7 +31,17 @@ def balls(
     channels: int = 3,
     level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
 ) -> Objective:
-    """Return the objective; see `ball_terms`. Instances end at most `radius` around their means.
+    """Return the objective; see `ball_terms`.
+
+    Args:
+        radius: distance from its instance's mean up to which a pixel costs nothing; features are at
+            most 1 apart; it is also the decoder's bandwidth (default 0.1).
+        push_ratio: pixels of anything else cost nothing from this many radii on, > 1 (default 3).
+        pull_weight: weight of the term `pull`; that of `push` is 1 (default 1).
+        channels: numbers in the vector of a pixel at stride 1; a level of stride s has s^2 times as
+            many (default 3, drawn as a colour).
+        level_weights: stride as text, such as "4" -> weight of its level (default 1, 2 and 4 of the
+            strides 1, 2 and 4: coarser levels weigh more, as they hold the whole object).
 
     Example:
         >>> objective = balls()

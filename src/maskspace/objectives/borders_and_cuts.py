@@ -1,8 +1,8 @@
-"""Borders and cuts: `boundary` and `cut_metric` on one network, whose tree is made of both.
+"""Borders and cuts: `boundary` and `cut_metric` on one network; its tree is made of both.
 
-The boundary says where a border is and how many people see it; the vectors say whether what lies on
-both sides belongs together at all, also where the border between is broken. This is the objective
-of the student for photos.
+The boundary says where a border is and how many people see it. The vectors say whether the pixels
+on its two sides belong together at all, also where the border between them is broken. This is the
+objective of the student for photos.
 """
 
 from maskspace.objectives.boundary import boundary
@@ -19,7 +19,17 @@ def borders_and_cuts(
     channels: int = 24,
     cut_weight: float = 1.0,
 ) -> Objective:
-    """Return the objective of both; `cut_weight` multiplies the terms of `cut_metric`.
+    """Return the objective: the terms of `boundary` and of `cut_metric`.
+
+    Args:
+        tolerance: distance in pixels within which annotators may place one border, >= 0
+            (default 2).
+        border_weight: weight of a pixel on a border relative to one off it, > 0 (default 4).
+        side_weight: weight of the loss of each side output; that of the boundary is 1
+            (default 0.5).
+        channels: numbers in a vector of the cut metric: that many masks are represented exactly
+            (default 24).
+        cut_weight: weight of the terms of `cut_metric`; those of `boundary` weigh 1 (default 1).
 
     Example:
         >>> objective = borders_and_cuts()

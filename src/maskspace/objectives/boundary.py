@@ -38,11 +38,14 @@ SIDES: tuple[int, ...] = (4, 8, 16)
 def boundary(
     *, tolerance: int = 2, border_weight: float = 4.0, side_weight: float = 0.5
 ) -> Objective:
-    """Return the objective of borders alone.
+    """Return the objective that learns borders alone.
 
-    tolerance: pixels that annotators misplace a border by, at least 0.
-    border_weight: how much more a pixel on a border weighs than one off it, above 0.
-    side_weight: weight of each side's loss, that of the boundary being 1.
+    Args:
+        tolerance: distance in pixels within which annotators may place one border, >= 0
+            (default 2).
+        border_weight: weight of a pixel on a border relative to one off it, > 0 (default 4).
+        side_weight: weight of the loss of each side output; that of the boundary is 1
+            (default 0.5).
 
     Example:
         >>> objective = boundary()

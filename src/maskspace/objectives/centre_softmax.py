@@ -46,9 +46,23 @@ def centre_softmax(
 ) -> Objective:
     """Return the objective; see `centre_classification_terms`.
 
-    `tau`, `sigma` and `delta` are in units. The default unit takes a crop of 256 pixels for the
-    paper's metre of table: `tau` is then 15 in 17 pixels, `sigma` 5 pixels and `delta` 26. With the
-    smaller crops of small images, take fewer.
+    A unit stands for the paper's metre. By default a crop of 256 pixels stands for its metre of
+    table: a distance of 17 pixels is then a logit of -1 (`tau`), `sigma` is 5 pixels and `delta`
+    26.
+
+    Args:
+        tau: factor of the distance in the softmax over centres, per unit (default 15).
+        sigma: standard deviation of the Gaussian by which seeds move, in units; also the decoder's
+            bandwidth (default 0.02).
+        delta: distance in units from which seeds and pixels of two instances cost nothing
+            (default 0.1).
+        seeds: pixels of an image that move by mean shift (default 50).
+        steps: steps of the mean shift (default 10).
+        pixels_per_unit: pixels in a unit; take fewer for smaller crops (default 256).
+        offset_weight: weight of the term `offset` (default 5).
+        separation_weight: weight of the term `separation` (default 1).
+        cluster_weight: weight of the term `cluster` (default 1).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 3).
 
     Example:
         >>> objective = centre_softmax()

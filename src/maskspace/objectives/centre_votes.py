@@ -1,8 +1,9 @@
 """Votes for centres: directions of UOIS-Net, Xie et al. 2019 (arXiv 1907.13236).
 
-Each pixel of an object says in which direction its centre lies, and a Hough vote finds where they
-agree. The paper tells background, table and objects apart; here there is no table. Distances are
-not said: centres in line with each other are told apart by the reach of votes alone.
+Each pixel of an object says in which direction the object's centre lies. A Hough vote finds the
+points where the directions meet. The paper tells background, table and objects apart; here there is
+no table. The network does not say distances, so that only the reach of a vote separates centres
+that lie in line.
 """
 
 from functools import partial
@@ -23,6 +24,10 @@ from maskspace.objectives.pixels import instances, mean_over_instances, mean_ove
 
 def centre_votes(*, background_weight: float = 0.1, foreground: float = 1.0) -> Objective:
     """Return the objective; see `vote_terms`.
+
+    Args:
+        background_weight: weight of the term `background` (default 0.1).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
 
     Example:
         >>> objective = centre_votes()

@@ -30,7 +30,15 @@ def class_instance(
 ) -> Objective:
     """Return the objective: `class_instance_terms`, and `foreground` times that of the mask.
 
-    The mask tells at test time which of the groups are background.
+    The mask says at test time which of the groups are background.
+
+    Args:
+        temperature: divides the cosines in the softmax, > 0; its root is the decoder's bandwidth
+            (default 0.1).
+        triplet: weight of the term `triplet`; 0: no such term (default 0).
+        margin: difference of cosines from which the term `triplet` costs nothing (default 0.2).
+        channels: numbers in the vector of a pixel, >= 1 (default 8).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
 
     Example:
         >>> objective = class_instance()

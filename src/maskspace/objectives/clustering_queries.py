@@ -1,11 +1,14 @@
 """Clustering by learnt queries: ClustSeg, Liang et al. 2023 (arXiv 2305.02187), in its least form.
 
-Queries are the centres that T recurrences of expectation and maximisation start from (section 3 of
-the paper; `maskspace.clustering`). Ours are learnt vectors and not made from the image, of one
-layer, without projections, and one query more is the background's. Every E-step is supervised by
-cross-entropy (weight 5) and Dice (2) of the masks. How queries are assigned is unstated: here by
-the cheapest one-to-one matching (Hungarian), as DETR does, at the last step, so that a query means
-the same instance at every step. Of half precision everything is summed in float32.
+Queries are the centres from which T rounds of expectation and maximisation start (section 3 of the
+paper; `maskspace.clustering`). The cross-entropy (weight 5) and the Dice loss (weight 2) of the
+masks supervise every E-step. Departures and choices:
+- our queries are learnt vectors of one layer, without projections; they are not made from the
+  image. One more query is that of the background;
+- the paper does not say how queries are assigned to instances. Here the cheapest one-to-one
+  matching (Hungarian) at the last step does it, as in DETR, so that a query means the same instance
+  at every step.
+Sums are made in float32, also where the embedding has half precision.
 """
 
 from collections.abc import Sequence
@@ -35,9 +38,17 @@ def clustering_queries(
     channels: int = 16,
     stride: int = 4,
 ) -> Objective:
-    """Return the objective: an embedding at `stride` and so many queries plus the background's.
+    """Return the objective: an embedding at `stride`, and queries of which the last is background.
 
     ValueError for less than one query.
+
+    Args:
+        queries: queries beside that of the background, >= 1: the most instances (default 100).
+        steps: rounds of expectation and maximisation, in training and in the decoder (default 3).
+        cross_entropy: weight of the term `cross_entropy` (default 5).
+        dice: weight of the term `dice` (default 2).
+        channels: numbers in the vector of a pixel, >= 1 (default 16).
+        stride: pixels in the side of a cell of the embedding (default 4).
 
     Example:
         >>> objective = clustering_queries(queries=10)

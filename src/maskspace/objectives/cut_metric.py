@@ -32,12 +32,14 @@ from maskspace.targets import Targets
 def cut_metric(
     *, channels: int = 24, stride: int = 2, pairs: int = 2048, near: int = 12, border: int = 4
 ) -> Objective:
-    """Return the objective of distances alone.
+    """Return the objective that learns the cut metric alone.
 
-    channels: numbers a vector, as many masks as are represented exactly.
-    stride: pixels a side of a cell.
-    pairs: pairs an image in each of the three groups.
-    near, border: cells that a near pair, and one about a border, are apart at most.
+    Args:
+        channels: numbers in a vector: that many masks are represented exactly (default 24).
+        stride: pixels in the side of a cell (default 2).
+        pairs: pairs drawn from an image in each of the three groups (default 2048).
+        near: cells that the two of a near pair are apart at most, in each direction (default 12).
+        border: cells that the two of a pair about a border are apart at most (default 4).
 
     Example:
         >>> objective = cut_metric()

@@ -1,9 +1,10 @@
 """Deep watershed transform: Bai and Urtasun 2017 (arXiv 1611.08303).
 
-Two descriptions of how deep a pixel lies in its instance: the direction away from the nearest edge,
-and the energy, the depth in uneven bins, whose cut at one level parts what touches. The paper's
-second network reads the first one's directions and is trained after it; here both are heads of one
-network, trained together, and a head of the foreground stands for the semantic mask.
+Two maps describe how deep a pixel lies in its instance. One is the direction away from the nearest
+edge. The other is the energy, the depth in uneven bins; cut at one level it separates instances
+that touch. In the paper a second network reads the directions of the first and is trained after it.
+Here both are heads of one network and are trained together; a head of the foreground stands for the
+paper's semantic mask.
 """
 
 from functools import partial
@@ -40,11 +41,16 @@ def deep_watershed(
 ) -> Objective:
     """Return the objective; see `watershed_terms`.
 
-    The paper trains direction and energy one after the other, and does not weigh them. Trained
-    together, squared angles times 200 / sqrt(area) move the outputs a thousand times as much as the
+    The paper trains direction and energy one after the other, without weights. Trained together,
+    squared angles times 200 / sqrt(area) would move the outputs a thousand times as much as the
     foreground does; the default weights bring all three to one order.
-    Instances below `min_area` pixels ask nothing: 100 in the paper, whose images have two million
-    pixels; less here, as crops are smaller.
+
+    Args:
+        direction_weight: weight of the term `direction` (default 0.02).
+        energy_weight: weight of the term `energy` (default 1).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 5).
+        min_area: instances of fewer pixels cost nothing (default 16; the paper has 100, on images
+            of two million pixels).
 
     Example:
         >>> objective = deep_watershed()

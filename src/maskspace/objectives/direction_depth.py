@@ -1,8 +1,8 @@
 """Pixel-level encoding: which way an instance's centre lies, Uhrig et al. 2016 (arXiv 1604.05096).
 
-Directions are classes, eight of 45 degrees; a vote's continuous direction is their mean weighed by
-the softmax. The paper's other outputs are the semantic class, of which the foreground is left, and
-the depth layer of the instance, which sizes its templates.
+Directions are eight classes of 45 degrees. The direction of a vote is the mean of the classes'
+directions, weighed by the softmax. The paper has two other outputs. Of its semantic class the
+foreground is left here; its depth layer, which sizes the templates, needs depth maps.
 """
 
 import math
@@ -28,8 +28,13 @@ DIRECTIONS = 8
 def direction_depth(*, foreground: float = 1.0, depth: float = 0.0) -> Objective:
     """Return the objective; see `direction_terms`.
 
-    `depth` weighs the depth layer of each instance (the paper: 18 uneven bins and the background),
-    which needs a depth map beside the labels. No record holds one: any weight but 0 is refused.
+    ValueError for a `depth` other than 0.
+
+    Args:
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
+        depth: weight of the depth layer of each instance (in the paper 18 uneven bins and the
+            background). It needs a depth map beside the labels, which no record holds: only 0 is
+            accepted (default 0).
 
     Example:
         >>> objective = direction_depth()

@@ -1,11 +1,13 @@
 """Discriminative loss: De Brabandere, Neven, Van Gool 2017 (arXiv 1708.02551).
 
-Pixels within a margin of their instance's mean, means apart by twice another, means near 0; the
-embedding is not bounded. A hinge reaches pixels through means alone: an instance in a ring around
-another's mean is not punished before it comes within the inner margin. A network that does not
-know positions cannot tell copies apart. Published implementations differ in their normalisation
-(`convention`). Not followed: theirs skip instances of one pixel, which count here. The student
-emits few enough channels at full resolution for the paper's 8 to be independent.
+Three terms: pixels lie within a margin of their instance's mean, means are apart by twice another
+margin, and means are near 0. The embedding is not bounded. Limits:
+- the push acts on means alone: an instance in a ring around another one's mean costs nothing as
+  long as their means are apart;
+- a network that does not know positions cannot tell copies of an object apart.
+Published implementations normalise differently (`convention`). They skip instances of one pixel,
+which count here. The paper's 8 channels suit the student too: at full resolution it can emit that
+many independent ones.
 """
 
 from functools import partial
@@ -53,10 +55,25 @@ def discriminative(
     stride: int = 1,
     foreground: float = BESIDE_DISTANCES,
 ) -> Objective:
-    """Return the objective; see `discriminative_terms`. Means end `2 * push_margin` apart.
+    """Return the objective; see `discriminative_terms`.
 
-    `foreground` is the weight of the term of that head, which the paper takes for given; 0 for no
-    such head. The decoder is the authors': flat mean shift of bandwidth `push_margin`.
+    The decoder is the authors': flat mean shift of bandwidth `push_margin`.
+
+    Args:
+        pull_margin: distance from its instance's mean up to which a pixel costs nothing
+            (default 0.5).
+        push_margin: means cost nothing from twice this distance on; also the decoder's bandwidth
+            (default 1.5).
+        pull_weight: weight of the term `pull` (default 1).
+        push_weight: weight of the term `push` (default 1).
+        norm_weight: weight of the term `norm` (default 0.001).
+        background_push: weight of the term `background`; 0: no such term (default 0).
+        convention: how sums are normalised: "paper", "authors" (their Lua code) or "pixels" (a much
+            used port) (default "paper").
+        channels: numbers in the vector of a pixel, >= 1 (default 8).
+        stride: pixels in the side of a cell of the embedding (default 1).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 20). The
+            paper takes the foreground as given.
 
     Example:
         >>> objective = discriminative()

@@ -1,9 +1,10 @@
 """Frequency centres: every pixel regresses a Fourier code of its instance's centroid.
 
 Variant 16 f of the research notes: code(c) = [sin(w c), cos(w c)] of x and of y for each frequency
-w, c from 0 to 1 over the image, where `harmonic` takes the mean of sinusoids and not the sinusoid
-of the mean. Centroids then differ in code by |code(a) - code(b)|^2 = 4 sum_w sin^2(w (a - b) / 2)
-an axis. Same cost and same caveats as `harmonic`; instances of one centroid are one.
+w, c from 0 to 1 over the image. `harmonic` regresses the mean of sinusoids; here it is the sinusoid
+of the mean. Codes of two centroids a and b differ by |code(a) - code(b)|^2 =
+4 sum_w sin^2(w (a - b) / 2) on each axis. Cost and limits are those of `harmonic`; instances with
+one centroid are one.
 """
 
 import math
@@ -41,11 +42,19 @@ def frequency_centres(
     stride: int = 1,
     foreground: float = 1.0,
 ) -> Objective:
-    """Return the objective; see `regression` of `harmonic`. There are four channels a frequency.
+    """Return the objective; see `regression` of `harmonic`. Each frequency takes four channels.
 
-    Frequencies are radians per side of the image. The background, whose centroid is nowhere, has no
-    target by default. Codes `bandwidth` apart are of centroids 1/60 of a side apart by default.
-    `foreground` is the weight of the term of that head, 0 for no such head.
+    Args:
+        frequencies: frequencies in radians per side of the image (default pi times 1, 2, 4 and 8).
+        weighting: weight of a pixel by the size n of its instance: "logarithm" for 1 / log n,
+            "cube_root" for n^(-1/3), "size" for 1 / n (default "logarithm").
+        gain: factor of all weights (default 10).
+        background: whether the background has a target too, as if it were one instance (default
+            False: it has no centroid).
+        bandwidth: the decoder's, a distance of codes; by default centroids 1/60 of a side apart
+            differ by it (default 0.5).
+        stride: pixels in the side of a cell of the embedding (default 1).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
 
     Example:
         >>> objective = frequency_centres()

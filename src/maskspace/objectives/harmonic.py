@@ -47,12 +47,25 @@ def harmonic(
     stride: int = 1,
     foreground: float = 1.0,
 ) -> Objective:
-    """Return the objective; see `regression`. There is a channel a guide.
+    """Return the objective; see `regression`. Each guide takes a channel.
 
-    Guides are radians per side of the image; if None, see `random_guides`. `boundary_weight` is 10
-    in the paper's run on leaves. `background` says whether it is regressed too, as if it were one
-    instance. `bandwidth` is the decoder's and the distance that `fit_guides` asks for.
-    `foreground` is the weight of the term of that head, 0 for no such head.
+    Args:
+        guides: the guides sin(a x + b y + phase) as (a, b, phase), in radians per side of the
+            image; None: those of `random_guides` (default None).
+        number: guides that are drawn at random, where none are given (default 12).
+        spread: their frequencies lie in +-`spread` / 2 radians per side (default 40).
+        seed: of the drawing (default 0).
+        weighting: weight of a pixel by the size n of its instance: "logarithm" for 1 / log n,
+            "cube_root" for n^(-1/3), "size" for 1 / n (default "logarithm").
+        gain: factor of all weights (default 10).
+        boundary_weight: weight of the term `boundary`; 0: no such term (default 0; 10 in the
+            paper's run on leaves).
+        background: whether the background has a target too, as if it were one instance
+            (default True).
+        bandwidth: the decoder's, a distance of embeddings; also the one that `fit_guides` asks for
+            (default 0.5).
+        stride: pixels in the side of a cell of the embedding (default 1).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
 
     Example:
         >>> objective = harmonic()

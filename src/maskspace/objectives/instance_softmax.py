@@ -38,6 +38,15 @@ def instance_softmax(
 ) -> Objective:
     """Return the objective; see `softmax_terms`. By cosine the levels are unit vectors.
 
+    Args:
+        bandwidth: standard deviation of each instance's Gaussian; features are at most 1 apart;
+            also the decoder's bandwidth (default 0.1).
+        measure: "distance" of vectors in [0, 1], or "cosine" of unit vectors (default "distance").
+        channels: numbers in the vector of a pixel at stride 1; a level of stride s has s^2 times as
+            many (default 3, drawn as a colour).
+        level_weights: stride as text, such as "4" -> weight of its level (default 1, 2 and 4 of the
+            strides 1, 2 and 4: coarser levels weigh more, as they hold the whole object).
+
     Example:
         >>> objective = instance_softmax(measure="cosine")
         >>> sorted(objective.heads), objective.decoder.name

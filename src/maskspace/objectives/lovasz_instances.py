@@ -36,6 +36,14 @@ def lovasz_instances(
 ) -> Objective:
     """Return the objective: `lovasz_terms`, and `foreground` times that of the mask.
 
+    Args:
+        form: "hinge" compares each instance with all known pixels; "softmax" compares the instances
+            of an image with each other, without the background (default "hinge").
+        bandwidth: standard deviation of each instance's Gaussian; also the decoder's bandwidth
+            (default 0.5).
+        channels: numbers in the vector of a pixel, >= 1 (default 8).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
+
     Example:
         >>> objective = lovasz_instances()
         >>> sorted(objective.heads), objective.decoder.name

@@ -61,10 +61,25 @@ def metric_learning(
     channels: int = 16,
     stride: int = 1,
 ) -> Objective:
-    """Return the objective; see `pair_terms` (`samples` an instance) and `seed_term`.
+    """Return the objective; see `pair_terms` and `seed_term`.
 
-    `temperature` is in units of squared distance. The decoder has no seeds where `seed_weight` is
-    0, which is refused; `decay` is its weight of distance from chosen seeds (0.1 to 0.6).
+    ValueError for a `seed_weight` of 0 or less: the decoder needs seeds.
+
+    Args:
+        samples: pixels drawn from each instance, whose pairs are compared (default 10).
+        weighting: weight of a pair of pixels of instances of n_p and n_q pixels: "inv_both_norm"
+            for 1 / (n_p n_q), "inv_p" for 1 / n_p, "uniform" for 1 (default "inv_both_norm").
+        background: whether the background is one instance more in the pairs (default True).
+        temperature: squared distance at which the similarity of two pixels is 0.54 (default 1).
+        seed_weight: weight of the term `seeds`, > 0 (default 1).
+        seeds: pixels drawn from an image for the term `seeds` (default 30).
+        thresholds: similarities at which a seed may gather pixels, in (0, 1) (default 0.25, 0.5,
+            0.75 and 0.9).
+        least_iou: IoU with an instance above which the pixels that a seed gathers are right
+            (default 0.75).
+        decay: weight of the distance from chosen seeds in the decoder, 0.1 to 0.6 (default 0.3).
+        channels: numbers in the vector of a pixel, >= 1 (default 16).
+        stride: pixels in the side of a cell of the embedding (default 1).
 
     Example:
         >>> objective = metric_learning()

@@ -1,9 +1,9 @@
 """Object-centric embeddings, learnt without labels: Cellulus, Wolf et al. 2023 (arXiv 2310.08501).
 
-Every pixel predicts an offset, and pixels near each other should then lie at the same place:
-possible only where one can be told from the other's relative position, which is so inside an object
-and not across them. It asks for a network of small receptive field that does not know where in the
-image it is: one that does can send all pixels to one point, the least of the term.
+Every pixel predicts an offset, and pixels near each other should then lie at the same place. That
+is possible only where a pixel's offset tells its position relative to its neighbours, which is so
+inside an object and not across objects. The network must have a small receptive field and must not
+know where in the image it is: one that knows can send all pixels to one point, the least cost.
 """
 
 import math
@@ -32,11 +32,22 @@ def object_centric(
     regularised: Literal["offset", "embedding"] = "offset",
     reduction: Literal["mean", "sum"] = "mean",
 ) -> Objective:
-    """Return the objective; see `object_centric_terms`. All lengths are in pixels.
+    """Return the objective; see `object_centric_terms`.
 
-    `object_size` is the diameter that objects have, which the decoder alone asks: half of it is its
-    bandwidth. Nothing says what is foreground: the paper takes that from how much the embedding
-    varies over distorted copies of the image, which is a matter of asking the network.
+    Nothing says what is foreground. The paper takes that from how much the embedding varies over
+    distorted copies of the image, which takes several runs of the network.
+
+    Args:
+        object_size: diameter of objects in pixels; half of it is the decoder's bandwidth
+            (default 20).
+        kappa: radius in pixels within which pairs of pixels are drawn (default 10).
+        temperature: squared distance in pixels at which a pair costs 1 - 1/e (default 10).
+        density: share of the pixels that are drawn, as anchors and around each anchor
+            (default 0.1).
+        offset_weight: weight of the term `regularisation` (default 1e-5).
+        regularised: whose length that term takes: "offset" or, as in the authors' code, "embedding"
+            (default "offset").
+        reduction: "mean" over pairs, or "sum" as in the authors' code (default "mean").
 
     Example:
         >>> objective = object_centric()

@@ -1,8 +1,8 @@
-"""Offsets to a learnt centre: pixels say where they belong, and an instance is where they meet.
+"""Offsets to a learnt centre: each pixel points at a place, and pixels of one instance meet there.
 
-The embedding is the pixel's own position plus an offset, and the centre of an instance the mean of
-what its pixels say (research notes, 16 d). What brings them together and keeps instances apart is
-one of three other objectives' terms on it.
+The embedding is the pixel's own position plus an offset. The centre of an instance is the mean of
+the places at which its pixels point (research notes, 16 d). The terms of one of three other
+objectives bring the pixels of an instance together and keep instances apart (`form`).
 """
 
 import math
@@ -35,14 +35,21 @@ def offset_centre(
 ) -> Objective:
     """Return the objective: the terms of a form, and `foreground`.
 
-    `radius`, in pixels, is how near an instance's pixels come to their centre: the radius of
-    `ball_terms` (other instances end `push_ratio` times as far), the bandwidth of `softmax_terms`,
-    or the distance at which a new network's Gaussian is one half (`spatial_terms` with a learnt
-    centre; its bandwidths are learnt too). The head "1" is in units of `pixels_per_unit`, so that a
-    network's outputs of about 1 reach across a small object; it has no activation, and so no end.
-    Of the three the Gaussian learnt most on rectangles in 400 steps (mean best IoU 0.65; softmax
-    0.54, balls 0.45). Balls push every pixel that is not an instance's own, background and
-    unlabelled ones too.
+    The head "1" has no activation, so that offsets have no limit. On rectangles the form "gaussian"
+    learnt most in 400 steps (mean best IoU 0.65; softmax 0.54, balls 0.45). With "balls" every
+    pixel that is not an instance's own is pushed from it, background and unlabelled ones too.
+
+    Args:
+        form: the terms: "balls" (`ball_terms`), "softmax" (`softmax_terms`) or "gaussian"
+            (`spatial_terms` with a learnt centre) (default "gaussian").
+        radius: how near an instance's pixels come to their centre, in pixels: the radius of a ball,
+            the bandwidth of the softmax, or the distance at which a new network's Gaussian is one
+            half; bandwidths of Gaussians are learnt too (default 6).
+        push_ratio: with "balls": other instances end this many radii away (default 3).
+        pull_weight: with "balls": weight of the term `pull` (default 1).
+        pixels_per_unit: pixels that an output of 1 of the network moves; such outputs should reach
+            across a small object (default 32).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
 
     Example:
         >>> objective = offset_centre(form="balls")

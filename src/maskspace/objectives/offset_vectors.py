@@ -1,10 +1,10 @@
-"""Learnt places to look at: OVeNet, Alexandropoulos et al. 2023 (arXiv 2303.14516), classless.
+"""Learnt places to look at: OVeNet, Alexandropoulos et al. 2023 (arXiv 2303.14516).
 
-Each pixel points by an offset to where its instance is easier to tell, and says by a confidence F
-how much of its own answer to replace by what stands there. The paper fuses class scores; of
-instances there are none, so that the embedding is what is sampled and fused, and classification
-by instance means (`instance_softmax`) takes the place of the classes' cross-entropy. Weights are
-the paper's; its auxiliary head and its refinement of offsets are left out.
+Each pixel points by an offset to a place where its instance is easier to tell. A confidence F says
+how much of its own answer is replaced by the answer at that place. There are no classes here. The
+paper fuses class scores; instances have none, so that here embeddings are sampled and fused, and
+classification by instance means (`instance_softmax`) replaces the classes' cross-entropy. Weights
+are the paper's. Its auxiliary head and its refinement of offsets are left out.
 """
 
 from functools import partial
@@ -37,8 +37,15 @@ def offset_vectors(
 ) -> Objective:
     """Return the objective: `offset_terms`, and `foreground` times that of the mask.
 
-    `offset` is x and y in half sides of the map, at most `reach` each; `confidence` is F in [0, 1]
-    and weighs its term. The decoder reads the fused embedding because the outputs have both.
+    The decoder reads the fused embedding, as the outputs have `offset` and `confidence`.
+
+    Args:
+        bandwidth: standard deviation of each instance's Gaussian; also the decoder's bandwidth
+            (default 0.5).
+        reach: the largest offset in x and in y, in half sides of the map (default 0.2).
+        confidence: weight of the term `confidence` (default 1).
+        channels: numbers in the vector of a pixel, >= 1 (default 8).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
 
     Example:
         >>> objective = offset_vectors()

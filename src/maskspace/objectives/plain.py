@@ -39,7 +39,14 @@ def plain(
 ) -> Objective:
     """Return the objective; see `plain_terms`.
 
-    There is no margin that `bandwidth`, of the decoder, could follow from: it is that of `balls`.
+    Args:
+        pull_weight: weight of the term `pull`; that of `push` is 1 (default 1).
+        bandwidth: the decoder's; features are at most 1 apart. No margin gives one: it is that of
+            `balls` (default 0.15).
+        channels: numbers in the vector of a pixel at stride 1; a level of stride s has s^2 times as
+            many (default 3, drawn as a colour).
+        level_weights: stride as text, such as "4" -> weight of its level (default 1, 2 and 4 of the
+            strides 1, 2 and 4: coarser levels weigh more, as they hold the whole object).
 
     Example:
         >>> objective = plain()

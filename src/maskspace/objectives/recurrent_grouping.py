@@ -1,11 +1,14 @@
 """Recurrent pixel embedding: Kong and Fowlkes 2018 (arXiv 1712.08273).
 
-Unit vectors under a hinge on the cosine of pairs, asked of the embedding and again after each of a
-few steps of blurring mean shift, through which gradients flow: what is hard late is what mean shift
-gets wrong. Choices: gradients are those of the linear hinge as the paper writes it (the authors'
-demo propagates others than its forward pass has); the concentration is the paper's, 1 / bandwidth^2
-with bandwidth (1 - alpha) / 3; pixels of no known label are not drawn; background is one of the
-labels, as theirs, so that a head of the foreground tells the decoder which cluster it is.
+A hinge on the cosine of pairs of unit vectors is asked of the embedding, and again after each of a
+few steps of blurring mean shift. Gradients flow through these steps, so that the pairs which mean
+shift groups wrongly weigh most. Choices:
+- gradients are those of the linear hinge as the paper writes it; the authors' demo propagates other
+  gradients than those of its forward pass;
+- the concentration is the paper's: 1 / bandwidth^2 with bandwidth (1 - alpha) / 3;
+- pixels without a known label are not drawn;
+- the background is one of the labels, as in the paper; so a head of the foreground tells the
+  decoder which cluster it is.
 """
 
 from functools import partial
@@ -42,9 +45,18 @@ def recurrent_grouping(
 ) -> Objective:
     """Return the objective; see `grouping_terms`.
 
-    The paper draws a tenth to a third of the pixels at stride 4; `samples` is an image's, an eighth
-    of a crop of 256. Their PASCAL demo has `push_weight` 5. `bandwidth` is of cosine space, None
-    for (1 - alpha) / 3. `foreground` is the weight of the term of that head, 0 for no such head.
+    Args:
+        alpha: similarity (1 + cosine) / 2 below which pairs of two labels cost nothing, in [0, 1)
+            (default 0.5).
+        push_weight: weight of the term `push` (default 1; 5 in the authors' PASCAL demo).
+        bandwidth: of mean shift in cosine space; None: (1 - alpha) / 3, as in the paper
+            (default None).
+        loops: steps of mean shift (default 5).
+        samples: cells drawn from an image (default 512, an eighth of a crop of 256 pixels at stride
+            4; the paper draws a tenth to a third).
+        channels: numbers in the vector of a pixel, >= 1 (default 64).
+        stride: pixels in the side of a cell of the embedding (default 4).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 20).
 
     Example:
         >>> objective = recurrent_grouping()

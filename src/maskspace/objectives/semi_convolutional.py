@@ -1,13 +1,17 @@
 """Semi-convolutional operators: Novotny et al. 2018 (arXiv 1807.10712).
 
-A pixel's position is added to the first two channels of what the network emits there, so that
-copies differ; all pixels of an instance are pulled to one point. The paper pulls only, with a plain
-norm: its network knows no position, cannot undo what is added, and hence cannot collapse. Ours
-knows it from its padding and its global context, for which a constant, of cost 0, is within reach.
-So means are pushed apart by default, as in `discriminative`, and the pull is a mean over instances
-where the paper has a sum, which would outweigh the push in an image of a dozen or more. The paper's
-other term, which trains the decoder of a detector, is the steered kernel exp(-|x_u - x_v| / s) from
-a seed as a mask; the exact place of s is ours, and s is learnt: the exponential of head `scale`.
+A pixel's position is added to the first two channels that the network emits there, so that copies
+of an object differ. All pixels of an instance are pulled to one point.
+
+The paper only pulls, with a plain norm. Its network knows no positions, cannot undo the addition,
+and so cannot collapse. Our network knows positions from its padding and its global context; for it
+a constant embedding, of cost 0, is within reach. Departures:
+- means are pushed apart by default, as in `discriminative`;
+- the pull is a mean over instances. The paper has a sum, which would outweigh the push in an image
+  of a dozen instances or more;
+- the paper's other term trains the decoder of a detector: the steered kernel exp(-|x_u - x_v| / s)
+  from a seed is a mask. Where exactly s enters is our choice; s is learnt, as the exponential of
+  the head `scale`.
 """
 
 from dataclasses import replace
@@ -57,9 +61,15 @@ def semi_convolutional(
 ) -> Objective:
     """Return the objective; see `centre_terms` and `kernel_term`.
 
-    `unit` is how many pixels make 1 of the embedding, in which margins are: a new network moves
-    pixels by about that. `push_weight` 0 is the paper's; `kernel_weight` 0 has no head `scale`.
-    `foreground` is the weight of the term of that head, 0 for no such head.
+    Args:
+        push_weight: weight of the term `push`; 0 is the paper's (default 1).
+        push_margin: means cost nothing from twice this distance on; also the decoder's bandwidth
+            (default 1.5).
+        kernel_weight: weight of the term `kernel`; 0: no head `scale` (default 1).
+        channels: numbers in the vector of a pixel, >= 2 (default 8).
+        unit: pixels that are 1 in the embedding, in which margins are: a new network moves pixels
+            by about that (default 32).
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 20).
 
     Example:
         >>> objective = semi_convolutional()

@@ -1,9 +1,9 @@
 """Sequential grouping: where one instance ends and the next begins, along rows and columns.
 
-After SGN (Liu et al. 2017, ICCV), whose two later networks group the line segments between
-breakpoints, with details that the paper does not state. Here is its first step at its plainest:
-whether each pixel is parted from the one to its right and from the one below; what is not parted is
-grouped by union of neighbours, not by a network.
+After SGN (Liu et al. 2017, ICCV). Its two later networks group the line segments between
+breakpoints, with details that the paper does not state. This is its first step at its plainest:
+whether there is a break between each pixel and the one to its right, and the one below. Neighbours
+without a break are grouped by their union, not by a network.
 """
 
 from functools import partial
@@ -21,6 +21,9 @@ from maskspace.objectives.objective import Objective, Outputs, Terms
 
 def sequential_grouping(*, foreground: float = 1.0) -> Objective:
     """Return the objective; see `break_terms`.
+
+    Args:
+        foreground: weight of the term of the head `foreground`; 0: no such head (default 1).
 
     Example:
         >>> objective = sequential_grouping()

@@ -1,8 +1,9 @@
 """Spatial embeddings with learnt bandwidths: Neven et al. 2019 (arXiv 1906.11109).
 
-Pixels point at their instance's centre, and an instance is where a Gaussian around that centre, as
-wide as its pixels say, is above one half. The scale exp(10 x) of raw bandwidths is the code's.
-EmbedSeg (Lalit et al. 2022, MedIA 81) differs by its centre rules, see `centres`.
+Pixels point at their instance's centre. An instance is where a Gaussian around that centre is above
+one half; its width is the mean of what the instance's pixels say. The scale exp(10 x) of raw
+bandwidths is that of the authors' code. EmbedSeg (Lalit et al. 2022, MedIA 81) differs by its rules
+for centres, see `centres`.
 """
 
 from functools import partial
@@ -51,11 +52,22 @@ def spatial_embedding(
 ) -> Objective:
     """Return the objective; see `spatial_terms`.
 
-    The heads are "1" (tanh plus position), `bandwidth` and `seed`, as in the paper: offsets begin
-    at 0 and Gaussians exp(-exp(10) d^2), above one half within 0.0056 units. With the paper's unit,
-    kept for crops of any size up to about a thousand pixels, that is 5.7 pixels, and an offset
-    reaches across the whole crop. A smaller unit shrinks both: at 64 pixels a unit the first
-    Gaussian would hold less than a pixel.
+    The heads are "1" (tanh plus position), `bandwidth` and `seed`, as in the paper. Offsets begin
+    at 0, and Gaussians as exp(-exp(10) d^2), which is above one half within 0.0056 units. With the
+    paper's unit that is 5.7 pixels, and an offset reaches across a crop of up to about a thousand
+    pixels. A smaller unit shrinks both: with 64 pixels to the unit the first Gaussian would hold
+    less than a pixel.
+
+    Args:
+        centre: the centre of an instance: "mean" of its pixels' positions, "learnt" (the mean of
+            their embeddings), "centroid", "approximate_medoid" or "medoid" (default "mean").
+        bandwidths: 1 for round Gaussians, 2 for one bandwidth in x and one in y (default 1).
+        pixels_per_unit: pixels in a unit of the embedding (default 1023).
+        instance_weight: weight of the term `instance` (default 1).
+        smoothness_weight: weight of the term `smoothness` (default 10).
+        seed_weight: weight of the term `seed` (default 1).
+        foreground_weight: weight of pixels on instances within the term `seed`; that of the
+            background is 1 (default 10).
 
     Example:
         >>> objective = spatial_embedding()

@@ -1,8 +1,8 @@
-"""Triplet hinge: a pixel nearer to its own instance than to any other, by a margin.
+"""Triplet hinge: a pixel is nearer to its own instance than to any other, by a margin.
 
-Variant 16 c of the research notes, on distances that are not squared: against single pixels drawn
-at random, with no mining, or against the instances' means. Of the colour family. What lies outside
-all instances is asked nothing.
+Variant 16 c of the research notes, on distances that are not squared: from single pixels drawn at
+random, with no mining, or from the instances' means. Of the colour family. Pixels outside all
+instances take no part.
 """
 
 from collections.abc import Mapping
@@ -36,9 +36,19 @@ def triplet(
     channels: int = 3,
     level_weights: Mapping[str, float] = LEVEL_WEIGHTS,
 ) -> Objective:
-    """Return the objective; see `prototype_terms` and `pixel_terms`, of `samples` an instance.
+    """Return the objective; see `prototype_terms` and `pixel_terms`.
 
-    The sources give no margin: 0.3 of the largest possible distance, 1, is where `balls` ends too.
+    Args:
+        against: what distances are measured from: "prototype" (means of instances) or "pixel"
+            (pixels drawn at random) (default "prototype").
+        margin: least difference of the two distances that costs nothing; half of it is the
+            decoder's bandwidth. The sources give none; features are at most 1 apart, and `balls`
+            ends at about this value too (default 0.3).
+        samples: with "pixel": triplets drawn for each instance (default 16).
+        channels: numbers in the vector of a pixel at stride 1; a level of stride s has s^2 times as
+            many (default 3, drawn as a colour).
+        level_weights: stride as text, such as "4" -> weight of its level (default 1, 2 and 4 of the
+            strides 1, 2 and 4: coarser levels weigh more, as they hold the whole object).
 
     Example:
         >>> objective = triplet()
