@@ -103,6 +103,14 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{MODEL_HELP} (default {DEFAULT_MODEL})",
     )
+    command.add_argument(
+        "--tiles",
+        type=count,
+        metavar="SIDE",
+        help="work on images at their own size, the network seeing tiles of SIDE pixels, a "
+        "multiple of 32 such as 1024, with 256 pixels around each; the tree is one, of the whole "
+        "image; for students (default: images above the model's max_side are worked on smaller)",
+    )
     add_reading(command)
     command.add_argument(
         "--out",
@@ -168,10 +176,12 @@ def run(options: argparse.Namespace) -> int:
     inputs = Inputs([photo for photo, _, _ in found])
     if together:
         inputs.keep([options.out])
-    from maskspace.segmenter.embedding import finds_instances
+    from maskspace.segmenter.embedding import finds_instances, in_tiles
     from maskspace.segmenter.loading import load
 
     model = load(options.model)
+    if options.tiles is not None:
+        model = in_tiles(model, side=options.tiles)
     if not asked and finds_instances(model):
         options.proposals = MOST_ASKED
     bad = 0
@@ -235,7 +245,7 @@ def _segmented(
 
     image = checked_image(photo, white=options.white, exif=options.exif)
     smaller = told_smaller(image)
-    if smaller is not None:
+    if smaller is not None and options.tiles is None:
         note(f"{photo}: {smaller}")
     return Segmented(
         name=name.as_posix(),

@@ -112,7 +112,7 @@ class FeaturePyramid(nn.Module):
         The image is padded on all sides, by repeating its edge, to 32 k + 1 rows and columns.
         """
         size_hw = (image.shape[2], image.shape[3])
-        (top, bottom), (left, right) = (self._margins(side) for side in size_hw)
+        (top, bottom), (left, right) = (self.margins(side) for side in size_hw)
         padded = F.pad(
             (image - self.mean) / self.std, (left, right, top, bottom), mode="replicate"
         ).contiguous(memory_format=torch.channels_last)
@@ -134,10 +134,14 @@ class FeaturePyramid(nn.Module):
             decoded[stride] = above = self.refine[str(stride)](x)
         return decoded
 
-    def _margins(self, side: int) -> tuple[int, int]:
+    def margins(self, side: int) -> tuple[int, int]:
         """Return how many pixels a side is padded by, before and after.
 
         Before it is a multiple of all heads' strides, so that their grids begin at the first pixel.
+
+        Example:
+            >>> build_feature_pyramid(backbone="efficientnet_lite0", blocks=12, width=8).margins(60)
+            (0, 5)
         """
         total = -(side - 1) % COARSEST
         coarsest = max(head.stride for head in maps_of(self.heads.declared).values())

@@ -19,6 +19,7 @@ from maskspace.partition.border_tree import (
 )
 from maskspace.partition.merge_tree import MergeTree
 from maskspace.segmenter.embedding import EmbeddingSegmenter
+from maskspace.segmenter.tiles import Tiles
 from maskspace.types import MapNetwork, shrink_image
 
 #: Heights at which evaluation cuts: the same in every image, as a height means the same.
@@ -62,7 +63,8 @@ class BorderSegmenter(EmbeddingSegmenter):
     def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "..."]]:
         if not self.flips:
             return super()._outputs(image)
-        image = shrink_image(image, max_side=self.max_side)
+        if self.tiles is None:
+            image = shrink_image(image, max_side=self.max_side)
         width = image.shape[1]
         # an odd number of columns: the mirror of the cells' grid is that grid
         odd = np.pad(image, ((0, 0), (0, 1 - width % 2), (0, 0)), mode="edge")
@@ -87,8 +89,11 @@ class BorderOptions:
 
     Args:
         flips: average over the image and its mirror (default false); see `BorderSegmenter`.
-        max_side: pixels a side above which an image is worked on at a smaller size, at least 32.
-        regions: superpixels that an image has at least, if it has the pixels.
+        max_side: pixels a side above which an image is worked on at a smaller size, at least 32
+            (default 1024).
+        regions: superpixels that an image has at least, if it has the pixels (default 1024).
+        tile: side of tiles in pixels, a multiple of 32, for images to be worked on at their own
+            size, whatever `max_side` (default 0: no tiles).
 
     Example:
         >>> BorderOptions(flips=True).max_side
@@ -98,15 +103,24 @@ class BorderOptions:
     flips: bool = False
     max_side: int = 1024
     regions: int = 1024
+    tile: int = 0
 
     def __post_init__(self) -> None:
         """Refuse sizes without an answer."""
         if self.max_side < 32 or self.regions < 1:
             raise ValueError("max_side is at least 32, regions at least 1")
+        if self.tile:
+            Tiles(side=self.tile)
 
     def of(self, model: BorderSegmenter) -> BorderSegmenter:
         """Return the model with these options."""
-        return replace(model, flips=self.flips, max_side=self.max_side, regions=self.regions)
+        return replace(
+            model,
+            flips=self.flips,
+            max_side=self.max_side,
+            regions=self.regions,
+            tiles=Tiles(side=self.tile) if self.tile else None,
+        )
 
 
 def border_segmenter(name: str, module: MapNetwork, decoder: Choice) -> BorderSegmenter:

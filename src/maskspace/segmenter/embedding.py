@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from maskspace.config import Choice, choose
 from maskspace.heads import levels_of
 from maskspace.loaded import Answer, ImageLike, Segmenter, cannot_answer
+from maskspace.models.feature_pyramid import FeaturePyramid
 from maskspace.partition import DECODERS
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
@@ -22,6 +24,7 @@ from maskspace.segmenter.questions import (
     masks_only_session,
     some_clicks,
 )
+from maskspace.segmenter.tiles import Tiles, tileable_heads, tiled_outputs
 from maskspace.session import ClickLike, ClickSession
 from maskspace.types import Category, Embedding, MapNetwork, shrink_image
 
@@ -36,7 +39,8 @@ class EmbeddingSegmenter(Segmenter):
     `levels` are the strides whose features the tree is built on, their differences times
     `contrast`. Images longer than `max_side` pixels are embedded at that size, and regions brought
     back by nearest neighbour. The tree of the last image is kept, so that many questions on one
-    image cost one pass.
+    image cost one pass. With `tiles` an image is worked on at its own size, whatever `max_side`,
+    and the network sees it tile by tile; the tree is one, of the whole image.
 
     Example:
         >>> from maskspace.models.unet import build_unet
@@ -54,6 +58,7 @@ class EmbeddingSegmenter(Segmenter):
     ranking: str = "persistence in the merge tree, times the root of the area"
     decode: Callable[[Mapping[str, Tensor]], Prediction] | None = None
     categories: tuple[Category, ...] = ()
+    tiles: Tiles | None = None
     answers: frozenset[Answer] = field(init=False)
     _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
 
@@ -122,7 +127,19 @@ class EmbeddingSegmenter(Segmenter):
         return Embedding({s: x.cpu().numpy() for s, x in levels_of(outputs).items()})
 
     def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "..."]]:
-        image = shrink_image(image, max_side=self.max_side)
+        if self.tiles is not None:
+            return self._tiled(image, self.tiles)
+        return self._looked(shrink_image(image, max_side=self.max_side))
+
+    def _tiled(
+        self, image: UInt8[np.ndarray, "h w 3"], tiles: Tiles
+    ) -> dict[str, Float32[Tensor, "..."]]:
+        network = cast("MapNetwork", self.module)
+        heads = tileable_heads(network.declared, name=self.name)
+        margins = self.module.margins if isinstance(self.module, FeaturePyramid) else None
+        return tiled_outputs(self._looked, image, tiles, heads=heads, margins=margins)
+
+    def _looked(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "..."]]:
         weight = next(self.module.parameters(), torch.zeros(()))
         pixels = torch.from_numpy(image).to(weight.device).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
@@ -145,6 +162,26 @@ def finds_instances(model: Segmenter) -> bool:
         False
     """
     return isinstance(model, EmbeddingSegmenter) and model.decode is not None
+
+
+def in_tiles(model: Segmenter, *, side: int) -> Segmenter:
+    """Return a student that works on images at their own size, tile by tile.
+
+    Raises ValueError for another model, and for a side that is no multiple of 32.
+
+    Example:
+        >>> import maskspace
+        >>> in_tiles(maskspace.load("student-tiny"), side=512).tiles.side
+        512
+        >>> in_tiles(maskspace.load("lab"), side=512)
+        Traceback (most recent call last):
+            ...
+        ValueError: lab sees images as a whole; tiles are for students
+    """
+    if not isinstance(model, EmbeddingSegmenter):
+        raise ValueError(f"{model.name} sees images as a whole; tiles are for students")
+    tileable_heads(cast("MapNetwork", model.module).declared, name=model.name)
+    return replace(model, tiles=Tiles(side=side))
 
 
 def decoder_of(model: Segmenter) -> Choice | None:
