@@ -141,7 +141,7 @@ class FeaturePyramid(nn.Module):
 
         Example:
             >>> build_feature_pyramid(backbone="efficientnet_lite0", blocks=12, width=8).margins(60)
-            (0, 5)
+            (2, 3)
         """
         total = -(side - 1) % COARSEST
         coarsest = max(head.stride for head in maps_of(self.heads.declared).values())

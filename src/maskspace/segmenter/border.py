@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float, Int32, UInt8
 from torch import Tensor, nn
 
 from maskspace.config import Choice, section
@@ -60,7 +60,7 @@ class BorderSegmenter(EmbeddingSegmenter):
         for height in HEIGHTS:
             yield tree.cut(height)
 
-    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "..."]]:
+    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float[Tensor, "..."]]:
         if not self.flips:
             return super()._outputs(image)
         if self.tiles is None:

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Int32, UInt8
 from torch import Tensor, nn
 
 from maskspace.config import Choice, choose
@@ -124,22 +124,22 @@ class EmbeddingSegmenter(Segmenter):
 
     def _embed(self, image: UInt8[np.ndarray, "h w 3"]) -> Embedding:
         outputs = self._outputs(image)
-        return Embedding({s: x.cpu().numpy() for s, x in levels_of(outputs).items()})
+        return Embedding({s: x.float().cpu().numpy() for s, x in levels_of(outputs).items()})
 
-    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "..."]]:
+    def _outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float[Tensor, "..."]]:
         if self.tiles is not None:
             return self._tiled(image, self.tiles)
         return self._looked(shrink_image(image, max_side=self.max_side))
 
     def _tiled(
         self, image: UInt8[np.ndarray, "h w 3"], tiles: Tiles
-    ) -> dict[str, Float32[Tensor, "..."]]:
+    ) -> dict[str, Float[Tensor, "..."]]:
         network = cast("MapNetwork", self.module)
         heads = tileable_heads(network.declared, name=self.name)
         margins = self.module.margins if isinstance(self.module, FeaturePyramid) else None
         return tiled_outputs(self._looked, image, tiles, heads=heads, margins=margins)
 
-    def _looked(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float32[Tensor, "..."]]:
+    def _looked(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float[Tensor, "..."]]:
         weight = next(self.module.parameters(), torch.zeros(()))
         pixels = torch.from_numpy(image).to(weight.device).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():

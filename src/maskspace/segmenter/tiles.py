@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
@@ -107,7 +107,7 @@ def tiled_outputs(
     *,
     heads: Mapping[str, DenseMap],
     margins: Margins | None = None,
-) -> dict[str, Float32[Tensor, "..."]]:
+) -> dict[str, Float[Tensor, "..."]]:
     """Return the maps of an image, put together from tiles.
 
     Args:
