@@ -14,6 +14,14 @@ def cluster_steps(
     the mean of the features weighted by how much they belong to it, and of one more that is 0. The
     paper's M-step is the sum, which grows with the image; of a plain mean, a cluster that nothing
     belongs to would come to double another. The first centres are `queries`.
+
+    Example:
+        >>> import torch
+        >>> queries = torch.tensor([[[2.0, 0.0], [0.0, 2.0]]])  # two clusters begin along two axes
+        >>> features = torch.tensor([[[5.0, 1.0], [1.0, 5.0]]])
+        >>> steps = cluster_steps(queries, features, steps=2)
+        >>> len(steps), steps[-1].argmax(2).tolist()  # each belongs to the cluster of its axis
+        (2, [[0, 1]])
     """
     logits = [features @ queries.transpose(1, 2)]
     for _ in range(steps - 1):

@@ -48,7 +48,12 @@ _QUIET = {
 
 
 class LocalRay:
-    """A local Ray, started once, when first asked for; it ends with this process at the latest."""
+    """A local Ray, started once, when first asked for; it ends with this process at the latest.
+
+    Example:
+        >>> local = LocalRay()  # nothing is started before the first `local.address()`
+        >>> local.stop()  # so there is nothing to end
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -95,6 +100,12 @@ def offer_local_ray(path: Path) -> Iterator[None]:
 
     Sets `MASKSPACE_RAY` and a secret that keeps other users of the machine out; does nothing where
     the user has set `RAY_ADDRESS`.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, RAY_ADDRESS="cluster:6379"), offer_local_ray(Path("s")):
+        ...     "MASKSPACE_RAY" in os.environ  # the user's cluster is used: nothing is offered
+        False
     """
     if _cluster() is not None:
         yield
@@ -144,7 +155,15 @@ def _ask(path: str) -> str:
 
 
 def set_environment() -> None:
-    """Set what Ray reads from the environment, where the user has not: little noise, a secret."""
+    """Set what Ray reads from the environment, where the user has not: little noise, a secret.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, clear=True):
+        ...     set_environment()
+        ...     os.environ["RAY_AUTH_MODE"], len(os.environ["RAY_AUTH_TOKEN"])
+        ('token', 32)
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if _cluster() is None and "RAY_AUTH_MODE" not in os.environ:
@@ -158,6 +177,14 @@ def connect() -> Iterator[None]:
 
     Raises ValueError, within seconds, when the cluster of `RAY_ADDRESS`, or the launcher, cannot be
     reached.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, RAY_ADDRESS="127.0.0.1:1"), connect():  # nobody listens
+        ...     pass
+        Traceback (most recent call last):
+            ...
+        ValueError: RAY_ADDRESS=127.0.0.1:1: no server answers there ...
     """
     set_environment()
     require_cluster()
@@ -186,6 +213,14 @@ def require_cluster() -> None:
 
     Ray itself tries for ten minutes. What is no address of a server ("auto", "local") is Ray's to
     look up.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, RAY_ADDRESS="cluster"):
+        ...     require_cluster()
+        Traceback (most recent call last):
+            ...
+        ValueError: RAY_ADDRESS=cluster: 'cluster' is not HOST:PORT; ...
     """
     address = _cluster()
     if address in (None, "auto", "local"):

@@ -55,6 +55,19 @@ def _is_needed(kind: bytes, beginning: bytes, size: int) -> bool:
 
 
 def as_four_channels(png: bytes) -> bytes:
-    """Return a PNG of two 16-bit channels as one of four 8-bit channels: the same bytes a pixel."""
+    """Return a PNG of two 16-bit channels as one of four 8-bit channels: the same bytes a pixel.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> def chunk(kind, body):
+        ...     check = struct.pack(">I", zlib.crc32(kind + body))
+        ...     return struct.pack(">I", len(body)) + kind + body + check
+        >>> header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 4, 0, 0, 0))  # grey and alpha
+        >>> pixel = chunk(b"IDAT", zlib.compress(bytes([0, 1, 2, 3, 4])))
+        >>> png = _SIGNATURE + header + pixel + chunk(b"IEND", b"")
+        >>> Image.open(io.BytesIO(as_four_channels(png))).getpixel((0, 0))
+        (1, 2, 3, 4)
+    """
     header = png[12:24] + b"\x08\x06" + png[26:29]
     return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]

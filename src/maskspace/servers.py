@@ -57,6 +57,16 @@ def require_grpc(address: str, *, name: str, tls: bool = False) -> None:
     """Raise ValueError that starts with `name` unless a gRPC server answers at HOST:PORT.
 
     Behind TLS only the connection itself is tried.
+
+    Example:
+        >>> require_grpc("cluster", name="RAY_ADDRESS=cluster")
+        Traceback (most recent call last):
+            ...
+        ValueError: RAY_ADDRESS=cluster: 'cluster' is not HOST:PORT
+        >>> require_grpc("127.0.0.1:1", name="ray")  # nobody listens
+        Traceback (most recent call last):
+            ...
+        ValueError: ray: no server answers there (Connection refused)
     """
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 1 << 16):
@@ -68,12 +78,28 @@ def require_http(url: str, *, name: str) -> None:
     """Raise ValueError that starts with `name` unless something answers HTTP at the URL.
 
     Any answer will do, a refusal too: whoever gives it is there.
+
+    Example:
+        >>> require_http("http://127.0.0.1:1", name="tracking server")  # nobody listens
+        Traceback (most recent call last):
+            ...
+        ValueError: tracking server: no server answers there (Connection refused)
     """
     _require(lambda: _answered(url), name)
 
 
 def require_database(url: str, *, name: str) -> None:
-    """Raise ValueError that starts with `name` unless the database's port takes a connection."""
+    """Raise ValueError that starts with `name` unless the database's port takes a connection.
+
+    Example:
+        >>> with socket.create_server(("127.0.0.1", 0)) as server:
+        ...     port = server.getsockname()[1]
+        ...     require_database(f"postgresql://127.0.0.1:{port}/runs", name="store")
+        >>> require_database("postgresql://127.0.0.1:1/runs", name="store")  # nobody listens
+        Traceback (most recent call last):
+            ...
+        ValueError: store: no server answers there (Connection refused)
+    """
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
     host = parts.hostname

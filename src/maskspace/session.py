@@ -27,7 +27,17 @@ MAX_BYTES = 1 << 26
 
 @runtime_checkable
 class SessionAnswer(Protocol):
-    """What answers clicks on one image; it refuses settings that it has no use for."""
+    """What answers clicks on one image; it refuses settings that it has no use for.
+
+    Example:
+        >>> class Column:  # a click means its column of an image of 2 x 3 pixels
+        ...     def __call__(self, clicks, *, level, start, rule):
+        ...         mask = np.zeros((2, 3), bool)
+        ...         mask[:, [click.x for click in clicks]] = True
+        ...         return mask
+        >>> isinstance(Column(), SessionAnswer)
+        True
+    """
 
     def __call__(
         self,
@@ -293,7 +303,19 @@ class ClickSession:
 
 
 def read_session(path: Path) -> SavedSession:
-    """Return what a file of clicks holds; ValueError in one line for what is none."""
+    """Return what a file of clicks holds; ValueError in one line for what is none.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "clicks.json")
+        >>> def nothing(clicks, **settings):
+        ...     return np.zeros((2, 3), bool)
+        >>> session = ClickSession(np.zeros((2, 3, 3), np.uint8), nothing, model="none")
+        >>> _ = session.add(1, 0)
+        >>> session.save(path)
+        >>> read_session(path).clicks
+        (SavedClick(x=1, y=0, positive=True),)
+    """
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

@@ -146,7 +146,14 @@ def tracking_uri() -> str:
 
 
 def store_name() -> str:
-    """Return what the store is called in messages: the database's file, or the server's address."""
+    """Return what the store is called in messages: the database's file, or the server's address.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, MLFLOW_TRACKING_URI="sqlite:////data/my%20runs.db"):
+        ...     store_name()
+        'sqlite:////data/my runs.db'
+    """
     database = _database(tracking_uri())
     return tracking_uri() if database is None else f"sqlite:///{database}"
 
@@ -155,6 +162,14 @@ def require_store() -> None:
     """Raise ValueError in one line, within seconds, if the store's server does not answer.
 
     MLflow itself tries for minutes. A store of files has no server.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, MLFLOW_TRACKING_URI="http://127.0.0.1:1"):  # nobody listens
+        ...     require_store()
+        Traceback (most recent call last):
+            ...
+        ValueError: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server answers there ...
     """
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         uri = os.environ.get(variable, "")
@@ -211,7 +226,16 @@ def _in_one_line() -> Iterator[None]:
 
 
 class Run:
-    """A run being recorded: what happened during it is written as it is told."""
+    """A run being recorded: what happened during it is written as it is told.
+
+    Example:
+        >>> with run("objectives", "balls") as record:
+        ...     record.log_params({"optimisation": {"steps": 3}})
+        ...     record.log_metrics({"loss": 0.5, "miou@10": 0.7}, step=1)
+        >>> import mlflow
+        >>> sorted(mlflow.get_run(record.id).data.metrics)
+        ['loss', 'miou_at_10']
+    """
 
     def __init__(self, client: "MlflowClient", run_id: str) -> None:
         self._client = client
@@ -269,6 +293,13 @@ def run(
 
     `parent` is the id of the run it is shown under. `resume` is the id of a run to go on with, such
     as the one that a killed stage had begun; a run that the store no longer holds is begun anew.
+
+    Example:
+        >>> with run("objectives", "balls", tags={"seed": "0"}) as record:
+        ...     record.log_metrics({"loss": 0.5})
+        >>> import mlflow
+        >>> mlflow.get_run(record.id).info.status
+        'FINISHED'
     """
     all_tags = {"mlflow.user": "maskspace", **(tags or {})}
     if parent is not None:
@@ -353,6 +384,16 @@ def register_version(
     """Return the new version of the registered model `name` made from the logged model `uri`.
 
     `value` decides on promotion; `content` is a hash of what it was made from; `tags` say more.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())  # stands for a logged model
+        >>> (folder / "MLmodel").touch()
+        >>> with run("register", "student") as record:
+        ...     version = register_version(
+        ...         str(folder), name="new", run_id=record.id, value=0.5, content="a hash")
+        >>> version.uri, version.value
+        ('models:/new/1', 0.5)
     """
     client = _client()
     if not client.search_registered_models(f"name = '{name}'"):
@@ -369,7 +410,12 @@ def register_version(
 
 @_in_one_line()
 def find_version(name: str, content: str) -> Version | None:
-    """Return the latest version of `name` made from the same content whose files are there."""
+    """Return the latest version of `name` made from the same content whose files are there.
+
+    Example:
+        >>> find_version("no-such-model", "a hash") is None
+        True
+    """
     client = _client()
     same = [
         found
@@ -382,7 +428,12 @@ def find_version(name: str, content: str) -> Version | None:
 
 @_in_one_line()
 def champion(name: str) -> Version | None:
-    """Return the version that the alias `champion` stands on, or None."""
+    """Return the version that the alias `champion` stands on, or None.
+
+    Example:
+        >>> champion("no-such-model") is None
+        True
+    """
     client = _client()
     found = _unless_missing(lambda: client.get_model_version_by_alias(name, ALIAS))
     return None if found is None else _version(found)
@@ -390,7 +441,19 @@ def champion(name: str) -> Version | None:
 
 @_in_one_line()
 def promote(version: Version) -> None:
-    """Move the alias `champion` to `version`; it remembers who was champion before."""
+    """Move the alias `champion` to `version`; it remembers who was champion before.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())  # stands for a logged model
+        >>> (folder / "MLmodel").touch()
+        >>> with run("register", "student") as record:
+        ...     version = register_version(
+        ...         str(folder), name="promoted", run_id=record.id, value=0.5, content="a hash")
+        >>> promote(version)
+        >>> champion("promoted") == version
+        True
+    """
     client = _client()
     present = _unless_missing(lambda: client.get_model_version_by_alias(version.name, ALIAS))
     if present is not None and str(present.version) != version.version:
@@ -400,7 +463,12 @@ def promote(version: Version) -> None:
 
 @_in_one_line()
 def versions(name: str) -> list[Version]:
-    """Return all versions of a registered model, the newest first; none for an unknown name."""
+    """Return all versions of a registered model, the newest first; none for an unknown name.
+
+    Example:
+        >>> versions("no-such-model")
+        []
+    """
     found = _client().search_model_versions(f"name = '{name}'")
     return sorted(map(_version, found), key=lambda one: -int(one.version))
 
@@ -410,6 +478,18 @@ def roll_back(name: str) -> Version | None:
     """Move the alias `champion` to the champion before; return it, or None without one.
 
     Without a champion before the alias is removed. ValueError if there is no champion.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())  # stands for a logged model
+        >>> (folder / "MLmodel").touch()
+        >>> with run("register", "student") as record:
+        ...     for value in (0.5, 0.6):
+        ...         version = register_version(
+        ...             str(folder), name="back", run_id=record.id, value=value, content="hash")
+        ...         promote(version)
+        >>> champion("back").version, roll_back("back").version
+        ('2', '1')
     """
     client = _client()
     present = _unless_missing(lambda: client.get_model_version_by_alias(name, ALIAS))
@@ -425,7 +505,17 @@ def roll_back(name: str) -> Version | None:
 
 @_in_one_line()
 def run_files(run_id: str, folder: str) -> Path:
-    """Return a folder of a run's artifacts, downloaded if it is elsewhere."""
+    """Return a folder of a run's artifacts, downloaded if it is elsewhere.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "curve.png").touch()
+        >>> with run("objectives", "balls") as record:
+        ...     record.log_artifacts(folder, "pictures")
+        >>> [path.name for path in run_files(record.id, "pictures").iterdir()]
+        ['curve.png']
+    """
     _client()
     from mlflow.artifacts import download_artifacts
 
@@ -433,7 +523,14 @@ def run_files(run_id: str, folder: str) -> Path:
 
 
 def is_own_store() -> bool:
-    """Return whether the store is the one of this folder alone, which the environment may name."""
+    """Return whether the store is the one of this folder alone, which the environment may name.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, MLFLOW_TRACKING_URI="http://tracking.example"):
+        ...     is_own_store()
+        False
+    """
     return tracking_uri() == _sqlite_uri(Path(DATABASE).absolute())
 
 
@@ -442,6 +539,14 @@ def download(uri: str) -> Path:
 
     `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`, or `models:/ID` of a logged model.
     Raises ValueError naming the store when there is no such model or its files are gone.
+
+    Example:
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, MLFLOW_TRACKING_URI="http://127.0.0.1:1"):  # nobody listens
+        ...     download("models:/student@champion")
+        Traceback (most recent call last):
+            ...
+        ValueError: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server answers there ...
     """
     require_store()
     with _in_one_line():
@@ -465,6 +570,12 @@ def download_model(uri: str) -> Path:
 
     `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Raises ValueError as `download` does,
     and for a model that is none of ours.
+
+    Example:
+        >>> download_model("student")
+        Traceback (most recent call last):
+            ...
+        ValueError: student: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION
     """
     if not re.fullmatch(r"models:/[^/@]+(@[^/@]+|/[^/@]+)", uri):
         raise ValueError(f"{uri}: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION")
@@ -478,6 +589,13 @@ def holds(receipt: Receipt) -> bool:
     """Return whether the registry still holds what the receipt says: version, files and alias.
 
     SQLite stores are read directly, in milliseconds; others are asked through MLflow's client.
+
+    Example:
+        >>> receipt = Receipt(
+        ...     name="student", version="3", run_id="0", champion=True, previous=None, metric="ap",
+        ...     value=0.5, tracking_uri="sqlite:////another/store.db")
+        >>> holds(receipt)  # not the store that is asked
+        False
     """
     if receipt.tracking_uri != tracking_uri():
         return False

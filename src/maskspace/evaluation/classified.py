@@ -16,6 +16,11 @@ class Classified:
     """Disjoint segments, labels from 1, 0 where none is; and the class of each by its label.
 
     Classes are those of the truth, from 1; a segment of a class that the data set has not is 0.
+
+    Example:
+        >>> classified = Classified(np.array([[0, 1, 2]]), {1: 7, 2: 0})  # label 2 has no class
+        >>> classified.class_map.tolist()
+        [[0, 7, 0]]
     """
 
     segments: Int64[np.ndarray, "h w"]

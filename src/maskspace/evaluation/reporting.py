@@ -55,7 +55,30 @@ def report(metrics: Mapping[str, Mapping[str, Metrics]], headings: Sequence[Head
 
 
 def draw_report(measured: Path, out: Path, *, config: EvaluateConfig) -> str:
-    """Write `DRAWN` in the folder `out`, from the files of `measure_models`; return the table."""
+    """Write `DRAWN` in the folder `out`, from the files of `measure_models`; return the table.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.evaluation.config import SelectConfig
+        >>> from maskspace.evaluation.measuring import measure_models
+        >>> from maskspace.loaded import Segmenter
+        >>> from maskspace.types import Prediction
+        >>> class Whole(Segmenter):  # proposes the whole image
+        ...     name, ranking, answers = "whole", "nothing", frozenset({"propose"})
+        ...     def propose(self, image, limit=100):
+        ...         return Prediction(np.ones((1, *image.shape[:2]), bool), np.ones(1, np.float32))
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> config = SelectConfig(limit=1, min_area=1, proposals=1, decoder_factors=()).measured()
+        >>> _ = measure_models({"d": samples}, {"whole": Whole()}, folder, config=config)
+        >>> print(draw_report(folder, folder / "report", config=config))
+        dataset  model  images  masks     PQ
+        d        whole       1      9  0.000
+        whole: proposals ranked by nothing
+        d: no instances: ...
+        whole: no answer to embed: ...
+    """
     metrics = json.loads((measured / "metrics.json").read_text())
     findings = read_findings(measured / FINDINGS)
     placed = {

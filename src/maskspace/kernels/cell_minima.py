@@ -22,7 +22,16 @@ def cell_minima(
     off_columns: Float64[np.ndarray, " w"],
     least: Int64[np.ndarray, "r c"],
 ) -> None:
-    """Write the flat index of each cell's least pixel into `least`, -1 everywhere at first."""
+    """Write the flat index of each cell's least pixel into `least`, -1 everywhere at first.
+
+    Example:
+        >>> values = np.array([[3.0, 1.0, 2.0, 2.0]])
+        >>> rows, columns = np.array([0]), np.array([0, 0, 1, 1])  # two cells of two pixels each
+        >>> least = np.full((1, 2), -1)
+        >>> cell_minima(values, rows, columns, np.zeros(1), np.array([-0.5, 0.5, -0.5, 0.5]), least)
+        >>> least.tolist()  # of two equal values the first
+        [[1, 2]]
+    """
     width = values.shape[1]
     for row in range(values.shape[0]):
         for column in range(width):

@@ -16,7 +16,18 @@ ENDED = "ended"
 
 
 class Marker(tune.Callback):
-    """Mark `folder/TRIAL` of every trial that ends, having finished or having been stopped."""
+    """Mark `folder/TRIAL` of every trial that ends, having finished or having been stopped.
+
+    Example:
+        >>> import json, tempfile
+        >>> from types import SimpleNamespace
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "balls").mkdir()
+        >>> points = json.dumps([{"name": "balls", "objective": {"name": "balls", "options": {}}}])
+        >>> Marker(folder).on_trial_complete(1, [], SimpleNamespace(config={"trials": points}))
+        >>> (folder / "balls" / ENDED).is_file()
+        True
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

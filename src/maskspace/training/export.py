@@ -20,6 +20,30 @@ def export_training(
     What its last validation looked at comes along; its pictures stay in `run`. The weights are the
     run's best if it may stop early, else its last. ValueError if the training has not come to its
     first validation.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.config import Choice
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.stream import Mixture
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> source = read_rectangles("", seed=0, limit=4)
+        >>> mixture = Mixture(datasets={"rectangles": source}, weights={"rectangles": 1.0})
+        >>> from maskspace.training.config import DistillConfig
+        >>> config = load_section(DistillConfig, "distill", path=params)
+        >>> from maskspace.training.embedding_task import EmbeddingTask
+        >>> objective = Choice(name="balls", options={})
+        >>> task = EmbeddingTask(
+        ...     config=config, objective=objective, train=mixture, held_out=mixture)
+        >>> run, out = (Path(tempfile.mkdtemp()) for _ in range(2))
+        >>> Progress(run).save(10, {"model": task.build()})
+        >>> Progress(run).append({"step": 10.0, "val_loss": 0.5})
+        >>> export_training(task, run, out, provenance={"data": "rectangles"})
+        [{'step': 10.0, 'val_loss': 0.5}]
+        >>> sorted(path.name for path in out.iterdir())
+        ['history.jsonl', 'model.json', 'model.safetensors']
     """
     progress = Progress(run)
     trained = task.build()
@@ -61,7 +85,17 @@ def record_training(
     params: Mapping[str, object],
     parent: str | None = None,
 ) -> None:
-    """Log the training in `run` as an MLflow run: params, its history row by row, its pictures."""
+    """Log the training in `run` as an MLflow run: params, its history row by row, its pictures.
+
+    Example:
+        >>> import os
+        >>> from unittest.mock import patch
+        >>> with patch.dict(os.environ, MLFLOW_TRACKING_URI="http://127.0.0.1:1"):  # nobody listens
+        ...     record_training("objectives", "balls", Path("run"), [], params={})
+        Traceback (most recent call last):
+            ...
+        ValueError: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server answers there ...
+    """
     with tracking.run(experiment, name, parent=parent) as record:
         record.log_params(params)
         for row in history:

@@ -46,6 +46,20 @@ def finetune(
 
     Progress is kept in `out/run`; the same call goes on where a killed one was. ValueError for what
     cannot be read. Needs a connected Ray.
+
+    Example:
+        >>> import tempfile
+        >>> import maskspace
+        >>> from maskspace.config import choose, load_section
+        >>> from maskspace.models import MODELS
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(ClickerConfig, "clicker", path=params)
+        >>> clicker = choose(MODELS, config.model, kind="model")()
+        >>> datasets = {"mine": Dataset(kind="folder", path="no-folder")}
+        >>> finetune(clicker, datasets, Path(tempfile.mkdtemp()), config=config)
+        Traceback (most recent call last):
+            ...
+        ValueError: no-folder: no such file or folder; fetch the dataset, or correct the root
     """
     model = Choice(name="click_vit", options=asdict(clicker.architecture))
     initial = (out / "run" / "initial").resolve()

@@ -41,7 +41,26 @@ MIN_PIXELS = 16
 
 @dataclass(frozen=True)
 class OverfitTask(EmbeddingTask):
-    """The student's task with the same few pieces, unchanged, in every batch."""
+    """The student's task with the same few pieces, unchanged, in every batch.
+
+    Example:
+        >>> from maskspace.config import Choice
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.stream import Mixture
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> source = read_rectangles("", seed=0, limit=4)
+        >>> mixture = Mixture(datasets={"rectangles": source}, weights={"rectangles": 1.0})
+        >>> config = load_section(DistillConfig, "distill", path=params)
+        >>> piece = random_crop(next(iter(source)), config.crops, np.random.default_rng(0))
+        >>> task = OverfitTask(
+        ...     config=config, objective=Choice(name="balls", options={}), train=mixture,
+        ...     held_out=mixture, pieces=(piece,))
+        >>> first, later = task.batches([(0, range(2)), (7, range(2))])
+        >>> bool((first.images == later.images).all()), len(first.images)
+        (True, 2)
+    """
 
     pieces: tuple[Crop, ...] = ()
 
@@ -75,6 +94,16 @@ def overfit(
     """Return the mean best IoU of each variant, 0 to 1; its partitions are in `out/VARIANT.npz`.
 
     Progress is kept in `run/VARIANT`. The variants are the units of work.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(OverfitConfig, "overfit", path=params)
+        >>> overfit(config, Path("no-shards"), Path("run"), Path("out"))
+        Traceback (most recent call last):
+            ...
+        ValueError: no-shards/rectangles: no manifest.json; run `dvc repro --pull` to make it
     """
     samples = open_shards(shards / config.dataset, "train")[: config.images]
     unit = partial(_variant, config=config, samples=samples, run=run.resolve(), out=out.resolve())

@@ -106,6 +106,15 @@ def train_student(asked: OwnTraining, datasets: Mapping[str, Dataset], out: Path
     Shards are in `out/shards`, progress and pictures in `out/run`; the same call goes on where a
     killed one was. ValueError, before anything is trained, for what cannot be read or trained, and
     where `out` holds another training.
+
+    Example:
+        >>> import tempfile
+        >>> asked = OwnTraining(objective=Choice(name="balls", options={"radius": 0.1}))
+        >>> datasets = {"mine": Dataset(kind="folder", path="no-folder")}
+        >>> train_student(asked, datasets, Path(tempfile.mkdtemp()))
+        Traceback (most recent call last):
+            ...
+        ValueError: no-folder: no such file or folder; fetch the dataset, or correct the root
     """
     run = out / "run"
     if (out / DESCRIPTION).is_file() and not run.is_dir():
@@ -144,7 +153,16 @@ def make_own_task(
     places: Mapping[str, str],
     decoder: Choice | None = None,
 ) -> EmbeddingTask:
-    """Return the student's task on shard folders, each at its own place: a path or a URL."""
+    """Return the student's task on shard folders, each at its own place: a path or a URL.
+
+    Example:
+        >>> asked = OwnTraining(objective=Choice(name="balls", options={}))
+        >>> config = own_recipe(asked, Facts(images=20, side=64), data={"mine": 1.0})
+        >>> make_own_task(asked.objective, config=config, places={"mine": "no-folder"})
+        Traceback (most recent call last):
+            ...
+        ValueError: no-folder: no manifest.json; run `dvc repro --pull` to make it
+    """
     return EmbeddingTask(
         config=config,
         objective=objective,
@@ -223,7 +241,18 @@ def _optimisation(steps: int, *, batch: int, rate: float, seed: int) -> Optimisa
 
 
 def look_at(places: Mapping[str, str]) -> Facts:
-    """Return the facts of the training images of shard folders."""
+    """Return the facts of the training images of shard folders.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.shards import write_manifest, write_shard
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> facts = write_shard(folder / "train-000000.tar", read_rectangles("", seed=0, limit=2))
+        >>> _ = write_manifest(folder, [facts], dataset="rectangles", details={})
+        >>> look_at({"rectangles": str(folder)})
+        Facts(images=2, side=64)
+    """
     opened = [open_shards(place, "train") for place in places.values()]
     sides = []
     for shards in opened:
@@ -235,7 +264,16 @@ def look_at(places: Mapping[str, str]) -> Facts:
 
 
 def checked_objective(objective: Choice) -> Choice:
-    """Return an objective; ValueError in one line for an unknown option or a wrong value."""
+    """Return an objective; ValueError in one line for an unknown option or a wrong value.
+
+    Example:
+        >>> checked_objective(Choice(name="balls", options={"radius": 0.2})).options
+        {'radius': 0.2}
+        >>> checked_objective(Choice(name="balls", options={"raduis": 0.2}))
+        Traceback (most recent call last):
+            ...
+        ValueError: objective balls: unknown option 'raduis'; it takes radius, ...
+    """
     choose(OBJECTIVES, objective, kind="objective")()
     return objective
 
@@ -256,7 +294,12 @@ def objective_of_texts(name: str, options: Mapping[str, str]) -> Choice:
 
 
 def trained_objective(start: str) -> Choice | None:
-    """Return the objective that a student was trained with, None where its folder does not say."""
+    """Return the objective that a student was trained with, None where its folder does not say.
+
+    Example:
+        >>> trained_objective("student").name
+        'borders_and_cuts'
+    """
     said = read_description(model_folder(start)).get("provenance", {}).get("objective")
     return Choice(**said) if isinstance(said, Mapping) else None
 

@@ -69,6 +69,18 @@ def write_proposals(
     """Write `folder/NAME` with proposals in place of annotations; return masks by dataset.
 
     The unit of work is a shard: those already in `folder` are kept.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> config = load_section(ProposalsConfig, "proposals", path=params)
+        >>> folder, clicker = Path("proposals"), Path("clicker")
+        >>> names = ["rectangles"]
+        >>> write_proposals(Path("no-shards"), names, clicker, folder, config, map_units=map)
+        Traceback (most recent call last):
+            ...
+        ValueError: no-shards/rectangles: no manifest.json; run `dvc repro --pull` to make it
     """
     units = [unit for name in names for unit in _units(shards / name, folder / name, config)]
     propose = partial(_write_unit, clicker=clicker.resolve(), config=config)

@@ -32,6 +32,26 @@ class TrainingRecord:
     Nothing waits for the device but validations, checkpoints and `watch`; there, a term of any step
     since the last validation that was NaN or infinite raises ValueError, with the `keys` of the
     step's samples. A collapse is told where it begins, after the first WATCH_EVERY steps.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.config import Choice
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> model, rows = nn.Linear(1, 1), []
+        >>> terms = lambda model, batch: {"square": model(batch).square().mean()}
+        >>> learner = Learner(model, terms, recipe, wrap=lambda model: model, averages=False)
+        >>> feed = Feed(iter, range(4), rows=[range(2)], loaders=0, device=torch.device("cpu"))
+        >>> progress = Progress(Path(tempfile.mkdtemp()))
+        >>> record = TrainingRecord(progress, [], recipe, feed=feed, report=rows.append)
+        >>> record.count(1, {"loss": torch.tensor(0.5)})
+        >>> record.count(2, {"loss": torch.tensor(0.3)})
+        >>> record.validate(learner, lambda model, shown: {"val_loss": 0.25})
+        >>> rows[0]["step"], round(rows[0]["train_loss"], 2), rows[0]["val_loss"]
+        (2.0, 0.4, 0.25)
     """
 
     def __init__(

@@ -47,6 +47,17 @@ def sweep(
     a sweep that was killed goes on: what a trial had reported it reports again, without training.
     What a trial becomes depends on it alone, under a scheduler that stops none; what Optuna
     suggests after a kill may differ from what it would have suggested. Needs a connected Ray.
+
+    Example:
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> recipe = load_section(DistillConfig, "distill", path=params)
+        >>> config = load_section(SweepConfig, "sweep", path=params)
+        >>> [trial.name for trial in trials(config)]  # what it trains; each for so many steps:
+        ['balls-radius0.06', ..., 'instance_softmax-bandwidth0.1']
+        >>> recipe.optimisation.shortened(config.steps, config.validate_every).steps
+        180
     """
     folder = folder.resolve()
     optimisation = recipe.optimisation.shortened(config.steps, config.validate_every)
@@ -233,7 +244,30 @@ def _fit_on_workers(
 def finish_trial(
     trial: Trial, task: NamedTask, optimisation: Optimisation, folder: Path
 ) -> dict[str, object]:
-    """Save the weights of a trial beside its history, and return its row of the table."""
+    """Save the weights of a trial beside its history, and return its row of the table.
+
+    Example:
+        >>> import tempfile
+        >>> import maskspace
+        >>> from maskspace.config import load_section
+        >>> from maskspace.data.readers.rectangles import read_rectangles
+        >>> from maskspace.data.stream import Mixture
+        >>> params = Path(maskspace.__file__).parents[2] / "params.yaml"  # of the repository
+        >>> source = read_rectangles("", seed=0, limit=4)
+        >>> mixture = Mixture(datasets={"rectangles": source}, weights={"rectangles": 1.0})
+        >>> config = load_section(DistillConfig, "distill", path=params)
+        >>> from maskspace.training.embedding_task import EmbeddingTask
+        >>> trial = Trial(name="balls", objective=Choice(name="balls", options={}))
+        >>> task = EmbeddingTask(
+        ...     config=config, objective=trial.objective, train=mixture, held_out=mixture)
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Progress(folder).save(10, {"model": task.build()})
+        >>> Progress(folder).append({"step": 5.0, "val_loss": 2.0, "val_collapsed": 0.0})
+        >>> Progress(folder).append({"step": 10.0, "val_loss": 1.0, "val_collapsed": 0.0})
+        >>> row = finish_trial(trial, task, config.optimisation, folder)
+        >>> row["first_validation_loss"], row["validation_loss"], row["collapsed"]
+        (2.0, 1.0, False)
+    """
     progress = Progress(folder)
     trained = task.build()
     progress.restore_weights(trained)

@@ -19,6 +19,23 @@ def draw_sweep(folder: Path, out: Path) -> None:
     """Draw what `write_sweep` wrote to `folder`, in `PLOTS` under `out`.
 
     Losses over their own first value; the options of every trial; the loss by numeric option.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> rows = [
+        ...     {"trial": f"balls-{radius}", "point": f"balls-{radius}", "seed": 0,
+        ...      "learning_rate": None,
+        ...      "objective": {"name": "balls", "options": {"radius": radius}},
+        ...      "step": 2, "first_validation_loss": 2.0, "validation_loss": radius,
+        ...      "collapsed": False, "finished": True} for radius in (0.5, 1.0)]
+        >>> for row in rows:
+        ...     (folder / row["trial"]).mkdir()
+        ...     Progress(folder / row["trial"]).append({"step": 1.0, "val_loss": 2.0})
+        >>> _ = (folder / "trials.json").write_text(json.dumps(rows))
+        >>> draw_sweep(folder, folder / "plots")
+        >>> sorted(path.name for path in (folder / "plots").iterdir())
+        ['bandwidths.png', 'losses.png', 'parallel.png']
     """
     rows = json.loads((folder / "trials.json").read_text())
     table = sweep_table(rows)
@@ -82,7 +99,13 @@ def _is_number(column: Sequence[object]) -> bool:
 def record_sweep(
     rows: list[dict[str, object]], run: Path, out: Path, *, params: Mapping[str, object]
 ) -> None:
-    """Log the sweep in `run`, exported to `out`, as an MLflow run, its trials nested in it."""
+    """Log the sweep in `run`, exported to `out`, as an MLflow run, its trials nested in it.
+
+    Example:
+        >>> from maskspace.training.sweep_record import PLOTS
+        >>> PLOTS  # the pictures that the run keeps, beside a nested run for each trial
+        ('losses.png', 'parallel.png', 'bandwidths.png')
+    """
     draw_sweep(out, run / PICTURES)
     with tracking.run("sweep", "sweep") as record:
         record.log_params(params)

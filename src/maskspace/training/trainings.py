@@ -66,6 +66,24 @@ def train_each(
     """Write `out/NAME`, a model's folder each, with what it cost; progress is kept under `run`.
 
     All have as many steps. One that has been exported before is not trained again.
+
+    Example:
+        >>> import tempfile
+        >>> from maskspace.config import Choice
+        >>> recipe = Optimisation(
+        ...     steps=4, batch=2, accumulate=1, optimiser="adam", betas=(0.9, 0.999),
+        ...     learning_rate=0.1, schedule=Choice(name="cosine", options={}), warmup=0,
+        ...     layer_decay=1.0, weight_decay=0.0, clip_norm=1.0, ema=0.0, precision="float32",
+        ...     compile=False, seed=0, validate_every=2, early_stop=None, checkpoint_seconds=60.0)
+        >>> training = Training(
+        ...     name="rectangles/pull-seed0", make_task=lambda: None, optimisation=recipe,
+        ...     workers=Workers(number=1, threads=1, loaders=0, gpu=False), provenance={})
+        >>> run, out = (Path(tempfile.mkdtemp()) for _ in range(2))
+        >>> (out / training.name).mkdir(parents=True)
+        >>> (out / training.name / COST).touch()  # it has been exported before: nothing is trained
+        >>> train_each([training], run, out)
+        >>> [path.name for path in run.iterdir()]
+        []
     """
     unit = partial(_train, run=run.resolve(), out=out.resolve())
     # the cost is the last file that is written
