@@ -10,10 +10,11 @@ Steps, for one click on a mask:
 2. an R that holds an earlier click of the other sign is left out: that click stays true;
 3. the R of the highest score is added to the mask or taken away from it:
 
-       score = log(p + 0.001) + 3 log r,
+       score = log(p + 0.001) + 3 log r - max(0, log(d / d')),
 
-   where p is the node's persistence and r, in (0, 1], the depth of the click in R, as a share of
-   R's greatest depth. The first click may lie anywhere: for it r is (r + 0.1) / 1.1.
+   where p is the node's persistence, d the depth of the click in R, r that depth as a share of R's
+   greatest, in (0, 1], and d' the depth that the click before had in what it changed: who corrects
+   begins with the largest error. The first click may lie anywhere: for it r is (r + 0.1) / 1.1.
 4. if no candidate is left, because the superpixel itself holds clicks of both signs, those of its
    pixels change that are nearer to this click than to any of the other sign.
 
@@ -27,6 +28,7 @@ regions of BSDS500 falls at some of the clicks; with it, it rises at every one
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
@@ -79,43 +81,60 @@ def click_mask(
         raise ValueError(f"the start mask is {start.shape}, the image {tree.size_hw}")
     first = _at_working_size(start, tree, clicks)
     mask = first.copy()
+    last_depth = math.inf
     for number, click in enumerate(clicks):
         slack = FIRST_CLICK_SLACK if number == 0 and start is None else 0.0
-        _correct(mask, tree, click, clicks[:number], slack=slack)
+        change = _change(mask, tree, click, clicks[:number], slack=slack, last_depth=last_depth)
+        if change is not None:
+            mask[change.pixels], last_depth = click.positive, change.depth
     if start is None:
         return enlarge(mask, tree.size_hw)
     added, removed = (enlarge(part, tree.size_hw) for part in (mask & ~first, first & ~mask))
     return (start | added) & ~removed
 
 
-def _correct(
+@dataclass(frozen=True)
+class _Change:
+    """The pixels that a click changes, and its depth in them, in pixels."""
+
+    pixels: Bool[np.ndarray, "r s"]
+    depth: float
+
+
+def _change(
     mask: Bool[np.ndarray, "r s"],
     tree: MergeTree,
     click: Click,
     earlier: Sequence[Click],
     *,
     slack: float,
-) -> None:
-    """Change the mask, at the tree's working resolution, by one click."""
+    last_depth: float,
+) -> _Change | None:
+    """Return what a click changes in a mask at the tree's working resolution; None for nothing."""
     place = tree.working_yx(click.x, click.y)
     if mask[place] == click.positive:
-        return
+        return None
     others = [tree.working_yx(c.x, c.y) for c in earlier if c.positive != click.positive]
     others = [other for other in others if other != place]
     best, best_score = None, -math.inf
     for pixels, persistence in _candidates(tree, click):
-        least_loss = math.log(persistence + LEAST_PERSISTENCE)
-        if least_loss <= best_score:
+        most = math.log(persistence + LEAST_PERSISTENCE)
+        if most <= best_score:
             break  # the persistence of all that follow is lower still
         change = pixels & (mask != click.positive)
         if any(change[other] for other in others):
             continue
-        score = least_loss + DEPTH_POWER * math.log(_centrality(change, place, slack=slack))
+        depth, greatest = _depths(change, place)
+        centrality = (depth / greatest + slack) / (1 + slack)
+        growth = max(0.0, math.log(depth) - math.log(last_depth))
+        score = most + DEPTH_POWER * math.log(centrality) - growth
         if score > best_score:
-            best, best_score = change, score
+            best, best_score = _Change(change, depth), score
     if best is None:
-        best = _nearest(tree.pixels_of(tree.path(click.x, click.y)[0]), place, others)
-    mask[best] = click.positive
+        shared = tree.pixels_of(tree.path(click.x, click.y)[0]) & (mask != click.positive)
+        nearest = _nearest(shared, place, others)
+        best = _Change(nearest, _depths(nearest, place)[0])
+    return best
 
 
 def _candidates(tree: MergeTree, click: Click) -> Iterator[tuple[Bool[np.ndarray, "r s"], float]]:
@@ -129,8 +148,8 @@ def _candidates(tree: MergeTree, click: Click) -> Iterator[tuple[Bool[np.ndarray
         yield tree.pixels_of(int(nodes[index])), float(persistence[index])
 
 
-def _centrality(region: Bool[np.ndarray, "r s"], place: tuple[int, int], *, slack: float) -> float:
-    """Return the depth at a pixel of a region as a share of the greatest depth, in (0, 1]."""
+def _depths(region: Bool[np.ndarray, "r s"], place: tuple[int, int]) -> tuple[float, float]:
+    """Return the depth at a pixel of a region and the region's greatest depth, in pixels."""
     rows, columns = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
     top, left = int(rows[0]), int(columns[0])
     inside = region[top : rows[-1] + 1, left : columns[-1] + 1]
@@ -138,8 +157,7 @@ def _centrality(region: Bool[np.ndarray, "r s"], place: tuple[int, int], *, slac
     row, column = place[0] - top, place[1] - left
     inside = inside[row % step :: step, column % step :: step]  # the pixel itself is among them
     depths = np.asarray(ndimage.distance_transform_edt(np.pad(inside, 1)))[1:-1, 1:-1]
-    share = float(depths[row // step, column // step] / depths.max())
-    return (share + slack) / (1 + slack)
+    return step * float(depths[row // step, column // step]), step * float(depths.max())
 
 
 def _nearest(
