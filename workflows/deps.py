@@ -130,6 +130,7 @@ STAGES: Mapping[str, Reads] = {
             "build/evaluate/${key}/shown.npz",
         )
     ),
+    "headline": Reads(evaluated=("shards",)),
     "register": Reads(
         made=("build/student",),
         data=("register.metric.datasets",),

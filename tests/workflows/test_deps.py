@@ -142,7 +142,7 @@ EDITS: list[tuple[str, Callable[[Path], None], set[str]]] = [
     (
         "a data set, to `shards` alone",
         dataset,
-        {"shards@extra", "validate@extra", "evaluate@extra", "report@extra"},
+        {"shards@extra", "validate@extra", "evaluate@extra", "headline", "report@extra"},
     ),
     (
         "a plot",
