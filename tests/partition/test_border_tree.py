@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -121,3 +123,9 @@ def test_mirrored_pixels_have_mirrored_cells_and_none_is_nearer(side, stride):
     away = np.abs(np.arange(side) - stride * cells)
     for step in (-1, 1):
         assert (away <= np.abs(np.arange(side) - stride * (cells + step))).all()
+
+
+def test_the_cells_of_large_images_grow_so_that_the_tree_does_not(monkeypatch):
+    boundary = np.random.default_rng(0).random((48, 64)).astype(np.float32)
+    monkeypatch.setattr(sys.modules[BorderRule.__module__], "MOST_CELLS", 20)
+    assert 20 <= border_tree(boundary, regions=1).max_regions <= 30

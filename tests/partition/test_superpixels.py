@@ -1,9 +1,16 @@
+import sys
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from maskspace.masks import split_components
-from maskspace.partition.superpixels import equal_components, grid_seeds, superpixels
+from maskspace.partition.superpixels import (
+    equal_components,
+    grid_seeds,
+    row_major_labels,
+    superpixels,
+)
 
 
 def is_row_major(labels: np.ndarray) -> bool:
@@ -77,3 +84,15 @@ def test_equal_components_are_those_of_each_value():
     values = np.random.default_rng(3).integers(-1, 3, (40, 30)).astype(np.int32)
     labels = equal_components(values)
     np.testing.assert_array_equal(labels, split_components(values + 2))
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_labels_are_numbered_by_their_first_pixels_however_many_are_looked_at_at_once(
+    at_once, monkeypatch
+):
+    monkeypatch.setattr(sys.modules[superpixels.__module__], "_AT_ONCE", at_once)
+    labels = np.random.default_rng(0).integers(0, 30, 200).astype(np.int32)
+    known: dict[int, int] = {}
+    expected = [known.setdefault(label, len(known) + 1) for label in labels.tolist()]
+    np.testing.assert_array_equal(row_major_labels(labels), expected)
+    assert row_major_labels(labels[:0]).size == 0

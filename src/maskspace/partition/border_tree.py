@@ -37,6 +37,9 @@ from maskspace.partition.merge_tree import MergeTree
 from maskspace.partition.node_ranks import NodeShapes, node_ranks
 from maskspace.partition.superpixels import equal_components, grid_seeds, row_major_labels
 
+#: The most seeds: of images above 19 megapixels, with cells of 6 pixels, cells are larger, so that
+#: graph and tree stay of one size. At 100 megapixels a cell has 14 pixels a side.
+MOST_CELLS = 2**19
 #: Flooding counts costs in whole numbers; a border of strength 1 has this cost.
 LEVELS = 8191
 
@@ -353,7 +356,7 @@ def _steps(
 
 
 def _cells(boundary: Float[np.ndarray, "h w"], rule: BorderRule) -> int:
-    return min(boundary.size, max(1, round(boundary.size / rule.cell**2)))
+    return min(boundary.size, MOST_CELLS, max(1, round(boundary.size / rule.cell**2)))
 
 
 def _flooded(

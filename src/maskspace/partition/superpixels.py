@@ -17,6 +17,9 @@ from scipy.sparse import csgraph
 
 from maskspace.kernels.cell_minima import cell_minima
 
+#: Labels that are looked at at once.
+_AT_ONCE = 2**22
+
 
 def superpixels(
     embedding: Float[np.ndarray, "c h w"], *, regions: int = 1024, compactness: float = 0.02
@@ -198,11 +201,17 @@ def linked_components(
 def row_major_labels(labels: Int32[np.ndarray, " p"]) -> Int32[np.ndarray, " p"]:
     """Return the same partition, with labels from 1 in the order of their first pixels.
 
+    Labels are at least 0; memory grows with the largest one.
+
     Example:
         >>> row_major_labels(np.array([7, 7, 2, 7], np.int32)).tolist()
         [1, 1, 2, 1]
     """
-    present, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    order = np.empty(len(present), np.int32)
-    order[np.argsort(first)] = np.arange(1, len(present) + 1, dtype=np.int32)
-    return order[inverse]
+    first = np.full(int(labels.max(initial=0)) + 1, labels.size, np.int64)
+    for end in range(labels.size, 0, -_AT_ONCE):  # of equal places the last one written stays
+        begin = max(0, end - _AT_ONCE)
+        first[labels[begin:end][::-1]] = np.arange(end - 1, begin - 1, -1)
+    present = np.flatnonzero(first < labels.size)
+    order = np.zeros(len(first), np.int32)
+    order[present[np.argsort(first[present])]] = np.arange(1, len(present) + 1, dtype=np.int32)
+    return order[labels]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from maskspace.config import Choice, choose
 from maskspace.heads import levels_of
 from maskspace.loaded import Answer, ImageLike, Segmenter, cannot_answer
-from maskspace.models.feature_pyramid import FeaturePyramid
 from maskspace.partition import DECODERS
 from maskspace.partition.merge_tree import MergeTree, build_tree
 from maskspace.partition.resample import stack_levels
@@ -136,7 +135,7 @@ class EmbeddingSegmenter(Segmenter):
     ) -> dict[str, Float[Tensor, "..."]]:
         network = cast("MapNetwork", self.module)
         heads = tileable_heads(network.declared, name=self.name)
-        margins = self.module.margins if isinstance(self.module, FeaturePyramid) else None
+        margins = getattr(self.module, "margins", None)  # of a network that pads images itself
         return tiled_outputs(self._looked, image, tiles, heads=heads, margins=margins)
 
     def _looked(self, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Float[Tensor, "..."]]:
