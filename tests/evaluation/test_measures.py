@@ -18,7 +18,7 @@ from maskspace.evaluation import evaluate_models, measures
 from maskspace.evaluation.classified import classify
 from maskspace.evaluation.measures import MEASURES, Figure, Measure, figures_of, measures_of
 from maskspace.evaluation.measures.class_map import resampled
-from maskspace.evaluation.proposed import Proposed, painted
+from maskspace.evaluation.ranked_proposals import Proposed, painted
 from maskspace.evaluation.rows import measure_rows
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.loaded import Segmenter

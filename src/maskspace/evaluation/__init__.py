@@ -10,7 +10,7 @@ from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.findings import Metrics, Origin
 from maskspace.evaluation.measuring import NUMBERS, measure_models
 from maskspace.evaluation.reporting import DRAWN, draw_report, report
-from maskspace.evaluation.written import is_written, record_written
+from maskspace.evaluation.written_files import is_written, record_written
 from maskspace.loaded import Segmenter
 from maskspace.types import MapUnits
 

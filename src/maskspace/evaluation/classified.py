@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from maskspace.evaluation.proposed import Proposed, painted
+from maskspace.evaluation.ranked_proposals import Proposed, painted
 from maskspace.evaluation.truth import Truth
 from maskspace.types import Category
 

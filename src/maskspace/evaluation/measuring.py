@@ -33,7 +33,7 @@ from maskspace.evaluation.summary import (
 )
 from maskspace.evaluation.truth import read_truth
 from maskspace.evaluation.versions import truth_version, weights_version
-from maskspace.evaluation.written import is_written, record_written
+from maskspace.evaluation.written_files import is_written, record_written
 from maskspace.loaded import Segmenter
 from maskspace.shown import SHOWN, keep_shown
 from maskspace.types import MapUnits

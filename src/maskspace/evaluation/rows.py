@@ -22,7 +22,7 @@ from maskspace.evaluation.left_out import UNREADABLE, left_out_of, require_few, 
 from maskspace.evaluation.measures import Measure, measures_of
 from maskspace.evaluation.measures.measure import Kept, Question
 from maskspace.evaluation.partitions import ask_partitions
-from maskspace.evaluation.proposed import ask_proposals
+from maskspace.evaluation.ranked_proposals import ask_proposals
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.files import write_whole
 from maskspace.loaded import Segmenter

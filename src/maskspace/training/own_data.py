@@ -32,13 +32,13 @@ from maskspace.files import locate
 from maskspace.models.weights import DESCRIPTION, WEIGHTS, read_description
 from maskspace.objectives import OBJECTIVES
 from maskspace.parallel import PaceLine, map_here
-from maskspace.training.asked import keep_asked, require_same
 from maskspace.training.config import DistillConfig, Optimisation, Workers
 from maskspace.training.embedding_task import EmbeddingTask
 from maskspace.training.export import export_training
 from maskspace.training.finetune import Dataset, read_dataset
 from maskspace.training.loop import LossRow, Worker, fit
 from maskspace.training.progress import line
+from maskspace.training.request import keep_request, require_same
 from maskspace.training.workers import fit_distributed
 
 #: What weights may begin as, beside the folder or the name of a student: ImageNet's (the extra
@@ -128,8 +128,8 @@ def train_student(asked: OwnTraining, datasets: Mapping[str, Dataset], out: Path
     recipe = {"objective": asdict(objective), **asdict(config), "start": _start_stamp(asked.start)}
     recipe["workers"] = None  # of them nothing but rounding depends
     require_same(run / "recipe.json", recipe, out=out)
-    keep_asked(run / "data.json", data)
-    keep_asked(run / "recipe.json", recipe)
+    keep_request(run / "data.json", data)
+    keep_request(run / "recipe.json", recipe)
     make_task = partial(make_own_task, objective, config=config, places=places, decoder=decoder)
     task = make_task()
     if config.workers.number > 1:

@@ -113,7 +113,7 @@ def _tuner(
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
-    from maskspace.training.ended import Marker
+    from maskspace.training.ended_trials import Marker
 
     scheduler = None
     if config.scheduler == "asha":
@@ -183,7 +183,7 @@ def _recipe(optimisation: Optimisation, trial: Trial) -> Optimisation:
 def _train(config: Mapping[str, Any], *, work: Mapping[str, Any]) -> None:
     from ray import tune
 
-    from maskspace.training.ended import ENDED
+    from maskspace.training.ended_trials import ENDED
 
     trial, workers = chosen_trial(config), work["workers"]
     optimisation, folder = _recipe(work["optimisation"], trial), work["folder"] / trial.name

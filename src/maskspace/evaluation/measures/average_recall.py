@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Measure, quotient
-from maskspace.evaluation.proposed import Proposed
+from maskspace.evaluation.ranked_proposals import Proposed
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.recall import THRESHOLDS
 

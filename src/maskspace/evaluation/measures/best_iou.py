@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Measure
 from maskspace.evaluation.metric_names import CURVE
-from maskspace.evaluation.proposed import Proposed
+from maskspace.evaluation.ranked_proposals import Proposed
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.best_iou import best_iou as best_iou_of_table
 

@@ -7,7 +7,7 @@ import numpy as np
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Kept, Measure
 from maskspace.evaluation.measures.panoptic import overlapping
-from maskspace.evaluation.proposed import Proposed, painted
+from maskspace.evaluation.ranked_proposals import Proposed, painted
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.instances import instance_counts
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from maskspace import masks
 from maskspace.evaluation.config import EvaluateConfig
 from maskspace.evaluation.measures.measure import Figure, Measure, quotient
-from maskspace.evaluation.proposed import Proposed, painted
+from maskspace.evaluation.ranked_proposals import Proposed, painted
 from maskspace.evaluation.truth import Truth
 from maskspace.metrics.panoptic import panoptic_counts
 

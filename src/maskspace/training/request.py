@@ -16,7 +16,7 @@ def require_same(path: Path, asked: Mapping[str, object], *, out: Path) -> None:
         >>> import tempfile
         >>> out = Path(tempfile.mkdtemp())
         >>> require_same(out / "asked.json", {"steps": 3}, out=out)  # nothing was asked
-        >>> keep_asked(out / "asked.json", {"steps": 3})
+        >>> keep_request(out / "asked.json", {"steps": 3})
         >>> try:
         ...     require_same(out / "asked.json", {"steps": 4}, out=out)
         ... except ValueError as error:
@@ -34,13 +34,13 @@ def require_same(path: Path, asked: Mapping[str, object], *, out: Path) -> None:
             )
 
 
-def keep_asked(path: Path, asked: Mapping[str, object]) -> None:
+def keep_request(path: Path, asked: Mapping[str, object]) -> None:
     """Write what is asked in the file.
 
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "asked.json")
-        >>> keep_asked(path, {"steps": 3})
+        >>> keep_request(path, {"steps": 3})
         >>> json.loads(path.read_text())
         {'steps': 3}
     """
