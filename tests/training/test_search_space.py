@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from maskspace.training.search_space import Suggested, read_ledger, read_trials, told, trials
+from maskspace.training.search_space import Suggested, as_name, read_ledger, read_trials, trials
 from tests.training.test_sweep import CONFIG
 
 
@@ -32,7 +32,7 @@ def test_level_weights_have_a_name_that_a_folder_can_have():
     weights = ({"1": 1.0, "4": 4.0}, {"1": 1.0})
     names = [trial.name for trial in trials(config(balls={"level_weights": weights}))]
     assert names == ["balls-level_weights1x1_4x4", "balls-level_weights1x1"]
-    assert told("a/b c") == "a_b_c"
+    assert as_name("a/b c") == "a_b_c"
 
 
 class Told:

@@ -1,4 +1,4 @@
-"""Weights averaged over the steps of a training (Polyak and Juditsky 1992), exponentially."""
+"""Weights averaged exponentially over the steps of a training (Polyak and Juditsky 1992)."""
 
 from copy import deepcopy
 
@@ -7,11 +7,15 @@ from torch import nn
 
 
 class MovingAverage:
-    """A copy of a model in evaluation mode whose weights follow the model's own.
+    """A copy of a model in evaluation mode that holds the moving average of its weights.
 
-    After step t, counted from 0, the copy moves by 1 - min(decay, (1 + t) / (10 + t)) of the way,
-    so that the random weights of the start are soon forgotten. Running statistics are averaged like
-    weights; counters are copied.
+    After step t, counted from 0, the copy moves towards the model by 1 - min(decay, (1 + t) / (10 +
+    t)) of the difference, so that the random weights of the start are soon forgotten. Running
+    statistics are averaged like weights; counters are copied.
+
+    Args:
+        model: the model that is trained.
+        decay: the largest share that the copy keeps of itself in a step, in [0, 1).
 
     Example:
         >>> model = nn.Linear(1, 1, bias=False)
@@ -34,7 +38,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Follow the model as it is after a step."""
+        """Move the copy towards the model, after a step."""
         follow = torch.optim.swa_utils.get_ema_multi_avg_fn(
             min(self.decay, (1 + step) / (10 + step))
         )

@@ -1,4 +1,4 @@
-"""What is fitted after a training: heights and ranks of the student's tree of borders."""
+"""Fit the tree of borders of a trained student: the heights of its nodes and their ranks."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,7 +31,7 @@ class CalibrateConfig:
     limit: int
 
     def __post_init__(self) -> None:
-        """Refuse a fit to nothing."""
+        """Refuse a limit below 1."""
         if self.limit < 1:
             raise ValueError(f"calibrate: limit is at least 1; got {self.limit}")
 
@@ -39,7 +39,13 @@ class CalibrateConfig:
 def calibrated(
     rule: BorderRule, merge: Merge, samples: Iterable[Sample], *, map_units: MapUnits = map
 ) -> BorderRule:
-    """Return the rule with heights and ranks fitted to samples; `merge` takes a sample's image.
+    """Return a rule with heights and ranks fitted to samples.
+
+    Args:
+        rule: the rule to begin with.
+        merge: returns the merges of an image's tree.
+        samples: images with masks.
+        map_units: maps a function over the samples, here or on a cluster (default `map`).
 
     Example:
         >>> import numpy as np

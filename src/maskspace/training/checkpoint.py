@@ -1,4 +1,7 @@
-"""What a killed training needs to go on: weights, optimiser and step in one file, atomically."""
+"""What a killed training needs to go on: weights, optimiser and step, in one file.
+
+The file appears whole or not at all.
+"""
 
 import json
 from collections.abc import Mapping
@@ -20,12 +23,13 @@ Stateful = nn.Module | torch.optim.Optimizer
 
 @dataclass(frozen=True)
 class Progress:
-    """Folder of one training run: its checkpoint, and the history and pictures of validations.
+    """Folder of one training run: its checkpoint, and the history and pictures of its validations.
 
-    A run that may stop early keeps the weights of its best validation beside.
+    A run that may stop early also keeps the weights of its best validation.
 
-    sequence: what decides which samples come when, by name; a checkpoint of another sequence is not
-        gone on from (default: nothing is known of it).
+    folder: the folder.
+    sequence: by name, the values that decide which samples come when. A run does not go on from a
+        checkpoint that has other values (default: none are checked).
 
     Example:
         >>> import tempfile
@@ -77,10 +81,10 @@ class Progress:
                 )
 
     def restore_weights(self, model: nn.Module) -> int:
-        """Load the weights that the run is for and return the number of steps they had seen.
+        """Load the weights that are the run's result; return the number of steps that they had.
 
-        The best if the run may stop early, else the last; averaged if it averages. ValueError if
-        the run has saved none.
+        They are the best ones if the run may stop early, else the last ones; averaged if it
+        averages. ValueError if the run has saved none.
         """
         stored = self._read(BEST) or self._read(CHECKPOINT)
         if stored is None:
@@ -94,7 +98,7 @@ class Progress:
         return self._lines(HISTORY)
 
     def verdicts(self) -> list[dict]:
-        """Return what was found wrong: `step` and `verdict`, where each began."""
+        """Return the verdicts: the `step` at which each begins, and the `verdict` in words."""
         return self._lines(VERDICTS)
 
     def _lines(self, name: str) -> list[dict]:
@@ -105,12 +109,15 @@ class Progress:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def keep_history(self, rows: list[dict[str, float]], *, start: int = 0) -> None:
-        """Forget all rows but these and verdicts after `start`: a resumed run writes them again."""
-        kept = [verdict for verdict in self.verdicts() if verdict["step"] <= start]
-        for name, lines in ((HISTORY, rows), (VERDICTS, kept)):
+        """Keep only these rows of the history, and the verdicts up to step `start`.
+
+        A resumed run writes the later ones again.
+        """
+        verdicts = [verdict for verdict in self.verdicts() if verdict["step"] <= start]
+        for name, lines in ((HISTORY, rows), (VERDICTS, verdicts)):
             write_whole(self.folder / name, "".join(json.dumps(line) + "\n" for line in lines))
 
-    def tell(self, step: int, verdict: str) -> None:
+    def add_verdict(self, step: int, verdict: str) -> None:
         """Add a verdict."""
         with (self.folder / VERDICTS).open("a") as file:
             file.write(json.dumps({"step": step, "verdict": verdict}) + "\n")

@@ -1,8 +1,9 @@
 """What the clicker is trained on: clicks drawn from masks, and the nest of masks that they mean.
 
 Regimes: many clicks with simulated corrections (SegNext, Liu et al. 2024, arXiv 2404.00741), one
-positive click, one positive or negative click. With `levels` above 1 the truth of a click is the
-chain of all masks that its clicks agree with (level-line loss), with 1 the drawn mask alone.
+positive click, one positive or negative click. With `levels` of 1 the truth of a click is the mask
+that it was drawn from. With more it is the chain of all masks that the clicks agree with
+(level-line loss).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,10 +35,12 @@ from maskspace.types import Sample
 
 
 class ClickBatch(NamedTuple):
-    """Images in [0, 1], p prompts an image of k clicks (row, column, sign), and what they mean.
+    """Images, the clicks on them, and the masks that the clicks mean.
 
-    A nest holds masks finest first, 1 on, 0 off, -1 unknown; levels that are not there are -1
-    everywhere. Positions are those of the images in the order of training.
+    images: values in [0, 1]. clicks: p prompts an image, each of k clicks: row, column, and 1
+    (positive), -1 or 0 (no click). nests: the masks that each prompt means, finest first: 1 on, 0
+    off, -1 unknown. A level that a nest does not have is -1 everywhere. positions: position of each
+    image in the order of training.
 
     Example:
         >>> batch = ClickBatch(
@@ -59,7 +62,7 @@ Example = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True)
 class ClickTask:
-    """Train a clicker: clicks -> the mask, or the nest of masks, that they mean.
+    """Train a clicker: from clicks to the mask, or the nest of masks, that they mean.
 
     Example:
         >>> import maskspace
@@ -81,15 +84,15 @@ class ClickTask:
 
     @property
     def model(self) -> Choice:
-        """Return the clicker's entry of MODELS, of the one to go on from if there is one."""
+        """Return the clicker as an entry of MODELS: that of `initial` if there is one."""
         if self.config.initial is None:
             return self.config.model
-        begun = self.build()
-        assert isinstance(begun, ClickVit)
-        return Choice(name="click_vit", options=asdict(begun.architecture))
+        initial = self.build()
+        assert isinstance(initial, ClickVit)
+        return Choice(name="click_vit", options=asdict(initial.architecture))
 
     def build(self) -> nn.Module:
-        """Return the clicker: fresh, with a backbone's weights, or one to go on from."""
+        """Return the clicker: that of `initial`, or one with fresh or a backbone's weights."""
         config = self.config
         if config.initial is not None:
             place = Path(config.initial)
@@ -101,12 +104,12 @@ class ClickTask:
 
     @property
     def sequence(self) -> dict[str, object]:
-        """What the order of the samples depends on."""
+        """Return the values that decide on the order of the samples."""
         recipe = self.config.optimisation
         return {**self.train.order(seed=recipe.seed).sequence, "batch": recipe.batch}
 
     def batches(self, parts: Iterable[FeedPart]) -> Iterator[ClickBatch]:
-        """Yield rows of batches; images without a mask to click are replaced."""
+        """Yield rows of batches; an image without a mask to click is replaced by another."""
         recipe = self.config.optimisation
         positions = positions_of(parts, batch=recipe.batch)
         for examples in stream(self.train, self._example, positions, seed=recipe.seed):
@@ -120,8 +123,10 @@ class ClickTask:
         drawn = _draw_all(draw, crop, generator, config.clicks_per_image)
         if drawn is None:
             return None
-        clicks = np.stack([one.clicks for one in drawn])
-        nests = np.stack([nest(one, crop, levels=config.levels) for one in drawn])
+        clicks = np.stack([draw_of_prompt.clicks for draw_of_prompt in drawn])
+        nests = np.stack(
+            [nest(draw_of_prompt, crop, levels=config.levels) for draw_of_prompt in drawn]
+        )
         return to_float(crop.image), clicks, nests, np.array(turn.position)
 
     def terms(self, model: nn.Module, batch: ClickBatch) -> dict[str, Tensor]:
@@ -154,11 +159,11 @@ class ClickTask:
     def validation(self) -> ClickBatch:
         """Held-out crops with their clicks, the same at every validation and never augmented."""
         crops = replace(self.config.crops, augment=False)
-        held = replace(self, config=replace(self.config, crops=crops), train=self.held_out)
-        return next(held.batches([(0, range(self.config.validation_images))]))
+        on_held_out = replace(self, config=replace(self.config, crops=crops), train=self.held_out)
+        return next(on_held_out.batches([(0, range(self.config.validation_images))]))
 
     def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
-        """Return each loss and the mean IoU on held-out images, every level cut at its own t."""
+        """Return each loss and the mean IoU on held-out images, each level cut at its threshold."""
         device = next(model.parameters()).device
         batch = self.validation
         pieces = [
@@ -187,13 +192,21 @@ def _keep(batch: ClickBatch, logits: Float[Tensor, "b p s s"], shown: Path) -> N
 
 
 class Simulation:
-    """What happens between encoding and decoding: corrections are clicked, confident maps believed.
+    """Change clicks while they are trained on: add corrections, and use stable answers as truth.
 
-    Called by the network with a `decode` that has no gradient. `rounds`: as many corrections as a
-    number drawn evenly from 0 to `rounds`, one for the whole batch, each with the map of the round
-    before (SegNext). `pseudo_share`: that share of the prompts are replaced by a click anywhere
-    and, where the network's map of it is stable, the map becomes the truth of another click drawn
-    inside it; `nests` is the truth after that. Random numbers are torch's own.
+    The network calls it between encoding and decoding, with a `decode` that has no gradient. Random
+    numbers are torch's own. Afterwards `nests` is the truth of the clicks.
+
+    Args:
+        nests: the truth, as in `ClickBatch`.
+        rounds: corrections that are added at most. Their number is drawn evenly from 0 to `rounds`,
+            one number for the batch; each is clicked where the map of the round before errs
+            (SegNext).
+        pseudo_share: share of the prompts, in [0, 1], that are replaced by a click anywhere. Where
+            the network's map of that click is stable, the map becomes the truth of another click,
+            drawn inside it.
+        stability: least IoU of a map's cuts at logits of 1 and -1 for the map to be stable, in (0,
+            1].
 
     Example:
         >>> nests = torch.zeros(1, 1, 1, 8, 8)
@@ -219,7 +232,7 @@ class Simulation:
     def __call__(
         self, decode: Decode, clicks: Float[Tensor, "b p k 3"], previous: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the clicks, and the last map, that the network is to answer."""
+        """Return the clicks, and the last map, that the network is to decode."""
         generator = np.random.default_rng(int(torch.randint(2**62, ())))
         if self._share:
             clicks = self._believe(decode, clicks, generator)
@@ -244,22 +257,22 @@ class Simulation:
         self, decode: Decode, clicks: Float[Tensor, "b p k 3"], generator: np.random.Generator
     ) -> Float[Tensor, "b p k 3"]:
         size = self.nests.shape[-1]
-        tried = torch.zeros_like(clicks)
+        anywhere = torch.zeros_like(clicks)
         places = generator.integers(size, size=(*clicks.shape[:2], 2))
-        tried[:, :, 0, :2] = torch.from_numpy(places).to(clicks)
-        tried[:, :, 0, 2] = 1
-        logits = decode(tried, None).float().cpu().numpy()
+        anywhere[:, :, 0, :2] = torch.from_numpy(places).to(clicks)
+        anywhere[:, :, 0, 2] = 1
+        logits = decode(anywhere, None).float().cpu().numpy()
         chosen = generator.random(clicks.shape[:2]) < self._share
         clicks, self.nests = clicks.clone(), self.nests.clone()
         for image, prompt in np.argwhere(chosen).tolist():
-            found = _confident(logits[image, prompt], self._stability)
-            if found is None:
+            stable = _confident(logits[image, prompt], self._stability)
+            if stable is None:
                 continue
-            row, column = divmod(int(generator.choice(np.flatnonzero(found))), size)
+            row, column = divmod(int(generator.choice(np.flatnonzero(stable))), size)
             clicks[image, prompt] = 0
             clicks[image, prompt, 0] = clicks.new_tensor([row, column, 1])
             self.nests[image, prompt] = -1
-            self.nests[image, prompt, 0] = torch.from_numpy(found).to(self.nests)
+            self.nests[image, prompt, 0] = torch.from_numpy(stable).to(self.nests)
         return clicks
 
 
@@ -285,19 +298,20 @@ def _draw_all(
     """Return so many draws from a crop; None as soon as there is nothing to click."""
     drawn: list[DrawnClicks] = []
     for _ in range(number):
-        one = draw(crop.masks, crop.depths, generator)
-        if one is None:
+        clicks = draw(crop.masks, crop.depths, generator)
+        if clicks is None:
             return None
-        drawn.append(one)
+        drawn.append(clicks)
     return drawn
 
 
 def nest(drawn: DrawnClicks, crop: Crop, *, levels: int) -> Float32[np.ndarray, "m s s"]:
     """Return the truth of some clicks: up to `levels` masks, finest first, padded with -1.
 
-    With one level it is the drawn mask. With more it is the chain of the masks that hold every
-    click of the decisive sign and none of the other; clicks that no mask agrees with mean the drawn
-    one. The decisive sign is positive, or negative where all clicks are.
+    With one level it is the mask that the clicks were drawn from. With more it is the chain of the
+    masks that hold every click of the decisive sign and no click of the other sign; if there is
+    none, it is the mask that the clicks were drawn from. The decisive sign is positive, unless all
+    clicks are negative.
 
     Example:
         >>> masks = np.zeros((2, 4, 4), bool)
@@ -318,10 +332,10 @@ def nest(drawn: DrawnClicks, crop: Crop, *, levels: int) -> Float32[np.ndarray, 
         rows, columns = drawn.clicks[:, :2].astype(np.int64).T
         signs = drawn.clicks[:, 2]
         decisive = 1 if (signs > 0).any() else -1
-        held = crop.masks[:, rows, columns]  # n k
-        agree = (held | (signs != decisive)).all(axis=1) & ~(held & (signs == -decisive)).any(
-            axis=1
-        )
+        holds_click = crop.masks[:, rows, columns]  # n k
+        agree = (holds_click | (signs != decisive)).all(axis=1) & ~(
+            holds_click & (signs == -decisive)
+        ).any(axis=1)
         if agree.any():
             chain, _ = nested_chain(crop.masks[agree], limit=levels)
     padded = np.full((levels, *drawn.target.shape), -1, np.float32)
@@ -332,7 +346,7 @@ def nest(drawn: DrawnClicks, crop: Crop, *, levels: int) -> Float32[np.ndarray, 
 def level_iou(
     logits: Float[Tensor, "b s s"], nests: Float[Tensor, "b m s s"]
 ) -> Float[Tensor, " n"]:
-    """Return the IoU of every mask of every nest with the map cut at the mask's own level.
+    """Return the IoU of every mask of every nest with the map, cut at the mask's own level.
 
     Example:
         >>> truth = torch.zeros(1, 1, 4, 4)
@@ -340,15 +354,15 @@ def level_iou(
         >>> level_iou(10 * (truth[:, 0] - 0.5), truth).tolist()
         [1.0]
     """
-    found = []
-    for one, masks in zip(logits, nests, strict=True):
+    ious = []
+    for map_, masks in zip(logits, nests, strict=True):
         real = masks[(masks >= 0).any(-1).any(-1)]
-        cuts = torch.tensor(cut_levels(len(real))).logit().to(one)
+        cuts = torch.tensor(cut_levels(len(real))).logit().to(map_)
         true, known = real > 0.5, real >= 0
-        predicted = (one > cuts[:, None, None]) & known
+        predicted = (map_ > cuts[:, None, None]) & known
         union = (predicted | true).sum((1, 2)).clamp(min=1)
-        found.append((predicted & true).sum((1, 2)) / union)
-    return torch.cat(found)
+        ious.append((predicted & true).sum((1, 2)) / union)
+    return torch.cat(ious)
 
 
 def make_click_task(config: ClickerConfig, shards: str | AnyPath) -> ClickTask:

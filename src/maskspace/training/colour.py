@@ -1,8 +1,8 @@
 """Colours: images between bytes and floats, and changes to a whole batch on its device (kornia).
 
-Crops, flips and turns are drawn with the clicks and masks that they move (`data.crops`); colour
-moves nothing, and costs a loader's CPU more than a GPU. How a row changes is drawn from its own
-position: the same in whatever batch, rank, process or device it is.
+Crops, flips and turns are drawn together with the clicks and masks that they move (`data.crops`).
+A change of colour moves nothing, and is cheaper on a GPU than on a loader's CPU. It depends on a
+row's position alone: it is the same in any batch, rank, process or device.
 """
 
 import numpy as np
@@ -19,8 +19,11 @@ from maskspace.randomness import Use, generator
 class ColourJitter:
     """How far the colours of training images may be changed.
 
-    `brightness` is the largest shift of values in [0, 1]; `contrast` and `saturation` the largest
-    share that is added to or taken from them; `hue` the largest turn in radians.
+    Args:
+        brightness: largest shift of values in [0, 1], >= 0.
+        contrast: largest share by which contrast grows or shrinks, in [0, 1].
+        saturation: largest share by which saturation grows or shrinks, in [0, 1].
+        hue: largest turn of the hue in radians, in [0, pi].
 
     Example:
         >>> ColourJitter(brightness=0.1, contrast=0.2, saturation=0.2, hue=0.1).contrast
@@ -33,7 +36,7 @@ class ColourJitter:
     hue: float
 
     def __post_init__(self) -> None:
-        """Refuse ranges that are none."""
+        """Refuse values outside these ranges."""
         if not (0 <= self.contrast <= 1 and 0 <= self.saturation <= 1 and self.brightness >= 0):
             raise ValueError("contrast and saturation are in [0, 1], brightness at least 0")
         if not 0 <= self.hue <= np.pi:
@@ -47,9 +50,13 @@ def recolour(
     *,
     seed: int,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Return images in [0, 1] with other colours, by position in the order of training alone.
+    """Return images in [0, 1] with other colours, drawn by position in the order of training alone.
 
-    Unchanged where `jitter` is None.
+    Args:
+        images: values in [0, 1].
+        positions: position of each image in the order of training.
+        jitter: the largest changes; None: nothing is changed.
+        seed: seed of the drawing.
 
     Example:
         >>> images = torch.full((1, 3, 4, 4), 0.5)
@@ -68,9 +75,9 @@ def recolour(
         (jitter.hue, 0.0, enhance.adjust_hue),
     )
     signed = _drawn(positions, seed)
-    for number, (most, nothing, adjust) in enumerate(steps):
-        if most:
-            amount = torch.from_numpy((nothing + most * signed[:, number]).astype(np.float32))
+    for number, (largest, neutral, adjust) in enumerate(steps):
+        if largest:
+            amount = torch.from_numpy((neutral + largest * signed[:, number]).astype(np.float32))
             images = adjust(images, amount.to(images))
     return images.clamp(0, 1)
 

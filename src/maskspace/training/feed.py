@@ -1,4 +1,4 @@
-"""The parts of batches that a worker trains on, made ahead of it, and how long it waits."""
+"""The parts of batches that a worker trains on, made in advance; how long it waits for them."""
 
 import gc
 import time
@@ -15,12 +15,18 @@ MakeBatches = Callable[[Iterable[FeedPart]], Iterator[object]]
 
 
 class Feed(Iterator[object]):
-    """Yield the parts of each step's batch on the device: `len(rows)` a step, in order.
+    """Yield the parts of each step's batch on the device, in order: `len(rows)` parts a step.
 
-    `make` is called once in each of `loaders` processes, or here if there are none, with every
-    so-manieth part; they live as long as the feed. `waited` counts the seconds that the caller had
-    to wait so far: an upper bound of what the device waits, because a GPU still works on what it
-    was given before.
+    `waited` is how many seconds the caller has waited for parts so far. The device waits less than
+    that: a GPU may still work on what it was given before.
+
+    Args:
+        make: turns parts into batches. It is called once in each loader process, with every n-th
+            part of n processes, or once here if there are none.
+        steps: the steps to feed.
+        rows: the rows of a batch in each part of a step.
+        loaders: loader processes, which live as long as the feed; 0: batches are made here.
+        device: where the batches go.
 
     Example:
         >>> feed = Feed(iter, range(2), rows=[range(0, 4)], loaders=0, device=torch.device("cpu"))
@@ -77,7 +83,15 @@ def _settle(loader: int) -> None:
 
 
 def share_of(batch: int, *, rank: int, world: int, accumulate: int) -> list[range]:
-    """Return the rows that a worker takes of a batch, in as many equal parts as it accumulates.
+    """Return the rows of a batch that a worker takes, in `accumulate` equal parts.
+
+    ValueError if the batch cannot be shared evenly.
+
+    Args:
+        batch: images of a batch.
+        rank: number of the worker, from 0.
+        world: number of workers.
+        accumulate: parts in which a worker takes its share.
 
     Example:
         >>> share_of(8, rank=1, world=2, accumulate=2)  # rows 4 to 7, in two parts
@@ -97,7 +111,7 @@ def share_of(batch: int, *, rank: int, world: int, accumulate: int) -> list[rang
 
 
 def positions_of(parts: Iterable[FeedPart], *, batch: int) -> Iterator[range]:
-    """Yield the positions in the order of training of the rows of each part.
+    """Yield the positions of each part's rows in the order of training.
 
     Example:
         >>> list(positions_of([(0, range(2)), (3, range(2))], batch=4))

@@ -1,4 +1,4 @@
-"""Go on training a clicker on other data, read in place: no shards, no stages."""
+"""Train a clicker further on other data, which are read where they lie: no shards, no stages."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -24,9 +24,12 @@ from maskspace.types import Sample
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Where a dataset of a kind of READERS is; its first `limit` samples if not None.
+    """A dataset where it lies.
 
-    `options` are those of its reader, as text.
+    kind: its reader, one of READERS.
+    path: where it is.
+    limit: read the first samples only, so many (default None: all).
+    options: options of the reader, as text.
 
     Example:
         >>> Dataset(kind="rectangles", path="", limit=10).limit
@@ -44,8 +47,14 @@ def finetune(
 ) -> list[LossRow]:
     """Train a clicker further and write its folder `out`; return the history of validations.
 
-    Progress is kept in `out/run`; the same call goes on where a killed one was. ValueError for what
-    cannot be read. Needs a connected Ray.
+    Progress is kept in `out/run`. Where a training was killed, the same call continues it.
+    ValueError for data that cannot be read. Needs a connected Ray.
+
+    Args:
+        clicker: the clicker to begin with.
+        datasets: name -> the dataset.
+        out: folder of the new clicker.
+        config: the recipe, see `recipe`.
 
     Example:
         >>> import tempfile
@@ -113,7 +122,15 @@ def recipe(
     learning_rate: float | None = None,
     workers: int | None = None,
 ) -> ClickerConfig:
-    """Return a clicker's section as a recipe for other data; None leaves what it says.
+    """Return a section `clicker` changed into a recipe for other data.
+
+    Args:
+        base: the section to begin with.
+        data: name of a dataset -> its share.
+        regime: one of CLICK_SAMPLERS, without corrections; None: as in `base`.
+        steps: steps of the training; None: as in `base`.
+        learning_rate: the largest rate; None: as in `base`.
+        workers: worker processes; None: as in `base`.
 
     Example:
         >>> import maskspace
@@ -141,9 +158,9 @@ def recipe(
 
 
 def read_dataset(dataset: Dataset) -> Source:
-    """Return the samples of a dataset, which are read when they are asked for.
+    """Return the samples of a dataset; each is read when it is asked for.
 
-    Raises ValueError for a reader's unknown option and for what its reader refuses.
+    ValueError for an unknown option of the reader, and for data that the reader refuses.
 
     Example:
         >>> len(read_dataset(Dataset(kind="rectangles", path="", limit=3)))

@@ -1,4 +1,4 @@
-"""Pictures of a validation: what each head says of an image, what is found, what is wrong."""
+"""Pictures of a validation: what each head says of an image, the regions, and the wrong pixels."""
 
 from collections.abc import Mapping
 
@@ -29,8 +29,8 @@ def picture_row(
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Return the pictures of one image, in the order of `picture_titles`.
 
-    What is found is what `decoder` reads, or without one the merge tree of the features. Wrong are
-    pixels whose region has its best IoU with another instance, or with the background.
+    Regions are those of `decoder`, or without one those of the merge tree of the features. A pixel
+    is wrong if its region has its best IoU with another label than the pixel's own.
 
     Example:
         >>> truth = np.repeat([[1, 1, 2, 2]], 4, axis=0)
@@ -70,9 +70,9 @@ def head_colors(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return a head's map in colour.
 
-    Colours are shown as they are, other embeddings by their principal components without the
-    positions of the cells; vectors by hue; bins and numbers, from their least to their largest,
-    from dark to light.
+    Colours are shown as they are. Other embeddings are shown by their principal components, without
+    the positions of the cells; vectors by their direction as a hue. Bins and numbers run from dark
+    (the least) to light (the largest).
 
     Example:
         >>> import torch
@@ -115,7 +115,7 @@ def wrong_pixels(
 ) -> Bool[np.ndarray, "h w"]:
     """Return the known pixels whose region has its best IoU with another label than their own.
 
-    The background, 0, is a label as any other; of equal IoUs the lowest label counts.
+    The background, 0, counts as a label like any other; of equal IoUs the lowest label counts.
 
     Example:
         >>> wrong_pixels(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 6, 6]])).astype(int).tolist()

@@ -17,10 +17,16 @@ BatchCounts = Callable[[object], dict[str, Tensor]]
 
 
 class Learner:
-    """The state of a training on one worker; `terms(model, batch)` are the losses it minimises.
+    """The state of a training on one worker.
 
-    `counts(batch)` are told beside them. `wrap` makes the model average its gradients with other
-    workers'; `averages` says whether this one keeps the moving average.
+    Args:
+        model: the model to train.
+        terms: `terms(model, batch)` are the losses by name; their sum is minimised.
+        optimisation: the recipe.
+        wrap: returns a model that averages its gradients with those of the other workers.
+        averages: whether this worker keeps the moving average of the weights.
+        counts: `counts(batch)` are numbers that are reported beside the losses (default None:
+            none).
 
     Example:
         >>> from maskspace.config import Choice
@@ -66,26 +72,26 @@ class Learner:
     @property
     def state(self) -> dict[str, Stateful]:
         """What a checkpoint holds, by name."""
-        kept: dict[str, Stateful] = {"model": self.live, "optimiser": self.optimiser}
-        return kept if self.average is None else kept | {"average": self.average.model}
+        parts: dict[str, Stateful] = {"model": self.live, "optimiser": self.optimiser}
+        return parts if self.average is None else parts | {"average": self.average.model}
 
     def step(self, number: int, parts: Iterable[object]) -> dict[str, Tensor]:
         """Learn from the parts of a step's batch; return the means of its terms, on the device.
 
-        Where terms are means over the batch, the gradient is that of the whole batch.
+        If terms are means over the batch, the gradient is that of the whole batch.
         """
         set_rate(self.optimiser, self._recipe.rate(number))
         self._trained.train()
         self.optimiser.zero_grad(set_to_none=True)
-        told: dict[str, Tensor] = {}
+        means: dict[str, Tensor] = {}
         for index, part in enumerate(parts, start=1):
             for name, value in self._backward(part, last=index == self._recipe.accumulate).items():
-                told[name] = told[name] + value if name in told else value
-        told["norm"] = nn.utils.clip_grad_norm_(self.live.parameters(), self._recipe.clip_norm)
+                means[name] = means[name] + value if name in means else value
+        means["norm"] = nn.utils.clip_grad_norm_(self.live.parameters(), self._recipe.clip_norm)
         self.optimiser.step()
         if self.average is not None:
             self.average.update(number)
-        return told
+        return means
 
     def _backward(self, part: object, *, last: bool) -> dict[str, Tensor]:
         """Add the gradients of one part; workers talk to each other after the last alone."""
@@ -96,15 +102,15 @@ class Learner:
             shares = {name: value / self._recipe.accumulate for name, value in terms.items()}
             loss = torch.stack(list(shares.values())).sum()
             loss.backward()
-        told = {name: value.detach() for name, value in (shares | {"loss": loss}).items()}
-        counted = self._counts(part) if self._counts else {}
-        return told | {name: value / self._recipe.accumulate for name, value in counted.items()}
+        values = {name: value.detach() for name, value in (shares | {"loss": loss}).items()}
+        counts = self._counts(part) if self._counts else {}
+        return values | {name: value / self._recipe.accumulate for name, value in counts.items()}
 
 
 class BFloat16(nn.Module):
-    """A model whose matrix products are in bfloat16; its weights and what it returns are float32.
+    """A model whose matrix products are in bfloat16; its weights and its outputs are float32.
 
-    Losses are so computed in float32, whatever they do.
+    So losses are computed in float32.
 
     Example:
         >>> model = BFloat16(nn.Linear(2, 2))

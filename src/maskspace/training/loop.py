@@ -27,10 +27,14 @@ def _alone(model: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True)
 class Worker:
-    """One process among the `world` that train together.
+    """One process of those that train together.
 
-    `wrap` makes a model average its gradients with the others'; `agree` returns to every worker
-    what rank 0 passed; `loaders` processes prepare its batches, or itself if 0.
+    rank: its number, from 0.
+    world: number of processes.
+    loaders: processes that prepare its batches; 0: it prepares them itself.
+    device: where it computes.
+    wrap: returns a model that averages its gradients with those of the others.
+    agree: returns to every worker the answer that rank 0 gave.
 
     Example:
         >>> Worker(rank=1, world=2).device
@@ -68,7 +72,7 @@ class Task(Protocol[Batch]):
         ...
 
     def batches(self, parts: Iterable[FeedPart]) -> Iterator[Batch]:
-        """Yield the rows that each part asks for: a function of (seed, step, row) alone."""
+        """Yield the rows of each part: they depend on (seed, step, row) alone."""
         ...
 
     def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -76,13 +80,13 @@ class Task(Protocol[Batch]):
         ...
 
     def validate(self, model: nn.Module, shown: Path) -> LossRow:
-        """Return figures on held-out images; some of them are kept in `shown`, see `keep_shown`."""
+        """Return figures on held-out images; write some of the images to `shown` (`keep_shown`)."""
         ...
 
 
 @runtime_checkable
 class Watched(Protocol):
-    """A task whose model can be looked at between validations, for a collapse.
+    """A task whose model can be checked for a collapse between validations.
 
     Example:
         >>> class Spread:
@@ -93,7 +97,7 @@ class Watched(Protocol):
     """
 
     def watch(self, model: nn.Module) -> Mapping[str, float]:
-        """Return the figures that `collapse_verdict` takes, cheaply."""
+        """Return the figures that `collapse_verdict` takes; this must be cheap."""
         ...
 
 
@@ -116,7 +120,7 @@ class Keyed(Protocol):
 
 @runtime_checkable
 class Ordered(Protocol):
-    """A task that knows what the order of its samples depends on.
+    """A task that knows the values on which the order of its samples depends.
 
     Example:
         >>> class Fixed:
@@ -127,7 +131,7 @@ class Ordered(Protocol):
 
     @property
     def sequence(self) -> Mapping[str, object]:
-        """Return it, by name: a run that is resumed under another one would be another run."""
+        """Return these values by name: a run does not go on with other ones."""
         ...
 
 
@@ -175,12 +179,20 @@ def fit(
 ) -> nn.Module:
     """Train from the last checkpoint in `folder`, or from the start, and return the model.
 
-    Every step's batch and dropout depend on (seed, step, worker) alone, so that a resumed run makes
-    the steps of an unbroken one. Rank 0 validates, writes checkpoints, history and pictures, calls
-    `report` with each row of the history and `on_step` with the number of steps done, after each,
-    and returns the weights that `export_training` exports.
-    Results differ with the number of workers, and of parts of a batch, in the order of sums and in
-    batch statistics, which are taken over the rows of a part.
+    The batch and the dropout of a step depend on (seed, step, worker) alone, so that a resumed run
+    makes the same steps as an unbroken one. Rank 0 validates and writes checkpoints, history and
+    pictures. The weights returned are those that `export_training` exports.
+
+    Results differ a little with the number of workers and of parts of a batch: in the order of
+    sums, and in batch statistics, which are taken over the rows of a part.
+
+    Args:
+        task: what is trained.
+        optimisation: the recipe.
+        folder: holds the progress.
+        worker: this process among those that train (default None: it trains alone).
+        report: called by rank 0 with each row of the history (default: nothing).
+        on_step: called by rank 0 after each step with the number of steps done (default: nothing).
 
     Example:
         >>> import tempfile

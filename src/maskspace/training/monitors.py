@@ -1,4 +1,4 @@
-"""Does it still go well? Spread of the output, a verdict on collapse, terms, better figures."""
+"""Checks of a training: spread of the output, collapse, broken terms, better figures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,9 @@ STD_FLOOR, RATIO_FLOOR, GRADIENT_FLOOR, LOSS_FLOOR = 1e-3, 1e-2, 1e-7, 1e-4
 
 
 def feature_std(embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """Return the standard deviation over the pixels of an image, averaged over channels and images.
+    """Return the standard deviation over the pixels of an image, mean over channels and images.
 
-    For colours in [0, 1] it is at most 0.5; 0 is a constant output.
+    For colours in [0, 1] it is at most 0.5; it is 0 for a constant output.
 
     Example:
         >>> feature_std(torch.zeros(1, 3, 4, 4)).item()
@@ -32,15 +32,17 @@ def feature_std(embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
 
 
 def collapse_verdict(figures: Mapping[str, float]) -> str | None:
-    """Return why the outputs that these figures describe count as collapsed, or None.
+    """Return in words why the outputs that these figures describe have collapsed; None if not.
 
-    Figures as in a row of the history, with or without `val_`: `std`, `std/HEAD`,
-    `between_within/HEAD`, `gradient`, `loss`. Collapsed are outputs that are constant (the
-    embedding at any level; of networks without one, all heads), instance means that coincide,
-    and a loss above 0 that moves nothing.
+    A constant output fulfils every pull term and is a stationary point of most push terms, so that
+    no loss value shows it. Outputs count as collapsed if
+    - they are constant (the embedding at any level; all heads of a network without an embedding),
+    - the means of their instances coincide, or
+    - their loss is above 0 and has no gradient.
 
-    A constant output fulfils every pull term and is a stationary point of most push terms, so no
-    loss value shows it by itself.
+    Args:
+        figures: figures as in a row of the history, with or without `val_`: `std`, `std/HEAD`,
+            `between_within/HEAD`, `gradient`, `loss`.
 
     Example:
         >>> collapse_verdict({"val_std": 0.2, "val_loss": 1.0})
@@ -96,7 +98,7 @@ def _stationary(known: Mapping[str, float]) -> str | None:
 
 
 def mean_terms(rows: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Return the mean of each term over steps; only here training waits for the device.
+    """Return the mean of each term over steps. Training waits for the device here alone.
 
     Example:
         >>> mean_terms([{"pull": torch.tensor(1.0)}, {"pull": torch.tensor(3.0)}])
@@ -106,7 +108,7 @@ def mean_terms(rows: list[dict[str, Tensor]]) -> dict[str, float]:
 
 
 def no_keys(step: int) -> Sequence[str]:
-    """Return no keys: of a task whose samples have none.
+    """Return no keys, for a task whose samples have none.
 
     Example:
         >>> no_keys(7)
@@ -119,10 +121,15 @@ def no_keys(step: int) -> Sequence[str]:
 def refuse_broken(
     rows: list[dict[str, Tensor]], *, first: int, keys: Callable[[int], Sequence[str]] = no_keys
 ) -> None:
-    """Raise ValueError with the first step and the terms that are NaN or infinite in these rows.
+    """Raise ValueError with the first step, and its terms, that are NaN or infinite.
 
-    Rows follow each other from step `first`, counted from 1; `keys` returns those of the samples
-    of a step, counted from 0, to be named too. Waits for the device.
+    Waits for the device.
+
+    Args:
+        rows: the terms of successive steps.
+        first: number of the first of these steps, from 1.
+        keys: returns the keys of the samples of a step, counted from 0, which the error names
+            (default: none).
 
     Example:
         >>> rows = [{"pull": torch.tensor(1.0)}, {"pull": torch.tensor(math.nan)}]
@@ -147,6 +154,8 @@ def refuse_broken(
 def validations_since_best(history: list[dict[str, float]], rule: EarlyStop) -> int:
     """Return how many validations ago the monitored figure was best; a tie is no improvement.
 
+    ValueError if the figure is not measured.
+
     Example:
         >>> history = [{"val_iou": 0.5}, {"val_iou": 0.7}, {"val_iou": 0.6}]
         >>> validations_since_best(history, EarlyStop(monitor="val_iou", mode="max", patience=3))
@@ -163,7 +172,7 @@ def validations_since_best(history: list[dict[str, float]], rule: EarlyStop) -> 
 
 
 def has_stopped(history: list[dict[str, float]], rule: EarlyStop | None) -> bool:
-    """Return whether a training with this history ends here by the rule, if it has one.
+    """Return whether a training with this history ends here by the rule; never without one.
 
     Example:
         >>> history = [{"val_iou": 0.7}, {"val_iou": 0.6}]

@@ -1,7 +1,7 @@
 """Adam over groups of parameters: matrices decay, and layers nearer the image learn more slowly.
 
-Layer-wise decay as in ELECTRA (Clark et al. 2020, arXiv 2003.10555) and BEiT; every parameter is in
-exactly one group, whatever a model holds beside its backbone.
+Layer-wise decay as in ELECTRA (Clark et al. 2020, arXiv 2003.10555) and BEiT. Every parameter is in
+exactly one group, whatever a model has beside its backbone.
 """
 
 import re
@@ -19,15 +19,15 @@ _EMBEDDING = re.compile(r"backbone\.(patch_embed|pos_embed)\b")
 def layers(names: Iterable[str]) -> dict[str, int]:
     """Return the layer of each parameter of a model with a ViT backbone, by name.
 
-    The embedding of patches and positions is layer 0, block i is i + 1, and all else lies one above
-    the last block. ValueError if there is no block.
+    The embedding of patches and positions is layer 0, block i is layer i + 1, and all others are
+    one layer above the last block. ValueError if there is no block.
 
     Example:
         >>> layers(["backbone.pos_embed", "backbone.blocks.0.mlp.weight", "head.weight"])
         {'backbone.pos_embed': 0, 'backbone.blocks.0.mlp.weight': 1, 'head.weight': 2}
     """
     names = list(names)
-    blocks = {name: int(found[1]) + 1 for name in names if (found := _BLOCK.match(name))}
+    blocks = {name: int(match[1]) + 1 for name in names if (match := _BLOCK.match(name))}
     if not blocks:
         raise ValueError(
             "layer_decay below 1 needs a backbone of blocks (parameters backbone.blocks.0., ...), "
@@ -38,7 +38,7 @@ def layers(names: Iterable[str]) -> dict[str, int]:
 
 
 def make_optimiser(model: nn.Module, optimisation: Optimisation) -> torch.optim.Optimizer:
-    """Return the optimiser; each group's `share` is what it takes of the learning rate.
+    """Return the optimiser; the rate of a group is its `share` of the learning rate.
 
     Example:
         >>> from maskspace.config import Choice

@@ -1,7 +1,7 @@
-"""The first check of the research notes: a student that cannot learn ten images cannot learn.
+"""Overfit ten images: a student that cannot learn ten images by heart cannot learn at all.
 
-Twice: with one colour, the brightness feature, and with the full three. Scored by the partition
-into as many regions as the truth has.
+This is the first check of the research notes. It is done twice: with one channel, the brightness,
+and with three, the colours. The score compares the truth with a partition into as many regions.
 """
 
 from collections.abc import Iterable, Iterator
@@ -43,6 +43,8 @@ MIN_PIXELS = 16
 class OverfitTask(EmbeddingTask):
     """The student's task with the same few pieces, unchanged, in every batch.
 
+    pieces: the pieces; row i of a batch is piece i, and they begin anew where they end.
+
     Example:
         >>> from maskspace.config import Choice
         >>> import maskspace
@@ -65,7 +67,7 @@ class OverfitTask(EmbeddingTask):
     pieces: tuple[Crop, ...] = ()
 
     def batches(self, parts: Iterable[FeedPart]) -> Iterator[EmbeddingBatch]:
-        """Yield the pieces themselves, as many as there are."""
+        """Yield the pieces themselves."""
         return (self._batch(rows) for _, rows in parts)
 
     def _batch(self, rows: range) -> EmbeddingBatch:
@@ -79,7 +81,7 @@ class OverfitTask(EmbeddingTask):
         )
 
     def keys(self, step: int) -> list[str]:
-        """Return the keys of the images that the pieces are of."""
+        """Return the keys of the images that the pieces are cut from."""
         del step
         return [
             f"{name}/{sample.key}"
@@ -91,9 +93,14 @@ class OverfitTask(EmbeddingTask):
 def overfit(
     config: OverfitConfig, shards: Path, run: Path, out: Path, *, map_units: MapUnits = map
 ) -> dict[str, float]:
-    """Return the mean best IoU of each variant, 0 to 1; its partitions are in `out/VARIANT.npz`.
+    """Return the mean best IoU of each variant, in [0, 1]; its partitions are in `out/VARIANT.npz`.
 
-    Progress is kept in `run/VARIANT`. The variants are the units of work.
+    Args:
+        config: the section `overfit`.
+        shards: folder of the datasets' shard folders.
+        run: the progress of each variant is in `run/VARIANT`.
+        out: folder of the partitions.
+        map_units: maps a function over the two variants (default `map`).
 
     Example:
         >>> import maskspace
@@ -175,7 +182,7 @@ def _trained(config: OverfitConfig, samples: list[Sample], variant: str, folder:
 @torch.inference_mode()
 def _score(pieces: tuple[Crop, ...], model: nn.Module, shown: Path) -> float:
     scores = []
-    kept = {"images": [], "truths": [], "features": [], "regions": []}
+    shown_arrays = {"images": [], "truths": [], "features": [], "regions": []}
     for piece in pieces:
         image = torch.from_numpy(to_float(piece.image))[None]
         finest = finest_level({head: x[0] for head, x in model(image).items()}).numpy()
@@ -186,8 +193,8 @@ def _score(pieces: tuple[Crop, ...], model: nn.Module, shown: Path) -> float:
         _, predicted = from_label_map(regions)
         # not the metrics package: a changed metric trains nothing again
         scores.append(pairwise_iou(predicted, true).max(axis=0).mean())
-        for name, array in zip(kept, (piece.image, truth, finest, regions), strict=True):
-            kept[name].append(array)
-    arrays = {name: np.stack(some) for name, some in kept.items()}
+        for name, array in zip(shown_arrays, (piece.image, truth, finest, regions), strict=True):
+            shown_arrays[name].append(array)
+    arrays = {name: np.stack(list_) for name, list_ in shown_arrays.items()}
     keep_shown(shown, arrays, about={"kind": "pieces"})
     return float(np.mean(scores))

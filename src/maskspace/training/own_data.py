@@ -1,9 +1,9 @@
-"""Train a student on one's own images: datasets as they lie -> shards, a recipe, a model's folder.
+"""Train a student on one's own images: from datasets where they lie to a model's folder.
 
-Input: kinds and places of datasets, an objective, what the weights begin as.
-Steps: write the shards of each dataset, once; look at a few of their images; choose the recipe that
-    suits them; train by the same loop, feed and task as the stages; export the folder.
-What was asked is kept in the run's folder: a killed training goes on, another one is refused.
+Input: kinds and places of datasets, an objective, the weights to begin with.
+Steps: write the shards of each dataset, once; look at some of the images; choose the recipe that
+    suits them; train with the loop, feed and task of the stages; export the folder.
+The request is kept in the run's folder: a killed training goes on, another request is refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,16 +58,15 @@ _LOOKED_AT = 64
 class OwnTraining:
     """What a student is to be trained on, and how; None leaves the choice to the data.
 
-    objective: one of OBJECTIVES, with its options.
-    start: what the weights begin as: a student's folder or bundled name, "imagenet" or "fresh".
-    steps: steps to train (default: 15 passes over the images, 500 to 4000).
-    size: pixels a side of a training crop (default: that of the images, at most 193).
-    batch: crops a step.
-    learning_rate: its peak (default: 1e-3; 3e-3 for fresh weights).
-    turns: turn crops by quarters, for images that have no up.
-    unlabelled: what lies outside of all masks is unknown, not background.
-    seed: of the order of images, of the crops and of fresh weights.
-    workers: processes that train, those that prepare their batches, threads of each.
+    objective: one of OBJECTIVES with its options. start: the weights to begin with: a student's
+    folder or bundled name, "imagenet" or "fresh" (default "student"). steps: steps to train
+    (default None: 15 passes over the images, 500 to 4000 steps). size: pixels in the side of a
+    training crop (default None: that of the images, at most 193). batch: crops a step (default 4).
+    learning_rate: the largest rate (default None: 1e-3; 3e-3 for fresh weights). turns: whether
+    crops are turned by quarters, for images without an up (default False). unlabelled: whether
+    pixels outside all masks are unknown, not background (default False). seed: of the order of
+    images, of the crops and of fresh weights (default 0). workers: the processes that train
+    (default: one, with one thread).
 
     Example:
         >>> OwnTraining(objective=Choice(name="balls", options={}), steps=100).start
@@ -89,7 +88,7 @@ class OwnTraining:
 
 
 class Facts(NamedTuple):
-    """What the recipe is chosen by: images to train on, pixels of the median shorter side.
+    """What the recipe is chosen by: the number of training images, and their median shorter side.
 
     Example:
         >>> Facts(images=280, side=256).side
@@ -103,9 +102,9 @@ class Facts(NamedTuple):
 def train_student(asked: OwnTraining, datasets: Mapping[str, Dataset], out: Path) -> list[LossRow]:
     """Train a student and write its folder `out`; return the history of validations.
 
-    Shards are in `out/shards`, progress and pictures in `out/run`; the same call goes on where a
-    killed one was. ValueError, before anything is trained, for what cannot be read or trained, and
-    where `out` holds another training.
+    Shards are in `out/shards`, progress and pictures in `out/run`. Where a training was killed, the
+    same call continues it. ValueError, before anything is trained, for data that cannot be read,
+    for a request that cannot be trained, and if `out` holds another training.
 
     Example:
         >>> import tempfile
@@ -153,7 +152,13 @@ def make_own_task(
     places: Mapping[str, str],
     decoder: Choice | None = None,
 ) -> EmbeddingTask:
-    """Return the student's task on shard folders, each at its own place: a path or a URL.
+    """Return the student's task on shard folders.
+
+    Args:
+        objective: one of OBJECTIVES with its options.
+        config: the recipe, see `own_recipe`.
+        places: name of a dataset -> its shard folder, a path or a URL.
+        decoder: reads the outputs in place of the objective's own decoder (default None: its own).
 
     Example:
         >>> asked = OwnTraining(objective=Choice(name="balls", options={}))
@@ -173,10 +178,10 @@ def make_own_task(
 
 
 def own_recipe(asked: OwnTraining, facts: Facts, *, data: Mapping[str, float]) -> DistillConfig:
-    """Return the recipe that suits some images; what is asked counts before it.
+    """Return the recipe that suits some images; where `asked` says something, that counts.
 
-    A crop shows 3/4 to 4/3 as many pixels of the image as it has: objects are trained at about the
-    size at which they are looked for.
+    A crop of n pixels a side shows 3/4 n to 4/3 n pixels of the image, so that objects are trained
+    at about the size at which they are looked for.
 
     Example:
         >>> asked = OwnTraining(objective=Choice(name="deep_watershed", options={}))
@@ -241,7 +246,7 @@ def _optimisation(steps: int, *, batch: int, rate: float, seed: int) -> Optimisa
 
 
 def look_at(places: Mapping[str, str]) -> Facts:
-    """Return the facts of the training images of shard folders.
+    """Return the facts of the training images of shard folders; ValueError if there is none.
 
     Example:
         >>> import tempfile
@@ -256,8 +261,8 @@ def look_at(places: Mapping[str, str]) -> Facts:
     opened = [open_shards(place, "train") for place in places.values()]
     sides = []
     for shards in opened:
-        some = np.linspace(0, len(shards) - 1, min(len(shards), _LOOKED_AT)).astype(int)
-        sides += [min(shards[index].size_hw) for index in np.unique(some).tolist()]
+        looked_at = np.linspace(0, len(shards) - 1, min(len(shards), _LOOKED_AT)).astype(int)
+        sides += [min(shards[index].size_hw) for index in np.unique(looked_at).tolist()]
     if not sides:
         raise ValueError(f"{', '.join(places.values())}: no image to train on; give more images")
     return Facts(images=sum(map(len, opened)), side=int(np.median(sides)))
@@ -294,38 +299,38 @@ def objective_of_texts(name: str, options: Mapping[str, str]) -> Choice:
 
 
 def trained_objective(start: str) -> Choice | None:
-    """Return the objective that a student was trained with, None where its folder does not say.
+    """Return the objective that a student was trained with; None if its folder does not say.
 
     Example:
         >>> trained_objective("student").name
         'borders_and_cuts'
     """
-    said = read_description(model_folder(start)).get("provenance", {}).get("objective")
-    return Choice(**said) if isinstance(said, Mapping) else None
+    objective = read_description(model_folder(start)).get("provenance", {}).get("objective")
+    return Choice(**objective) if isinstance(objective, Mapping) else None
 
 
 def _architecture(start: str) -> Choice:
     """Return the model without what follows from the objective."""
-    described = _student(_STUDENT if start in (IMAGENET, FRESH) else start)
-    options = {k: v for k, v in described["options"].items() if k not in _OF_OBJECTIVE}
-    return Choice(name=described["name"], options=options)
+    description = _student(_STUDENT if start in (IMAGENET, FRESH) else start)
+    options = {k: v for k, v in description["options"].items() if k not in _OF_OBJECTIVE}
+    return Choice(name=description["name"], options=options)
 
 
 def _student(start: str) -> dict[str, Any]:
-    described = read_description(model_folder(start))
-    if "heads" not in described["options"]:
+    description = read_description(model_folder(start))
+    if "heads" not in description["options"]:
         raise ValueError(f"{start}: no student; a clicker is trained by maskspace finetune")
-    return described
+    return description
 
 
 def _kept_decoder(asked: OwnTraining) -> Choice | None:
     """Return the decoder of a student that goes on with its own objective: it may be fitted."""
     if asked.start in (IMAGENET, FRESH):
         return None
-    described = _student(asked.start)
+    description = _student(asked.start)
     if trained_objective(asked.start) != asked.objective:
         return None
-    decoder = described["options"].get("decoder")
+    decoder = description["options"].get("decoder")
     return None if decoder is None else Choice(**decoder)
 
 

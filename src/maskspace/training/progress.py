@@ -1,4 +1,4 @@
-"""Lines that tell how trainings go: workers print elsewhere, their histories are files."""
+"""Lines on the progress of trainings, read from their histories: workers print elsewhere."""
 
 import threading
 from collections import Counter
@@ -12,16 +12,19 @@ from maskspace.training.loop import LossRow
 from maskspace.training.monitors import collapse_verdict
 
 #: Figures of validations that are for curves, not for a line.
-_UNTOLD = ("gradient", "active", "variance", "least_variance", "mean_distance")
+_FOR_CURVES = ("gradient", "active", "variance", "least_variance", "mean_distance")
 
 
 @contextmanager
 def followed(
     runs: Mapping[str, Path], optimisation: Optimisation, *, every_s: float = 2.0
 ) -> Iterator[None]:
-    """Print a line for each row that the histories in these folders gain, and for each verdict.
+    """Print a line for each new row of the histories in some folders, and for each new verdict.
 
-    More runs may come to be known meanwhile.
+    Args:
+        runs: name of a training -> its folder. Names may be added meanwhile.
+        optimisation: the recipe of the trainings.
+        every_s: seconds between two looks at the files (default 2).
 
     Example:
         >>> from maskspace.config import Choice
@@ -33,24 +36,24 @@ def followed(
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> with followed({"student": folder}, recipe):
-        ...     Progress(folder).tell(2, "collapsed")
+        ...     Progress(folder).add_verdict(2, "collapsed")
         student: step 2: collapsed
     """
     stop = threading.Event()
-    told, warned = Counter[str](), Counter[str]()
+    num_rows, num_verdicts = Counter[str](), Counter[str]()
 
-    def tell() -> None:
+    def print_new() -> None:
         for name, folder in runs.items():
             history, verdicts = Progress(folder).history(), Progress(folder).verdicts()
-            for row in history[told[name] :]:
+            for row in history[num_rows[name] :]:
                 print(f"{name}: {line(row, optimisation)}", flush=True)  # noqa: T201
-            for one in verdicts[warned[name] :]:
-                print(f"{name}: step {one['step']}: {one['verdict']}", flush=True)  # noqa: T201
-            told[name], warned[name] = len(history), len(verdicts)
+            for verdict in verdicts[num_verdicts[name] :]:
+                print(f"{name}: step {verdict['step']}: {verdict['verdict']}", flush=True)  # noqa: T201
+            num_rows[name], num_verdicts[name] = len(history), len(verdicts)
 
     def follow() -> None:
         while not stop.wait(every_s):
-            tell()
+            print_new()
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
@@ -59,7 +62,7 @@ def followed(
     finally:
         stop.set()
         thread.join()
-        tell()
+        print_new()
 
 
 def line(row: LossRow, optimisation: Optimisation) -> str:
@@ -76,11 +79,13 @@ def line(row: LossRow, optimisation: Optimisation) -> str:
         >>> line(row, recipe)
         'step 2/4, 4 images/s, 10% waiting for data, 1 s left, loss 0.500'
     """
-    left = (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
+    seconds_left = (
+        (optimisation.steps - row["step"]) * optimisation.batch / row["images_per_second"]
+    )
     shown = [
         f"{key[4:]} {value:.3f}"
         for key, value in row.items()
-        if key.startswith("val_") and not key[4:].startswith(_UNTOLD)
+        if key.startswith("val_") and not key[4:].startswith(_FOR_CURVES)
     ]
     verdict = collapse_verdict(row)
     return ", ".join(
@@ -88,7 +93,7 @@ def line(row: LossRow, optimisation: Optimisation) -> str:
             f"step {row['step']:.0f}/{optimisation.steps}",
             f"{row['images_per_second']:.0f} images/s",
             f"{row['wait_share']:.0%} waiting for data",
-            f"{left:.0f} s left",
+            f"{seconds_left:.0f} s left",
             *shown,
             *([verdict] if verdict else []),
         ]

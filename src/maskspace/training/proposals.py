@@ -1,4 +1,4 @@
-"""The teacher's answers as training data: a grid of clicks on each image, kept as shards."""
+"""The teacher's answers as training data: masks from a grid of clicks on each image, in shards."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +26,11 @@ from maskspace.types import MapUnits, Sample, read_rgb
 class ProposalsConfig:
     """Section `proposals`: the teacher's masks on the training images, from a grid of clicks.
 
-    `images_per_dataset` bounds how many (null: all); `limit` masks an image are kept.
+    Args:
+        images_per_dataset: images of a dataset at most; null: all.
+        images_per_shard: images in a shard, >= 1.
+        limit: masks of an image that are kept at most, >= 1.
+        grid: the clicks and how their masks are chosen.
 
     Example:
         >>> import maskspace
@@ -43,7 +47,7 @@ class ProposalsConfig:
     grid: ClickGrid
 
     def __post_init__(self) -> None:
-        """Refuse what cannot run."""
+        """Refuse values outside these ranges."""
         if min(self.images_per_shard, self.limit) < 1:
             raise ValueError("images_per_shard and limit must be at least 1")
 
@@ -68,7 +72,15 @@ def write_proposals(
 ) -> dict[str, int]:
     """Write `folder/NAME` with proposals in place of annotations; return masks by dataset.
 
-    The unit of work is a shard: those already in `folder` are kept.
+    A shard is the unit of work: those that are already in `folder` are kept.
+
+    Args:
+        shards: folder of the datasets' shard folders.
+        names: the datasets.
+        clicker: folder of the teacher.
+        folder: where the shards with proposals go.
+        config: the section `proposals`.
+        map_units: maps a function over shards, here or on a cluster.
 
     Example:
         >>> import maskspace
@@ -108,9 +120,9 @@ def _units(source: Path, target: Path, config: ProposalsConfig) -> list[_Unit]:
 
 
 def _write_unit(unit: _Unit, *, clicker: Path, config: ProposalsConfig) -> ShardFacts:
-    finished = finished_shard(unit.path)
-    if finished is not None:
-        return finished
+    facts = finished_shard(unit.path)
+    if facts is not None:
+        return facts
     torch.set_num_threads(1)
     opened = open_shards(unit.source, "train")
     model = _loaded(clicker)
@@ -123,17 +135,17 @@ def _loaded(folder: Path) -> nn.Module:
 
 
 def _proposed(sample: Sample, model: nn.Module, config: ProposalsConfig) -> Sample:
-    found = propose_from_clicks(
+    proposals = propose_from_clicks(
         model,  # pyright: ignore[reportArgumentType]
         read_rgb(sample.image),
         limit=config.limit,
         grid=config.grid,
     )
-    return replace(sample, annotations=annotate_proposals(found))
+    return replace(sample, annotations=annotate_proposals(proposals))
 
 
 def summary(masks: Mapping[str, int]) -> str:
-    """Return one line of how many proposals each dataset has.
+    """Return one line with the number of proposals of each dataset.
 
     Example:
         >>> summary({"rectangles": 1280, "scenes": 960})

@@ -1,4 +1,4 @@
-"""What one worker writes down for all: rows of history, pictures, checkpoints, the best weights."""
+"""What rank 0 writes of a training: rows of history, pictures, checkpoints, the best weights."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +27,21 @@ LossRow = dict[str, float]
 
 
 class TrainingRecord:
-    """The history of a training in a folder, from rows that it goes on after.
+    """The history of a training in a folder.
 
-    Nothing waits for the device but validations, checkpoints and `watch`; there, a term of any step
-    since the last validation that was NaN or infinite raises ValueError, with the `keys` of the
-    step's samples. A collapse is told where it begins, after the first WATCH_EVERY steps.
+    Nothing waits for the device but `validate`, `save` and `watch`. They raise ValueError, with the
+    keys of the step's samples, if a term of any step since the last validation was NaN or infinite.
+    The verdict of a collapse is written where the collapse begins, after the first WATCH_EVERY
+    steps.
+
+    Args:
+        progress: the folder.
+        rows: the rows of the history so far.
+        optimisation: the recipe.
+        feed: the batches; it knows how long the training waits for them.
+        report: called with each row, those so far first.
+        start: step of the checkpoint that the training goes on from (default 0).
+        keys: returns the keys of the samples of a step, counted from 0 (default: none).
 
     Example:
         >>> import tempfile
@@ -75,13 +85,13 @@ class TrainingRecord:
             report(row)
 
     def count(self, done: int, terms: dict[str, Tensor]) -> None:
-        """Take the terms of the last of `done` steps."""
+        """Take the terms of a step; `done` is the number of steps done with it."""
         self._done = done
         self._seen.append(terms)
 
     @property
     def is_due(self) -> bool:
-        """Whether the last checkpoint is long ago."""
+        """Whether it is time for a checkpoint."""
         return time.monotonic() - self._saved > self._recipe.checkpoint_seconds
 
     @property
@@ -121,7 +131,7 @@ class TrainingRecord:
         self._report(row)
 
     def watch(self, learner: Learner, figures: Callable[[nn.Module], Mapping[str, float]]) -> None:
-        """Look for a collapse, or a broken term, between validations."""
+        """Check for a collapse, and for a broken term, between validations."""
         self._refuse_broken()
         with torch.inference_mode():
             self._judge(figures(learner.model.eval()))
@@ -131,7 +141,7 @@ class TrainingRecord:
             return
         verdict = collapse_verdict(figures)
         if verdict is not None and self._verdict is None:
-            self._progress.tell(self._done, verdict)
+            self._progress.add_verdict(self._done, verdict)
         self._verdict = verdict
 
     def _begin_window(self) -> None:

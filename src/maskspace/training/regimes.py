@@ -1,4 +1,4 @@
-"""The clicker's recipe with one thing changed at a time, on the same budget: regimes and losses."""
+"""The trainings of the stage `regimes`: the clicker's recipe with one regime or loss changed."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,7 +10,7 @@ from maskspace.training.trainings import Training
 
 
 def regime_trainings(clicker: ClickerConfig, config: RegimesConfig, shards: Path) -> list[Training]:
-    """Return DATASET/REGIME, every regime on every dataset: the recipe, shortened and changed.
+    """Return the trainings DATASET/REGIME: the shortened recipe, changed by each regime.
 
     Example:
         >>> import maskspace

@@ -1,4 +1,4 @@
-"""What a training was asked for, kept beside its progress: it goes on with nothing else."""
+"""What a training was asked for: kept in its folder, so that nothing else goes on there."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,48 +7,56 @@ from pathlib import Path
 from maskspace.files import write_whole
 
 
-def require_same(path: Path, asked: Mapping[str, object], *, out: Path) -> None:
-    """Raise ValueError where the file says that another thing was asked before.
+def require_same(path: Path, request: Mapping[str, object], *, out: Path) -> None:
+    """Raise ValueError if the file holds another request than this one.
 
-    The error names the first value that differs by its keys, such as `optimisation.steps`.
+    The error names the first value that differs by its keys, such as `optimisation.steps`. Nothing
+    is raised where there is no file.
+
+    Args:
+        path: the JSON file that `keep_request` wrote, or none.
+        request: the settings that are asked for now.
+        out: the folder that the error names.
 
     Example:
         >>> import tempfile
         >>> out = Path(tempfile.mkdtemp())
-        >>> require_same(out / "asked.json", {"steps": 3}, out=out)  # nothing was asked
-        >>> keep_request(out / "asked.json", {"steps": 3})
+        >>> require_same(out / "request.json", {"steps": 3}, out=out)  # nothing was asked
+        >>> keep_request(out / "request.json", {"steps": 3})
         >>> try:
-        ...     require_same(out / "asked.json", {"steps": 4}, out=out)
+        ...     require_same(out / "request.json", {"steps": 4}, out=out)
         ... except ValueError as error:
         ...     print(str(error).replace(str(out), "DIR"))
         DIR: was begun with steps 3, now 4; give another --out, or remove the folder to begin again
     """
     if not path.is_file():
         return
-    before, now = (dict(_leaves(json.loads(one))) for one in (path.read_text(), _text(asked)))
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
+    values_before, values_now = (
+        dict(_leaves(json.loads(one))) for one in (path.read_text(), _text(request))
+    )
+    for key in sorted(values_before.keys() | values_now.keys()):
+        if values_before.get(key) != values_now.get(key):
             raise ValueError(
-                f"{out}: was begun with {key} {before.get(key)}, now {now.get(key)}; "
+                f"{out}: was begun with {key} {values_before.get(key)}, now {values_now.get(key)}; "
                 "give another --out, or remove the folder to begin again"
             )
 
 
-def keep_request(path: Path, asked: Mapping[str, object]) -> None:
-    """Write what is asked in the file.
+def keep_request(path: Path, request: Mapping[str, object]) -> None:
+    """Write a request to a JSON file.
 
     Example:
         >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp(), "asked.json")
+        >>> path = Path(tempfile.mkdtemp(), "request.json")
         >>> keep_request(path, {"steps": 3})
         >>> json.loads(path.read_text())
         {'steps': 3}
     """
-    write_whole(path, _text(asked))
+    write_whole(path, _text(request))
 
 
-def _text(asked: Mapping[str, object]) -> str:
-    return json.dumps(asked, indent=2, sort_keys=True) + "\n"
+def _text(request: Mapping[str, object]) -> str:
+    return json.dumps(request, indent=2, sort_keys=True) + "\n"
 
 
 def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:

@@ -1,4 +1,4 @@
-"""The points of a sweep: every combination of the values in params.yaml, or what Optuna suggests.
+"""The points of a sweep: every combination of the values in params.yaml, or Optuna's suggestions.
 
 Optuna's tree-structured Parzen estimator: Bergstra et al. 2011; Akiba et al. 2019,
 arXiv 1907.10902.
@@ -18,9 +18,13 @@ from maskspace.training.config import SweepConfig
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a sweep, and the name of its folder; trials of one `point` differ in seed.
+    """One training of a sweep.
 
-    `learning_rate` is None where the sweep leaves it to the recipe.
+    name: that of its folder.
+    objective: what it is trained for.
+    learning_rate: the largest rate (default None: that of the recipe).
+    seed: the seed (default 0).
+    point: name of its point in the search space; trials of one point differ in their seed alone.
 
     Example:
         >>> Trial(name="pull-seed1", objective=Choice(name="pull", options={}), seed=1).seed
@@ -36,7 +40,7 @@ class Trial:
 
 @runtime_checkable
 class Suggest(Protocol):
-    """What Optuna's trials offer of the kind.
+    """The part of an Optuna trial that suggests values.
 
     Example:
         >>> class First:
@@ -59,9 +63,9 @@ class Suggest(Protocol):
 
 
 def trials(config: SweepConfig) -> list[Trial]:
-    """Return every combination, each objective with its own options, in the order of params.yaml.
+    """Return every combination of values, in the order of params.yaml.
 
-    Learning rates, then seeds, run fastest.
+    Each objective has its own options. Seeds change fastest, then learning rates.
 
     Example:
         >>> from maskspace.training.config import Workers
@@ -104,7 +108,10 @@ def seeded(
         >>> [trial.name for trial in seeded(objective, 0.001, [0, 1])]
         ['pull-margin0.5-rate0.001-seed0', 'pull-margin0.5-rate0.001-seed1']
     """
-    parts = [objective.name, *(f"{key}{told(value)}" for key, value in objective.options.items())]
+    parts = [
+        objective.name,
+        *(f"{key}{as_name(value)}" for key, value in objective.options.items()),
+    ]
     point = "-".join(parts + ([] if rate is None else [f"rate{rate:g}"])) + suffix
     return [
         Trial(
@@ -118,29 +125,29 @@ def seeded(
     ]
 
 
-def told(value: object) -> str:
+def as_name(value: object) -> str:
     """Return an option's value as part of a folder's name.
 
     Example:
-        >>> told(0.50), told({"4": 1.0}), told("a b")
+        >>> as_name(0.50), as_name({"4": 1.0}), as_name("a b")
         ('0.5', '4x1', 'a_b')
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        return "_".join(f"{key}x{told(one)}" for key, one in value.items())
+        return "_".join(f"{key}x{as_name(one)}" for key, one in value.items())
     if isinstance(value, list | tuple):
-        return "_".join(told(one) for one in value)
+        return "_".join(as_name(one) for one in value)
     return re.sub(r"[^A-Za-z0-9.]+", "_", str(value))
 
 
 @dataclass(frozen=True)
 class Suggested:
-    """Optuna's search space: each call takes a point and returns its trials as a Tune config.
+    """Optuna's search space: a call takes a point and returns its trials as a Tune config.
 
-    Numbers lie between the least and the largest of their values, logarithmically where all are
-    above 0, with four digits; other values are one of those given. What is suggested is written to
-    `ledger`, so that a sweep that was killed begins with the same points.
+    Numbers lie between the least and the largest of their values, with four digits; on a
+    logarithmic scale if all are above 0. Other values are one of those given. Suggestions are
+    written to `ledger`, so that a killed sweep begins again with the same points.
 
     Example:
         >>> from maskspace.training.config import Workers
@@ -178,49 +185,49 @@ class Suggested:
     seen: list[str] = field(default_factory=list)
 
     def __call__(self, trial: Suggest) -> dict[str, str]:
-        """Return `{"trials": JSON of the point's trials}`; a point that comes again is another."""
-        taken: dict[str, Any] = {}
-        name = self._one_of(trial, "objective", list(self.config.objectives), taken)
+        """Return `{"trials": JSON of the point's trials}`; a repeated point gets its own name."""
+        parameters: dict[str, Any] = {}
+        name = self._one_of(trial, "objective", list(self.config.objectives), parameters)
         options = {
-            option: self._value(trial, f"{name}.{option}", values, taken)
+            option: self._value(trial, f"{name}.{option}", values, parameters)
             for option, values in self.config.objectives[name].items()
         }
         rate = None
         if self.config.learning_rates:
-            rate = self._value(trial, "learning_rate", self.config.learning_rates, taken)
+            rate = self._value(trial, "learning_rate", self.config.learning_rates, parameters)
         objective = Choice(name=name, options=options)
         point = seeded(objective, rate, (0,))[0].point
-        again = self.seen.count(point)
-        suffix = f"-again{again}" if again else ""
-        made = json.dumps(
+        repetition = self.seen.count(point)
+        suffix = f"-again{repetition}" if repetition else ""
+        text = json.dumps(
             [asdict(t) for t in seeded(objective, rate, self.config.seeds, suffix=suffix)]
         )
         if len(self.seen) >= len(read_ledger(self.ledger)):
             self.ledger.parent.mkdir(parents=True, exist_ok=True)
             with self.ledger.open("a") as file:
-                file.write(json.dumps({"parameters": taken, "trials": made}) + "\n")
+                file.write(json.dumps({"parameters": parameters, "trials": text}) + "\n")
         self.seen.append(point)
-        return {"trials": made}
+        return {"trials": text}
 
     def _value(
-        self, trial: Suggest, name: str, values: Sequence[Any], taken: dict[str, Any]
+        self, trial: Suggest, name: str, values: Sequence[Any], parameters: dict[str, Any]
     ) -> Any:
         if all(isinstance(v, float) for v in values):
             low, high = min(values), max(values)
-            taken[name] = trial.suggest_float(name, low, high, log=low > 0)
-            return min(max(float(f"{taken[name]:.4g}"), low), high)
+            parameters[name] = trial.suggest_float(name, low, high, log=low > 0)
+            return min(max(float(f"{parameters[name]:.4g}"), low), high)
         texts = [json.dumps(value) for value in values]
-        return json.loads(self._one_of(trial, name, texts, taken))
+        return json.loads(self._one_of(trial, name, texts, parameters))
 
     def _one_of(
-        self, trial: Suggest, name: str, choices: Sequence[str], taken: dict[str, Any]
+        self, trial: Suggest, name: str, choices: Sequence[str], parameters: dict[str, Any]
     ) -> str:
-        taken[name] = trial.suggest_categorical(name, choices)
-        return taken[name]
+        parameters[name] = trial.suggest_categorical(name, choices)
+        return parameters[name]
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:
-    """Return what was suggested so far: `parameters` for Optuna and the `trials` of each point.
+    """Return the suggestions so far: `parameters` for Optuna, and the `trials` of each point.
 
     Example:
         >>> import tempfile
@@ -253,7 +260,7 @@ def read_trials(text: str) -> list[Trial]:
 
 
 def chosen_trial(config: Mapping[str, Any]) -> Trial:
-    """Return the trial of a Tune config: of a point's several seeds, Tune's Repeater says which.
+    """Return the trial of a Tune config; of a point with several seeds, Tune's Repeater chooses it.
 
     Example:
         >>> point = json.dumps(

@@ -1,7 +1,7 @@
-"""Which objective, at which bandwidth: one short training each on Ray Tune, halved by ASHA.
+"""Compare objectives and their options: one short training each on Ray Tune, halved by ASHA.
 
-Li et al. 2020 (ASHA, arXiv 1810.05934). Losses of different objectives have no common unit, so the
-scheduler compares each trial's validation loss with that trial's own first one.
+Li et al. 2020 (ASHA, arXiv 1810.05934). The losses of different objectives have no common unit.
+Therefore the scheduler compares a trial's validation loss over the trial's own first one.
 """
 
 import json
@@ -43,10 +43,16 @@ def sweep(
 ) -> list[dict[str, object]]:
     """Train the trials and return a row for each, finished or stopped early.
 
-    Every trial keeps its progress in `folder/NAME`, on storage that all of a cluster sees, so that
-    a sweep that was killed goes on: what a trial had reported it reports again, without training.
-    What a trial becomes depends on it alone, under a scheduler that stops none; what Optuna
-    suggests after a kill may differ from what it would have suggested. Needs a connected Ray.
+    Every trial keeps its progress in `folder/NAME`, on storage that the whole cluster sees. A sweep
+    that was killed goes on: a trial reports its old rows again, without training. Under a scheduler
+    that stops no trial, a trial's result depends on the trial alone; what Optuna suggests after a
+    kill may differ from what it would have suggested. Needs a connected Ray.
+
+    Args:
+        make_task: returns the task of an objective with a recipe.
+        recipe: the section `distill`.
+        config: the section `sweep`.
+        folder: the progress of the sweep.
 
     Example:
         >>> import maskspace
@@ -227,13 +233,13 @@ def _fit_on_workers(
 
     thread = threading.Thread(target=train, daemon=True)
     thread.start()
-    told = 0
+    num_reported = 0
     while True:
         is_over = not thread.is_alive()
         rows = Progress(folder).history()
-        for row in rows[told:]:
+        for row in rows[num_reported:]:
             report(row)
-        told = max(told, len(rows))
+        num_reported = max(num_reported, len(rows))
         if is_over:
             break
         thread.join(_POLL_S)

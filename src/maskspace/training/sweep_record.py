@@ -1,4 +1,4 @@
-"""Plots of a sweep, and its MLflow runs; no result follows from either."""
+"""Plots of a sweep, and its MLflow runs; no result depends on them."""
 
 import json
 import math
@@ -16,9 +16,10 @@ PLOTS = ("losses.png", "parallel.png", "bandwidths.png")
 
 
 def draw_sweep(folder: Path, out: Path) -> None:
-    """Draw what `write_sweep` wrote to `folder`, in `PLOTS` under `out`.
+    """Draw what `write_sweep` wrote to `folder`, as `PLOTS` in `out`.
 
-    Losses over their own first value; the options of every trial; the loss by numeric option.
+    The plots show validation losses over their own first value, the options of every trial, and the
+    loss against each numeric option.
 
     Example:
         >>> import tempfile
@@ -76,14 +77,15 @@ def _plot_by_option(table: pd.DataFrame, path: Path) -> None:
             if not ratios:
                 continue
             by_value = sorted(ratios.items())
-            found = [mean_interval(some) for _, some in by_value]
+            intervals = [mean_interval(values) for _, values in by_value]
             panels.setdefault(option.removeprefix("option_"), []).append(
                 pictures.Line(
                     label=str(objective),
                     x=[value for value, _ in by_value],
-                    y=[mean for mean, _, _ in found],
+                    y=[mean for mean, _, _ in intervals],
                     band=[
-                        (m if math.isnan(a) else a, m if math.isnan(b) else b) for m, a, b in found
+                        (m if math.isnan(a) else a, m if math.isnan(b) else b)
+                        for m, a, b in intervals
                     ],
                 )
             )
@@ -99,7 +101,15 @@ def _is_number(column: Sequence[object]) -> bool:
 def record_sweep(
     rows: list[dict[str, object]], run: Path, out: Path, *, params: Mapping[str, object]
 ) -> None:
-    """Log the sweep in `run`, exported to `out`, as an MLflow run, its trials nested in it.
+    """Log a sweep as an MLflow run, with its trials nested in it.
+
+    Needs the MLflow store of the environment; see `tracking.run`.
+
+    Args:
+        rows: the rows of the trials, see `sweep`.
+        run: folder of the sweep's progress.
+        out: folder that `write_sweep` wrote.
+        params: the settings to log.
 
     Example:
         >>> from maskspace.training.sweep_record import PLOTS

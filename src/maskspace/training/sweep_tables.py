@@ -1,4 +1,4 @@
-"""What a sweep leaves: a table of trials, and a ranking of points over seeds."""
+"""What a sweep leaves: a table of its trials, and a ranking of its points over seeds."""
 
 import csv
 import io
@@ -23,9 +23,12 @@ Rows = Sequence[Mapping[str, object]]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A point of the search space: the mean of its loss ratio over seeds, and how sure it is.
+    """A point of the search space, over its seeds.
 
-    `low` and `high` are the 95 % interval of the mean by Student's t; NaN with a single seed.
+    name: its name.
+    ratio: mean of the loss ratio over seeds.
+    low, high: 95 % interval of that mean by Student's t; NaN with a single seed.
+    seeds, finished, collapsed: number of trials, of those that finished, of those that collapsed.
 
     Example:
         >>> Point(name="pull", ratio=0.5, low=0.4, high=0.6, seeds=3, finished=3, collapsed=0).ratio
@@ -42,7 +45,7 @@ class Point:
 
 
 def loss_ratio(row: Mapping[str, object]) -> float:
-    """Return the last validation loss of a trial over its first one: what has a common unit.
+    """Return the last validation loss of a trial over its first one: this has a common unit.
 
     Example:
         >>> loss_ratio({"validation_loss": 0.5, "first_validation_loss": 2.0})
@@ -53,9 +56,9 @@ def loss_ratio(row: Mapping[str, object]) -> float:
 
 
 def ranked_points(rows: Rows) -> list[Point]:
-    """Return the points of the trials, best first: by collapsed seeds, then loss ratio, then name.
+    """Return the points of the trials, best first: by collapsed seeds, loss ratio, then name.
 
-    Early-stopped trials count with the loss that they were stopped at.
+    A trial that was stopped early counts with its last loss.
 
     Example:
         >>> rows = [
@@ -96,7 +99,7 @@ def _point(name: str, rows: Rows) -> Point:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean, and the ends of its 95 % interval by Student's t; NaN of one value.
+    """Return the mean and the ends of its 95 % interval by Student's t; NaN ends of one value.
 
     Example:
         >>> [round(value, 3) for value in mean_interval([1.0, 2.0, 3.0])]
@@ -113,7 +116,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def sweep_table(rows: Rows) -> pd.DataFrame:
-    """Return a row a trial, options as columns of their own, in the order of the trials' names.
+    """Return a table with a row a trial, in the order of their names, and a column an option.
 
     Example:
         >>> rows = [
@@ -146,7 +149,7 @@ def _plain(value: object) -> object:
 
 
 def write_sweep(rows: list[dict[str, object]], run: Path, out: Path) -> None:
-    """Write each trial's model and history to `out/NAME`, tables of all trials beside.
+    """Write each trial's model and history to `out/NAME`, and tables of all trials.
 
     `trials.json` and `sweep.parquet` hold the trials, `ranking.csv` the points over seeds.
 

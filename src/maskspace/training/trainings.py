@@ -1,4 +1,4 @@
-"""Several trainings by name, each on one worker, one after the other or side by side."""
+"""Several trainings by name, each on one worker, one after the other or in parallel."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,13 @@ COST = "cost.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A training; `name`, which may have slashes, is that of its folders.
+    """A training.
+
+    name: that of its folders; it may have slashes.
+    make_task: returns the task.
+    optimisation: the recipe.
+    workers: threads, loaders and device of the one worker.
+    provenance: what the model's description says of its origin.
 
     Example:
         >>> from maskspace.config import Choice
@@ -46,7 +52,7 @@ class Training:
 
 @runtime_checkable
 class MapTrainings(Protocol):
-    """Apply a function to trainings, here or elsewhere; `map` is one.
+    """Applies a function to trainings, here or elsewhere; `map` is one.
 
     Example:
         >>> isinstance(map, MapTrainings)
@@ -63,9 +69,15 @@ class MapTrainings(Protocol):
 def train_each(
     trainings: Sequence[Training], run: Path, out: Path, *, map_trainings: MapTrainings = map
 ) -> None:
-    """Write `out/NAME`, a model's folder each, with what it cost; progress is kept under `run`.
+    """Write `out/NAME` of each training: a model's folder, with the cost of the training.
 
-    All have as many steps. One that has been exported before is not trained again.
+    A training that has been exported before is not repeated.
+
+    Args:
+        trainings: the trainings, all with the same number of steps.
+        run: their progress is in `run/NAME`.
+        out: folder of the models.
+        map_trainings: applies a function to the trainings (default `map`: one after the other).
 
     Example:
         >>> import tempfile

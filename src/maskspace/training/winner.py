@@ -1,4 +1,4 @@
-"""What won the sweep: the objective that the student is trained with, and how it is read."""
+"""The winner of the sweep: the objective that the student is trained with, and its decoder."""
 
 import json
 from dataclasses import fields, replace
@@ -10,7 +10,12 @@ from maskspace.training.config import DistillConfig
 
 @section
 class Winner:
-    """The winner of the stage `select`; None stands for the objective's or the recipe's own.
+    """The winner of the stage `select`.
+
+    Args:
+        objective: the objective with its options.
+        decoder: reads the outputs (default None: the objective's own).
+        learning_rate: the largest rate (default None: that of the recipe).
 
     Example:
         >>> import maskspace
@@ -35,7 +40,7 @@ class Winner:
 
 
 def read_winner(path: Path) -> Winner:
-    """Return what winner.json says of the training; ValueError that names the file.
+    """Return what a winner.json says for the training; ValueError that names the file.
 
     Example:
         >>> import tempfile
@@ -45,10 +50,10 @@ def read_winner(path: Path) -> Winner:
         'balls'
     """
     try:
-        said = json.loads(path.read_text())
+        winner = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; run the stage select") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not JSON ({error}); run the stage select again") from None
     known = {field.name for field in fields(Winner)}
-    return build_section(Winner, {k: v for k, v in said.items() if k in known}, place=str(path))
+    return build_section(Winner, {k: v for k, v in winner.items() if k in known}, place=str(path))

@@ -1,4 +1,4 @@
-"""The training loop on Ray Train: one process a worker, gradients averaged by DDP."""
+"""The training loop on Ray Train: one process for each worker; DDP averages the gradients."""
 
 import uuid
 from collections.abc import Callable
@@ -16,11 +16,17 @@ from maskspace.training.progress import followed
 def fit_distributed(
     make_task: Callable[[], Task], optimisation: Optimisation, folder: Path, *, workers: Workers
 ) -> None:
-    """Train on Ray's workers; `folder`, on storage that all of them see, holds the progress.
+    """Train on Ray's workers. Needs a connected Ray; each worker runs `loop.fit`.
 
-    The run goes on from the last checkpoint in `folder`, also when a worker dies: Ray starts the
-    group again. Ray's own record of the run has a fresh name each time, because a name that it
-    knows would make it resume a finished run. Needs a connected Ray.
+    The run goes on from the last checkpoint in `folder`. If a worker dies, Ray starts the group
+    again. Ray's own record of the run has a fresh name each time: with a name that it knows, Ray
+    would resume a finished run.
+
+    Args:
+        make_task: returns the task, on each worker.
+        optimisation: the recipe.
+        folder: holds the progress, on storage that all workers see.
+        workers: number of workers, and the threads, loaders and device of each.
     """
     import ray.train
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -76,6 +82,6 @@ def _work(config: dict) -> None:
 
 
 def _from_rank_0(answer: bool, *, device: torch.device) -> bool:
-    told = torch.tensor(answer, device=device, dtype=torch.uint8)
-    distributed.broadcast(told, src=0)
-    return bool(told)
+    value = torch.tensor(answer, device=device, dtype=torch.uint8)
+    distributed.broadcast(value, src=0)
+    return bool(value)
