@@ -76,10 +76,11 @@ def test_an_output_that_is_an_input_is_refused(command, way, tmp_path, capsys):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("kind", ["png", "coco", "npz", "svg", "geojson"])
+@pytest.mark.parametrize("kind", ["png", "coco", "npz", "svg", "geojson", "tif"])
 def test_segment_replaces_nothing_that_lies_beside_a_photo(kind, tmp_path, capsys):
     given = photo(tmp_path / "a.png")
-    names = ("a.json", "a.labels.png", "a.overlay.png", "a.npz", "a.svg", "a.geojson")
+    endings = ("json", "labels.png", "overlay.png", "npz", "svg", "geojson", "labels.tif")
+    names = [f"a.{ending}" for ending in endings]
     for name in names:
         (tmp_path / name).write_text("mine")
     command = ["segment", str(given), "--model", "felzenszwalb", "--proposals", "2"]

@@ -98,16 +98,46 @@ def test_proposals_have_their_scores_and_parents(photo, tmp_path):
     assert len(list(ElementTree.parse(path).getroot().iter(SVG))) == 4
 
 
-@pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:4326"])
-def test_geojson_of_a_geotiff_is_on_the_map(crs, tmp_path):
-    affine = Affine.translation(8.5, 47.25) @ Affine.rotation(12) @ Affine.scale(0.125, -0.25)
-    path = tmp_path / "map.tif"
-    image = pixels()
+AFFINE = Affine.translation(8.5, 47.25) @ Affine.rotation(12) @ Affine.scale(0.125, -0.25)
+
+
+def geotiff(path: Path, crs: str) -> Path:
     with rasterio.open(
         path, "w", driver="GTiff", height=24, width=32, count=3, dtype="uint8", crs=crs,
-        transform=affine, photometric="rgb",
+        transform=AFFINE, photometric="rgb",
     ) as file:  # fmt: skip
-        file.write(image.transpose(2, 0, 1))
+        file.write(pixels().transpose(2, 0, 1))
+    return path
+
+
+def test_a_label_map_lies_where_its_geotiff_does(tmp_path):
+    path = geotiff(tmp_path / "map.tif", "EPSG:32632")
+    command = ["segment", str(path), *MODEL, "--regions", "5", "--out", str(tmp_path)]
+    for _ in range(2):  # what it wrote itself it writes again
+        assert main([*command, "--format", "tif"]) == 0
+    with rasterio.open(tmp_path / "map.labels.tif") as file:
+        assert file.crs.to_epsg() == 32632 and file.transform.almost_equals(AFFINE, 1e-9)
+        np.testing.assert_array_equal(file.read(1), label_map(path, tmp_path))
+
+
+def test_a_page_is_chosen_and_more_than_one_is_told(tmp_path, capsys):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack([pixels() * 0, pixels()]), photometric="rgb")
+    second = label_map(path, tmp_path / "first")
+    assert "2 pages; the first is taken" in capsys.readouterr().err
+    segmented(path, tmp_path / "second", "npz", "--page", "2")
+    assert not capsys.readouterr().err
+    (tmp_path / "plain").mkdir()
+    tifffile.imwrite(tmp_path / "plain" / "stack.tif", pixels(), photometric="rgb")
+    expected = label_map(tmp_path / "plain" / "stack.tif", tmp_path / "third")
+    found = np.load(tmp_path / "second" / "stack.npz")["labels"]
+    np.testing.assert_array_equal(found, expected)
+    assert (found != second).any()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:4326"])
+def test_geojson_of_a_geotiff_is_on_the_map(crs, tmp_path):
+    affine, path = AFFINE, geotiff(tmp_path / "map.tif", crs)
     document = json.loads(segmented(path, tmp_path, "geojson").read_text())
     labels = label_map(path, tmp_path)
     np.testing.assert_array_equal(burnt(document["features"], labels.shape, affine), labels)

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskspace.rgb import open_image, read_rgb, shrink_image
+from maskspace.rgb import open_image, pages, read_rgb, shrink_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
@@ -140,16 +140,79 @@ def test_16_bit_colour_tiff_is_rounded_not_cut(options, channels):
     np.testing.assert_array_equal(read_rgb(buffer.getvalue()), ROUNDED[..., :3])
 
 
-def test_16_bit_tiff_in_planes_and_floating_point_are_refused_in_one_line():
-    planes, real = io.BytesIO(), io.BytesIO()
-    tifffile.imwrite(
-        planes, DEEP[..., :3].transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"
-    )
-    tifffile.imwrite(real, DEEP[..., 0].astype(np.float32))
-    for content, words in ((planes.getvalue(), "a plane a channel"), (real.getvalue(), "floating")):
-        with pytest.raises(ValueError, match=f"^image bytes: .*{words}") as error:
-            read_rgb(content)
-        assert "\n" not in str(error.value)
+@pytest.mark.parametrize(
+    ("samples", "options"),
+    [
+        (DEEP[..., :3].transpose(2, 0, 1).copy(), {"planarconfig": "separate"}),
+        (DEEP[..., [0, 1, 2, 0, 0]], {"extrasamples": ["unspecified"] * 2}),
+        (DEEP[..., [0, 1, 2, 0, 0]], {"extrasamples": ["unspecified"] * 2, "bigtiff": True}),
+        (DEEP[..., :3], {"tile": (16, 16)}),
+    ],
+)
+def test_16_bit_tiff_in_planes_tiles_or_with_more_channels_is_rounded(samples, options):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, samples, photometric="rgb", **options)
+    np.testing.assert_array_equal(read_rgb(buffer.getvalue()), ROUNDED[..., :3])
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "words"),
+    [
+        (DEEP[..., 0].astype(np.float32), {}, "floating"),
+        (DEEP[..., [0, 1, 2, 0, 0]], {"planarconfig": "contig"}, "5 channels that are not red"),
+        (np.zeros((16, 16, 16), np.uint8), {"volumetric": True, "tile": (16, 16, 16)}, "in depth"),
+    ],
+)
+def test_tiff_that_is_no_picture_is_refused_in_one_line(samples, options, words, capsys):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, samples, photometric="minisblack", **options)
+    with pytest.raises(ValueError, match=f"^image bytes: .*{words}") as error:
+        read_rgb(buffer.getvalue())
+    assert "\n" not in str(error.value) and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_page_is_read_by_its_number_and_smaller_copies_do_not_count(kind):
+    buffer = io.BytesIO()
+    stack = np.stack([DEEP[..., :3], DEEP[::-1, :, :3], DEEP[:, ::-1, :3]])
+    stack = (stack >> 8).astype(kind) if kind == np.uint8 else stack
+    with tifffile.TiffWriter(buffer) as file:
+        for one in stack:
+            file.write(one, photometric="rgb")
+            file.write(one[::2, ::2].copy(), photometric="rgb", subfiletype=1)
+    content = buffer.getvalue()
+    assert pages(content) == 3
+    for number, one in enumerate(stack, start=1):
+        np.testing.assert_array_equal(read_rgb(content, page=number), read_rgb(one))
+    for wrong, words in ((4, "has 3 pages; got page 4"), (0, "counted from 1")):
+        with pytest.raises(ValueError, match=words):
+            read_rgb(content, page=wrong)
+
+
+def test_a_frame_of_a_film_is_read_by_its_number():
+    frames = [Image.fromarray(np.full((8, 9, 3), value, np.uint8)) for value in (0, 90, 200)]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert pages(content) == 3 and pages(encoded(frames[0])) == 1
+    assert [int(read_rgb(content, page=n)[0, 0, 0]) for n in (1, 2, 3)] == [0, 90, 200]
+    with pytest.raises(ValueError, match="has no page 4"):
+        read_rgb(content, page=4)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_a_tiff_whose_page_is_broken_is_one_line(page, capfd):
+    buffer = io.BytesIO()
+    stack = np.random.default_rng(0).integers(0, 256, (3, 20, 24), np.uint8)
+    tifffile.imwrite(buffer, stack, photometric="minisblack", compression="zlib")
+    content = bytearray(buffer.getvalue())
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        begin = file.pages[page - 1].dataoffsets[0]
+        content[begin : begin + 40] = bytes(40)
+        cut = bytes(content[: file.pages[2].offset])
+    with pytest.raises(ValueError, match=r"^image bytes: cannot be read") as error:
+        read_rgb(bytes(content), page=page)
+    assert "\n" not in str(error.value) and not capfd.readouterr().err
+    with pytest.raises(ValueError, match="broken TIFF"):
+        pages(cut)
 
 
 def test_transparency_in_palettes_and_grey_is_dropped():

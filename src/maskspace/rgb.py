@@ -18,6 +18,7 @@ from PIL import Image
 
 from maskspace.jpeg import decode_jpeg, turned, upright_size_hw
 from maskspace.png import as_four_channels, without_notes
+from maskspace.tiff import is_for_tifffile, is_tiff, tiff_pages, tiff_pixels
 
 #: The most pixels an image may have: a square of 12 000 a side.
 MAX_PIXELS = 144_000_000
@@ -51,16 +52,19 @@ def read_rgb(
     *,
     white: White | None = None,
     exif: bool = True,
+    page: int = 1,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return any image as uint8 RGB: a path, encoded bytes, a PIL image, or an `h w [c]` array.
 
-    Grey is repeated, alpha is dropped, of several frames the first is taken. More than 8 bits are
+    Grey is repeated, alpha and channels beyond three colours are dropped. More than 8 bits are
     scaled and rounded, 0 to 0 and white to 255.
 
     white: what is white there: a value, "minmax" or "percentile" (see `White`). By default what a
         TIFF says (12 bits: 4095; its largest value), else 65535 of 16 bits and 1 of floating point;
         whole numbers of other types are of 8 bits up to 255, else of 16.
     exif: turn the pixels as EXIF says (default True).
+    page: which page of a TIFF, or frame of a film, from 1 (default 1); of a TIFF smaller copies of
+        a page do not count.
 
     Raises ValueError, naming the file where there is one, for what is not an image of at most
     MAX_PIXELS pixels, and for one that would come out nearly black for want of a stated white.
@@ -81,14 +85,79 @@ def read_rgb(
         if quick is not None:
             return quick
     encoded = without_notes(encoded)
+    directory = _directory(encoded, page, name=name)
+    if is_tiff(encoded) and is_for_tifffile(encoded, directory):
+        return _tiff_to_rgb(encoded, directory, white, exif, name=name)
     with open_image(encoded, name=name) as opened:
         try:
+            _turn_to(opened, directory)
             quick = decode_jpeg(encoded) if opened.format == "JPEG" else None
             if quick is not None:
                 return turned(quick, orientation(opened) if exif else 1)
             return _pil_to_rgb(opened, encoded, white, exif)
+        except EOFError:
+            raise ValueError(f"{name}: has no page {page}") from None
         except UNREADABLE as error:
             raise ValueError(f"{name}: cannot be read as an image ({error})") from None
+
+
+def pages(encoded: bytes) -> int:
+    """Return how many pages a TIFF has, or frames a film; 1 of all other images.
+
+    Raises ValueError for a TIFF whose pages are broken.
+
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (4, 2)).save(file, "gif")
+        >>> pages(file.getvalue())
+        1
+    """
+    if is_tiff(encoded):
+        return len(tiff_pages(encoded))
+    with open_image(encoded, name="image bytes") as image:
+        films = ("GIF", "WEBP", "PNG")
+        return getattr(image, "n_frames", 1) if image.format in films else 1
+
+
+def _directory(encoded: bytes, page: int, *, name: str) -> int:
+    """Return where a page stands among all that a file has."""
+    if page < 1:
+        raise ValueError(f"{name}: pages are counted from 1; got {page}")
+    if not is_tiff(encoded):
+        return page - 1
+    try:
+        there = tiff_pages(encoded)
+    except ValueError as error:
+        if page == 1:  # PIL may read it all the same
+            return 0
+        raise ValueError(f"{name}: cannot be read as an image ({error})") from None
+    if page == 1 and not there:
+        return 0
+    if page > len(there):
+        raise ValueError(f"{name}: has {len(there)} pages; got page {page}")
+    return there[page - 1]
+
+
+def _turn_to(image: Image.Image, directory: int) -> None:
+    """Go to a page of an opened image, whose size is checked as that of the first."""
+    if directory == 0:
+        return
+    image.seek(directory)
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(f"{height} x {width} pixels; an image has 1 to {MAX_PIXELS} pixels")
+
+
+def _tiff_to_rgb(
+    encoded: bytes, directory: int, white: White | None, exif: bool, *, name: str
+) -> UInt8[np.ndarray, "h w 3"]:
+    try:
+        found = tiff_pixels(encoded, directory, most_pixels=MAX_PIXELS)
+        pixels = _array_to_rgb(found.samples, found.white if white is None else white)
+    except UNREADABLE as error:
+        raise ValueError(f"{name}: cannot be read as an image ({error})") from None
+    return turned(pixels, found.orientation if exif else 1)
 
 
 def open_image(encoded: bytes, *, name: str) -> Image.Image:
@@ -224,11 +293,10 @@ def _deep_colour(image: Image.Image, encoded: bytes) -> Shaped[np.ndarray, "h w 
         image.load()  # what comes after the pixels says how they are turned
         return 256 * four[..., 0] + four[..., 1]
     if not raw or not all(re.fullmatch(r"[RGBAX]+;16[BLN]", one) for one in raw):
-        if image.format == "TIFF" and image.mode == "RGB" and 16 in image.getexif().get(258, ()):
-            raise ValueError("a 16-bit TIFF with a plane a channel; save it with pixels in one")
         return None
     native = "L" if sys.byteorder == "little" else "B"
     with Image.open(io.BytesIO(encoded)) as low:
+        low.seek(image.tell())
         low.tile = [
             tile._replace(args=_other_order(tile.args, one, native))
             for tile, one in zip(low.tile, raw, strict=True)

@@ -14,6 +14,7 @@ from maskspace.cli.frame import (
     note,
     place_of,
     png,
+    read_photo,
     write_files,
 )
 from maskspace.cli.picture_files import level_lines
@@ -142,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.model is not None:
         check_model(options.model)
-    from maskspace.segmenter import checked_image, told_smaller
+    from maskspace.segmenter import told_smaller
 
     known = options.session is not None and options.session.exists()
     if options.out.suffix.lower() not in (".png", ".svg", ".geojson"):
@@ -158,7 +159,7 @@ def run(options: argparse.Namespace) -> int:
     Inputs(inputs).keep(path for path in outputs if path is not None)
     if options.session is not None:
         Inputs([options.session]).keep([options.out])
-    image = checked_image(options.image, white=options.white, exif=options.exif)
+    image = read_photo(options.image, options)
     smaller = told_smaller(image)
     if smaller is not None:
         note(f"{options.image}: {smaller}")
@@ -196,7 +197,7 @@ def _written(image: "np.ndarray", mask: "np.ndarray", options: argparse.Namespac
         place=options.out,
         image=image,
         found=mask.astype("int32"),
-        map_place=place_of(options.image, exif=options.exif) if kind == ".geojson" else None,
+        map_place=place_of(options.image, options) if kind == ".geojson" else None,
     )
     return geojson(one) if kind == ".geojson" else svg(one)
 

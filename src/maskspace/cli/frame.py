@@ -33,6 +33,9 @@ DEFAULT_MODEL = "student"
 #: In every file of masks that a command writes: it may be replaced by the same command.
 MARK = b"written by maskspace"
 
+#: Endings of images that may have several pages or frames.
+_OF_PAGES = (".tif", ".tiff", ".gif", ".webp", ".png")
+
 DATA_HELP = (
     "a dataset's kind and where it is, such as bsds500:/data/bsds500, with options of its reader "
     "after commas, as in folder:/data/cells,ignored=255,mask_suffix=_mask (docs/datasets.md)"
@@ -162,6 +165,35 @@ def add_reading(command: argparse.ArgumentParser) -> None:
         action="store_false",
         help="take the pixels as they are stored, whatever EXIF says of turning them",
     )
+    command.add_argument(
+        "--page",
+        type=count,
+        metavar="N",
+        help="which page of a TIFF, or frame of a film, from 1; smaller copies of a page do not "
+        "count (default 1, and a line that says so where there are more)",
+    )
+
+
+def read_photo(photo: Path, options: argparse.Namespace) -> "np.ndarray":
+    """Return an image as the options of `add_reading` say; more pages than one are told.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> photo = Path(tempfile.mkdtemp(), "photo.png")
+        >>> _ = photo.write_bytes(png(np.zeros((20, 30, 3), np.uint8)))
+        >>> read_photo(photo, argparse.Namespace(white=None, exif=True, page=None)).shape
+        (20, 30, 3)
+    """
+    from maskspace.rgb import pages
+    from maskspace.segmenter import checked_image
+
+    image = checked_image(photo, white=options.white, exif=options.exif, page=options.page or 1)
+    if options.page is None and photo.suffix.lower() in _OF_PAGES:
+        number = pages(photo.read_bytes())
+        if number > 1:
+            note(f"{photo}: {number} pages; the first is taken, give --page N for another")
+    return image
 
 
 def white(text: str) -> float | str:
@@ -369,23 +401,41 @@ def png(array: "np.ndarray") -> bytes:
     return file.getvalue()
 
 
-def place_of(photo: Path, *, exif: bool) -> "MapPlace | None":
+def place_of(photo: Path, options: argparse.Namespace) -> "MapPlace | None":
     """Return where an image lies on the map, None where that is not known.
 
-    What a GeoTIFF says is read by rasterio; where that is missing, a line says so. Raises
-    ValueError for one whose pixels are turned, of which its place says nothing.
+    What a GeoTIFF says is read by rasterio; where that is missing, a line says so.
 
     Example:
-        >>> place_of(Path("photo.jpg"), exif=True) is None
+        >>> place_of(Path("photo.jpg"), argparse.Namespace(exif=True, page=None)) is None
         True
     """
-    from maskspace.data.map_place import can_read_places, is_geotiff, map_place, turns
+    from maskspace.data.map_place import can_read_places, map_place
 
-    if not is_geotiff(photo):
+    if geotiff_of(photo, options) is None:
         return None
-    if exif and turns(photo):
-        raise ValueError(f"{photo}: a GeoTIFF that is also turned; give --no-exif")
     if can_read_places():
         return map_place(photo)
     note(f"{photo}: polygons in pixels; for map coordinates pip install 'maskspace[geo]'")
     return None
+
+
+def geotiff_of(photo: Path, options: argparse.Namespace) -> Path | None:
+    """Return an image's file if it says where its first page lies on the map.
+
+    Raises ValueError for one whose pixels are turned, of which its place says nothing.
+
+    Example:
+        >>> geotiff_of(Path("photo.jpg"), argparse.Namespace(exif=True, page=None)) is None
+        True
+    """
+    from maskspace.data.map_place import is_geotiff, turns
+
+    if not is_geotiff(photo):
+        return None
+    if options.page not in (None, 1):
+        note(f"{photo}: where page {options.page} lies on the map is not known")
+        return None
+    if options.exif and turns(photo):
+        raise ValueError(f"{photo}: a GeoTIFF that is also turned; give --no-exif")
+    return photo

@@ -14,9 +14,11 @@ from maskspace.cli.frame import (
     check_model,
     complain,
     count,
+    geotiff_of,
     image_files,
     note,
     place_of,
+    read_photo,
     same_name,
     share,
     write_files,
@@ -51,10 +53,10 @@ def add(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Segment images from 16x16 pixels; those above 12 megapixels are looked at smaller and "
         "answered at their own size. For IMAGE x.jpg it writes x.labels.png and x.overlay.png, "
-        "x.json (COCO, run lengths), x.npz, x.svg or x.geojson in DIR; of a folder all images, in "
-        "folders of the same names. A bad image is told in one line and does not keep the others "
-        "from being written; the exit status is then 2, unless --max-left-out allows it. No file "
-        "of yours is replaced: neither an image nor what lies beside it."
+        "x.json (COCO, run lengths), x.npz, x.svg, x.geojson or x.labels.tif in DIR; of a folder "
+        "all images, in folders of the same names. A bad image is told in one line and does not "
+        "keep the others from being written; the exit status is then 2, unless --max-left-out "
+        "allows it. No file of yours is replaced: neither an image nor what lies beside it."
     )
     command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a file or a folder")
     number = command.add_mutually_exclusive_group()
@@ -137,8 +139,8 @@ def add(command: argparse.ArgumentParser) -> None:
         "smallest one that holds each too, its parent; "
         "npz: labels (int32 h w), or masks (bool n h w) and scores; "
         "svg, geojson: polygons along the edges of pixels, with holes, neighbours without a gap; "
-        "geojson in pixels, or of a GeoTIFF in its map coordinates, with the extra geo (default "
-        "png)",
+        "geojson in pixels, or of a GeoTIFF in its map coordinates, with the extra geo; "
+        "tif: a tiled label map that lies where the GeoTIFF does (default png)",
     )
     command.add_argument(
         "--pictures",
@@ -241,9 +243,9 @@ def _segmented(
     model: "Segmenter", photo: Path, place: Path, name: Path, options: argparse.Namespace
 ) -> Segmented:
     """Return what was found in one image."""
-    from maskspace.segmenter import checked_image, told_smaller
+    from maskspace.segmenter import told_smaller
 
-    image = checked_image(photo, white=options.white, exif=options.exif)
+    image = read_photo(photo, options)
     smaller = told_smaller(image)
     if smaller is not None and options.tiles is None:
         note(f"{photo}: {smaller}")
@@ -254,7 +256,8 @@ def _segmented(
         found=_found(model, image, options),
         best_on_top=options.on_top == "best",
         categories=model.categories,
-        map_place=place_of(photo, exif=options.exif) if options.format == "geojson" else None,
+        map_place=place_of(photo, options) if options.format == "geojson" else None,
+        geotiff=geotiff_of(photo, options) if options.format == "tif" else None,
     )
 
 

@@ -28,6 +28,7 @@ ENDINGS = {
     "npz": (".npz",),
     "svg": (".svg",),
     "geojson": (".geojson",),
+    "tif": (".labels.tif",),
 }
 
 
@@ -42,7 +43,7 @@ class Segmented:
     `name` is the image's file as it is told, `place` that file without its suffix, where files are
     written; `best_on_top` says which of several masks a label map shows, else the smallest;
     `categories` are those of the model's classes, empty where it has none; `map_place` is where the
-    image lies on the map, None where that is not known.
+    image lies on the map, None where that is not known; `geotiff` is its file, if it is one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Segmented:
     best_on_top: bool = False
     categories: "tuple[Category, ...]" = ()
     map_place: "MapPlace | None" = None
+    geotiff: Path | None = None
 
 
 def files_of(one: Segmented, kind: str) -> dict[Path, bytes]:
@@ -164,6 +166,13 @@ def _npz_files(one: Segmented) -> tuple[bytes, ...]:
     return (file.getvalue(),)
 
 
+def _tif_files(one: Segmented) -> tuple[bytes, ...]:
+    from maskspace.data.map_place import label_tiff
+
+    # what stands after the last page belongs to none; there the mark is found
+    return (label_tiff(shown_labels(one), one.geotiff) + MARK,)
+
+
 #: What each --format writes of an image, in the order of `ENDINGS`.
 _WRITERS: dict[str, Callable[[Segmented], tuple[bytes, ...]]] = {
     "png": _png_files,
@@ -171,6 +180,7 @@ _WRITERS: dict[str, Callable[[Segmented], tuple[bytes, ...]]] = {
     "npz": _npz_files,
     "svg": lambda one: (svg(one),),
     "geojson": lambda one: (geojson(one),),
+    "tif": _tif_files,
 }
 
 

@@ -37,7 +37,7 @@ WORKING_PIXELS = 4032 * 3024
 
 
 def checked_image(
-    image: ImageLike, *, white: White | None = None, exif: bool = True
+    image: ImageLike, *, white: White | None = None, exif: bool = True, page: int = 1
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image as RGB, or raise ValueError if it is not one or its size is out of range.
 
@@ -45,6 +45,7 @@ def checked_image(
         image: a file's path, a PIL image, or an array h w, h w 1 or h w 3.
         white: what is white in an image of more than 8 bits (default None: as `read_rgb` takes it).
         exif: turn the pixels of a file as its EXIF says (default True).
+        page: which page of a TIFF or frame of a film, from 1 (default 1).
 
     Example:
         >>> checked_image(np.full((16, 16), 1024, np.uint16), white=4096).max()
@@ -52,7 +53,7 @@ def checked_image(
     """
     if isinstance(image, os.PathLike):
         image = os.fspath(image)
-    rgb = read_rgb(image, white=white, exif=exif)
+    rgb = read_rgb(image, white=white, exif=exif, page=page)
     height, width = rgb.shape[:2]
     place = f"{image}: " if isinstance(image, str) else ""
     if min(height, width) < MIN_SIDE:
