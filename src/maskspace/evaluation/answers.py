@@ -1,8 +1,9 @@
 """How a model answers clicks, round by round, on several masks of one image at a time.
 
-Each way keeps what it needs between rounds, a slot a mask: by the rules of `combine_clicks` the
-surest claims so far, so that one more click costs one map; all clicks together, the published way,
-the probability of the round before; a model of masks nothing, as it is given all clicks again.
+Between rounds a run keeps for each mask, in a slot of its own, what the next answer needs:
+- with a rule of `combine_clicks`, the surest claims so far, so that a new click costs one map;
+- with all clicks together, the published way, the probability of the round before;
+- for a model that answers masks, nothing: it is given all clicks again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +52,9 @@ class Answers(Protocol):
 
 
 def why_unanswered(model: Segmenter, run: ClickRun) -> str | None:
-    """Return why a model is not asked for a run, or None: a model of masks has one way at 0.5.
+    """Return why a model is not asked for a run, or None if it is.
+
+    A model that answers masks can only be asked for its own way of combining clicks, cut at 0.5.
 
     Example:
         >>> class Masks(Segmenter):
@@ -66,8 +69,8 @@ def why_unanswered(model: Segmenter, run: ClickRun) -> str | None:
     """
     if run.mode == "iterative":
         return None if "refine" in model.answers else NO_ROUNDS
-    own = run.mode == "claims" and run.threshold == 0.5
-    if own or "click_probabilities" in model.answers:
+    is_own_way = run.mode == "claims" and run.threshold == 0.5
+    if is_own_way or "click_probabilities" in model.answers:
         return None
     return MASKS_ONLY
 
@@ -75,9 +78,15 @@ def why_unanswered(model: Segmenter, run: ClickRun) -> str | None:
 def answers(
     model: Segmenter, image: UInt8[np.ndarray, "h w 3"], run: ClickRun, asked: Asked, first: Maps
 ) -> Answers:
-    """Return what answers a run that the model can be asked for; `first` holds maps known so far.
+    """Return what answers the clicks of a run.
 
-    A model without maps is given all clicks and combines them in its own way.
+    Args:
+        model: the model; without probabilities it is given all clicks and combines them in its own
+            way.
+        image: the image.
+        run: a run that the model can be asked for, see `why_unanswered`.
+        asked: takes the time of the answers.
+        first: click -> its map, as far as maps are known already.
 
     Example:
         >>> class Whole(Segmenter):
@@ -140,26 +149,34 @@ class _Combined:
     def masks(
         self, clicks: Mapping[int, Sequence[Click]]
     ) -> Iterator[tuple[int, Bool[np.ndarray, "h w"]]]:
-        new = [made[-1] for made in clicks.values() if made[-1] not in self._known]
+        new = [
+            clicks_so_far[-1]
+            for clicks_so_far in clicks.values()
+            if clicks_so_far[-1] not in self._known
+        ]
         maps = self._asked.answer(lambda: click_maps(self._model, self._image, new))
-        for slot, made in clicks.items():
-            latest = self._known[made[-1]] if made[-1] in self._known else maps[made[-1]]
-            yield slot, self._add(slot, latest, made)
+        for slot, clicks_so_far in clicks.items():
+            latest = (
+                self._known[clicks_so_far[-1]]
+                if clicks_so_far[-1] in self._known
+                else maps[clicks_so_far[-1]]
+            )
+            yield slot, self._add(slot, latest, clicks_so_far)
             self._latest[slot] = latest
 
     def probability(self, slot: int) -> Float32[np.ndarray, "h w"]:
         return self._latest[slot]
 
     def _add(
-        self, slot: int, latest: Float32[np.ndarray, "h w"], made: Sequence[Click]
+        self, slot: int, latest: Float32[np.ndarray, "h w"], clicks: Sequence[Click]
     ) -> Bool[np.ndarray, "h w"]:
-        if len(made) == 1 and made[0].positive:
+        if len(clicks) == 1 and clicks[0].positive:
             return latest > self._threshold
         if slot not in self._surest:
             self._surest[slot] = SurestClaims((latest.shape[0], latest.shape[1]), rule=self._rule)
-            if len(made) > 1:
-                self._claim(slot, self._latest[slot], made[0])
-        self._claim(slot, latest, made[-1])
+            if len(clicks) > 1:
+                self._claim(slot, self._latest[slot], clicks[0])
+        self._claim(slot, latest, clicks[-1])
         return self._surest[slot].mask()
 
     def _claim(self, slot: int, latest: Float32[np.ndarray, "h w"], click: Click) -> None:
@@ -187,10 +204,12 @@ class _Refined:
     def masks(
         self, clicks: Mapping[int, Sequence[Click]]
     ) -> Iterator[tuple[int, Bool[np.ndarray, "h w"]]]:
-        for slot, made in clicks.items():
+        for slot, clicks_so_far in clicks.items():
             previous = self._previous.get(slot)
             latest = self._asked.answer(
-                lambda made=made, previous=previous: self._model.refine(self._image, made, previous)
+                lambda clicks_so_far=clicks_so_far, previous=previous: self._model.refine(
+                    self._image, clicks_so_far, previous
+                )
             )
             self._previous[slot] = latest
             yield slot, latest > self._threshold
@@ -208,8 +227,15 @@ class _Own:
     def masks(
         self, clicks: Mapping[int, Sequence[Click]]
     ) -> Iterator[tuple[int, Bool[np.ndarray, "h w"]]]:
-        for slot, made in clicks.items():
-            yield slot, self._asked.answer(lambda made=made: self._model.click(self._image, made))
+        for slot, clicks_so_far in clicks.items():
+            yield (
+                slot,
+                self._asked.answer(
+                    lambda clicks_so_far=clicks_so_far: self._model.click(
+                        self._image, clicks_so_far
+                    )
+                ),
+            )
 
     def probability(self, slot: int) -> None:
         del slot

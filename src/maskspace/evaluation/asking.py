@@ -1,4 +1,4 @@
-"""Ask a model, and keep what its answers took and what it refused."""
+"""Ask a model; take the time of its answers, and note what it refuses."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Answer = TypeVar("Answer")
 
 
 class Refusal(Exception):
-    """A model's ValueError, or the end of the memory: no answer to what it was asked.
+    """A model does not answer a question: it raised ValueError, or the memory was exhausted.
 
     Example:
         >>> Asked().answer(lambda: [][0:0] or int("no mask here"))
@@ -21,7 +21,10 @@ class Refusal(Exception):
 
 
 class Asked:
-    """One model about one image: seconds of its answers, and refused questions with the reason.
+    """What one model was asked about one image.
+
+    seconds: the time of its answers.
+    not_answered: question that it refused -> the reason.
 
     Example:
         >>> asked = Asked()
@@ -49,7 +52,7 @@ class Asked:
             self.seconds += time.perf_counter() - start
 
     def ask(self, question: str, answer: Callable[[], Answer]) -> Answer | None:
-        """Return the model's answer, or None where it refuses, which is kept under `question`."""
+        """Return the model's answer; None if it refuses, with the reason in `not_answered`."""
         try:
             return self.answer(answer)
         except Refusal as refusal:

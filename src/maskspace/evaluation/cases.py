@@ -1,6 +1,7 @@
-"""The worst, median and best cases of every model after one click, with its map.
+"""The worst, median and best cases of every model after one click, with their maps.
 
-Cases are chosen from the rows of the whole dataset, and answered again: no map is kept until then.
+Cases are chosen from the rows of the whole dataset. The model then answers them again: maps are not
+kept before.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,9 @@ LONGEST_NAME = 22
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One mask that a model was asked for, and what came of it.
+    """One mask that a model was asked for, and the IoU of its answer.
+
+    rank: "worst", "median" or "best".
 
     Example:
         >>> Case(rank="worst", dataset="d", model="student", key="a", mask_id=1, iou=0.2).rank
@@ -46,7 +49,8 @@ class Case:
 def choose_cases(rows: Iterable[Row], run: str, *, number: int) -> list[Case]:
     """Return the worst, median and best `number` masks of one model on one dataset.
 
-    Ties go by key and id. No mask is shown twice: where there are few, the worst come first.
+    Masks of equal IoU are ordered by key and id. No mask is shown twice; if there are few, the
+    worst ones are chosen first.
 
     Example:
         >>> rows = [

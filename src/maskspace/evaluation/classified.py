@@ -1,4 +1,4 @@
-"""A model's proposals with their classes, as one map of segments in the classes of a data set."""
+"""A model's proposals with their classes, as one map of segments in the classes of a dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from maskspace.types import Category
 
 @dataclass(frozen=True)
 class Classified:
-    """Disjoint segments, labels from 1, 0 where none is; and the class of each by its label.
+    """Disjoint segments and their classes.
 
-    Classes are those of the truth, from 1; a segment of a class that the data set has not is 0.
+    segments: labels from 1; 0 where there is no segment.
+    classes: label -> class of the truth, from 1; 0 for a class that the dataset does not have.
 
     Example:
         >>> classified = Classified(np.array([[0, 1, 2]]), {1: 7, 2: 0})  # label 2 has no class
@@ -28,7 +29,7 @@ class Classified:
 
     @property
     def class_map(self) -> Int64[np.ndarray, "h w"]:
-        """The class that shows at each pixel, 0 without one."""
+        """The class at each pixel, 0 without one."""
         table = [self.classes.get(label, 0) for label in range(int(self.segments.max()) + 1)]
         return np.array(table, np.int64)[self.segments]
 
@@ -36,10 +37,13 @@ class Classified:
 def classify(proposed: Proposed, categories: Sequence[Category], truth: Truth) -> Classified:
     """Return proposals painted over each other, the best on top, in the truth's classes.
 
-    Classes of model and data set are the same where their names are. Proposals of one class of
-    stuff are one segment.
+    A class of the model is the class of the dataset that has the same name. All proposals of one
+    class of stuff are one segment.
 
-    categories: what the classes of the proposals are: class k is `categories[k]`.
+    Args:
+        proposed: the proposals, best first.
+        categories: the classes of the proposals: class k is `categories[k]`.
+        truth: the truth, with the classes of the dataset.
 
     Example:
         >>> from maskspace.masks.iou_table import iou_table
@@ -56,9 +60,9 @@ def classify(proposed: Proposed, categories: Sequence[Category], truth: Truth) -
         [[2, 0]]
     """
     number = {name: place for place, name in enumerate(truth.things, start=1)}
-    of_model = {k: number.get(one.name, 0) for k, one in enumerate(categories)}
-    said = proposed.proposals.classes
-    numbers = [] if said is None else said.tolist()[: len(proposed.iou)]
+    of_model = {k: number.get(category.name, 0) for k, category in enumerate(categories)}
+    class_of_proposal = proposed.proposals.classes
+    numbers = [] if class_of_proposal is None else class_of_proposal.tolist()[: len(proposed.iou)]
     classes = [of_model.get(k, 0) for k in numbers] or [0] * len(proposed.iou)
     shown = painted(proposed.first(len(classes)) & ~truth.ignore)
     return segments_of(shown, classes, truth)
@@ -67,7 +71,12 @@ def classify(proposed: Proposed, categories: Sequence[Category], truth: Truth) -
 def segments_of(
     labels: Int64[np.ndarray, "h w"], classes: Sequence[int], truth: Truth
 ) -> Classified:
-    """Return a label map with a class for each label, from label 1; a class of stuff is one label.
+    """Return a label map as segments with classes; all labels of one class of stuff become one.
+
+    Args:
+        labels: labels from 1, 0 for none.
+        classes: the class of each label, from label 1.
+        truth: the truth, with the classes of the dataset.
 
     Example:
         >>> truth = Truth(
@@ -78,7 +87,7 @@ def segments_of(
         [[1, 1, 3]]
     """
     is_thing = [True, *truth.things.values()]
-    kept, stuff = [0], {}
-    for label, one in enumerate(classes, start=1):
-        kept.append(label if is_thing[one] else stuff.setdefault(one, label))
-    return Classified(np.array(kept, np.int64)[labels], dict(enumerate(classes, start=1)))
+    new_label, stuff = [0], {}
+    for label, class_ in enumerate(classes, start=1):
+        new_label.append(label if is_thing[class_] else stuff.setdefault(class_, label))
+    return Classified(np.array(new_label, np.int64)[labels], dict(enumerate(classes, start=1)))

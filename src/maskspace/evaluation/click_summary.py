@@ -1,4 +1,4 @@
-"""The clicks of a dataset's rows -> mIoU@k, NoC, NoF and how local the corrections were."""
+"""From the clicks of a dataset's rows: mIoU@k, NoC, NoF, and how local the corrections were."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,14 +23,21 @@ from maskspace.metrics.clicks_to_iou import clicks_to_iou, failures, never_reach
 def click_metrics(
     rows: Sequence[Row], config: InteractiveConfig, not_answered: dict[str, str]
 ) -> dict[str, object]:
-    """Return the numbers of every run that was answered; all masks weigh the same.
+    """Return the numbers of every run that was answered; all masks have the same weight.
 
-    After k clicks of NAME: `miou_at_k_NAME`. Where there are several: the mean number of clicks to
-    an IoU of 0.85, `noc_85_NAME`, the masks that took all of them, `nof_85_NAME`, as published, and
-    those that never got there, `never_85_NAME`; of what a further click changed, the share that was
-    right before it, `changed_outside_NAME`, a mean over the clicks that changed anything, and the
-    same pixels over the image, a mean over all. After one click, cut at the best of the levels for
-    each mask: `miou_at_1_CLICKER_best_level`. What is undefined is added to `not_answered`.
+    After k clicks of the run NAME: `miou_at_k_NAME`. For a run of several clicks also
+    - `noc_85_NAME`: mean number of clicks to an IoU of 0.85;
+    - `nof_85_NAME`: masks that took all clicks, as published;
+    - `never_85_NAME`: masks that never reached that IoU;
+    - `changed_outside_NAME`: share of the pixels changed by a further click that were right before
+      it, a mean over the clicks that changed anything;
+    - `changed_outside_of_image_NAME`: the same pixels over those of the image, a mean over all
+      clicks. After one click, cut at the best level for each mask: `miou_at_1_CLICKER_best_level`.
+
+    Args:
+        rows: the rows of one model on one dataset.
+        config: the runs.
+        not_answered: the reasons of undefined numbers are added here.
 
     Example:
         >>> from maskspace.evaluation.config import protocol_config
@@ -42,22 +49,22 @@ def click_metrics(
         >>> click_metrics(rows, config.interactive, {})[f"miou_at_1_{run}"]
         0.75
     """
-    found: dict[str, object] = {}
+    numbers: dict[str, object] = {}
     for run in config.runs:
         if any(run.name not in row.click_ious for row in rows):
             continue
         ious = click_record([ious for row in rows for ious in row.click_ious[run.name]], run.clicks)
-        found |= _mean_ious(ious, run, config, not_answered)
+        numbers |= _mean_ious(ious, run, config, not_answered)
         if run.clicks > 1:
-            found |= _counts(ious, run, config.noc_targets)
-            found |= _locality(rows, run, not_answered)
+            numbers |= _counts(ious, run, config.noc_targets)
+            numbers |= _locality(rows, run, not_answered)
     for clicker in rows[0].best_level:
         values = (iou for row in rows for iou in row.best_level[clicker])
-        found[f"{MIOU}1_{clicker}{BEST_LEVEL}"] = _mean(values)
+        numbers[f"{MIOU}1_{clicker}{BEST_LEVEL}"] = _mean(values)
     if any(run.name in rows[0].click_ious for run in config.runs):
-        own = "the model, in its own way" if rows[0].combines else "the rule of each run"
-        found |= {"max_clicks": config.max_clicks, "clicks_combined_by": own}
-    return found
+        combined_by = "the model, in its own way" if rows[0].combines else "the rule of each run"
+        numbers |= {"max_clicks": config.max_clicks, "clicks_combined_by": combined_by}
+    return numbers
 
 
 def click_record(ious: Iterable[Sequence[float]], clicks: int) -> Float64[np.ndarray, "n k"]:
@@ -67,7 +74,7 @@ def click_record(ious: Iterable[Sequence[float]], clicks: int) -> Float64[np.nda
         >>> click_record([[0.5, 1.0], [0.2, 0.4, 0.6]], 3).tolist()
         [[0.5, 1.0, nan], [0.2, 0.4, 0.6]]
     """
-    padded = [[*made, *[math.nan] * (clicks - len(made))] for made in ious]
+    padded = [[*run, *[math.nan] * (clicks - len(run))] for run in ious]
     return np.array(padded, np.float64).reshape(-1, clicks)
 
 
@@ -90,13 +97,13 @@ def _mean_ious(
 def _counts(
     ious: Float64[np.ndarray, "n k"], run: ClickRun, targets: Sequence[float]
 ) -> dict[str, object]:
-    found: dict[str, object] = {}
+    numbers: dict[str, object] = {}
     for target in targets:
         tail = f"{100 * target:g}_{run.name}"
-        found[f"{NOC}{tail}"] = float(clicks_to_iou(ious, target=target).mean())
-        found[f"{NOF}{tail}"] = failures(ious, target=target)
-        found[f"{NEVER}{tail}"] = never_reached(ious, target=target)
-    return found
+        numbers[f"{NOC}{tail}"] = float(clicks_to_iou(ious, target=target).mean())
+        numbers[f"{NOF}{tail}"] = failures(ious, target=target)
+        numbers[f"{NEVER}{tail}"] = never_reached(ious, target=target)
+    return numbers
 
 
 def _locality(
@@ -104,14 +111,14 @@ def _locality(
 ) -> dict[str, object]:
     shares = [outside / changed for changed, outside, _ in _changes(rows, run) if changed]
     of_image = [outside / pixels for _, outside, pixels in _changes(rows, run)]
-    found: dict[str, object] = {}
+    numbers: dict[str, object] = {}
     if shares:
-        found[f"{OUTSIDE}{run.name}"] = _mean(shares)
+        numbers[f"{OUTSIDE}{run.name}"] = _mean(shares)
     else:
         not_answered[f"{OUTSIDE}{run.name}"] = "undefined: no further click changed anything"
     if of_image:
-        found[f"{OUTSIDE_OF_IMAGE}{run.name}"] = _mean(of_image)
-    return found
+        numbers[f"{OUTSIDE_OF_IMAGE}{run.name}"] = _mean(of_image)
+    return numbers
 
 
 def _changes(rows: Sequence[Row], run: ClickRun) -> Iterator[tuple[int, int, int]]:

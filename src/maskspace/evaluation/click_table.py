@@ -1,4 +1,4 @@
-"""The clicks as a table in plain text: one line a run that was answered."""
+"""The clicks as a table in plain text: one line for each run that was answered."""
 
 from collections.abc import Mapping
 
@@ -19,10 +19,10 @@ SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
 
 
 def click_table(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
-    """Return the runs of every model in plain text, and below which protocol they followed.
+    """Return the runs of every model in plain text, and below them the protocol.
 
-    NoC and NoF: mean clicks to the IoU in percent, and the masks that took all of them; never: the
-    masks that did not get there; outside: the share of what further clicks changed that was right
+    NoC: mean number of clicks to the IoU in percent; NoF: masks that took all clicks; never: masks
+    that did not reach that IoU; outside: share of what further clicks changed that was right
     before.
 
     Example:

@@ -11,10 +11,15 @@ from maskspace.partition.image_editor import CLICK_RULES
 
 @dataclass(frozen=True, kw_only=True)
 class ClickRun:
-    """One way of clicking through all masks: up to `clicks` clicks of one clicker each.
+    """One way of clicking all masks.
 
-    After every click the mask is what has a probability above `threshold`, which the next click
-    answers to; `mode` is the rule of `ImageEditor` by which further clicks are answered.
+    After every click the mask is where the probability is above the threshold; the next click is
+    placed by that mask.
+
+    clicker: how clicks are placed, one of CLICKERS.
+    threshold: where probabilities are cut, in (0, 1).
+    mode: how further clicks are answered, a rule of `ImageEditor`.
+    clicks: clicks on a mask at most.
 
     Example:
         >>> ClickRun(clicker="center", threshold=0.5, mode="claims", clicks=1).name
@@ -37,14 +42,23 @@ class ClickRun:
 
 @section
 class InteractiveConfig:
-    """How models are clicked; `protocol` is the name that reports give it.
+    """How models are clicked.
 
-    One click by each of `first_clickers`, cut at each of `first_thresholds`, and the best of all
-    `levels` by mask; up to `max_clicks` by each of `clickers`, cut at each of `thresholds`, by each
-    of `modes`. No more than it takes to an IoU of `target_iou`: 1 asks a perfect mask no further
-    and takes its IoU as that of the clicks left, above 1 nothing ends a run early. Clicks are
-    counted to each of `noc_targets`; `seed` draws the clicks that are drawn; the worst, median and
-    best `cases` are shown.
+    Args:
+        protocol: the name of the protocol in reports.
+        first_clickers: clickers that make one click.
+        first_thresholds: where the maps of these clicks are cut, each in (0, 1).
+        levels: these maps are also cut at the best of all these levels, mask by mask; each in (0,
+            1).
+        clickers: clickers that make up to `max_clicks`.
+        thresholds: where the maps of these clicks are cut, each in (0, 1).
+        modes: how their further clicks are answered, rules of `ImageEditor`.
+        max_clicks: clicks on a mask at most, >= 1.
+        target_iou: a run on a mask ends at this IoU, in (0, 1.01]. With 1 a perfect mask is clicked
+            no further, and its IoU stands for the remaining clicks; above 1 no run ends early.
+        noc_targets: IoUs to which clicks are counted, each at most `target_iou`.
+        seed: of the clicks that are drawn at random.
+        cases: worst, median and best cases that are shown, so many of each.
 
     Example:
         >>> [run.name for run in OWN_PROTOCOL.runs][:3]
@@ -67,7 +81,7 @@ class InteractiveConfig:
     cases: int
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
+        """Refuse unknown names and values outside these ranges."""
         for name, known in (
             ("first_clickers", CLICKERS),
             ("clickers", CLICKERS),
@@ -91,13 +105,13 @@ class InteractiveConfig:
 
     @property
     def runs(self) -> tuple[ClickRun, ...]:
-        """Return every run once, those of one click first, unless they are asked for more."""
-        found = {
+        """Return every run once: those of one click first, unless they also make more clicks."""
+        clicks_of_run = {
             (clicker, threshold, "claims"): 1
             for clicker in self.first_clickers
             for threshold in self.first_thresholds
         }
-        found |= {
+        clicks_of_run |= {
             (clicker, threshold, mode): self.max_clicks
             for clicker in self.clickers
             for threshold in self.thresholds
@@ -105,7 +119,7 @@ class InteractiveConfig:
         }
         return tuple(
             ClickRun(clicker=clicker, threshold=threshold, mode=mode, clicks=clicks)
-            for (clicker, threshold, mode), clicks in found.items()
+            for (clicker, threshold, mode), clicks in clicks_of_run.items()
         )
 
     @property
@@ -129,13 +143,18 @@ class InteractiveConfig:
 class EvaluateConfig:
     """How models are measured.
 
-    `limit` images of each dataset at most (None: all); truths of fewer than `min_area` pixels are
-    left out; budgets `proposal_counts` of the curve and `recall_counts` of COCO's AR; a tree is cut
-    into `region_counts` regions for covering, Rand index and variation of information, which are
-    not measured without any; features whose standard deviation is below `collapse_std` are a
-    constant output; the gallery shows the
-    first `gallery_images` of each dataset. Images that cannot be measured are left out, up to the
-    share `max_left_out` of a dataset (one at least, unless it is 0).
+    Args:
+        limit: images of a dataset at most; None: all.
+        min_area: least pixels of a true mask, >= 1; smaller ones are left out.
+        proposal_counts: numbers of proposals at which the curve of best IoU is measured, ascending.
+        recall_counts: numbers of proposals of COCO's average recall, ascending.
+        region_counts: numbers of regions that a tree is cut into for covering, Rand index and
+            variation of information, ascending; empty: they are not measured.
+        interactive: how models are clicked.
+        collapse_std: features with a lower standard deviation are a constant output.
+        gallery_images: images of a dataset that are shown.
+        max_left_out: share of a dataset's images, in [0, 1), that may be left out because they
+            cannot be measured; unless it is 0, one image may always be.
 
     Example:
         >>> PROTOCOLS["maskspace"].headline_count, PROTOCOLS["maskspace"].proposal_limit
@@ -153,7 +172,7 @@ class EvaluateConfig:
     max_left_out: float
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
+        """Refuse values outside these ranges."""
         if not self.proposal_counts:
             raise ValueError("proposal_counts: the curve needs one budget or more")
         for name in ("proposal_counts", "recall_counts", "region_counts"):
@@ -174,7 +193,7 @@ class EvaluateConfig:
 
     @property
     def proposal_limit(self) -> int:
-        """Return the number of proposals that every budget can be answered from."""
+        """Return the largest number of proposals that any measure needs."""
         return max(*self.proposal_counts, *self.recall_counts, 1)
 
     @property
@@ -243,9 +262,18 @@ def protocol_config(
     min_area: int | None = None,
     proposals: int | None = None,
 ) -> EvaluateConfig:
-    """Return a protocol on the first `limit` images, with what is given in place of its own.
+    """Return a protocol, with the given values in place of its own.
 
-    `proposals` is the largest budget: larger ones of the protocol are left out.
+    Args:
+        name: one of PROTOCOLS.
+        limit: measure the first images only, so many (default None: all).
+        clicks: clicks on a mask at most (default None: the protocol's).
+        clickers: how clicks are placed (default None: the protocol's).
+        modes: how further clicks are answered (default None: the protocol's).
+        max_left_out: share of the images that may be left out (default 0.05).
+        min_area: least pixels of a true mask (default None: the protocol's).
+        proposals: the largest number of proposals; larger ones of the protocol are dropped (default
+            None: the protocol's).
 
     Example:
         >>> config = protocol_config("segnext", limit=10, clicks=3)
@@ -253,14 +281,16 @@ def protocol_config(
         (10, 3)
     """
     base = lookup(PROTOCOLS, name, kind="protocol")
-    asked = base.interactive
-    chosen = tuple(clickers or asked.clickers)
+    of_protocol = base.interactive
+    chosen = tuple(clickers or of_protocol.clickers)
     interactive = replace(
-        asked,
-        first_clickers=chosen if clickers and asked.first_clickers else asked.first_clickers,
+        of_protocol,
+        first_clickers=chosen
+        if clickers and of_protocol.first_clickers
+        else of_protocol.first_clickers,
         clickers=chosen,
-        modes=tuple(modes or asked.modes),
-        max_clicks=clicks or asked.max_clicks,
+        modes=tuple(modes or of_protocol.modes),
+        max_clicks=clicks or of_protocol.max_clicks,
     )
     most = proposals or base.proposal_limit
     return replace(
@@ -280,10 +310,14 @@ def _up_to(most: int, counts: Sequence[int]) -> tuple[int, ...]:
 
 @section
 class SelectConfig:
-    """How trials are compared: mean best IoU of `proposals` proposals on the validation split.
+    """How trials of a sweep are compared: by mean best IoU of proposals on the validation split.
 
-    Where a model has a decoder, what that groups by (a bandwidth, a threshold) is tried times each
-    of `decoder_factors` too.
+    Args:
+        limit: images of a dataset at most; None: all.
+        min_area: least pixels of a true mask.
+        proposals: number of proposals.
+        decoder_factors: what a model's decoder groups by (a bandwidth, a threshold) is also tried
+            times each of these, > 0.
 
     Example:
         >>> select = SelectConfig(limit=24, min_area=256, proposals=50, decoder_factors=())
@@ -297,7 +331,7 @@ class SelectConfig:
     decoder_factors: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what is no factor."""
+        """Refuse factors of 0 and below."""
         if any(factor <= 0 for factor in self.decoder_factors):
             raise ValueError(f"decoder_factors are above 0; got {self.decoder_factors}")
 
@@ -307,7 +341,7 @@ class SelectConfig:
         return f"mean_best_iou_{self.proposals}"
 
     def measured(self) -> EvaluateConfig:
-        """Return the settings that measure this metric and no other."""
+        """Return the settings that measure this metric and nothing else."""
         return EvaluateConfig(
             limit=self.limit,
             min_area=self.min_area,

@@ -1,4 +1,4 @@
-"""What was measured as JSON and CSV."""
+"""Write what was measured as JSON and CSV."""
 
 import csv
 import io
@@ -85,9 +85,9 @@ def write_comparisons(path: Path, compared: Mapping[str, Iterable[Comparison]]) 
         path,
         ("dataset", *names),
         (
-            (dataset, *(getattr(one, name) for name in names))
-            for dataset, found in compared.items()
-            for one in found
+            (dataset, *(getattr(comparison, name) for name in names))
+            for dataset, of_dataset in compared.items()
+            for comparison in of_dataset
         ),
     )
 

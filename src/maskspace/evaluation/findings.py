@@ -1,4 +1,4 @@
-"""What an evaluation leaves beside its metrics for whoever reports it: one JSON file."""
+"""What an evaluation finds beside its metrics, for its reports: one JSON file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,10 @@ Metrics = dict[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a dataset is: the kind of its reader, and which of its own splits, None if of none.
+    """Where a dataset comes from.
+
+    kind: its reader.
+    split: which of the dataset's own splits it is; None if it has none.
 
     Example:
         >>> Origin(kind="bsds500", split="test").kind
@@ -28,7 +31,12 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How much a mean over masks of one model exceeds another's, with its 95 % interval.
+    """How much the mean of one model exceeds that of another, with its 95 % interval.
+
+    measure: name of the figure.
+    model, other: the two models; `difference` is that of `model` less that of `other`.
+    low, high: ends of the interval.
+    p_value: two-sided.
 
     Example:
         >>> gain = Comparison(
@@ -52,11 +60,12 @@ class Heading:
     """How a number is shown.
 
     name: its name in metrics.json.
-    title: the head of its column in tables; "" (the default) has none.
-    main: whether that column is in the main table (default), else in a section of the page alone.
+    title: the heading of its column in tables (default "": no column).
+    main: whether that column is in the main table; if not, it is in a section of the page (default
+        True).
     explained: one line on the page, under "How to read".
     question: what of the model it measures: embed, propose, classes, regions or click.
-    curve, at: the curve that it is a point of, and where; "" (the default) is of none.
+    curve, at: the curve that it is a point of, and its place there (default "": no curve).
 
     Example:
         >>> Heading(name="mean_best_iou_10", title="best@10", curve="mean_best_iou", at=10).title
@@ -78,11 +87,11 @@ class Findings:
 
     headings: how the numbers are shown, in the order of the tables.
     images: number of images that were measured.
-    compared: pairs of models, a mean each.
+    compared: the comparisons of all pairs of models.
     pairs: by model that answers both, each image's IoU after one click and of its proposals.
-    origins: what the datasets are, where it is known.
-    sides: pixels a side of the squares that models bring images to.
-    versions: lines of a name and what it stands for.
+    origins: where the datasets come from, as far as it is known.
+    sides: sides, in pixels, of the squares to which models resize images.
+    versions: pairs of a name and its version.
 
     Example:
         >>> findings = Findings(
@@ -133,14 +142,14 @@ def read_findings(path: Path) -> Findings:
         >>> read_findings(folder / FINDINGS) == findings
         True
     """
-    told = json.loads(path.read_text())
-    compared = told["compared"].items()
+    document = json.loads(path.read_text())
+    compared = document["compared"].items()
     return Findings(
-        headings=[Heading(**one) for one in told["headings"]],
-        images=told["images"],
-        compared={name: [Comparison(**one) for one in found] for name, found in compared},
-        pairs=told["pairs"],
-        origins={name: Origin(**origin) for name, origin in told["origins"].items()},
-        sides=told["sides"],
-        versions=[(name, text) for name, text in told["versions"]],
+        headings=[Heading(**one) for one in document["headings"]],
+        images=document["images"],
+        compared={name: [Comparison(**one) for one in of_dataset] for name, of_dataset in compared},
+        pairs=document["pairs"],
+        origins={name: Origin(**origin) for name, origin in document["origins"].items()},
+        sides=document["sides"],
+        versions=[(name, text) for name, text in document["versions"]],
     )

@@ -1,4 +1,4 @@
-"""What is shown of some images: input, truth, what each model makes of it, its features."""
+"""What is shown of some images: input, truth, each model's regions and its features."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,11 +24,11 @@ Column = list[np.ndarray]
 def gallery_columns(
     truths: Sequence[Truth], models: Mapping[str, Segmenter], *, count: int
 ) -> dict[tuple[str, str], Column]:
-    """Return columns by title and kind: "image", "labels" or "features", an array a truth.
+    """Return columns by title and kind ("image", "labels" or "features"): an array for each truth.
 
-    A model that partitions is shown with as many regions as the truth has; one that proposes with
-    the best of its first `count` proposals for each true mask, in that mask's colour; any other
-    with what a click at each true mask's centre gives: what is measured.
+    A model that makes partitions is shown with as many regions as the truth has. A model that
+    proposes is shown with the best of its first `count` proposals for each true mask, in the mask's
+    colour. Any other model is shown with its answer to a click at each mask's centre.
 
     Example:
         >>> from maskspace.types import Prediction

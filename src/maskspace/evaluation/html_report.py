@@ -1,6 +1,6 @@
-"""The evaluation as one page that needs no network: tables, pictures inside it, how to read them.
+"""The evaluation as one page that needs no network: tables, pictures, how to read them.
 
-The same bytes for the same results.
+The same results give the same bytes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,14 @@ PICTURES = {
 
 @dataclass(frozen=True, kw_only=True)
 class PageContent:
-    """What a page is made of, by dataset; `versions` is lines of a name and what it stands for.
+    """What a page shows, by dataset.
+
+    headings: how the numbers are shown.
+    metrics: dataset -> model -> metrics.
+    compared: dataset -> comparisons of pairs of models.
+    placed: dataset -> published methods.
+    versions: pairs of a name and its version.
+    config: how models were measured.
 
     Example:
         >>> metrics = {"d": {"student": {
@@ -75,7 +82,7 @@ class PageContent:
 
 
 def write_html(path: Path, content: PageContent) -> None:
-    """Write the page; the pictures named in `PICTURES` lie beside it already.
+    """Write the page; the pictures named in `PICTURES` must lie beside it.
 
     Example:
         >>> import tempfile
@@ -97,10 +104,12 @@ def write_html(path: Path, content: PageContent) -> None:
         True
     """
     metrics = content.metrics
-    models = dict.fromkeys(model for found in metrics.values() for model in found)
+    models = dict.fromkeys(model for of_dataset in metrics.values() for model in of_dataset)
     sections = {
         "Protocol": _protocol(content),
-        "Results": "".join(_main_table(name, found, content) for name, found in metrics.items())
+        "Results": "".join(
+            _main_table(name, of_dataset, content) for name, of_dataset in metrics.items()
+        )
         + _not_answered(metrics),
         "Pairs of models": _pairs(content),
         "Proposals": _figure(path, "curve.png") + _figure(path, "scatter.png", _together(metrics)),
@@ -164,14 +173,14 @@ def _main_table(dataset: str, models: Mapping[str, Metrics], content: PageConten
 
 
 def _cell(values: Metrics, metric: str) -> str:
-    found = bounds(values, metric)
-    between = "" if found is None else f"<small>{found[0]:.3f} to {found[1]:.3f}</small>"
+    interval = bounds(values, metric)
+    between = "" if interval is None else f"<small>{interval[0]:.3f} to {interval[1]:.3f}</small>"
     return escape(number(values.get(metric))) + between
 
 
 def _explained(content: PageContent) -> str:
     shown = shown_headings(content.metrics.values(), content.headings)
-    return definitions((one.title, one.explained) for one in shown)
+    return definitions((heading.title, heading.explained) for heading in shown)
 
 
 def _not_answered(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
@@ -192,20 +201,20 @@ def _not_answered(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
 
 
 def _pairs(content: PageContent) -> str:
-    titles = {one.name: one.title for one in content.headings if one.title}
+    titles = {pair.name: pair.title for pair in content.headings if pair.title}
     rows = [
         [
             escape(dataset),
-            escape(titles[one.measure]),
-            escape(one.model),
-            escape(one.other),
-            _difference(one),
-            f"{one.low:+.3f} to {one.high:+.3f}",
-            f"{one.p_value:.3f}",
+            escape(titles[pair.measure]),
+            escape(pair.model),
+            escape(pair.other),
+            _difference(pair),
+            f"{pair.low:+.3f} to {pair.high:+.3f}",
+            f"{pair.p_value:.3f}",
         ]
-        for dataset, found in content.compared.items()
-        for one in found
-        if one.measure in titles
+        for dataset, of_dataset in content.compared.items()
+        for pair in of_dataset
+        if pair.measure in titles
     ]
     if not rows:
         return ""
@@ -217,19 +226,21 @@ def _pairs(content: PageContent) -> str:
     return html_table(heads, rows, caption=caption, text=4)
 
 
-def _difference(one: Comparison) -> str:
-    clear = one.low > 0 or one.high < 0
-    return f"<strong>{one.difference:+.3f}</strong>" if clear else f"{one.difference:+.3f}"
+def _difference(pair: Comparison) -> str:
+    is_clear_of_0 = pair.low > 0 or pair.high < 0
+    return (
+        f"<strong>{pair.difference:+.3f}</strong>" if is_clear_of_0 else f"{pair.difference:+.3f}"
+    )
 
 
 def _together(metrics: Mapping[str, Mapping[str, Metrics]]) -> str:
-    told = [
+    lines = [
         f"{dataset}, {model}: {correlations(values)}"
         for dataset, models in metrics.items()
         for model, values in models.items()
         if any(name.startswith("zero_shot_click_") for name in values)
     ]
-    return "; ".join(told)
+    return "; ".join(lines)
 
 
 def _click_section(path: Path, metrics: Mapping[str, Mapping[str, Metrics]]) -> str:

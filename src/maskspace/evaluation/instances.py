@@ -20,7 +20,11 @@ Propose = Callable[[UInt8[np.ndarray, "h w 3"]], Prediction]
 
 @dataclass(frozen=True, kw_only=True)
 class FoundInstances:
-    """One image: the best IoU of each true mask among all proposals, and COCO's matches.
+    """How the proposals of one image match its true masks.
+
+    best_iou: best IoU of each true mask among all proposals, in [0, 1].
+    matches: COCO's matches.
+    seconds: time of the answer.
 
     Example:
         >>> mask = np.ones((1, 4, 4), bool)
@@ -40,11 +44,15 @@ class FoundInstances:
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceScore:
-    """A model on a dataset, each figure in [0, 1].
+    """The scores of a model on a dataset.
 
-    `mean_best_iou` is over all true masks, with its 95 % interval over images; `found` is
-    TP / (TP + FP + FN) at an IoU of 0.5, one to one (the 2018 Data Science Bowl's precision at
-    that threshold, pooled over images).
+    mean_best_iou: mean over all true masks of the best IoU, in [0, 1].
+    low, high: ends of its 95 % interval over images.
+    average_precision: COCO's AP, in [0, 1].
+    found: TP / (TP + FP + FN) at an IoU of 0.5, matched one to one and pooled over images (the 2018
+        Data Science Bowl's precision at that threshold).
+    proposals: mean number of proposals of an image.
+    seconds: mean time of an image.
 
     Example:
         >>> score = InstanceScore(
@@ -70,7 +78,7 @@ class InstanceScore:
 
 
 def find_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundInstances:
-    """Return how the proposals of an image hold its true masks; ignored pixels are left out.
+    """Return how the proposals of an image match its true masks; ignored pixels are left out.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -93,22 +101,25 @@ def find_instances(propose: Propose, truth: Truth, *, limit: int) -> FoundInstan
 
 
 def score_instances(images: Sequence[FoundInstances], *, seed: int) -> InstanceScore:
-    """Return the score of a dataset; ValueError if no image has a true mask.
+    """Return the score of a dataset.
+
+    ValueError if no image has a true mask, or only one: an interval over images needs two.
+
+    Args:
+        images: the outcome of each image.
+        seed: of the resampling of images.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
         >>> from maskspace.evaluation.truth import read_truth
-        >>> truth = read_truth(read_rectangles("", seed=0, limit=1)[0], min_area=1)
-        >>> def perfect(image):
-        ...     return Prediction(truth.masks, np.ones(len(truth.masks), np.float32))
-        >>> score = score_instances([find_instances(perfect, truth, limit=100)], seed=0)
-        Traceback (most recent call last):
-            ...
-        ValueError: 1 images have masks; an interval over images needs two
+        >>> truths = [read_truth(s, min_area=1) for s in read_rectangles("", seed=0, limit=2)]
+        >>> found = []
+        >>> for truth in truths:  # proposals that are the true masks
+        ...     perfect = Prediction(truth.masks, np.ones(len(truth.masks), np.float32))
+        ...     found.append(find_instances(lambda image, p=perfect: p, truth, limit=100))
+        >>> score = score_instances(found, seed=0)
         >>> score.mean_best_iou, score.found
-        Traceback (most recent call last):
-            ...
-        NameError: name 'score' is not defined
+        (1.0, 1.0)
     """
     counts = np.array([len(image.best_iou) for image in images])
     sums = np.array([[image.best_iou.sum()] for image in images])

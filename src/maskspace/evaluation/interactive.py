@@ -1,9 +1,9 @@
 """Drive a model through clicks: IoU after every click, and how local each correction was.
 
-The click that follows answers to the mask that the clicks so far gave, at the threshold of the run:
-each way of clicking, threshold and mode is a loop of its own over what the model computed once for
-the image. Masks go through a loop several at a time, so that a model is asked for many maps at once
-and memory stays bounded.
+A click is placed by the mask that the clicks before gave, cut at the threshold of the run. So each
+clicker, threshold and mode is a run of its own; they share what the model computed once for the
+image. Several masks go through a run together, so that a model is asked for many maps at once and
+memory stays bounded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,12 +36,13 @@ PIXELS_AT_ONCE = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class Clicked:
-    """One image, a value a mask in the order of the truth.
+    """The outcome of all runs on one image, one value for each mask in the order of the truth.
 
-    `ious[run]` holds the IoUs after each click made, `changes[run]` the pixels that each further
-    click changed and those of them outside the error region, `best_level[clicker]` the IoU of the
-    first click's map cut at the best level, `parts[run, name]` what a measure gave of the mask
-    after the first click.
+    ious: run -> IoU after each click.
+    changes: run -> for each further click the pixels that it changed, and those of them outside the
+        error region.
+    best_level: clicker -> IoU of the first click's map, cut at the best level.
+    parts: (run, measure) -> what the measure returned for the mask after the first click.
 
     Example:
         >>> clicked = Clicked(ious={"center": [[0.5, 0.8]]}, changes={}, best_level={}, parts={})
@@ -55,7 +56,7 @@ class Clicked:
     parts: Mapping[tuple[str, str], Sequence[Any]]
 
     def of(self, measure: Measure) -> Sequence[Any]:
-        """Return what a measure gave of each mask after the first click of its run, or its IoU."""
+        """Return what a measure returned for each mask after its run's first click, or the IoU."""
         if measure.of_part is None:
             return [ious[0] for ious in self.ious[measure.run]]
         return self.parts[measure.run, measure.name]
@@ -78,10 +79,17 @@ def click_masks(
     asked: Asked,
     measures: Iterable[Measure] = (),
 ) -> Clicked:
-    """Return the outcome of every run of the protocol; what is refused stands in `asked`.
+    """Return the outcome of every run of the protocol.
 
-    A run is kept under `click_` and its name; a model that answers no click at all under `click`.
-    `measures` see the masks after the first click of their runs.
+    A refused run stands in `asked.not_answered` as `click_` and its name. If the model answers no
+    click at all, it stands there as `click`.
+
+    Args:
+        model: the model.
+        truth: the image and its masks.
+        config: the runs.
+        asked: takes the time of the answers, and the refusals.
+        measures: are given the masks after the first click of their runs (default: none).
 
     Example:
         >>> from maskspace.evaluation.config import protocol_config
@@ -103,44 +111,48 @@ def click_masks(
     """
     of_part = {(m.run, m.name): m.of_part for m in measures if m.of_part is not None}
     games: dict[str, list[_Game]] = {}
-    best: dict[str, list[float]] = {}
-    possible = {run: why_unanswered(model, run) for run in config.runs}
-    asked.not_answered |= {f"click_{run.name}": why for run, why in possible.items() if why}
-    runs = [run for run, why in possible.items() if why is None]
+    best_ious: dict[str, list[float]] = {}
+    refusals = {run: why_unanswered(model, run) for run in config.runs}
+    asked.not_answered |= {f"click_{run.name}": why for run, why in refusals.items() if why}
+    runs = [run for run, why in refusals.items() if why is None]
     for clicker in dict.fromkeys(run.clicker for run in runs):
         of_clicker = [run for run in runs if run.clicker == clicker]
         for indices in _batches(truth):
-            first = [first_click(truth, index, clicker, seed=config.seed) for index in indices]
-            maps = _first_maps(model, truth, first, asked)
+            first_clicks = [
+                first_click(truth, index, clicker, seed=config.seed) for index in indices
+            ]
+            maps = _first_maps(model, truth, first_clicks, asked)
             for run in of_clicker:
                 try:
                     answering = answers(model, truth.image, run, asked, maps)
-                    seen = {
-                        name: of for (of_run, name), of in of_part.items() if of_run == run.name
+                    measures_of_run = {
+                        name: measure
+                        for (of_run, name), measure in of_part.items()
+                        if of_run == run.name
                     }
-                    played = _play(answering, truth, indices, run, config, seen)
+                    played = _play(answering, truth, indices, run, config, measures_of_run)
                 except Refusal as refusal:
                     question = f"click_{run.name}" if run.mode == "iterative" else "click"
                     asked.not_answered[question] = str(refusal)
                 else:
                     games.setdefault(run.name, []).extend(played)
             if config.levels and clicker in config.first_clickers:
-                best.setdefault(clicker, []).extend(
-                    _best_levels(truth, indices, first, maps, config.levels)
+                best_ious.setdefault(clicker, []).extend(
+                    _best_levels(truth, indices, first_clicks, maps, config.levels)
                 )
     # A refusal at some of the masks is one for all.
-    whole = {run: games[run.name] for run in runs if _whole(games, run, truth)}
+    complete = {run: games[run.name] for run in runs if _whole(games, run, truth)}
     return Clicked(
-        ious={run.name: [game.ious for game in played] for run, played in whole.items()},
+        ious={run.name: [game.ious for game in played] for run, played in complete.items()},
         changes={
             run.name: [game.changes for game in played]
-            for run, played in whole.items()
+            for run, played in complete.items()
             if run.clicks > 1
         },
-        best_level={way: found for way, found in best.items() if len(found) == len(truth.masks)},
+        best_level={way: ious for way, ious in best_ious.items() if len(ious) == len(truth.masks)},
         parts={
             (run.name, name): [game.parts[name] for game in played]
-            for run, played in whole.items()
+            for run, played in complete.items()
             for of_run, name in of_part
             if of_run == run.name
         },
@@ -210,19 +222,21 @@ def _play(
     games = {index: _Game() for index in indices}
     masks = {index: np.zeros(truth.ignore.shape, bool) for index in indices}
     for number in range(run.clicks):
-        going = [i for i in indices if number == 0 or not games[i].ious[-1] >= config.target_iou]
-        for index in going:
-            made = games[index].clicks
-            made.append(_next_click(masks[index], truth, index, run.clicker, made, config.seed))
-        asked_now = {index: tuple(games[index].clicks) for index in going}
-        for index, mask in answering.masks(asked_now):
+        unfinished = [
+            i for i in indices if number == 0 or not games[i].ious[-1] >= config.target_iou
+        ]
+        for index in unfinished:
+            clicks = games[index].clicks
+            clicks.append(_next_click(masks[index], truth, index, run.clicker, clicks, config.seed))
+        clicks_by_mask = {index: tuple(games[index].clicks) for index in unfinished}
+        for index, mask in answering.masks(clicks_by_mask):
             truth.require_size(mask.shape, "answers a click with a mask")
             _record(games[index], masks[index], mask, truth, index)
             if number == 0:
                 games[index].parts.update(
                     {
-                        name: of(mask, truth.masks[index], truth.ignore)
-                        for name, of in of_part.items()
+                        name: measure(mask, truth.masks[index], truth.ignore)
+                        for name, measure in of_part.items()
                     }
                 )
             masks[index] = mask

@@ -1,4 +1,4 @@
-"""How sure the numbers are: intervals over images, and two models on the same images."""
+"""How sure the numbers are: intervals over images, and pairs of models on the same images."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +26,9 @@ Limits = dict[str, float]
 def intervals(
     rows: Sequence[Row], figures: Mapping[str, Figure], *, seed: int
 ) -> dict[str, Limits]:
-    """Return `low` and `high` of the 95 % interval of each figure that has one, of a model.
+    """Return `low` and `high` of the 95 % interval of each figure of a model that has one.
 
-    By resampling images; empty where fewer than two images have masks.
+    Images are resampled. No figure has an interval if fewer than two images have masks.
 
     Example:
         >>> rows = [
@@ -47,26 +47,26 @@ def intervals(
         >>> limits["low"] <= 0.7 <= limits["high"]
         True
     """
-    found: dict[str, Limits] = {}
+    limits: dict[str, Limits] = {}
     for names, sums, weights in _sums(rows, figures):
         if (weights > 0).sum() < 2:
             continue
         bounds = confidence_interval(sums, weights, generator=np.random.default_rng(seed))
         pairs = zip(names, bounds.low, bounds.high, strict=True)
-        found |= {name: {"low": float(low), "high": float(high)} for name, low, high in pairs}
+        limits |= {name: {"low": float(low), "high": float(high)} for name, low, high in pairs}
     for name, (value, resampled) in _pooled(rows, figures, seed).items():
         bounds = interval_of(value, resampled)
-        found[name] = {"low": float(bounds.low[0]), "high": float(bounds.high[0])}
-    return {name: found[name] for name in figures if name in found}
+        limits[name] = {"low": float(bounds.low[0]), "high": float(bounds.high[0])}
+    return {name: limits[name] for name in figures if name in limits}
 
 
 def comparisons(
     rows: Sequence[Row], figures: Mapping[str, Figure], *, seed: int
 ) -> Iterator[Comparison]:
-    """Yield every pair of models by every figure that both have, on the images of a dataset.
+    """Yield the comparison of every pair of models by every figure that both have.
 
-    Figures whose weights differ between the two, such as a quotient of what each model found, are
-    left out: their difference is no mean over masks.
+    A figure whose weights differ between the two models is left out, such as a quotient of numbers
+    that each model found: the difference is then no mean over masks.
 
     Example:
         >>> rows = [
@@ -96,59 +96,59 @@ def comparisons(
         model: [row for row in rows if row.model == model]
         for model in dict.fromkeys(row.model for row in rows)
     }
-    of_model = {model: _sums(own, figures) for model, own in rows_of.items()}
-    pooled = {model: _pooled(own, figures, seed) for model, own in rows_of.items()}
+    of_model = {model: _sums(of_one, figures) for model, of_one in rows_of.items()}
+    pooled = {model: _pooled(of_one, figures, seed) for model, of_one in rows_of.items()}
     for model, other in combinations(of_model, 2):
-        found = [
+        pairs_of_models = [
             comparison
             for one in of_model[model]
             for second in of_model[other]
             if np.array_equal(one.weights, second.weights) and (one.weights > 0).sum() >= 2
             for comparison in _compared(model, other, one, second, seed)
         ]
-        found += _compared_pools(model, other, pooled[model], pooled[other])
+        pairs_of_models += _compared_pools(model, other, pooled[model], pooled[other])
         order = list(figures)
-        yield from sorted(found, key=lambda comparison: order.index(comparison.measure))
+        yield from sorted(pairs_of_models, key=lambda comparison: order.index(comparison.measure))
 
 
 def _compared(
-    model: str, other: str, one: "_Sums", second: "_Sums", seed: int
+    model: str, other: str, first: "_Sums", second: "_Sums", seed: int
 ) -> Iterator[Comparison]:
-    both = [name for name in one.names if name in second.names]
-    if not both:
+    shared = [name for name in first.names if name in second.names]
+    if not shared:
         return
-    found = paired_difference(
-        one.sums[:, [one.names.index(name) for name in both]],
-        second.sums[:, [second.names.index(name) for name in both]],
-        one.weights,
+    difference = paired_difference(
+        first.sums[:, [first.names.index(name) for name in shared]],
+        second.sums[:, [second.names.index(name) for name in shared]],
+        first.weights,
         generator=np.random.default_rng(seed),
     )
-    yield from _comparisons(model, other, both, found)
+    yield from _comparisons(model, other, shared, difference)
 
 
 def _compared_pools(
-    model: str, other: str, one: "_Pools", second: "_Pools"
+    model: str, other: str, first: "_Pools", second: "_Pools"
 ) -> Iterator[Comparison]:
     """Yield what two models differ by in figures that are no means."""
-    for name in one:
-        if name in second and one[name][1].shape == second[name][1].shape:
-            (value, drawn), (other_value, other_drawn) = one[name], second[name]
-            found = difference_of(value - other_value, drawn - other_drawn)
-            yield from _comparisons(model, other, [name], found)
+    for name in first:
+        if name in second and first[name][1].shape == second[name][1].shape:
+            (value, drawn), (other_value, other_drawn) = first[name], second[name]
+            difference = difference_of(value - other_value, drawn - other_drawn)
+            yield from _comparisons(model, other, [name], difference)
 
 
 def _comparisons(
-    model: str, other: str, names: Sequence[str], found: Difference
+    model: str, other: str, names: Sequence[str], difference: Difference
 ) -> Iterator[Comparison]:
     for index, name in enumerate(names):
         yield Comparison(
             measure=name,
             model=model,
             other=other,
-            difference=float(found.value[index]),
-            low=float(found.low[index]),
-            high=float(found.high[index]),
-            p_value=float(found.p_value[index]),
+            difference=float(difference.value[index]),
+            low=float(difference.low[index]),
+            high=float(difference.high[index]),
+            p_value=float(difference.p_value[index]),
         )
 
 
@@ -158,19 +158,19 @@ _Pools = dict[str, tuple[Float64[np.ndarray, " 1"], Float64[np.ndarray, "r 1"]]]
 
 def _pooled(rows: Sequence[Row], figures: Mapping[str, Figure], seed: int) -> _Pools:
     """Return a model's figures that pool images otherwise than as a mean."""
-    seen = sorted((row for row in rows if row.masks), key=lambda row: row.key)
-    found: _Pools = {}
+    measured = sorted((row for row in rows if row.masks), key=lambda row: row.key)
+    pools: _Pools = {}
     for name, figure in figures.items():
-        kept = [row.kept[figure.measure] for row in seen if figure.measure in row.kept]
-        if not figure.interval or figure.pool is None or len(kept) < max(2, len(seen)):
+        kept = [row.kept[figure.measure] for row in measured if figure.measure in row.kept]
+        if not figure.interval or figure.pool is None or len(kept) < max(2, len(measured)):
             continue
         drawn = [
             number
             for times in drawn_images(len(kept), generator=np.random.default_rng(seed))
             for number in figure.pool(kept, times)
         ]
-        found[name] = np.array([figure.of_dataset(kept)]), np.array(drawn)[:, None]
-    return found
+        pools[name] = np.array([figure.of_dataset(kept)]), np.array(drawn)[:, None]
+    return pools
 
 
 class _Sums(NamedTuple):
@@ -183,16 +183,16 @@ class _Sums(NamedTuple):
 
 def _sums(rows: Sequence[Row], figures: Mapping[str, Figure]) -> list[_Sums]:
     """Return the sums of a model's figures that have intervals, those of equal weights together."""
-    seen = sorted((row for row in rows if row.masks), key=lambda row: row.key)
+    measured = sorted((row for row in rows if row.masks), key=lambda row: row.key)
     groups: dict[tuple[float, ...], dict[str, list[float]]] = {}
     for name, figure in figures.items():
-        kept = [row.kept[figure.measure] for row in seen if figure.measure in row.kept]
-        if not figure.interval or figure.share is None or len(kept) < len(seen):
+        kept = [row.kept[figure.measure] for row in measured if figure.measure in row.kept]
+        if not figure.interval or figure.share is None or len(kept) < len(measured):
             continue
-        shares = [figure.share(one) for one in kept]
+        shares = [figure.share(of_image) for of_image in kept]
         weights = tuple(float(weight) for _, weight in shares)
         groups.setdefault(weights, {})[name] = [math.fsum(values) for values, _ in shares]
     return [
-        _Sums(list(found), np.array(list(found.values())).T, np.array(weights))
-        for weights, found in groups.items()
+        _Sums(list(by_name), np.array(list(by_name.values())).T, np.array(weights))
+        for weights, by_name in groups.items()
     ]

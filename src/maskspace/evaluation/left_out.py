@@ -1,8 +1,8 @@
-"""Images that cannot be measured: counted, named and left out, as long as they are few.
+"""Images that cannot be measured: they are named and left out, as long as they are few.
 
-An image that cannot be read, or that one model does not answer though it answers others, is left
-out for all models, so that all are measured on the same images. Where a model does not answer more
-images than that, it is its answer that is left out, not the images.
+An image that cannot be read is left out for all models, so that all are measured on the same
+images. So is an image that a model does not answer though it answers others. If a model refuses
+more images than may be left out, its answers are left out instead of the images.
 """
 
 import math
@@ -27,7 +27,7 @@ _NAMED = 3
 
 
 def allowed(share: float, images: int) -> int:
-    """Return how many of so many images may be left out: a share, one at least unless it is 0.
+    """Return how many of `images` may be left out: a share of them, at least one unless it is 0.
 
     Example:
         >>> allowed(0.05, 100), allowed(0.05, 4), allowed(0.0, 100)
@@ -80,10 +80,11 @@ def left_out_of(rows: Sequence["Row"]) -> dict[str, str]:
 
 
 def settled(rows: Sequence["Row"], *, share: float) -> list["Row"]:
-    """Return the rows so that each model answers a question for all images or for none.
+    """Return the rows changed so that each model answers a question for all images or for none.
 
-    Images that are refused for some question, by any model, are left out for all models; where
-    they are more than the share allows, the answers to this question are left out instead.
+    An image that some model refuses for some question is left out for all models. If that would
+    leave out more images than the share allows, that model's answers to that question are left out
+    instead.
 
     Example:
         >>> from maskspace.evaluation.rows import Row
@@ -119,7 +120,7 @@ def settled(rows: Sequence["Row"], *, share: float) -> list["Row"]:
 
 
 def readable(samples: Sequence, left_out: Mapping[str, str]) -> Iterator[Sample]:
-    """Yield the samples of a dataset but for those that are left out or cannot be read.
+    """Yield the samples of a dataset without those that are left out or cannot be read.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -145,12 +146,16 @@ def _size(entry: tuple[tuple[str, str], Mapping[str, str]]) -> tuple[int, tuple[
 def _partly_refused(rows: Sequence["Row"]) -> dict[tuple[str, str], dict[str, str]]:
     """Return what a model refuses for some images and not for all: (model, question) -> reasons."""
     refused: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    seen: defaultdict[str, int] = defaultdict(int)
+    num_images: defaultdict[str, int] = defaultdict(int)
     for row in rows:
-        seen[row.model] += row.masks > 0
+        num_images[row.model] += row.masks > 0
         for question, reason in row.not_answered.items():
             refused[row.model, question][row.key] = reason
-    return {asked: keys for asked, keys in refused.items() if len(keys) < seen[asked[0]]}
+    return {
+        model_and_question: keys
+        for model_and_question, keys in refused.items()
+        if len(keys) < num_images[model_and_question[0]]
+    }
 
 
 def _blank(row: "Row", reason: str) -> "Row":

@@ -1,4 +1,4 @@
-"""Drive models through clicks and proposals, and write the numbers of what was measured."""
+"""Drive models through clicks and proposals, and write the numbers that were measured."""
 
 import hashlib
 import json
@@ -67,14 +67,22 @@ def measure_models(
 ) -> dict[str, dict[str, Metrics]]:
     """Measure every model on every dataset; return dataset -> model -> metric.
 
-    Writes `NUMBERS` in the folder `out`, each whole or not at all. `work` keeps the rows of
-    finished images (see `measure_rows`), and of what `NUMBERS` were written: asked again for the
-    same, with the files as they were, nothing is written again. Models whose output is constant are
-    named on stderr. Datasets are gone through again for what is shown. `ranking` says what a
-    model's proposals are ranked by, where its own `ranking` does not; `origins` what datasets are,
-    where something was published on them. Images that cannot be measured are left out and counted
-    (`left_out`); raises ValueError where they are too many, and for an answer of another size than
+    Writes `NUMBERS` in the folder `out`, each file whole or not at all. Models whose output is
+    constant are named on stderr. Images that cannot be measured are left out and counted
+    (`left_out`). ValueError if there are too many of them, and for an answer of another size than
     the image's.
+
+    Args:
+        datasets: name -> samples; some are read twice, for the pictures.
+        models: name -> model.
+        out: folder of the files.
+        config: how models are measured.
+        ranking: model -> what its proposals are ranked by (default None: as the model says).
+        origins: dataset -> where it comes from, if something was published on it (default None).
+        work: folder that keeps the rows of finished images (see `measure_rows`), and what the files
+            were made from: the same request is then not computed again (default None: nothing is
+            kept).
+        map_units: maps a function over images, here or on a cluster (default `map`).
 
     Example:
         >>> import tempfile
@@ -104,7 +112,8 @@ def measure_models(
     if work is not None and is_written(out, NUMBERS, stamp, record=work / WRITTEN):
         return json.loads((out / "metrics.json").read_text())
     metrics = {
-        dataset: summarize(found, config=config, ranking=ranking) for dataset, found in rows.items()
+        dataset: summarize(of_dataset, config=config, ranking=ranking)
+        for dataset, of_dataset in rows.items()
     }
     for line in collapse_lines(metrics):
         sys.stderr.write(f"{line}\n")
@@ -137,12 +146,14 @@ def _findings(
     figures = figures_of(config)
     return Findings(
         headings=[figure.heading for figure in figures.values()],
-        images={dataset: _images(found) for dataset, found in measured.items()},
+        images={dataset: _images(of_dataset) for dataset, of_dataset in measured.items()},
         compared={
-            dataset: list(comparisons(found, figures, seed=config.interactive.seed))
-            for dataset, found in measured.items()
+            dataset: list(comparisons(of_dataset, figures, seed=config.interactive.seed))
+            for dataset, of_dataset in measured.items()
         },
-        pairs={dataset: _pairs(found, models, config) for dataset, found in measured.items()},
+        pairs={
+            dataset: _pairs(of_dataset, models, config) for dataset, of_dataset in measured.items()
+        },
         origins=origins,
         sides=sorted(side for side in sides if side),
         versions=_versions(measured, models, origins),
@@ -154,13 +165,13 @@ def _pairs(
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Return each image's IoU after one click and of its proposals, of models that answer both."""
     run = config.interactive.headline
-    found = {}
+    by_model = {}
     for model in models:
-        own = [row for row in rows if row.model == model]
-        pairs = zero_shot_against_click(own, config.headline_count, run.name if run else "")
+        of_model = [row for row in rows if row.model == model]
+        pairs = zero_shot_against_click(of_model, config.headline_count, run.name if run else "")
         if pairs is not None:
-            found[model] = pairs
-    return found
+            by_model[model] = pairs
+    return by_model
 
 
 def _write_tables(
@@ -171,7 +182,7 @@ def _write_tables(
     config: EvaluateConfig,
 ) -> None:
     figures = figures_of(config).values()
-    rows = [row for found in measured.values() for row in found]
+    rows = [row for of_dataset in measured.values() for row in of_dataset]
     curves.write_curves(out / "curves.csv", metrics, figures)
     curves.write_per_image(out / "per_image.csv", rows, figures)
     curves.write_comparisons(out / "comparisons.csv", findings.compared)
@@ -195,7 +206,7 @@ def _keep_shown(
         )
     ]
     columns = gallery_columns(truths, models, count=config.headline_count)
-    rows = [row for found in measured.values() for row in found]
+    rows = [row for of_dataset in measured.values() for row in of_dataset]
     cases = shown_cases(rows, datasets, models, config=config)
     about = {
         "columns": [{"title": title, "kind": kind} for title, kind in columns],
@@ -234,8 +245,8 @@ def _versions(
     lines = [("maskspace", version("maskspace"))]
     for dataset, rows in measured.items():
         origin = origins.get(dataset)
-        own = f"{origin.kind}, {origin.split or 'no split of its own'}; " if origin else ""
-        lines.append((dataset, f"{own}{_images(rows)} images, truth {truth_version(rows)}"))
+        described = f"{origin.kind}, {origin.split or 'no split of its own'}; " if origin else ""
+        lines.append((dataset, f"{described}{_images(rows)} images, truth {truth_version(rows)}"))
     for name, model in models.items():
         weights = weights_version(model)
         lines.append((name, f"weights {weights}" if weights else "a method without weights"))

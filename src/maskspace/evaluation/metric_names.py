@@ -1,4 +1,4 @@
-"""How numbers are named in metrics, and read by these names."""
+"""The names of numbers in metrics, and functions that read metrics by name."""
 
 from collections.abc import Iterable, Mapping
 
@@ -35,13 +35,13 @@ def iou_curve(metrics: Mapping[str, object], run: str) -> list[tuple[int, float]
         >>> iou_curve({"miou_at_1_center": 0.7, "miou_at_2_center": 0.8}, "center")
         [(1, 0.7), (2, 0.8)]
     """
-    found = []
+    points = []
     for k in range(1, len(metrics) + 1):
         value = metrics.get(f"{MIOU}{k}_{run}")
         if not isinstance(value, float):
             break
-        found.append((k, value))
-    return found
+        points.append((k, value))
+    return points
 
 
 def curve(
@@ -49,7 +49,10 @@ def curve(
 ) -> list[tuple[Heading, float]]:
     """Return the points of a curve that have a number, in the order of the headings.
 
-    name: which curve (default: mean best IoU, whose `at` is the budget of proposals).
+    Args:
+        values: the metrics of a model.
+        headings: how numbers are shown; they say which are points of the curve.
+        name: which curve (default: mean best IoU, whose `at` is the number of proposals).
 
     Example:
         >>> heading = Heading(name="mean_best_iou_10", curve=CURVE, at=10)
@@ -61,12 +64,12 @@ def curve(
 
 
 def bounds(values: Metrics, metric: str) -> tuple[float, float] | None:
-    """Return the 95 % interval of a metric, or None where there is none.
+    """Return the 95 % interval of a metric, None if it has none.
 
     Example:
         >>> bounds({"interval_95": {"dice_at_1": {"low": 0.7, "high": 0.9}}}, "dice_at_1")
         (0.7, 0.9)
     """
     intervals = values.get("interval_95")
-    found = intervals.get(metric) if isinstance(intervals, dict) else None
-    return None if found is None else (found["low"], found["high"])
+    ends = intervals.get(metric) if isinstance(intervals, dict) else None
+    return None if ends is None else (ends["low"], ends["high"])

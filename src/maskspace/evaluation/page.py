@@ -1,6 +1,6 @@
-"""HTML in pieces: a page, its tables and its pictures, all of it in one file.
+"""Parts of an HTML page: the page itself, its tables and its pictures, all in one file.
 
-A browser is told by the page itself to fetch nothing and to run nothing.
+The page forbids the browser to fetch anything and to run scripts.
 """
 
 import base64
@@ -30,7 +30,7 @@ summary{cursor:pointer}
 
 
 def html_page(title: str, sections: Mapping[str, str]) -> str:
-    """Return a page with links to its sections, whose texts are HTML already.
+    """Return a page with links to its sections; the sections' texts are HTML already.
 
     Example:
         >>> page = html_page("Results", {"Clicks": "<p>none</p>"})
@@ -54,7 +54,14 @@ def html_page(title: str, sections: Mapping[str, str]) -> str:
 def html_table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", text: int = 1
 ) -> str:
-    """Return a table of cells that are HTML already; the first `text` columns are words.
+    """Return a table; the cells are HTML already.
+
+    Args:
+        heads: the headings of the columns.
+        rows: the cells.
+        caption: text above the table (default: none).
+        text: number of columns, from the first, that hold words (default 1); the others hold
+            numbers.
 
     Example:
         >>> "<td>0.800</td>" in html_table(["model", "IoU"], [["student", "0.800"]])
@@ -70,15 +77,15 @@ def html_table(
         + "</tr>\n"
         for row in rows
     )
-    told = f"<caption>{caption}</caption>" if caption else ""
+    caption_html = f"<caption>{caption}</caption>" if caption else ""
     return (
-        f'<div class="wide"><table>{told}<thead><tr>{top}</tr></thead>\n'
+        f'<div class="wide"><table>{caption_html}<thead><tr>{top}</tr></thead>\n'
         f"<tbody>{lines}</tbody></table></div>\n"
     )
 
 
 def definitions(entries: Iterable[tuple[str, str]]) -> str:
-    """Return a list of terms with what each means.
+    """Return a list of terms and their meanings.
 
     Example:
         >>> definitions([("IoU", "intersection < union")])
@@ -92,7 +99,7 @@ def definitions(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def figure(picture: Path, title: str, seen: str, *, told: str = "") -> str:
-    """Return a PNG, whole and inside the HTML, with what is seen in it, its name and its size.
+    """Return a PNG inside the HTML, with a title and a caption.
 
     Example:
         >>> import tempfile

@@ -54,9 +54,14 @@ def plot_click_scatter(
     count: int,
     run: str,
 ) -> None:
-    """Write a PNG of zero-shot against one-click IoU, a point an image, a panel a dataset.
+    """Write a PNG of zero-shot IoU against one-click IoU: a point an image, a panel a dataset.
 
-    `pairs` are the two IoUs of the images of each dataset and model that answers both.
+    Args:
+        path: the file.
+        pairs: dataset -> model that answers both -> the two IoUs of each image.
+        metrics: dataset -> model -> metrics.
+        count: number of proposals of the zero-shot IoU.
+        run: name of the run of the clicks.
 
     Example:
         >>> import tempfile
@@ -91,9 +96,10 @@ def plot_click_curves(
     metrics: Mapping[str, Mapping[str, Metrics]],
     placed: Mapping[str, Iterable[Placed]],
 ) -> None:
-    """Write a PNG: mIoU against the number of clicks, one panel a dataset, runs of several.
+    """Write a PNG of mIoU against the number of clicks, one panel a dataset.
 
-    Beside the runs that were clicked alike stands what was published.
+    Published values of the same way of clicking are drawn beside a run. If any run has several
+    clicks, runs of one click are left out.
 
     Example:
         >>> import tempfile
@@ -150,5 +156,5 @@ def click_panels(
 
 
 def _band(values: Metrics, headings: Sequence[Heading]) -> list[tuple[float, float]] | None:
-    found = [bounds(values, point.name) for point, _ in curve(values, headings)]
-    return None if None in found else [pair for pair in found if pair is not None]
+    ends = [bounds(values, point.name) for point, _ in curve(values, headings)]
+    return None if None in ends else [pair for pair in ends if pair is not None]

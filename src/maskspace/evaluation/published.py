@@ -1,4 +1,4 @@
-"""Values that were published, each with all that it depends on, by the names of our metrics."""
+"""Published values, each with all that it depends on, by the names of our metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,11 @@ MIOU = "miou_at_"
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One split of a dataset: the kind of its reader, and how many images it has in all.
+    """One split of a dataset.
+
+    kind: the dataset's reader.
+    name: the split.
+    images: number of its images.
 
     Example:
         >>> BSDS.images
@@ -22,9 +26,13 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Clicking:
-    """How a method was clicked, its images brought to `side` pixels a side.
+    """How a published method was clicked.
 
-    Further clicks are answered in rounds, each given the last one's map ("iterative").
+    Further clicks are answered in rounds, each with the map of the round before ("iterative").
+
+    clicker: how clicks are placed.
+    threshold: where probabilities are cut.
+    side: side in pixels of the square to which images are resized.
 
     Example:
         >>> CENTER_049.described
@@ -43,11 +51,14 @@ class Clicking:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What was published of one method on one split, by metrics' names without a run.
+    """What was published of one method on one split.
 
-    Masks of every size count. `split` is None where it is not known which dataset the values are
-    of; `remembered` says that they are from memory of the source. Without `clicking`, values are of
-    regions, measured at the images' own size against all annotators.
+    Masks of every size count.
+
+    method: its name. split: the split; None if it is not known. values: name of a metric, without a
+    run -> value. source: where it was published. clicking: how it was clicked; None for values of
+    regions, which are measured at the images' own size against all annotators. remembered: whether
+    the values are from memory of the source.
 
     Example:
         >>> [one.method for one in PUBLISHED if one.split == BSDS]

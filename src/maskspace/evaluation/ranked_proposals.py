@@ -20,9 +20,11 @@ VISIBLE = 0.5
 
 @dataclass(frozen=True)
 class Proposed:
-    """The first `len(iou)` proposals; `iou[i, j]` is that of proposal i with truth j.
+    """The proposals of a model on one image, best first.
 
-    Ignored pixels are left out. `most` is the largest number that COCO's recall is asked of.
+    proposals: the proposals; the first `len(iou)` count.
+    iou: IoU of each of them with each true mask, without ignored pixels.
+    most: the largest number of proposals of COCO's recall.
 
     Example:
         >>> masks = np.zeros((2, 4, 4), bool)
@@ -39,7 +41,7 @@ class Proposed:
 
     @cached_property
     def ranks(self) -> Int[np.ndarray, "t m"]:
-        """The rank of the proposal that serves each truth at each of COCO's ten thresholds."""
+        """The rank of the proposal matched to each truth, at each of COCO's ten thresholds."""
         return greedy_matches(self.iou[: self.most])
 
     def first(self, count: int) -> Bool[np.ndarray, "_ h w"]:
@@ -52,7 +54,14 @@ class Proposed:
 def ask_proposals(
     model: Segmenter, truth: Truth, asked: Asked, *, limit: int, most: int
 ) -> Proposed | None:
-    """Return at most `limit` proposals, or None where the model refuses, which `asked` keeps.
+    """Return the model's proposals on an image, None if it refuses.
+
+    Args:
+        model: the model.
+        truth: the image and its masks.
+        asked: takes the time of the answer, and the refusal.
+        limit: proposals at most.
+        most: the largest number of proposals of COCO's recall.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -66,27 +75,29 @@ def ask_proposals(
         >>> proposed.iou.shape == (1, len(truth.masks))
         True
     """
-    found = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
-    if found is None:
+    prediction = asked.ask("propose", lambda: model.propose(truth.image, limit=limit))
+    if prediction is None:
         return None
-    truth.require_size(found.size_hw, "proposes masks")
-    seen = ~truth.ignore if truth.ignore.any() else np.True_
-    tables = [iou_table(block & seen, truth.masks) for block in found.blocks()]
+    truth.require_size(prediction.size_hw, "proposes masks")
+    counted = ~truth.ignore if truth.ignore.any() else np.True_
+    tables = [iou_table(block & counted, truth.masks) for block in prediction.blocks()]
     iou = np.concatenate([np.zeros((0, len(truth.masks))), *tables])[:limit]
-    return Proposed(found, iou, most)
+    return Proposed(prediction, iou, most)
 
 
 def painted(ranked: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, "h w"]:
-    """Return the label map of masks, best first; 0 where nothing shows.
+    """Return the label map of masks, best first; 0 where no mask shows.
 
-    As A. Kirillov et al., 2019, arXiv 1801.00868, make segments of masks: the best one shows at a
-    pixel, and a mask of which less than half shows is dropped.
+    As in A. Kirillov et al., 2019, arXiv 1801.00868: the best mask shows at a pixel, and a mask of
+    which less than half shows is dropped.
 
     Example:
         >>> painted(np.array([[[True, True, False]], [[False, True, True]], [[True, True, True]]]))
         array([[1, 1, 2]])
     """
     labels = masks.to_label_map(ranked, priority="first")
-    shown: Float64[np.ndarray, " n"] = np.bincount(labels.ravel(), minlength=len(ranked) + 1)[1:]
-    kept = shown >= VISIBLE * np.maximum(masks.areas(ranked), 1)
-    return np.where(np.concatenate([[False], kept])[labels], labels, 0)
+    visible_pixels: Float64[np.ndarray, " n"] = np.bincount(
+        labels.ravel(), minlength=len(ranked) + 1
+    )[1:]
+    is_visible = visible_pixels >= VISIBLE * np.maximum(masks.areas(ranked), 1)
+    return np.where(np.concatenate([[False], is_visible])[labels], labels, 0)

@@ -98,8 +98,8 @@ def _place(
 
 def _run(clicking: Clicking, runs: Iterable[ClickRun]) -> ClickRun | None:
     """Return the run that was clicked alike, one answered in rounds before any other."""
-    asked = (clicking.clicker, clicking.threshold)
-    alike = [run for run in runs if (run.clicker, run.threshold) == asked]
+    clicked_by = (clicking.clicker, clicking.threshold)
+    alike = [run for run in runs if (run.clicker, run.threshold) == clicked_by]
     return min(alike, key=lambda run: run.mode != "iterative", default=None)
 
 
@@ -108,8 +108,10 @@ def _values(one: Published, run: ClickRun | None, config: EvaluateConfig) -> dic
     if run is None:
         return dict(one.values)
     rounds = run.mode == "iterative" and config.interactive.target_iou >= 1
-    most = run.clicks if rounds else 1
-    return {name: v for name, v in one.values.items() if int(name.removeprefix(MIOU)) <= most}
+    most_clicks = run.clicks if rounds else 1
+    return {
+        name: v for name, v in one.values.items() if int(name.removeprefix(MIOU)) <= most_clicks
+    }
 
 
 def _split_reasons(split: Split | None, origin: Origin, images: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Covering of partitions, in a picture and a table: at one scale, by image, and by region."""
+"""Plots of the covering of partitions: at one scale, by image, and by region."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +15,9 @@ def plot_regions(
     placed: Mapping[str, Iterable[Placed]],
     headings: Sequence[Heading],
 ) -> None:
-    """Write a PNG: covering by ODS, OIS and best, one panel a dataset, beside what was published.
+    """Write a PNG of covering by ODS, OIS and best, one panel a dataset, with published values.
 
-    The points are the headings of the curve COVERING.
-
-    A model that does not partition has no line.
+    The points are the headings of the curve COVERING. A model without partitions has no line.
 
     Example:
         >>> import tempfile
@@ -59,8 +57,15 @@ def region_panels(
     for dataset, models in metrics.items():
         drawn = [_line(name, values, headings) for name, values in models.items()]
         lines = [line for line in drawn if line.x]
-        beside = [one for one in placed.get(dataset, ()) if lines and one.values and not one.run]
-        lines += [_line(one.label, one.values, headings, published=True) for one in beside]
+        beside = [
+            published
+            for published in placed.get(dataset, ())
+            if lines and published.values and not published.run
+        ]
+        lines += [
+            _line(published.label, published.values, headings, published=True)
+            for published in beside
+        ]
         panels[dataset] = lines
     return panels
 

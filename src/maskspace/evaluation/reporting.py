@@ -1,4 +1,4 @@
-"""Draw what was measured: a page, plots, sheets of pictures and a table, from numbers alone."""
+"""Draw what was measured: a page, plots, sheets of pictures and a table, from files of numbers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ DRAWN = (
 
 
 def report(metrics: Mapping[str, Mapping[str, Metrics]], headings: Sequence[Heading]) -> str:
-    """Return the main numbers in plain text, those of the clicks below the others.
+    """Return the main numbers in plain text; those of the clicks stand below the others.
 
     Example:
         >>> metrics = {"d": {"student": {
@@ -55,7 +55,12 @@ def report(metrics: Mapping[str, Mapping[str, Metrics]], headings: Sequence[Head
 
 
 def draw_report(measured: Path, out: Path, *, config: EvaluateConfig) -> str:
-    """Write `DRAWN` in the folder `out`, from the files of `measure_models`; return the table.
+    """Write `DRAWN` in the folder `out`; return the table.
+
+    Args:
+        measured: the folder that `measure_models` wrote.
+        out: folder of the pictures, the page and the table.
+        config: how models were measured.
 
     Example:
         >>> import tempfile

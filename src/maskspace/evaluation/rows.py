@@ -1,6 +1,6 @@
-"""Measure every model on every image: one row each, kept as they finish and reused after a kill.
+"""Measure every model on every image: one row each, kept as they finish, reused after a kill.
 
-A row is reused only for the same bytes of image and truth: `content` is their hash.
+A row is reused only if the image and its truth are the same bytes: `content` is their hash.
 """
 
 import hashlib
@@ -34,18 +34,22 @@ QUESTIONS = get_args(Question)
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One model on one image; with `masks` 0 the image had no truth to measure and was not shown.
+    """One model on one image. An image without a mask to measure has `masks` 0 and is not asked.
 
-    `left_out` is why an image that should have been measured was not, `annotations_left_out` how
-    many annotations of a measured one its reader could not take. `content` is a hash of the image
-    and of all its masks.
-
-    `ids` and `areas` are of the masks, in the order of every list below, and `pixels` those of the
-    image that are not ignored. `click_ious`, `changes` and `best_level` are of `Clicked`, and
-    `combines` says whether the model combined clicks in its own way. `kept` is what each measure of
-    `MEASURES` keeps of the image. What the model could not answer is absent there and stands in
-    `not_answered` with the reason, a measure whose truth lacks what it needs in `lacks`. `seconds`
-    is the time of the answers.
+    dataset, model, key: what was measured.
+    masks: true masks that are measured.
+    masks_too_small: true masks that are too small to be measured.
+    seconds: time of the model's answers.
+    ids, areas: of the masks, in the order of every list below.
+    pixels: pixels of the image that are not ignored.
+    click_ious, changes, best_level: those of `Clicked`.
+    kept: name of a measure -> what it keeps of the image.
+    lacks: name of a measure -> what it needs and the truth does not have.
+    combines: whether the model combined clicks in its own way.
+    not_answered: question that the model could not answer -> the reason.
+    content: hash of the image and of all its masks.
+    left_out: why an image was not measured that should have been; "" if it was.
+    annotations_left_out: annotations that the reader could not take.
 
     Example:
         >>> row = Row(
@@ -96,13 +100,19 @@ def measure_rows(
 ) -> list[Row]:
     """Return the rows of all models on the images of a dataset, sorted by model and key.
 
-    Images are read where they are measured, one at a time. One that cannot be read is left out,
-    and so is one that a model does not answer though it answers others, up to the share
-    `config.max_left_out` (see `left_out`); beyond it a ValueError names them.
+    Images are read where they are measured, one at a time. An image that cannot be read is left
+    out, and so is one that a model refuses though it answers others, up to the share
+    `config.max_left_out` (see `left_out`). ValueError names them if there are more.
 
-    With a folder `work`, the rows of each finished image are kept there, and not computed again
-    while the image and its truth are the same bytes; the caller names the folder by what the models
-    are.
+    Args:
+        dataset: its name.
+        samples: its samples.
+        models: name -> model.
+        config: how models are measured.
+        work: folder that keeps the rows of finished images. They are not computed again as long as
+            the image and its truth are the same bytes. The folder's name must say which models
+            these are (default None: nothing is kept).
+        map_units: maps a function over images, here or on a cluster (default `map`).
 
     Example:
         >>> import numpy as np
@@ -286,8 +296,8 @@ def _finished(journal: Path | None) -> dict[str, list[Row]]:
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
         write_whole(journal, "".join(lines))
-    found = [[Row(**fields) for fields in json.loads(line)] for line in lines]
-    return {rows[0].content: rows for rows in found if rows[0].content}
+    rows_of_images = [[Row(**fields) for fields in json.loads(line)] for line in lines]
+    return {rows[0].content: rows for rows in rows_of_images if rows[0].content}
 
 
 def _keep(journal: Path, rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""Choose among the models of a sweep by what they are for, not by their losses."""
+"""Choose among the models of a sweep by what they are used for, not by their losses."""
 
 import csv
 import io
@@ -19,10 +19,18 @@ from maskspace.types import MapUnits
 
 @section
 class SweepTrial:
-    """One trial of a sweep: the name of its model's folder, its objective and its own loss.
+    """One trial of a sweep.
 
-    Trials of one `point` differ in seed; `decoder` is what reads the model's outputs in place of
-    its own (None: its own), `learning_rate` the recipe's where that is None.
+    Args:
+        trial: name of its model's folder.
+        objective: the objective with its options.
+        validation_loss: its last validation loss.
+        finished: whether it was trained to the end.
+        collapsed: whether its output has collapsed (default False).
+        point: name of its point; trials of one point differ in their seed alone.
+        seed: its seed (default 0).
+        learning_rate: the largest rate (default None: the recipe's).
+        decoder: reads the outputs in place of the model's own decoder (default None: its own).
 
     Example:
         >>> objective = Choice(name="balls", options={"radius": 0.1})
@@ -46,7 +54,11 @@ class SweepTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A trial's mean best IoU on each dataset, and the mean over datasets: what is compared.
+    """The mean best IoU of a trial.
+
+    trial: the trial.
+    score: mean over datasets, by which trials are compared.
+    by_dataset: dataset -> mean best IoU.
 
     Example:
         >>> objective = Choice(name="balls", options={"radius": 0.1})
@@ -75,7 +87,7 @@ class Score:
 
 
 def read_sweep_trials(path: Path) -> list[SweepTrial]:
-    """Return the trials that a sweep lists in trials.json, whatever else it says of them.
+    """Return the trials of a trials.json; other keys are ignored. ValueError names the file.
 
     Example:
         >>> import tempfile
@@ -92,12 +104,12 @@ def read_sweep_trials(path: Path) -> list[SweepTrial]:
         0.5
     """
     try:
-        listed = json.loads(path.read_text())
+        entries = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; run the stage sweep") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not JSON ({error}); run the stage sweep again") from None
-    if not isinstance(listed, list) or not listed:
+    if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: expected a list of trials; run the stage sweep again")
     known = {field.name for field in fields(SweepTrial)}
     return [
@@ -106,16 +118,16 @@ def read_sweep_trials(path: Path) -> list[SweepTrial]:
             {k: v for k, v in entry.items() if k in known},
             place=f"{path}: trial {index}",
         )
-        for index, entry in enumerate(listed)
+        for index, entry in enumerate(entries)
     ]
 
 
 def decoder_trials(
     trial: SweepTrial, decoder: Choice | None, factors: Sequence[float]
 ) -> list[SweepTrial]:
-    """Return a trial as it is, and once for each other reading that its decoder may have.
+    """Return a trial as it is, and once for each other reading that its decoder has.
 
-    Nothing is trained for them; see `readings`. A model without a decoder is one trial.
+    Nothing is trained for these; see `readings`. A model without a decoder is one trial.
 
     Example:
         >>> objective = Choice(name="balls", options={})
@@ -150,11 +162,18 @@ def rank_trials(
     work: Path | None = None,
     map_units: MapUnits = map,
 ) -> list[Score]:
-    """Return the trials, best first, those whose output collapsed after all others.
+    """Return the trials, best first; trials whose output has collapsed come last.
 
-    Trials that differ in seed alone are compared by their mean, then among themselves. `models`
-    holds each trial's model by its name; datasets weigh the same. Ties go to the smaller loss, then
-    to the name.
+    Trials that differ in seed alone are ranked by their mean, then among themselves. Datasets weigh
+    the same. Of equal scores the smaller loss comes first, then the name.
+
+    Args:
+        trials: the trials.
+        models: name of a trial -> its model.
+        datasets: name -> samples.
+        config: how trials are compared.
+        work: folder that keeps finished rows, see `measure_rows` (default None).
+        map_units: maps a function over images, here or on a cluster (default `map`).
 
     Example:
         >>> import numpy as np
@@ -211,10 +230,10 @@ def _score(trial: SweepTrial, values: Mapping[str, object]) -> Score:
 
 
 def write_ranking(scores: Sequence[Score], out: Path, *, metric: str) -> None:
-    """Write `ranking.csv`, and `winner.json`: what to train, as the first was, and all scores.
+    """Write `ranking.csv`, and `winner.json`: what to train, as the winner was, and all scores.
 
-    `decoder` and `learning_rate` are null where the objective's and the recipe's own are meant;
-    `seeds` are the scores of the winner's point.
+    In `winner.json`, `decoder` and `learning_rate` are null for those of the objective and the
+    recipe; `seeds` are the scores of the winner's point.
 
     Example:
         >>> import tempfile

@@ -1,8 +1,8 @@
-"""Models that were trained on equal budgets against each other, and against what needs no training.
+"""Compare models that were trained on equal budgets, and methods that need no training.
 
-A contestant on a dataset is one unit of work, kept as it finishes. Where a model has an embedding
-it is also decoded by an oracle, which knows the true means: what the embedding is worth, whatever
-its decoder does.
+A contestant on a dataset is one unit of work, kept as it finishes. A model with an embedding is
+also decoded by an oracle, which knows the true means. This shows what the embedding is worth,
+whatever the model's own decoder does with it.
 """
 
 import hashlib
@@ -47,9 +47,14 @@ COLOUR_STEP = 0.15
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """A model on a dataset: `seed` None if it was not trained, `cost` what its training cost.
+    """A model on a dataset.
 
-    `readings` are other ways to read it, by what each changes in its decoder.
+    dataset, name: the dataset's and the model's.
+    seed: of its training; None if it was not trained.
+    propose: returns its proposals.
+    model: the model; None for a method without one.
+    cost: what its training cost.
+    readings: label of a change in its decoder -> what proposes with it.
 
     Example:
         >>> one = Contestant(
@@ -73,15 +78,18 @@ class Contestant:
     readings: Mapping[str, Callable[..., Prediction]] = field(default_factory=dict)
 
     def read_as(self, reading: str) -> Callable[..., Prediction]:
-        """Return what proposes by a reading, "" for its own."""
+        """Return what proposes by a reading; "" is the model's own."""
         return self.readings[reading] if reading else self.propose
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """The figures of a contestant; `oracle` is the mean best IoU of the oracle's instances.
+    """The figures of a contestant.
 
-    `reading` is that of `readings` by which they were measured, "" for its own.
+    dataset, name, seed, cost: those of the contestant.
+    score: its score.
+    oracle: mean best IoU of the oracle's instances; None without an embedding.
+    reading: the reading by which it was measured; "" is the model's own.
 
     Example:
         >>> score = InstanceScore(
@@ -108,7 +116,7 @@ class Standing:
 
 @runtime_checkable
 class MapContestants(Protocol):
-    """Apply a function to contestants, here or elsewhere; `map` is one.
+    """Applies a function to contestants, here or elsewhere; `map` is one.
 
     Example:
         >>> isinstance(map, MapContestants)
@@ -130,11 +138,18 @@ def trained(
     redecoded: Callable[[Loaded, Choice], Loaded],
     factors: Sequence[float] = (),
 ) -> list[Contestant]:
-    """Return the models NAME-seedSEED in the folder of a dataset, of these seeds.
+    """Return the models NAME-seedSEED in the folder of a dataset.
 
-    Colours come twice: read by their merge tree, whose nodes are as many proposals as there is room
-    for, and, as `NAME, DECODER`, by the decoder that their objective names. What a decoder groups
-    by may be that times each of `factors` too, see `readings`.
+    A model whose outputs are colours comes twice: read by its merge tree, whose nodes are the
+    proposals, and, as `NAME, DECODER`, by the decoder of its objective.
+
+    Args:
+        folder: the folder of a dataset.
+        seeds: the seeds that count.
+        load: loads a model's folder.
+        redecoded: returns a model with another decoder.
+        factors: what a decoder groups by is also tried times each of these, see `readings`
+            (default: none).
 
     Example:
         >>> import tempfile
@@ -145,10 +160,10 @@ def trained(
         ... )
         []
     """
-    found = []
+    contestants = []
     for place in sorted(folder.iterdir()):
-        named = re.fullmatch(r"(.+)-seed(\d+)", place.name)
-        if named is None or int(named[2]) not in seeds:
+        match = re.fullmatch(r"(.+)-seed(\d+)", place.name)
+        if match is None or int(match[2]) not in seeds:
             continue
         described = read_description(place)
         model = load(str(place))
@@ -158,29 +173,29 @@ def trained(
                 Choice, described["provenance"]["objective"], place=f"{place}: objective"
             )
             decoder = choose(OBJECTIVES, chosen, kind="objective")().decoder
-            ways = {named[1]: (model, None), f"{named[1]}, {decoder.name}": (model, decoder)}
+            ways = {match[1]: (model, None), f"{match[1]}, {decoder.name}": (model, decoder)}
         else:
-            ways = {named[1]: (model, build_section(Choice, decoder, place=f"{place}: decoder"))}
+            ways = {match[1]: (model, build_section(Choice, decoder, place=f"{place}: decoder"))}
         cost = json.loads((place / "cost.json").read_text())
         for name, (read, choice) in ways.items():
-            tried = {} if choice is None else readings(choice, factors)
-            models = {label: redecoded(read, each) for label, each in tried.items()} or {"": read}
-            found.append(
+            choices = {} if choice is None else readings(choice, factors)
+            models = {label: redecoded(read, each) for label, each in choices.items()} or {"": read}
+            contestants.append(
                 Contestant(
                     dataset=folder.name,
                     name=name,
-                    seed=int(named[2]),
+                    seed=int(match[2]),
                     propose=models[""].propose,
                     model=models[""],
                     cost=cost,
                     readings={label: one.propose for label, one in models.items() if label},
                 )
             )
-    return found
+    return contestants
 
 
 def untrained(dataset: str, peers: Mapping[str, Segmenter]) -> list[Contestant]:
-    """Return what every training is held against: one region, parts of one colour, the peers.
+    """Return the methods that every training is compared with: one region, colours, the peers.
 
     Example:
         >>> [one.name for one in untrained("d", {})]
@@ -198,7 +213,7 @@ def untrained(dataset: str, peers: Mapping[str, Segmenter]) -> list[Contestant]:
 
 
 def whole_image(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Prediction:
-    """Return the one region that a constant output has.
+    """Return the whole image as one region: all that a constant output can give.
 
     Example:
         >>> whole_image(np.zeros((4, 6, 3), np.uint8), limit=10).masks.shape
@@ -209,7 +224,7 @@ def whole_image(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Prediction:
 
 
 def colour_components(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Prediction:
-    """Return the components of pixels whose colours differ by less than COLOUR_STEP from next.
+    """Return the components of neighbouring pixels whose colours differ by less than COLOUR_STEP.
 
     Example:
         >>> image = np.zeros((4, 4, 3), np.uint8)
@@ -218,8 +233,8 @@ def colour_components(image: UInt8[np.ndarray, "h w 3"], *, limit: int) -> Predi
         0
     """
     colours = torch.from_numpy(image).permute(2, 0, 1).float() / 255
-    found = DECODERS["components"]({"1": colours}, threshold=COLOUR_STEP)
-    return found.at((image.shape[0], image.shape[1])).ranked(limit=limit)
+    regions = DECODERS["components"]({"1": colours}, threshold=COLOUR_STEP)
+    return regions.at((image.shape[0], image.shape[1])).ranked(limit=limit)
 
 
 def measure_standings(
@@ -232,28 +247,29 @@ def measure_standings(
     work: Path | None = None,
     map_contestants: MapContestants = map,
 ) -> list[Standing]:
-    """Return the standings in the order of the contestants, each kept in the folder `work`.
+    """Return the standings in the order of the contestants.
 
-    Of the readings of a contestant the one is measured whose mean best IoU on the samples `tuning`
-    of its dataset is highest; its own where there are none, or others are no better.
+    A contestant is measured with the reading that has the highest mean best IoU on the samples
+    `tuning`; with its own if there are none, or if no other one is better. ValueError if fewer than
+    two images of a dataset have masks.
+
+    Args:
+        contestants: the contestants.
+        datasets: name -> samples.
+        min_area: least pixels of a true mask.
+        proposals: number of proposals.
+        tuning: dataset -> samples on which readings are chosen (default None: each has its own).
+        work: folder that keeps finished standings (default None: nothing is kept).
+        map_contestants: applies a function to contestants (default `map`).
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
-        >>> samples = list(read_rectangles("", seed=0, limit=1))
+        >>> samples = list(read_rectangles("", seed=0, limit=2))
         >>> standings = measure_standings(
-        ...     untrained("d", {}), {"d": samples}, min_area=1, proposals=10
-        ... )
-        Traceback (most recent call last):
-            ...
-        ValueError: 1 images have masks; an interval over images needs two
+        ...     untrained("d", {}), {"d": samples}, min_area=1, proposals=10)
         >>> constant, components = (one.score.mean_best_iou for one in standings)
-        Traceback (most recent call last):
-            ...
-        NameError: name 'standings' is not defined
         >>> constant < components
-        Traceback (most recent call last):
-            ...
-        NameError: name 'constant' is not defined
+        True
     """
     unit = partial(
         _measure,
@@ -281,10 +297,10 @@ def _measure(
     proposals: int,
     work: Path | None,
 ) -> Standing:
-    asked = (contestant.dataset, contestant.name, contestant.seed)
-    kept = None if work is None else _file(work, asked)
-    if kept is not None and kept.is_file():
-        stored = json.loads(kept.read_text())
+    identity = (contestant.dataset, contestant.name, contestant.seed)
+    journal = None if work is None else _file(work, identity)
+    if journal is not None and journal.is_file():
+        stored = json.loads(journal.read_text())
         return Standing(**{**stored, "score": InstanceScore(**stored["score"])})
     images = truths[contestant.dataset]
     reading = _best_reading(contestant, tuning.get(contestant.dataset, ()), proposals)
@@ -297,8 +313,8 @@ def _measure(
         cost=contestant.cost,
         reading=reading,
     )
-    if kept is not None:
-        write_whole(kept, json.dumps(asdict(standing)))
+    if journal is not None:
+        write_whole(journal, json.dumps(asdict(standing)))
     return standing
 
 
@@ -320,9 +336,9 @@ def _measured(
     return [find_instances(propose, truth, limit=most) for truth in images]
 
 
-def _file(work: Path, asked: tuple[object, ...]) -> Path:
-    name = "-".join(map(str, asked))
-    digest = hashlib.sha256(repr(asked).encode()).hexdigest()[:8]
+def _file(work: Path, identity: tuple[object, ...]) -> Path:
+    name = "-".join(map(str, identity))
+    digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
     return work / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}-{digest}.json"
 
 

@@ -1,4 +1,4 @@
-"""The standings as a page: a table a dataset, what each objective is, and what it finds, drawn."""
+"""The standings as a page: a table a dataset, pictures, and what each objective is."""
 
 import csv
 import io
@@ -221,10 +221,13 @@ def _row(seeds: Sequence[Standing]) -> str:
 
 
 def _cost(
-    seeds: Sequence[Standing], name: str, unit: float, told: Callable[[Iterable[float]], float]
+    seeds: Sequence[Standing],
+    name: str,
+    unit: float,
+    over_seeds: Callable[[Iterable[float]], float],
 ) -> str:
     known = [s.cost[name] / unit for s in seeds if name in s.cost]
-    return f"{told(known):.0f}" if known else ""
+    return f"{over_seeds(known):.0f}" if known else ""
 
 
 def _share(standing: Standing) -> str:

@@ -1,8 +1,9 @@
-"""How steady a model's partitions are: the same photo mirrored, noisy, coded, and its frame.
+"""How steady a model's partitions are: on the same photo mirrored, with noise, and coded.
 
-A partition into as many regions of the changed photo is compared with that of the photo by the
-adjusted Rand index (L. Hubert, P. Arabie, 1985, doi:10.1007/BF01908075), 1 where they are the same.
-A region that lies wholly along the frame is a band that nobody drew; the truth has some, too.
+The partition of the changed photo is compared with that of the photo, with equally many regions, by
+the adjusted Rand index (L. Hubert, P. Arabie, 1985, doi:10.1007/BF01908075); it is 1 if they are
+the same. A region that lies wholly along the frame of the photo is counted as a band: models draw
+such bands without a border there. The truth has some bands, too.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ Photo = UInt8[np.ndarray, "h w 3"]
 
 
 def noisy(photo: Photo) -> Photo:
-    """Return a photo under the same grey noise at each call, of deviation 1 of 255.
+    """Return a photo with grey noise of standard deviation 1 (of 255), the same at each call.
 
     Example:
         >>> changed = noisy(np.full((40, 40, 3), 100, np.uint8)).astype(int) - 100
@@ -38,15 +39,15 @@ def noisy(photo: Photo) -> Photo:
 
 
 def coded(photo: Photo) -> Photo:
-    """Return a photo after JPEG of quality 75.
+    """Return a photo after coding as a JPEG of quality 75.
 
     Example:
         >>> coded(np.full((16, 16, 3), 100, np.uint8)).shape
         (16, 16, 3)
     """
-    held = io.BytesIO()
-    Image.fromarray(photo).save(held, "JPEG", quality=75)
-    return np.array(Image.open(held))
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=75)
+    return np.array(Image.open(buffer))
 
 
 def mirrored(photo: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "h w *c"]:
@@ -69,12 +70,13 @@ CHANGES: Mapping[str, Callable[[Photo], Photo]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Steadiness:
-    """One model on one photo.
+    """How steady one model is on one photo.
 
-    milliseconds: from the photo to the partition, or to all scales where there is no partition.
-    agreement: adjusted Rand index by the name of the change.
-    bands: regions wholly along the frame, less those of the annotators (mean).
-    refused: why the model does not partition, "" where it does.
+    key, content: of the photo.
+    milliseconds: from the photo to its partition, or to all scales of a model without partitions.
+    agreement: name of a change -> adjusted Rand index.
+    bands: regions wholly along the frame, less the mean number of the annotators' ones.
+    refused: why the model makes no partition; "" if it does.
 
     Example:
         >>> Steadiness(key="a", content="1f", milliseconds=200.0, bands=0.5).refused
@@ -90,9 +92,13 @@ class Steadiness:
 
 
 def steadiness(model: Segmenter, truth: Truth, *, regions: int, frame: int) -> Steadiness:
-    """Return how steady the partition of a photo into `regions` is.
+    """Return how steady the partition of a photo is.
 
-    `frame` is the width in pixels of what counts as the frame.
+    Args:
+        model: the model.
+        truth: the photo and its annotators' maps.
+        regions: number of regions.
+        frame: width of the frame in pixels.
 
     Example:
         >>> class Whole(Segmenter):  # one region, whatever is asked for
@@ -114,36 +120,38 @@ def steadiness(model: Segmenter, truth: Truth, *, regions: int, frame: int) -> S
     for name, change in CHANGES.items():
         if plain is None:
             break
-        found = asked.ask(name, lambda change=change: model.partition(change(truth.image), regions))
-        if found is None:
+        labels = asked.ask(
+            name, lambda change=change: model.partition(change(truth.image), regions)
+        )
+        if labels is None:
             continue
-        found = found[:, ::-1] if name == "mirrored" else found
-        agreement[name] = float(adjusted_rand_score(plain.ravel(), found.ravel()))
+        labels = labels[:, ::-1] if name == "mirrored" else labels
+        agreement[name] = float(adjusted_rand_score(plain.ravel(), labels.ravel()))
     if plain is None:
         refused = asked.not_answered["partition"]
         milliseconds = _milliseconds_of_scales(model, truth, asked, regions)
         return Steadiness(
             key=truth.key, content=content, refused=refused, milliseconds=milliseconds
         )
-    drawn = [bands(labels, frame=frame) for labels in truth.label_maps]
+    bands_drawn = [bands(labels, frame=frame) for labels in truth.label_maps]
     return Steadiness(
         key=truth.key,
         content=content,
         milliseconds=milliseconds,
         agreement=agreement,
-        bands=bands(plain, frame=frame) - float(np.mean(drawn)),
+        bands=bands(plain, frame=frame) - float(np.mean(bands_drawn)),
     )
 
 
 def _milliseconds_of_scales(model: Segmenter, truth: Truth, asked: Asked, regions: int) -> float:
     """Return the time of all scales of a model that has only those, 0 where there are none."""
     begin = time.perf_counter()
-    found = asked.ask("scales", lambda: len(list(model.scales(truth.image, [regions]))))
-    return 1000 * (time.perf_counter() - begin) if found else 0.0
+    num_scales = asked.ask("scales", lambda: len(list(model.scales(truth.image, [regions]))))
+    return 1000 * (time.perf_counter() - begin) if num_scales else 0.0
 
 
 def bands(labels: Int[np.ndarray, "h w"], *, frame: int) -> int:
-    """Return the number of labels, but 0, that have no pixel further than `frame` from the frame.
+    """Return the number of labels without a pixel further than `frame` from the frame; 0 is none.
 
     Example:
         >>> labels = np.ones((10, 10), int)
@@ -156,7 +164,7 @@ def bands(labels: Int[np.ndarray, "h w"], *, frame: int) -> int:
 
 
 def constant_deviation(model: Segmenter, size_hw: tuple[int, int]) -> float | None:
-    """Return the greatest difference of a feature over a grey image, None where there is none.
+    """Return the largest range of a feature over a grey image; None without features.
 
     Example:
         >>> class Nothing(Segmenter):
@@ -173,9 +181,10 @@ def constant_deviation(model: Segmenter, size_hw: tuple[int, int]) -> float | No
 def kept_steadiness(
     model: Segmenter, truths: Iterable, journal: Path, *, regions: int, frame: int
 ) -> Iterator[Steadiness]:  # truths: read one at a time, when they are asked for
-    """Yield the steadiness of each truth, from the file `journal` where it holds it already.
+    """Yield the steadiness of each truth; what the file `journal` holds is not computed again.
 
-    A photo is known by the bytes of its pixels and truth; a kill costs the one at hand.
+    A photo is recognised by the bytes of its pixels and truth. After a kill only the photo at hand
+    is computed again.
 
     Example:
         >>> import tempfile
@@ -188,8 +197,8 @@ def kept_steadiness(
     known: dict[str, Steadiness] = {}
     if journal.exists():
         lines = journal.read_text().splitlines(keepends=True)
-        told = [json.loads(line) for line in lines if line.endswith("\n")]
-        known = {one["content"]: Steadiness(**one) for one in told}
+        stored = [json.loads(line) for line in lines if line.endswith("\n")]
+        known = {one["content"]: Steadiness(**one) for one in stored}
     journal.parent.mkdir(parents=True, exist_ok=True)
     if known:
         journal.write_text("".join(json.dumps(asdict(one)) + "\n" for one in known.values()))
@@ -203,7 +212,7 @@ def kept_steadiness(
 
 
 def content_of(truth: Truth) -> str:
-    """Return a hash of an image and of its annotators' maps.
+    """Return a hash of an image and its annotators' maps.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles

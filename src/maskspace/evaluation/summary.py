@@ -1,4 +1,4 @@
-"""Rows of single images -> the numbers of a dataset, the same whatever order the rows came in."""
+"""From rows of single images to the numbers of a dataset, the same for any order of the rows."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,36 +44,36 @@ def summarize(
 
 
 def _summarize_model(rows: Sequence[Row], config: EvaluateConfig, ranking: str) -> Metrics:
-    seen = sorted((row for row in rows if row.masks), key=lambda row: row.key)
-    if not seen:
+    measured = sorted((row for row in rows if row.masks), key=lambda row: row.key)
+    if not measured:
         raise ValueError(
             f"{rows[0].dataset}: none of {len(rows)} images has a mask of at least "
             f"{config.min_area} pixels; lower min_area or give other images{_unreadable(rows)}"
         )
     left_out = left_out_of(rows)
-    not_answered = {question: why for row in seen for question, why in row.not_answered.items()}
+    not_answered = {question: why for row in measured for question, why in row.not_answered.items()}
     metrics: Metrics = {
         "protocol": config.described,
-        "images": len(seen),
-        "images_without_truth": len(rows) - len(seen) - len(left_out),
+        "images": len(measured),
+        "images_without_truth": len(rows) - len(measured) - len(left_out),
         "images_left_out": len(left_out),
-        "masks": sum(row.masks for row in seen),
+        "masks": sum(row.masks for row in measured),
         "masks_too_small": sum(row.masks_too_small for row in rows),
         "annotations_left_out": sum(row.annotations_left_out for row in rows),
-        **click_metrics(seen, config.interactive, not_answered),
-        **_figures(seen, config),
-        "mean_best_iou_by_size": _by_size(seen, config),
-        "interval_95": intervals(seen, figures_of(config), seed=config.interactive.seed),
+        **click_metrics(measured, config.interactive, not_answered),
+        **_figures(measured, config),
+        "mean_best_iou_by_size": _by_size(measured, config),
+        "interval_95": intervals(measured, figures_of(config), seed=config.interactive.seed),
     }
     spread = metrics.get("feature_std")
     if isinstance(spread, float):
         metrics["collapsed"] = spread < config.collapse_std
     if "propose" not in not_answered:
         metrics["ranking"] = ranking
-        metrics |= _correlations(seen, config, not_answered)
+        metrics |= _correlations(measured, config, not_answered)
     return {
         **metrics,
-        "lacking": _lacking(seen, config),
+        "lacking": _lacking(measured, config),
         "not_answered": not_answered,
         "left_out": left_out,
     }

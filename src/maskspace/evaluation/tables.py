@@ -7,10 +7,10 @@ from maskspace.evaluation.left_out import listed
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]], headings: Iterable[Heading]) -> str:
-    """Return the main numbers as a table in plain text, with what each ranking means below it.
+    """Return the main numbers as a table in plain text, with notes below it.
 
-    A dash stands where there is no number: because a model does not answer, or the data have not
-    what it needs. The reasons are below.
+    A dash stands where there is no number: the model does not answer, or the data lack what the
+    number needs. The notes give the reasons, and what proposals are ranked by.
 
     Example:
         >>> metrics = {
@@ -37,10 +37,10 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Metrics]], headings: Iterab
         student: proposals ranked by score
     """
     shown = shown_headings(metrics.values(), headings)
-    table = [["dataset", "model", "images", "masks", *(one.title for one in shown)]]
+    table = [["dataset", "model", "images", "masks", *(heading.title for heading in shown)]]
     for dataset, models in metrics.items():
         for model, values in models.items():
-            numbers = [number(values.get(one.name)) for one in shown]
+            numbers = [number(values.get(heading.name)) for heading in shown]
             table.append([dataset, model, str(values["images"]), str(values["masks"]), *numbers])
     notes = {
         f"{model}: proposals ranked by {values['ranking']}": None
@@ -74,7 +74,7 @@ def _reasons(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[str]:
 def shown_headings(
     found: Iterable[Mapping[str, Metrics]], headings: Iterable[Heading]
 ) -> list[Heading]:
-    """Return the columns of the main table that a model of one of the datasets has a number for.
+    """Return the columns of the main table for which some model has a number.
 
     Example:
         >>> metrics = {
@@ -99,11 +99,15 @@ def shown_headings(
         ['best@10']
     """
     measured = {name for models in found for values in models.values() for name in values}
-    return [one for one in headings if one.title and one.main and one.name in measured]
+    return [
+        heading
+        for heading in headings
+        if heading.title and heading.main and heading.name in measured
+    ]
 
 
 def lacking(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[tuple[str, str, str]]:
-    """Return dataset, measure and reason of what the data have not enough for, once each.
+    """Return dataset, measure and reason of what the data lack, each once.
 
     Example:
         >>> lacking(
@@ -111,17 +115,17 @@ def lacking(metrics: Mapping[str, Mapping[str, Metrics]]) -> list[tuple[str, str
         ... )
         [('d', 'regions', '1 of 2 images: pixels unlabelled')]
     """
-    found: dict[tuple[str, str, str], None] = {}
+    reasons_once: dict[tuple[str, str, str], None] = {}
     for dataset, models in metrics.items():
         for values in models.values():
             reasons = values["lacking"]
             assert isinstance(reasons, dict)
-            found |= {(dataset, str(name), str(why)): None for name, why in reasons.items()}
-    return list(found)
+            reasons_once |= {(dataset, str(name), str(why)): None for name, why in reasons.items()}
+    return list(reasons_once)
 
 
 def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Return the lines of a table, its first `left` columns aligned to the left.
+    """Return the lines of a table; its first `left` columns are aligned to the left.
 
     Example:
         >>> aligned([["name", "iou"], ["a", "0.5"]], left=1)
@@ -138,7 +142,7 @@ def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
 
 
 def number(value: object) -> str:
-    """Return a cell of a printed table: three decimals, and a dash for what is not there.
+    """Return a cell of a printed table: three decimals, or a dash for None.
 
     Example:
         >>> number(0.5), number(3), number(None)
@@ -148,7 +152,7 @@ def number(value: object) -> str:
 
 
 def correlations(values: Metrics) -> str:
-    """Return how zero-shot and one-click IoU of a model go together over images, in words.
+    """Return in words how zero-shot and one-click IoU of a model correlate over images.
 
     Example:
         >>> correlations({"zero_shot_click_pearson": 0.5})

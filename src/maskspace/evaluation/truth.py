@@ -1,4 +1,4 @@
-"""The ground truth that a model is measured against: what is left of a sample's masks."""
+"""The ground truth that a model is measured against: the masks of a sample that count."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ PARTIAL = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """An image, its masks without ignored pixels, and the number of masks that were too small.
+    """An image and its true masks, without ignored pixels.
 
-    `label_maps` is one map an annotator of masks of every size, the smallest on top, 0 where there
-    is none; an annotator of nothing visible has no map. `left_out` counts the annotations that the
-    reader could not take.
-
-    `things` says of each class of the data set, by name, whether it is a thing (True) or stuff.
-    Class k, from 1, is the k-th; `classes` holds the class of each mask and `class_map` that of
-    each pixel, of masks of every size; 0 is no class.
+    key, image: those of the sample. masks, ids: the masks that are large enough, and their ids.
+    ignore: pixels that do not count. too_small: number of masks that are too small. label_maps: a
+    map of each annotator, with masks of every size, the smallest on top, 0 where there is none; an
+    annotator of nothing visible has no map. left_out: annotations that the reader could not take.
+    things: name of each class of the dataset -> whether it is a thing (True) or stuff. Class k,
+    from 1, is the k-th of them. classes: the class of each mask; 0 is no class. class_map: the
+    class at each pixel, from masks of every size; 0 is no class.
 
     Example:
         >>> mask = np.zeros((1, 4, 4), bool)
@@ -52,18 +52,18 @@ class Truth:
 
     @cached_property
     def unlabelled(self) -> float:
-        """Return the share of the pixels that count, in [0, 1], that no mask covers.
+        """Return the share of the counted pixels, in [0, 1], that no mask covers.
 
-        Of several annotators' maps the largest; 1 where there is no map.
+        With several annotators it is the largest of their shares; it is 1 without a map.
         """
         counted = ~self.ignore
         number = max(1, int(counted.sum()))
-        left = (float(((labels == 0) & counted).sum()) for labels in self.label_maps)
-        return max(left, default=float(number)) / number
+        without_mask = (float(((labels == 0) & counted).sum()) for labels in self.label_maps)
+        return max(without_mask, default=float(number)) / number
 
     @property
     def is_partition(self) -> bool:
-        """Return whether the masks leave hardly a pixel without a region: PARTIAL at the most."""
+        """Return whether the masks cover all pixels but a share of at most PARTIAL."""
         return self.unlabelled <= PARTIAL
 
     @cached_property
@@ -72,7 +72,7 @@ class Truth:
         return [thinned(region_boundaries(labels)) for labels in self.label_maps]
 
     def require_size(self, shape: tuple[int, ...], answer: str) -> None:
-        """Raise ValueError if an answer, in words, is not of the image's size."""
+        """Raise ValueError if an answer, described in words, has not the image's size."""
         if shape != self.ignore.shape:
             raise ValueError(
                 f"{answer} of {shape} pixels for an image of {self.ignore.shape}; its answers must "
@@ -81,11 +81,15 @@ class Truth:
 
 
 def read_truth(sample: Sample, *, min_area: int, categories: Sequence[Category] = ()) -> Truth:
-    """Return the truth of a sample: masks of at least `min_area` pixels that are not ignored.
+    """Return the truth of a sample.
 
-    Areas are those in the original image. `categories` is the table that the sample's annotations
-    refer to (default: empty, masks have no class). Raises ValueError, naming the sample, if the
-    image cannot be read or is not of the masks' size.
+    ValueError, naming the sample, if the image cannot be read or has not the masks' size.
+
+    Args:
+        sample: the sample.
+        min_area: least pixels of a mask, in the original image and without ignored pixels.
+        categories: the table to which the sample's annotations refer (default: empty, so that masks
+            have no class).
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles

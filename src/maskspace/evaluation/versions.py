@@ -1,4 +1,4 @@
-"""What was measured, in short names: two runs that name the same measured the same."""
+"""Short names of what was measured: runs with the same names measured the same."""
 
 import hashlib
 import json
@@ -38,5 +38,7 @@ def truth_version(rows: Iterable[Row]) -> str:
         >>> truth_version([row]) == truth_version([row, row])
         True
     """
-    seen = sorted({(row.key, row.pixels, tuple(row.ids), tuple(row.areas)) for row in rows})
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:DIGITS]
+    masks_of_images = sorted(
+        {(row.key, row.pixels, tuple(row.ids), tuple(row.areas)) for row in rows}
+    )
+    return hashlib.sha256(json.dumps(masks_of_images).encode()).hexdigest()[:DIGITS]

@@ -1,4 +1,4 @@
-"""Whether files are still those that were written from the same findings."""
+"""Whether files are still those that were written from the same numbers."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from maskspace.files import write_whole
 
 
 def is_written(folder: Path, names: Sequence[str], stamp: str, *, record: Path) -> bool:
-    """Return whether the files are as `record_written` saw them, for the same stamp.
+    """Return whether the files are unchanged since `record_written`, and the stamp is the same.
 
     Example:
         >>> import tempfile
@@ -30,7 +30,13 @@ def is_written(folder: Path, names: Sequence[str], stamp: str, *, record: Path) 
 
 
 def record_written(folder: Path, names: Sequence[str], stamp: str, *, record: Path) -> None:
-    """Write down of what the files in a folder were made, any text, and their hashes.
+    """Record the hashes of files, and of a stamp.
+
+    Args:
+        folder: the folder of the files.
+        names: the files.
+        stamp: any text that says what the files were made from.
+        record: the file that holds the record.
 
     Example:
         >>> import tempfile
