@@ -1,5 +1,6 @@
-"""Loops over arrays as machine code for the CPU, by numba; nothing here decides what is computed.
+"""Loops over arrays, compiled by numba to machine code for the CPU.
 
-Each file begins with a sketch: input, idea, steps, cost. Who calls a kernel owns its meaning and,
-where tensors may be elsewhere (a GPU, double precision, an exported graph), the same in torch.
+Each file begins with a sketch: input, idea, steps, cost. A kernel decides nothing: its caller says
+what is computed, and has the same in torch for tensors that a kernel does not take (on a GPU, in
+double precision, in an exported graph).
 """

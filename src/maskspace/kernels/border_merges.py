@@ -1,13 +1,16 @@
-"""Regions merged two at a time along their weakest border, whose strength is a mean along it.
+"""Regions merged two at a time across their weakest border.
 
-Input: pairs of adjacent regions with the length of their border and the sum of its strength, and
-the size and the mean vector of each region.
-Idea: average linkage. When A and B join, their borders with a common neighbour become one: lengths
-and sums add up. A heap holds the living borders by cost, and knows where each of them is.
-Steps: take the cheapest border; join its regions; add up the common borders; cost the borders of
-the joined region anew. A region's borders are a linked list of ends, 2 e and 2 e + 1 being those of
-border e, so that two lists become one at once.
-Cost: log n a change; the changes of a merge are the neighbours of the joined region.
+Input: pairs of adjacent regions, the length of their border and the sum of its strength, and the
+    area and the mean vector of each region.
+Idea: average linkage: the strength of a border is a mean along it. When regions A and B join, their
+    two borders with a common neighbour become one: lengths and sums add up. A heap orders the
+    borders by cost and knows the place of each.
+Steps: take the cheapest border from the heap; join its regions; add up the borders with common
+    neighbours; compute the cost of every border of the joined region anew. The borders of a region
+    form a linked list of ends, where border e has the ends 2 e and 2 e + 1; so two lists are joined
+    in one step.
+Cost: a change of the heap takes log n; a merge makes as many changes as the joined region has
+    neighbours.
 """
 
 import numpy as np
@@ -95,11 +98,20 @@ def border_merges(
     merges: Int64[np.ndarray, "m 2"],
     heights: Float64[np.ndarray, " m"],
 ) -> None:
-    """Write the merges in order and the cost of each.
+    """Write the merges in order, and the cost of each.
 
-    `areas`, `vectors` and `outlines`, the length and the summed strength of all of a region's
-    borders, have leaves first and room for the nodes that are made; `pairs`, `lengths` and `sums`
-    are changed. All leaves are connected.
+    All leaves must be connected.
+
+    Args:
+        pairs: the two regions of each border; changed.
+        lengths: length of each border; changed.
+        sums: sum of the strength along each border; changed.
+        areas: pixels of each leaf, then room for the nodes that are made.
+        vectors: mean vector of each leaf, then room for the nodes.
+        outlines: length and summed strength of all borders of each leaf, then room for the nodes.
+        weights: the numbers of the rule, see `partition/border_tree`.
+        merges: receives the two nodes of each merge, the lower number first.
+        heights: receives the cost of each merge.
 
     Example:
         >>> pairs, lengths = np.array([[0, 1], [1, 2]]), np.ones(2)  # three regions in a row
@@ -126,23 +138,27 @@ def border_merges(
         last[region] = end
     costs = np.empty(size)
     heap, places = np.arange(size), np.arange(size)
-    for e in range(size):
-        costs[e] = _cost(e, ends[2 * e], ends[2 * e + 1], lengths, sums, areas, vectors, weights)
+    for border in range(size):
+        costs[border] = _cost(
+            border, ends[2 * border], ends[2 * border + 1], lengths, sums, areas, vectors, weights
+        )
     for place in range(size):
         _sift(place, heap, place + 1, places, costs)
     shared = np.full(len(areas), -1, np.int64)  # the border with each neighbour, during a merge
-    for made in range(leaves - 1):
+    for merge in range(leaves - 1):
         cheapest = heap[0]
         one, other = ends[2 * cheapest], ends[2 * cheapest + 1]
-        node = leaves + made
-        merges[made, 0], merges[made, 1] = min(one, other), max(one, other)
-        heights[made] = costs[cheapest]
+        node = leaves + merge
+        merges[merge, 0], merges[merge, 1] = min(one, other), max(one, other)
+        heights[merge] = costs[cheapest]
         _drop(cheapest, heap, size, places, costs)
         size -= 1
         areas[node] = areas[one] + areas[other]
         shared_border = (lengths[cheapest], sums[cheapest])
-        for at in range(2):
-            outlines[node, at] = outlines[one, at] + outlines[other, at] - 2 * shared_border[at]
+        for part in range(2):
+            outlines[node, part] = (
+                outlines[one, part] + outlines[other, part] - 2 * shared_border[part]
+            )
         for channel in range(vectors.shape[1]):
             vectors[node, channel] = (
                 areas[one] * vectors[one, channel] + areas[other] * vectors[other, channel]
@@ -150,16 +166,16 @@ def border_merges(
         follower[last[one]] = first[other]
         end, before = first[one], np.int64(-1)
         while end >= 0:
-            e, after = end // 2, follower[end]
+            border, after = end // 2, follower[end]
             neighbour = ends[end ^ 1]
-            if places[e] >= 0 and shared[neighbour] >= 0:
-                same = shared[neighbour]
-                lengths[same] += lengths[e]
-                sums[same] += sums[e]
-                _drop(int(e), heap, size, places, costs)
+            if places[border] >= 0 and shared[neighbour] >= 0:
+                kept_border = shared[neighbour]
+                lengths[kept_border] += lengths[border]
+                sums[kept_border] += sums[border]
+                _drop(int(border), heap, size, places, costs)
                 size -= 1
-            elif places[e] >= 0:
-                shared[neighbour], ends[end] = e, node
+            elif places[border] >= 0:
+                shared[neighbour], ends[end] = border, node
                 if before < 0:
                     first[node] = end
                 else:
@@ -171,8 +187,10 @@ def border_merges(
             follower[before] = -1
         end = first[node]
         while end >= 0:
-            e, neighbour = end // 2, ends[end ^ 1]
+            border, neighbour = end // 2, ends[end ^ 1]
             shared[neighbour] = -1
-            costs[e] = _cost(int(e), node, int(neighbour), lengths, sums, areas, vectors, weights)
-            _sift(int(places[e]), heap, size, places, costs)
+            costs[border] = _cost(
+                int(border), node, int(neighbour), lengths, sums, areas, vectors, weights
+            )
+            _sift(int(places[border]), heap, size, places, costs)
             end = follower[end]

@@ -1,9 +1,10 @@
-"""The least pixel of each cell of a grid.
+"""The pixel with the lowest value in each cell of a grid.
 
-Input: a value a pixel, the cell of each row and column, how far they are from their cell's centre.
-Idea: one pass over the pixels, each compared with the least of its cell so far.
-Steps: for every pixel, compare the value, then the squared distance from the centre; the first of
-equal ones in row-major order stays.
+Input: a value for each pixel, the cell of each row and of each column, and their distances from the
+    cell's centre.
+Idea: one pass over the pixels; each is compared with the best pixel of its cell so far.
+Steps: for every pixel, compare the values, then the squared distances from the centre; of equal
+    ones the first in row-major order stays.
 Cost: linear in the pixels.
 """
 
@@ -22,7 +23,15 @@ def cell_minima(
     off_columns: Float64[np.ndarray, " w"],
     least: Int64[np.ndarray, "r c"],
 ) -> None:
-    """Write the flat index of each cell's least pixel into `least`, -1 everywhere at first.
+    """Write the flat index of the pixel with the lowest value of each cell.
+
+    Args:
+        values: the value of each pixel.
+        row_cells: row of the grid for each row of pixels.
+        column_cells: column of the grid for each column of pixels.
+        off_rows: distance of each row of pixels from the centre of its cell.
+        off_columns: distance of each column of pixels from the centre of its cell.
+        least: receives the indices; it must be -1 everywhere before.
 
     Example:
         >>> values = np.array([[3.0, 1.0, 2.0, 2.0]])

@@ -1,10 +1,10 @@
-"""COCO's run-length strings, read, written and painted.
+"""COCO's run-length strings: read, written and painted.
 
-Input: the characters of all strings of an image, one after the other.
-Idea: all strings in one pass without an object a mask; what is checked is checked while it is read.
+Input: the characters of all strings of an image, one string after the other.
+Idea: one pass over all strings, without an object for each mask, which also checks them.
 Steps: characters -> run lengths (`parse_strings`) -> runs of foreground (`foreground_runs`) or
     dense masks (`paint_runs`); and runs -> characters (`write_strings`).
-Cost: linear in characters; painting adds the pixels of each mask's box.
+Cost: linear in the characters; painting adds the pixels of each mask's box.
 """
 
 import numpy as np
@@ -28,12 +28,17 @@ def paint_runs(
     rows_above: Int64[np.ndarray, " k"],
     column_at: Int64[np.ndarray, " w"],
 ) -> None:
-    """Paint runs of columns, of which `dense` shows some rows and some columns.
+    """Paint runs along columns into dense masks that hold some of the rows and columns.
 
-    `rows_above[y]` is how many of the shown rows lie above row y, for y from 0 to the height;
-    `column_at[x]` is where column x is shown, or -1. What is written pixel by pixel is where
-    colours change within a column; then each row of the mask's box takes over what the row above
-    it has.
+    First the pixels are marked at which a column of the mask changes between off and on. Then each
+    row of the mask's box takes over the row above it, and changes at the marks.
+
+    Args:
+        dense: the masks, zeros before.
+        lengths: run lengths of all masks, off and on in turn, column by column.
+        firsts: where the run lengths of each mask begin, and where the last ones end.
+        rows_above: [y] is the number of shown rows above row y, for y from 0 to the height.
+        column_at: [x] is the place at which column x is shown, or -1.
 
     Example:
         >>> dense = np.zeros((1, 2, 2), np.uint8)
@@ -78,7 +83,7 @@ def foreground_runs(
     start: Int64[np.ndarray, " r"],
     length: Int64[np.ndarray, " r"],
 ) -> int:
-    """Write down the runs of foreground, those that touch as one, and return how many there are.
+    """Write the runs of foreground, where runs that touch are one; return their number.
 
     Example:
         >>> owner, start, length = np.zeros((3, 2), np.int64)
@@ -109,11 +114,12 @@ def parse_strings(
     lengths: Int64[np.ndarray, " v"],
     firsts: Int64[np.ndarray, " m"],
 ) -> tuple[int, int, int]:
-    """Write down run lengths; return what is wrong, or 0, with which mask, and what it covers.
+    """Write the run lengths of strings; return a fault (0: none), its mask, and what it covers.
 
-    The format is pycocotools': 5 bits a character with a continuation bit, offset 48, sign in the
-    highest bit of a number's last character; from a string's fourth number on each adds to the one
-    two before. No sum overflows: numbers are limited, and what is no length stops the covering.
+    The format is that of pycocotools. A character holds 5 bits and a continuation bit, offset by
+    48; the last character of a number has the sign in its highest bit. From the fourth number of a
+    string on, a number is added to the one two before it. No sum overflows: numbers are limited,
+    and a mask whose numbers are no run lengths is refused.
 
     Example:
         >>> lengths, firsts = np.zeros(2, np.int64), np.zeros(2, np.int64)

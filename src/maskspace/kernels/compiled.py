@@ -1,4 +1,4 @@
-"""Loops over arrays as machine code."""
+"""Decorators that compile loops over arrays to machine code."""
 
 import inspect
 from collections.abc import Callable
@@ -11,11 +11,12 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function compiled by numba, at its first call, and kept beside its file.
+    """Return the function compiled by numba at its first call; the result is kept beside its file.
 
-    Where nothing may be written there, it is kept in the user's cache, and without one compiled by
-    each process. Types that tests check at calls are numba's own business here. One that calls
-    others of another file is not compiled anew when those change: keep them together.
+    If that folder cannot be written to, the result is kept in the user's cache, or else each
+    process compiles anew. A function that calls functions of another file is not compiled again
+    when those change: keep them in one file. Types are checked by numba, not by the tests' checks
+    of calls.
 
     Example:
         >>> import numpy as np
@@ -31,10 +32,10 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def vectorised(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function `compiled` so that sums go by many numbers at once.
+    """Return the function `compiled` so that sums use vector instructions.
 
-    It adds in the order that is fast, the same at every call, and rounds a product and its sum
-    once; NaN and infinities stay what they are, and what is divided by 0 becomes one of them.
+    The order of additions is the fastest one, the same at every call; a product and its sum are
+    rounded once. NaN and infinities are kept, and a division by 0 gives one of them.
 
     Example:
         >>> import numpy as np

@@ -1,10 +1,11 @@
-"""The gradient of a depthwise convolution's weights.
+"""The gradient of the weights of a depthwise convolution.
 
 Input: the padded input and the gradient of the output, channels last.
-Idea: a tap's gradient is the sum over the output of gradient times the input under the tap; the
-innermost loop goes over channels, which lie side by side.
+Idea: the gradient of a tap is the sum over the output of gradient times the input under the tap;
+    the innermost loop runs over channels, which lie side by side in memory.
 Steps: for every cell of the output, add its products to each of the k x k taps.
-Cost: k^2 products a value of the output, with vector instructions, at no memory beside the result.
+Cost: k^2 products for a value of the output, with vector instructions, and no memory but the
+    result.
 """
 
 import numpy as np
@@ -20,7 +21,13 @@ def depthwise_taps(
     stride: int,
     taps: Float32[np.ndarray, "k k c"],
 ) -> None:
-    """Add the weights' gradient to `taps`.
+    """Add the gradient of the weights to `taps`.
+
+    Args:
+        x: the padded input.
+        grad: the gradient of the output.
+        stride: steps in x between neighbouring cells of the output.
+        taps: the gradient of the weights.
 
     Example:
         >>> x = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)

@@ -1,8 +1,8 @@
-"""The places where two arrays of bytes differ: the borders of a mask, from it and itself moved.
+"""The places where two arrays of bytes differ, such as a mask and the same mask moved by one.
 
-Input: two arrays of bytes of one length.
-Idea: most of a mask is like its neighbour, so that whole blocks are compared first.
-Steps: compare a block; only in one that differs, compare its bytes and write down the places.
+Input: two arrays of bytes of the same length.
+Idea: most pixels of a mask equal their neighbours, so whole blocks are compared first.
+Steps: compare a block; only if it differs, compare its bytes and write the places.
 Cost: linear in the bytes, with vector instructions where nothing differs.
 """
 
@@ -16,9 +16,9 @@ _BLOCK = 128  # bytes that are compared in one go
 
 @compiled
 def differences(
-    one: UInt8[np.ndarray, " p"], other: UInt8[np.ndarray, " p"], found: Int64[np.ndarray, " q"]
+    first: UInt8[np.ndarray, " p"], second: UInt8[np.ndarray, " p"], places: Int64[np.ndarray, " q"]
 ) -> int:
-    """Write down the places where two arrays differ and return how many there are.
+    """Write the places where two arrays differ; return their number.
 
     Example:
         >>> mask = np.array([0, 0, 1, 1, 0], np.uint8)
@@ -28,15 +28,15 @@ def differences(
         [1, 3]
     """
     number = 0
-    for begin in range(0, len(one), _BLOCK):
-        left, right = one[begin : begin + _BLOCK], other[begin : begin + _BLOCK]
-        different = np.uint8(len(left) < _BLOCK)
+    for begin in range(0, len(first), _BLOCK):
+        first_block, second_block = first[begin : begin + _BLOCK], second[begin : begin + _BLOCK]
+        different = np.uint8(len(first_block) < _BLOCK)
         if not different:  # a loop of fixed length becomes a few vector instructions
             for place in range(_BLOCK):
-                different = np.uint8(different | (left[place] ^ right[place]))
+                different = np.uint8(different | (first_block[place] ^ second_block[place]))
         if different:
-            for place in range(len(left)):
-                if left[place] != right[place]:
-                    found[number] = begin + place
+            for place in range(len(first_block)):
+                if first_block[place] != second_block[place]:
+                    places[number] = begin + place
                     number += 1
     return number

@@ -1,12 +1,13 @@
-"""Flooding of an image from seeds: each pixel goes to the seed that reaches it over the least edge.
+"""Flood an image from seeds: each pixel goes to the seed that reaches it across the lowest edge.
 
-Input: what it costs to step from each pixel to the one on the right and the one below, and seeds.
-Idea: Prim's algorithm for the minimum spanning forest rooted at the seeds; costs are whole numbers
-of a small range, so that a list a cost (a bucket) replaces the heap. In a bucket the first to come
-is the first to go: where costs are equal, regions grow at one speed.
-Steps: put the neighbours of all seeds into buckets; take from the lowest; label and go on.
-Cost: linear in the pixels and the buckets; every pixel is put in at most four times. The place of
-an entry that was taken out is used again, so that memory is touched for the front alone.
+Input: the cost of a step from each pixel to its right and to its lower neighbour, and the seeds.
+Idea: Prim's algorithm for the minimum spanning forest with the seeds as roots. Costs are whole
+    numbers of a small range, so that a list for each cost (a bucket) replaces the heap. A bucket is
+    a queue: across equal costs all regions grow at the same speed.
+Steps: put the neighbours of all seeds into buckets; take the first entry of the lowest bucket;
+    label its pixel; put the pixel's neighbours into buckets; repeat.
+Cost: linear in the pixels and the buckets; a pixel enters at most four times. The memory of an
+    entry that was taken is used again, so that only the front takes memory.
 """
 
 import numpy as np
@@ -23,10 +24,15 @@ def flood(
     seeds: Int64[np.ndarray, " k"],
     labels: Int32[np.ndarray, " p"],
 ) -> None:
-    """Write the seed of each pixel, from 1, into `labels`, zeros at first.
+    """Write the seed of each pixel, from 1, into `labels`.
 
-    `away[n]` is added to the cost of a step to a pixel that is n pixels, rounded, from the seed; it
-    does not fall, and its last value holds for all that are further.
+    Args:
+        right: cost of a step from a pixel to its right neighbour.
+        down: cost of a step from a pixel to its lower neighbour.
+        away: `away[n]` is added to the cost of a step to a pixel n pixels (rounded) from the seed;
+            it must not fall, and its last value holds for all larger distances.
+        seeds: flat indices of the seeds.
+        labels: receives the labels; it must be 0 everywhere before.
 
     Example:
         >>> right = np.array([[1, 9, 1]], np.int32)  # a strong edge in the middle of four pixels
@@ -47,15 +53,15 @@ def flood(
         np.empty(size, np.int32),
         np.empty(size, np.int32),
     )
-    number, lowest, free = 0, buckets, np.int32(-1)
+    num_entries, lowest, free = 0, buckets, np.int32(-1)
     for label in range(1, len(seeds) + 1):
         labels[seeds[label - 1]] = label
     waiting = len(seeds)  # the seeds themselves go first, in their order
-    at = 0
+    num_started = 0
     while True:
-        if at < waiting:
-            pixel, label = seeds[at], np.int32(at + 1)
-            at += 1
+        if num_started < waiting:
+            pixel, label = seeds[num_started], np.int32(num_started + 1)
+            num_started += 1
         else:
             while lowest < buckets and first[lowest] < 0:
                 lowest += 1
@@ -89,7 +95,7 @@ def flood(
             if free >= 0:
                 entry, free = free, follower[free]
             else:
-                entry, number = np.int32(number), number + 1
+                entry, num_entries = np.int32(num_entries), num_entries + 1
             pixel_of[entry], label_of[entry], follower[entry] = other, label, -1
             if first[cost] < 0:
                 first[cost] = entry

@@ -1,13 +1,14 @@
-"""The gradient of the Lovász extension of 1 - IoU: errors sorted by radix, without a matrix.
+"""The gradient of the Lovász extension of 1 - IoU: errors sorted by radix, one map at a time.
 
-Input: errors of float32, at least 0, of some maps, and which pixels are true and known.
-Idea: the slope of a pixel depends on how many true and false pixels err more; float32 numbers of at
-    least 0 sort as their bits do, and most false pixels have slope 0 and need no place at all.
-Steps: find the extremes (`_extremes`); make keys of as few digits as they span and count the
-    digits (`_split`, `_count`); place items digit by digit (`_place`, `_distribute`); go through
-    them in order and write the slopes (`_write_slopes`).
-Cost: linear in the pixels, one pass a digit of 13 bits, three at most; a comparison sort in torch
-    takes several times as long, see `slopes_by_sort` in `mask_losses.lovasz` for the same by it.
+Input: float32 errors >= 0 of some maps, and which pixels are true and which are known.
+Idea: the slope of a pixel depends on the number of true and false pixels with a larger error.
+    Non-negative float32 numbers have the order of their bits. Most false pixels have slope 0 and
+    are not sorted at all.
+Steps: find the extreme errors (`_extremes`); make keys with as few digits as their range needs, and
+    count the digits (`_split`, `_count`); move items digit by digit (`_place`, `_distribute`); walk
+    through them in order and write the slopes (`_write_slopes`).
+Cost: linear in the pixels, one pass for each digit of 13 bits, three at most. A comparison sort in
+    torch takes several times as long: `slopes_by_sort` in `mask_losses.lovasz` does the same.
 """
 
 import numpy as np
@@ -33,11 +34,18 @@ def slopes_by_radix(
     slopes: Float32[np.ndarray, "b p"],
     scratch: UInt64[np.ndarray, "2 p"],
 ) -> None:
-    """Write the slopes of float32 errors, given as their bits: those of numbers >= 0 sort as they.
+    """Write the slopes of float32 errors >= 0, which are given as their bits.
 
-    What is known may be one row for all. False pixels whose error is at most the least of a true
-    one have slope 0 and are not sorted; true ones that err more, or less, than all false ones that
-    are need no order among themselves, so that keys span the errors of false ones: fewer digits.
+    False pixels whose error is at most the least error of a true pixel have slope 0 and are not
+    sorted. True pixels whose error is above, or below, those of all false pixels need no order
+    among themselves. So keys only span the errors of false pixels, which takes fewer digits.
+
+    Args:
+        bits: the bits of the errors.
+        true: whether a pixel is true.
+        known: whether a pixel is known; one row may stand for all maps.
+        slopes: receives the slopes.
+        scratch: memory to sort in.
 
     Example:
         >>> true = np.array([[True, True, False, False]])
@@ -87,17 +95,18 @@ def _extremes(
     known: Bool[np.ndarray, " p"],
     most: Int32[np.ndarray, " q"],
 ) -> tuple[Whole, Whole, Whole, Whole]:
-    """Return how many known pixels are true, their least error, and the least and most of others.
+    """Return the number of true pixels, their least error, and the least and most of false ones.
 
-    `most` becomes the greatest error of each block, over all errors where a pixel is true.
+    Only known pixels count. `most` receives the largest error of each block; for a block with a
+    true pixel it is larger than any error.
     """
     number, least, low, high = 0, _MAGNITUDE, _MAGNITUDE, np.int32(-1)
     for block in range(len(most)):
-        here = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(bits)))
-        found = _extremes_of_block(bits[here], true[here], known[here])
-        number += found[0]
-        least, low, high = min(least, found[1]), min(low, found[2]), max(high, found[3])
-        most[block] = _MAGNITUDE if found[0] else found[3]
+        block_slice = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(bits)))
+        of_block = _extremes_of_block(bits[block_slice], true[block_slice], known[block_slice])
+        number += of_block[0]
+        least, low, high = min(least, of_block[1]), min(low, of_block[2]), max(high, of_block[3])
+        most[block] = _MAGNITUDE if of_block[0] else of_block[3]
     return number, least if number else np.int32(-1), low, high
 
 
@@ -108,11 +117,11 @@ def _extremes_of_block(
     number, least, low, high = np.int32(0), _MAGNITUDE, _MAGNITUDE, np.int32(-1)
     for pixel in range(len(bits)):
         error = bits[pixel] & _MAGNITUDE if known[pixel] else np.int32(-1)
-        hit = true[pixel] & known[pixel]
-        number += np.int32(hit)
-        least = min(least, error if hit else _MAGNITUDE)
-        wrong = np.int32(-1) if hit else error
-        low, high = min(low, wrong & _MAGNITUDE), max(high, wrong)
+        is_true = true[pixel] & known[pixel]
+        number += np.int32(is_true)
+        least = min(least, error if is_true else _MAGNITUDE)
+        false_error = np.int32(-1) if is_true else error
+        low, high = min(low, false_error & _MAGNITUDE), max(high, false_error)
     return number, least, low, high
 
 
@@ -127,11 +136,20 @@ def _sort(
     scratch: Items,
     counts: UInt32[np.ndarray, "k d"],
 ) -> Items:
-    """Return, in order, twice the index of each pixel that is sorted, plus 1 if it is true.
+    """Return the items of the sorted pixels in order: twice a pixel's index, plus 1 if true.
 
-    That is in an item's lower bits; above are the digits of its key but the lowest, which is gone
-    through first and need not be kept. `layout`: how many digits, and the bits of one and of what
-    is lower.
+    The index is in an item's lower bits. Above it are the digits of its key, except the lowest
+    digit: the first pass sorts by that one, so no later pass needs it.
+
+    Args:
+        bits: the bits of the errors of one map.
+        true: whether a pixel is true.
+        known: whether a pixel is known.
+        most: the largest error of each block, see `_extremes`.
+        limits: the least error of a true pixel, and the highest and the lowest key.
+        layout: number of digits, bits of a digit, bits below the digits.
+        scratch: memory for the items, twice.
+        counts: memory for the counts of digits.
     """
     passes, width, room = layout
     counts[:] = 0
@@ -140,9 +158,18 @@ def _sort(
     for placing in (False, True):
         for block in range(len(most)):
             if most[block] > limits[0]:
-                here = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(bits)))
-                start, number = here.start, here.stop - here.start
-                _split(bits[here], true[here], known[here], start, limits, layout, digits, items)
+                block_slice = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(bits)))
+                start, number = block_slice.start, block_slice.stop - block_slice.start
+                _split(
+                    bits[block_slice],
+                    true[block_slice],
+                    known[block_slice],
+                    start,
+                    limits,
+                    layout,
+                    digits,
+                    items,
+                )
                 if placing:
                     _place(items, digits, number, counts[0], order)
                 else:
@@ -150,11 +177,17 @@ def _sort(
         if not placing:
             for each in counts:
                 _begin(each)
-    kept = counts[0, (1 << width) - 1]  # by now where the last of its digit has ended
-    for later in range(1, passes):
-        _distribute(order[:kept], room + width * (later - 1), width, counts[later], spare)
+    num_sorted = counts[0, (1 << width) - 1]  # by now where the last of its digit has ended
+    for digit_number in range(1, passes):
+        _distribute(
+            order[:num_sorted],
+            room + width * (digit_number - 1),
+            width,
+            counts[digit_number],
+            spare,
+        )
         order, spare = spare, order
-    return order[:kept]
+    return order[:num_sorted]
 
 
 @compiled
@@ -168,20 +201,20 @@ def _split(
     digits: UInt16[np.ndarray, " d"],
     items: Items,
 ) -> None:
-    """Write the lowest digit of each key, and its others above what is sorted.
+    """Write the lowest digit of each key to `digits`, its other digits and the pixel to `items`.
 
-    Pixels that are not have a digit beyond all, and the last of all others.
+    A pixel that is not sorted has a digit beyond all others.
     """
     least, highest, lowest = limits
     _, width, room = layout
     beyond, last = np.uint16(1 << width), ~np.uint64((1 << room) - 1)
     for pixel in range(len(bits)):
-        error, hit = bits[pixel] & _MAGNITUDE, true[pixel]
+        error, is_true = bits[pixel] & _MAGNITUDE, true[pixel]
         key = highest - max(min(np.uint32(error + 1), highest), lowest)
-        keep = known[pixel] & (hit | (error > least))
-        digits[pixel] = np.uint16(key) & np.uint16(beyond - 1) if keep else beyond
-        above = np.uint64(key) >> np.uint64(width) << np.uint64(room) if keep else last
-        items[pixel] = above | np.uint64(2 * (start + pixel)) | np.uint64(hit)
+        is_sorted = known[pixel] & (is_true | (error > least))
+        digits[pixel] = np.uint16(key) & np.uint16(beyond - 1) if is_sorted else beyond
+        above = np.uint64(key) >> np.uint64(width) << np.uint64(room) if is_sorted else last
+        items[pixel] = above | np.uint64(2 * (start + pixel)) | np.uint64(is_true)
 
 
 @compiled
@@ -192,20 +225,20 @@ def _count(
     layout: tuple[int, int, int],
     counts: UInt32[np.ndarray, "k d"],
 ) -> None:
-    """Count the lowest digits, and the others of the items."""
+    """Count the lowest digits, and the other digits in the items."""
     passes, width, room = layout
     for item in range(number):
         counts[0, digits[item]] += np.uint32(1)
     mask = np.uint64((1 << width) - 1)
-    for later in range(1, passes):
-        shift = np.uint64(room + width * (later - 1))
+    for digit_number in range(1, passes):
+        shift = np.uint64(room + width * (digit_number - 1))
         for item in range(number):
-            counts[later, items[item] >> shift & mask] += np.uint32(1)
+            counts[digit_number, items[item] >> shift & mask] += np.uint32(1)
 
 
 @compiled
 def _begin(counts: UInt32[np.ndarray, " d"]) -> None:
-    """Turn how many have each digit into where the first of them goes."""
+    """Turn the number of items with each digit into the place of the first of them."""
     total = np.uint32(0)
     for digit in range(len(counts)):
         counts[digit], total = total, total + counts[digit]
@@ -230,7 +263,7 @@ def _place(
 def _distribute(
     items: Items, shift: int, width: int, places: UInt32[np.ndarray, " d"], to: Items
 ) -> None:
-    """Write each item to the next place of a digit of its own."""
+    """Write each item to the next place of its digit, which is read from the item."""
     mask = np.uint64((1 << width) - 1)
     for item in items:
         digit = item >> np.uint64(shift) & mask

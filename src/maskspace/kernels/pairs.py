@@ -1,12 +1,14 @@
 """Costs of every pixel with every instance, and their gradients: single precision, on the CPU.
 
-Input: pixels as vectors, one of each instance (its mean or centre), and which pixels are whose.
-Idea: a pair is a few numbers in registers, where operations on tensors write and read it a dozen
-    times; as the costs are summed, the gradient of a pair is known while it is there.
+Input: vectors of the pixels, one vector of each instance (its mean or centre), and the instance of
+    each pixel.
+Idea: a pair takes a few numbers in registers, where tensor operations would write and read it a
+    dozen times. Costs are summed, so that the gradient of a pair is known while it is computed.
 Steps: for each block of pixels and each instance: squared distances over the channels; the cost of
-    each and what it weighs in the gradient, in place; add to the gradients of pixels and instances.
-Cost: pixels times instances times channels, twice; memory of one block of a few thousand values,
-    that stays in the cache. The same in torch, by tiles: `objectives.tiles`.
+    each pair, and its weight in the gradient, in place; add to the gradients of pixels and
+    instances.
+Cost: pixels times instances times channels, twice; the memory of one block of a few thousand
+    values, which stays in the cache. `objectives.tiles` does the same in torch.
 """
 
 import numpy as np
@@ -35,8 +37,15 @@ def costs_of_others(
 ) -> float:
     """Return sum_n weight_n sum_{p: slot_p != n} f(d_pn), and add its gradients.
 
-    `line` is start, slope and reach of f: start + slope d below the reach, 0 from there. d^2 is at
-    least `epsilon`, where it is that without a gradient; pixels whose slot is NOWHERE are left out.
+    Args:
+        pixels: the vectors of the pixels.
+        slot: the instance of each pixel; NOBODY for none. Pixels with NOWHERE are left out.
+        means: the vector of each instance.
+        weight: the weight of each instance.
+        line: start, slope and reach of f: f is start + slope d below the reach, and 0 from there.
+        epsilon: least value of d^2; a smaller one is set to it and has no gradient.
+        by_pixel: the gradients of the pixels are added here.
+        by_mean: the gradients of the means are added here.
 
     Example:
         >>> pixels, slot = np.array([[0.0, 3.0]], np.float32), np.array([0, NOBODY], np.int32)
@@ -52,18 +61,20 @@ def costs_of_others(
     channels, number = pixels.shape
     size = max(_PIXELS, _VALUES // max(1, channels))
     squared = np.empty(size, np.float32)
-    even, unused = np.ones(channels, np.float32), np.empty(channels, np.float64)
+    unit_sharpness, unused = np.ones(channels, np.float32), np.empty(channels, np.float64)
     total = 0.0
     for first in range(0, number, size):
-        here = slice(first, min(first + size, number))
-        slopes = squared[: here.stop - here.start]
+        block = slice(first, min(first + size, number))
+        slopes = squared[: block.stop - block.start]
         for n in range(len(means)):
             if weight[n] == 0:
                 continue
-            _squared_distances(pixels, first, means[n], even, slopes)
-            cost = _line(slopes, slot[here], np.int32(n), weight[n], *line, epsilon)
+            _squared_distances(pixels, first, means[n], unit_sharpness, slopes)
+            cost = _line(slopes, slot[block], np.int32(n), weight[n], *line, epsilon)
             total += weight[n] * cost
-            _add_gradients(pixels, first, means[n], even, slopes, by_pixel, by_mean[n], unused)
+            _add_gradients(
+                pixels, first, means[n], unit_sharpness, slopes, by_pixel, by_mean[n], unused
+            )
     return total
 
 
@@ -78,19 +89,19 @@ def _line(
     reach: np.float32,
     epsilon: np.float32,
 ) -> np.float32:
-    """Return the sum of start + slope d below `reach`, and of 0 from there.
+    """Return the sum of start + slope d over the pixels with d below `reach`.
 
-    The squared distances become what they weigh in its gradient, times `weight`.
+    Each squared distance is replaced by its weight in the gradient, times `weight`.
     """
     total = np.float32(0)
     for p in range(len(squared)):
         square = squared[p]
-        none = square <= epsilon  # compared so that NaN is passed on
-        distance = np.sqrt(epsilon if none else square)
-        out = (distance >= reach) | (slot[p] == column) | (slot[p] == NOWHERE)
-        total += np.float32(0) if out else start + slope * distance
-        half = np.float32(0.5) * weight * slope / distance
-        squared[p] = np.float32(0) if out | none else half
+        is_constant = square <= epsilon  # compared so that NaN is passed on
+        distance = np.sqrt(epsilon if is_constant else square)
+        costs_nothing = (distance >= reach) | (slot[p] == column) | (slot[p] == NOWHERE)
+        total += np.float32(0) if costs_nothing else start + slope * distance
+        gradient_weight = np.float32(0.5) * weight * slope / distance
+        squared[p] = np.float32(0) if costs_nothing | is_constant else gradient_weight
     return total
 
 
@@ -104,9 +115,10 @@ def gaussian_errors(
     errors: Float32[np.ndarray, "n p"],
     true: Bool[np.ndarray, "n p"],
 ) -> None:
-    """Write phi, 1 - phi where `true`: phi = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2).
+    """Write phi where a pixel is not the instance's, 1 - phi where it is.
 
-    True is where the slot is the instance's column.
+    phi_np = exp(-sum_c sharpness_nc (x_pc - centre_nc)^2). A pixel is the instance's, `true`, if
+    its slot is the instance's column.
 
     Example:
         >>> pixels = np.array([[0.0, 0.0, 9.0]], np.float32)
@@ -120,10 +132,10 @@ def gaussian_errors(
     channels, number = pixels.shape
     size = max(_PIXELS, _VALUES // max(1, channels))
     for first in range(0, number, size):
-        here = slice(first, min(first + size, number))
+        block = slice(first, min(first + size, number))
         for n in range(len(centres)):
-            _squared_distances(pixels, first, centres[n], sharpness[n], errors[n, here])
-            _errors(errors[n, here], slot[here], np.int32(columns[n]), true[n, here])
+            _squared_distances(pixels, first, centres[n], sharpness[n], errors[n, block])
+            _errors(errors[n, block], slot[block], np.int32(columns[n]), true[n, block])
 
 
 @vectorised
@@ -133,7 +145,7 @@ def _errors(
     column: np.int32,
     true: Bool[np.ndarray, " p"],
 ) -> None:
-    """Overwrite exponents with errors."""
+    """Replace exponents by errors."""
     for p in range(len(errors)):
         phi = _exp_of_minus(errors[p])
         hit = slot[p] == column
@@ -143,7 +155,7 @@ def _errors(
 
 @compiled
 def _exp_of_minus(x: np.float32) -> np.float32:
-    """Return exp(-x) of x >= 0, 0 where it would be no normal number; NaN is passed on."""
+    """Return exp(-x) of x >= 0; 0 where it would be no normal number. NaN is passed on."""
     return np.float32(0) if x >= _NOTHING else np.exp(-x)
 
 
@@ -178,12 +190,14 @@ def add_gaussian_gradients(
     size = max(_PIXELS, _VALUES // max(1, channels))
     total = 0.0
     for first in range(0, number, size):
-        here = slice(first, min(first + size, number))
+        block = slice(first, min(first + size, number))
         for n in range(len(centres)):
-            weighted = slopes[n, here]
+            weighted = slopes[n, block]
             if not _any(weighted):
                 continue
-            total += weight[n] * _by_exponents(weighted, errors[n, here], true[n, here], weight[n])
+            total += weight[n] * _by_exponents(
+                weighted, errors[n, block], true[n, block], weight[n]
+            )
             _add_gradients(
                 pixels,
                 first,
@@ -199,10 +213,10 @@ def add_gaussian_gradients(
 
 @compiled
 def _any(values: Float32[np.ndarray, " p"]) -> bool:
-    found = False
+    is_any = False
     for p in range(len(values)):
-        found |= values[p] != 0
-    return found
+        is_any |= values[p] != 0
+    return is_any
 
 
 @vectorised
@@ -212,7 +226,7 @@ def _by_exponents(
     true: Bool[np.ndarray, " p"],
     weight: np.float32,
 ) -> np.float32:
-    """Return the sum of slopes times errors; overwrite slopes by those of the exponents."""
+    """Return the sum of slopes times errors; replace slopes by those of the exponents."""
     total = np.float32(0)
     for p in range(len(slopes)):
         error, slope = errors[p], slopes[p]
@@ -231,19 +245,19 @@ def _squared_distances(
 ) -> None:
     """Write sum_c sharpness_c (x_pc - centre_c)^2."""
     squared[:] = 0
-    here, odd = slice(start, start + len(squared)), len(pixels) % 2
-    for channel in range(odd):
-        values, middle, factor = pixels[channel, here], centre[channel], sharpness[channel]
+    block, num_single = slice(start, start + len(squared)), len(pixels) % 2
+    for channel in range(num_single):
+        values, middle, factor = pixels[channel, block], centre[channel], sharpness[channel]
         for p in range(len(squared)):
             away = values[p] - middle
             squared[p] = factor * away * away
-    for channel in range(odd, len(pixels), 2):  # two at a time: sums are half as often read
-        one, other = pixels[channel, here], pixels[channel + 1, here]
-        factor, its = sharpness[channel], sharpness[channel + 1]
-        middle, mid = centre[channel], centre[channel + 1]
+    for channel in range(num_single, len(pixels), 2):  # two at a time: sums are half as often read
+        values, next_values = pixels[channel, block], pixels[channel + 1, block]
+        factor, next_factor = sharpness[channel], sharpness[channel + 1]
+        middle, next_middle = centre[channel], centre[channel + 1]
         for p in range(len(squared)):
-            away, off = one[p] - middle, other[p] - mid
-            squared[p] += factor * away * away + its * off * off
+            away, next_away = values[p] - middle, next_values[p] - next_middle
+            squared[p] += factor * away * away + next_factor * next_away * next_away
 
 
 @vectorised
@@ -260,14 +274,14 @@ def _add_gradients(
     """Add the gradients of sum_p slopes_p times `_squared_distances`."""
     for channel in range(len(pixels)):
         values = pixels[channel, start : start + len(slopes)]
-        to = by_pixel[channel, start : start + len(slopes)]
+        gradient = by_pixel[channel, start : start + len(slopes)]
         middle, factor = centre[channel], np.float32(2) * sharpness[channel]
-        first = second = np.float32(0)
+        sum_of_moments = sum_of_squares = np.float32(0)
         for p in range(len(slopes)):
             away = values[p] - middle
             moment = slopes[p] * away
-            first += moment
-            second += moment * away
-            to[p] += factor * moment
-        by_centre[channel] -= factor * first
-        by_sharpness[channel] += second
+            sum_of_moments += moment
+            sum_of_squares += moment * away
+            gradient[p] += factor * moment
+        by_centre[channel] -= factor * sum_of_moments
+        by_sharpness[channel] += sum_of_squares

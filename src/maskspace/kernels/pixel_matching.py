@@ -1,14 +1,15 @@
-"""A largest one-to-one matching of the pixels of two maps, no two partners farther than a reach.
+"""A largest one-to-one matching of the pixels of two maps; partners lie within a reach.
 
-Input: pixels of the first map, the map that numbers those of the second, and the steps to whatever
-lies within reach, the nearest first.
-Idea: augmenting paths (Kuhn 1955). A pixel that has a partner never loses it, so that of all sets
-of pixels that can have partners at once, that of the pixels which come first is found.
-Steps: sort the pixels by how near the second map is. From each search by breadth for a free pixel
-there, by way of taken ones and their owners; exchange partners along the way. Where there is none,
-all that was seen has none for anybody later either, and is never looked at again.
-Cost: failing searches look at each step of each pixel once, all together; one that succeeds ends
-at the nearest free pixel, which is a few steps away where boundaries are thin.
+Input: pixels of the first map; a map with the number of each pixel of the second; the steps to all
+    places within reach, the nearest first.
+Idea: augmenting paths (Kuhn 1955). A pixel that has a partner never loses it. So the pixels that
+    come first get partners wherever that is possible.
+Steps: sort the pixels by their distance to the second map. From each pixel, search breadth first
+    for a free pixel of the second map; the way leads over taken pixels and their owners. Exchange
+    partners along the way. If there is none, all pixels that were seen are closed for every later
+    search.
+Cost: all failing searches together look at each step of each pixel once. A search that succeeds
+    ends at the nearest free pixel, which is a few steps away where boundaries are thin.
 """
 
 import numpy as np
@@ -42,10 +43,15 @@ def match_pixels(
     steps: Int64[np.ndarray, "k 2"],
     partners: Int64[np.ndarray, " n"],
 ) -> None:
-    """Write the number of each pixel's partner, -1 where it has none.
+    """Write the number of each pixel's partner, -1 for none.
 
-    `pixels` are rows and columns; `numbers` counts the second map's from 0 and is -1 elsewhere.
-    Pixels nearest to the second map come first, equally near ones in the order given.
+    Pixels nearest to the second map come first; equally near ones in the order given.
+
+    Args:
+        pixels: rows and columns of the first map's pixels.
+        numbers: number of each pixel of the second map, from 0; -1 elsewhere.
+        steps: rows and columns of the steps within reach, the nearest first.
+        partners: receives the partners.
 
     Example:
         >>> numbers = np.array([[-1, 0, -1]], np.int32)
@@ -55,10 +61,10 @@ def match_pixels(
         [-1, 0]
     """
     height, width = numbers.shape
-    most = numbers.max() + 1
-    owner = np.full(most, -1, np.int64)  # of each pixel of the second map
-    seen = np.zeros(most, np.int64)  # by the search of this number
-    via = np.empty(most, np.int64)
+    num_second = numbers.max() + 1
+    owner = np.full(num_second, -1, np.int64)  # of each pixel of the second map
+    seen_by = np.zeros(num_second, np.int64)  # by the search of this number
+    via = np.empty(num_second, np.int64)
     queue = np.empty(len(pixels), np.int64)
     closed = len(pixels) + 1  # seen by a search that failed
     partners[:] = -1
@@ -72,9 +78,9 @@ def match_pixels(
                 if y < 0 or x < 0 or y >= height or x >= width or numbers[y, x] < 0:
                     continue
                 number = numbers[y, x]
-                if seen[number] == first + 1 or seen[number] == closed:
+                if seen_by[number] == first + 1 or seen_by[number] == closed:
                     continue
-                seen[number], via[number] = first + 1, asking
+                seen_by[number], via[number] = first + 1, asking
                 if owner[number] < 0:
                     free = number
                     break
@@ -82,7 +88,7 @@ def match_pixels(
                 end += 1
         if free < 0:
             for place in range(1, end):
-                seen[partners[queue[place]]] = closed
+                seen_by[partners[queue[place]]] = closed
         while free >= 0:
             asking = via[free]
             owner[free], partners[asking], free = asking, free, partners[asking]

@@ -1,11 +1,12 @@
-"""How many positions the runs of some masks share with those of others.
+"""The number of positions that runs of some masks share with runs of others.
 
 Input: runs of proposals and of truths, as positions along one scan of the image.
-Idea: sort the borders of all truths; between two borders the same truths hold every position.
-Steps: note for each border which truths hold what is behind it (`note_members`); a proposal's run
-    counts in full for the truths that it starts in, and each border that it crosses adds what is
-    left of the run to a truth, or takes that away (`add_overlaps`).
-Cost: runs of truths times how many lie over each other, and borders that proposals cross.
+Idea: sort the borders of all truths. Between two borders the same truths hold every position.
+Steps: note for each border which truths hold the positions behind it (`note_members`). A
+    proposal's run counts in full for the truths in which it starts. Each border that it crosses
+    adds the rest of the run to a truth, or takes it away (`add_overlaps`).
+Cost: runs of truths times the number of truths that lie over each other, plus the borders that
+    proposals cross.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ def note_members(
     firsts: Int64[np.ndarray, " i"],
     member: Int32[np.ndarray, " k"],
 ) -> None:
-    """Write down in which masks one is behind i borders: `member[firsts[i] : firsts[i + 1]]`.
+    """Write the masks that hold the position behind i borders: `member[firsts[i]:firsts[i + 1]]`.
 
     Example:
         >>> firsts, member = np.zeros(5, np.int64), np.zeros(2, np.int32)
@@ -52,7 +53,7 @@ def add_overlaps(
     member: Int32[np.ndarray, " k"],
     shared: Int64[np.ndarray, "n m"],
 ) -> None:
-    """Add what runs share with truths: all with those they start in, and mend it at each border.
+    """Add what runs share with truths: all with those they start in, corrected at each border.
 
     Example:
         >>> shared, zero = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)

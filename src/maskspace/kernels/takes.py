@@ -1,11 +1,11 @@
-"""Which tensors the kernels are for; others take the same way in torch."""
+"""Which tensors the kernels take; others are computed in the same way by torch."""
 
 import torch
 from torch import Tensor
 
 
 def kernels_take(x: Tensor) -> bool:
-    """Return whether machine code for the CPU takes a tensor: single precision, in its memory.
+    """Return whether a tensor is in single precision and in the CPU's memory.
 
     Example:
         >>> kernels_take(torch.zeros(2)), kernels_take(torch.zeros(2).double())

@@ -1,11 +1,10 @@
-"""A set of pixels thinned until nothing changes, by two alternating tables of neighbourhoods.
+"""Thin a set of pixels until nothing changes, by two alternating tables of neighbourhoods.
 
-Input: the pixels, with a rim of zeros, and for each of the two tables which of the 256
-neighbourhoods a pixel goes with.
-Idea: only pixels of the set can go, so that those alone are looked at, and no image is gone
-through.
-Steps: by the one table, then by the other, mark all pixels that go and take them out together;
-until neither takes any.
+Input: the pixels, with a rim of zeros; for each of two tables, the neighbourhoods (of 256) with
+    which a pixel is removed.
+Idea: only pixels of the set can be removed, so only these are looked at, never the whole image.
+Steps: mark all pixels that the first table removes, and remove them together; then the same with
+    the second table; until neither removes any.
 Cost: the pixels that are left, as often as the set is thick.
 """
 
@@ -16,10 +15,14 @@ from maskspace.kernels.compiled import compiled
 
 
 @compiled
-def thin_pixels(inside: UInt8[np.ndarray, "r s"], goes: Bool[np.ndarray, "2 256"]) -> None:
-    """Take out of `inside`, of 0 and 1, the pixels that go; its rim is 0 and stays.
+def thin_pixels(inside: UInt8[np.ndarray, "r s"], removes: Bool[np.ndarray, "2 256"]) -> None:
+    """Remove pixels from `inside`, which holds 0 and 1; its rim is 0 and stays.
 
-    Bits of a neighbourhood, from the lowest: right, upper right, up, and so on against the clock.
+    Args:
+        inside: the set of pixels.
+        removes: for both tables, whether a pixel with a neighbourhood is removed. The bits of a
+            neighbourhood are, from the lowest: right, upper right, up, and so on,
+            counter-clockwise.
 
     Example:
         >>> inside = np.zeros((3, 5), np.uint8)
@@ -33,21 +36,21 @@ def thin_pixels(inside: UInt8[np.ndarray, "r s"], goes: Bool[np.ndarray, "2 256"
     around = np.array(
         [1, 1 - columns, -columns, -1 - columns, -1, columns - 1, columns, columns + 1]
     )
-    left = np.flatnonzero(flat)
-    number, idle, table = len(left), 0, 0
-    gone = np.empty(number, np.int64)
+    remaining = np.flatnonzero(flat)
+    number, idle, table = len(remaining), 0, 0
+    removed = np.empty(number, np.int64)
     while idle < 2:
-        kept, going = 0, 0
+        num_kept, num_removed = 0, 0
         for place in range(number):
-            pixel, code = left[place], 0
+            pixel, code = remaining[place], 0
             for bit in range(8):
                 code |= np.int64(flat[pixel + around[bit]]) << bit
-            if goes[table, code]:
-                gone[going] = pixel
-                going += 1
+            if removes[table, code]:
+                removed[num_removed] = pixel
+                num_removed += 1
             else:
-                left[kept] = pixel
-                kept += 1
-        for place in range(going):
-            flat[gone[place]] = 0
-        number, table, idle = kept, 1 - table, 0 if going else idle + 1
+                remaining[num_kept] = pixel
+                num_kept += 1
+        for place in range(num_removed):
+            flat[removed[place]] = 0
+        number, table, idle = num_kept, 1 - table, 0 if num_removed else idle + 1
