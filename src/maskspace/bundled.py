@@ -1,6 +1,6 @@
-"""Names of models: those in the package, and whether a name can be a model's at all.
+"""Names of models: those in the package, and whether a name can be that of a model.
 
-Nothing heavy is imported here, so that a wrong name is told at once.
+Nothing heavy is imported here, so that a wrong name is reported at once.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,7 @@ def bundled_models() -> list[str]:
 
 
 def model_folder(name: str) -> Path:
-    """Return the folder of a bundled model, or the folder `name` itself.
-
-    Raises ValueError where it is neither.
+    """Return the folder of a bundled model, or the folder `name`; ValueError if it is neither.
 
     Example:
         >>> model_folder("student").name
@@ -41,9 +39,13 @@ def model_folder(name: str) -> Path:
 
 
 def require_model(name: str, peers: Iterable[str]) -> None:
-    """Raise ValueError for a name that is no model's, whatever its options; `peers` are known ones.
+    """Raise ValueError for a name that cannot be that of a model, whatever its options.
 
-    Whether a folder, a file, a registry or options hold what they should is told by who opens them.
+    Whether a folder, a file, a registry or options are right is checked where they are opened.
+
+    Args:
+        name: the name, perhaps with options: NAME@OPTION=VALUE,...
+        peers: the names of known peers.
 
     Example:
         >>> require_model("student@flips=true", [])

@@ -1,4 +1,4 @@
-"""Clustering by queries, as the objective trains it and as the decoder repeats it."""
+"""Clustering by queries: the steps that the objective trains and that the decoder repeats."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -7,13 +7,18 @@ from torch import Tensor
 def cluster_steps(
     queries: Float[Tensor, "b k c"], features: Float[Tensor, "b p c"], *, steps: int
 ) -> list[Float[Tensor, "b p k"]]:
-    """Return the logits of every expectation step: of each feature, one a cluster.
+    """Return the logits of every E-step: for each feature a logit for each cluster.
 
-    ClustSeg's recurrence (Liang et al. 2023, arXiv 2305.02187) without projections. E: logits are
-    features . centres, a feature belongs to the clusters by their softmax. M: each centre becomes
-    the mean of the features weighted by how much they belong to it, and of one more that is 0. The
-    paper's M-step is the sum, which grows with the image; of a plain mean, a cluster that nothing
-    belongs to would come to double another. The first centres are `queries`.
+    ClustSeg's recurrence (Liang et al. 2023, arXiv 2305.02187) without projections. The first
+    centres are `queries`. E-step: logits are features . centres, and their softmax says how much a
+    feature belongs to each cluster. M-step: a centre becomes the mean of the features with these
+    weights, and of one more feature that is 0 with weight 1. The paper's M-step is a sum, which
+    grows with the image. A plain mean would let a cluster without features double another cluster.
+
+    Args:
+        queries: the first centres.
+        features: the vectors to cluster.
+        steps: number of E-steps, >= 1.
 
     Example:
         >>> import torch

@@ -75,9 +75,9 @@ def _parsed(text: str) -> Any:
 
 
 def load_section(kind: type[Section], *keys: str, path: Path = Path("params.yaml")) -> Section:
-    """Return the section found under `keys` as the frozen dataclass `kind`.
+    """Return the section under `keys` as the frozen dataclass `kind`.
 
-    Raises ValueError in one line with the path of the key: unknown, missing, or of a wrong type.
+    ValueError in one line, with the path of the key, for an unknown or missing key or a wrong type.
 
     Example:
         >>> import tempfile
@@ -125,7 +125,7 @@ def build_section(kind: type[Section], value: object, *, place: str) -> Section:
 
 
 def lookup(table: Mapping[str, Value], name: str, *, kind: str) -> Value:
-    """Return `table[name]`, or raise ValueError that lists the names there are.
+    """Return `table[name]`; ValueError that lists the known names.
 
     Example:
         >>> lookup({"disk": 1, "square": 2}, "disk", kind="shape")
@@ -143,8 +143,9 @@ def lookup(table: Mapping[str, Value], name: str, *, kind: str) -> Value:
 def choose(table: Mapping[str, Callable[..., Value]], choice: Choice, *, kind: str) -> Any:
     """Return the chosen function with its options bound.
 
-    Options are checked against the function's keyword-only parameters: the signature is the
-    schema and its defaults are used for what is not given.
+    Options are checked against the function's keyword-only parameters and their types; options that
+    are not given have the function's defaults. ValueError in one line for an unknown name or
+    option, and for a value of a wrong type.
 
     Example:
         >>> def power(base, *, exponent: int = 2):
@@ -185,8 +186,8 @@ def _check_type(function: Callable[..., object], name: str, value: object, *, pl
 def bind_texts(function: Bound, options: Mapping[str, str], *, place: str) -> Bound:
     """Return a function with keyword-only options bound that are given as text.
 
-    Each is read as what its parameter is annotated with; ValueError that begins with `place` for
-    one that cannot be.
+    Each text is read as the type of its parameter; ValueError that begins with `place` if it cannot
+    be.
 
     Example:
         >>> def power(base, *, exponent: int = 2):
@@ -198,9 +199,9 @@ def bind_texts(function: Bound, options: Mapping[str, str], *, place: str) -> Bo
 
 
 def section_of_texts(kind: type[Section], options: Mapping[str, str], *, place: str) -> Section:
-    """Return a section of the fields that are given as text, the others at their defaults.
+    """Return a section with some fields given as text and the others at their defaults.
 
-    The values of a tuple have + between them. ValueError that begins with `place`.
+    The values of a tuple are separated by +. ValueError that begins with `place`.
 
     Example:
         >>> @section
@@ -218,7 +219,7 @@ def section_of_texts(kind: type[Section], options: Mapping[str, str], *, place: 
 
 
 def option_texts(text: str, *, place: str) -> dict[str, str]:
-    """Return OPTION=VALUE,... as a dictionary; `place` is the whole text that it is part of.
+    """Return OPTION=VALUE,... as a dictionary; `place` begins the ValueError.
 
     Example:
         >>> option_texts("scale=200,min_size=50", place="felzenszwalb@scale=200,min_size=50")
@@ -236,7 +237,7 @@ def option_texts(text: str, *, place: str) -> dict[str, str]:
 def read_texts(
     function: Callable[..., object], options: Mapping[str, str], *, place: str
 ) -> dict[str, Any]:
-    """Return options given as text as the values that a function's parameters are annotated with.
+    """Return options given as text as values of their parameters' types.
 
     Example:
         >>> def power(base, *, exponent: int = 2):
@@ -244,25 +245,25 @@ def read_texts(
         >>> read_texts(power, {"exponent": "3"}, place="power@exponent=3")
         {'exponent': 3}
     """
-    read: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, text in options.items():
         annotation = inspect.signature(function, eval_str=True).parameters[name].annotation
         kind = TypeAdapter(annotation)
         choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
-        listed = any(get_origin(one) is tuple for one in (annotation, *choices))
+        is_tuple = any(get_origin(one) is tuple for one in (annotation, *choices))
         try:
             if NoneType in choices and text.lower() in ("none", "null"):
-                read[name] = None
-            elif listed:
-                read[name] = kind.validate_python(text.split("+"))
+                values[name] = None
+            elif is_tuple:
+                values[name] = kind.validate_python(text.split("+"))
             else:
-                read[name] = kind.validate_strings(text)
+                values[name] = kind.validate_strings(text)
         except ValidationError as error:
             message = error.errors()[0]["msg"]
             raise ValueError(
                 f"{place}: option {name}: {message[:1].lower()}{message[1:]}; got {text!r}"
             ) from None
-    return read
+    return values
 
 
 def keyword_options(function: Callable[..., object]) -> dict[str, Any]:

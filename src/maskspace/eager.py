@@ -1,4 +1,4 @@
-"""Functions that run as they are written, left out of what torch compiles."""
+"""Functions that torch.compile leaves as they are."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 def eager(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function left out of what torch compiles, and its type.
+    """Return a function that torch.compile leaves as it is; the type stays the same.
 
     Example:
         >>> eager(len)([1, 2])

@@ -1,7 +1,8 @@
-"""The one door to files: local paths and every URL that fsspec knows.
+"""All access to files: local paths and every URL that fsspec knows.
 
-Reads are by offset and keep no position, so that threads and forked copies share nothing. What is
-written appears whole or not at all: locally by a rename, in an object store when the upload ends.
+Reads are by offset and keep no position, so that threads and forked copies share nothing. A file
+that is written appears whole or not at all: locally by a rename, in an object store when the upload
+ends.
 """
 
 import hashlib
@@ -39,8 +40,8 @@ _LONGEST_NAME = 255
 def locate(place: str | AnyPath) -> AnyPath:
     """Return the path of a folder or a file that is given as a path or as a URL.
 
-    Local ones, `file:` URLs too, are plain paths. Raises ValueError for a protocol that is unknown
-    or whose driver is not installed.
+    Local ones, also those of `file:` URLs, are plain paths. ValueError for a protocol that is
+    unknown, whose driver is not installed, or whose server does not answer.
 
     Example:
         >>> locate("file:///data/shards").as_posix()
@@ -78,9 +79,9 @@ def _checked(protocol: str, url: str) -> UPath:
 
 def _endpoint() -> str | None:
     """Return the address that object stores are reached at, None for the provider's own."""
-    told = fsspec.config.conf.get("s3", {}).get("endpoint_url")
+    configured = fsspec.config.conf.get("s3", {}).get("endpoint_url")
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    return told or next((os.environ[name] for name in names if os.environ.get(name)), None)
+    return configured or next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 @lru_cache
@@ -97,17 +98,17 @@ def _require_endpoint(address: str | None) -> None:
 def transfer_errors() -> tuple[type[Exception], ...]:
     """Return what reading and writing may raise for reasons of the file, the disk or the net.
 
-    Two drivers have errors that are no OSError; they are named only where they are loaded.
+    Two drivers have errors that are no OSError; they are listed only if the drivers are loaded.
 
     Example:
         >>> OSError in transfer_errors()
         True
     """
-    found: list[type[Exception]] = [OSError]
+    errors: list[type[Exception]] = [OSError]
     for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
         if module in sys.modules:
-            found.append(getattr(sys.modules[module], name))
-    return tuple(found)
+            errors.append(getattr(sys.modules[module], name))
+    return tuple(errors)
 
 
 @runtime_checkable
@@ -128,7 +129,7 @@ class RangedFile(Protocol):
 
 
 class LocalFile:
-    """A local file, opened once; no position is kept. It closes when nobody holds it any more.
+    """A local file, opened once; it keeps no position. It closes when nothing refers to it.
 
     Example:
         >>> path = Path(tempfile.mkdtemp(), "letters")
@@ -152,7 +153,7 @@ class LocalFile:
 
 
 class RemoteFile:
-    """A file at a URL; every read is one ranged request, which servers refuse beyond the end.
+    """A file at a URL; every read is one ranged request. Servers refuse reads beyond the end.
 
     Example:
         >>> _ = write_whole(UPath("memory://letters/one"), b"abcdef")
@@ -176,7 +177,7 @@ class RemoteFile:
 
 
 def open_ranged(path: AnyPath) -> LocalFile | RemoteFile:
-    """Return the file for reads by offset; a local one has to exist.
+    """Return the file for reads by offset; a local file must exist.
 
     Example:
         >>> path = Path(tempfile.mkdtemp(), "letters")
@@ -188,9 +189,9 @@ def open_ranged(path: AnyPath) -> LocalFile | RemoteFile:
 
 
 def read_exactly(file: RangedFile, offset: int, size: int, *, name: str) -> bytes:
-    """Return `size` bytes from `offset`; ValueError that starts with `name` if they are not there.
+    """Return `size` bytes from `offset`; ValueError that starts with `name` if there are fewer.
 
-    What a driver raises becomes that ValueError, too.
+    Errors of a driver become that ValueError, too.
 
     Example:
         >>> path = Path(tempfile.mkdtemp(), "letters")
@@ -209,9 +210,9 @@ def read_exactly(file: RangedFile, offset: int, size: int, *, name: str) -> byte
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what is there appears at `path` when the block ends, its folder too.
+    """Give a path to write to; what is written appears at `path`, with its folder, at the end.
 
-    If the block raises, nothing of it stays, and what was at `path` does.
+    If the block raises, nothing new appears, and what was at `path` stays.
 
     Example:
         >>> path = Path(tempfile.mkdtemp(), "folder", "text")
@@ -231,9 +232,9 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 def name_beside(name: str, *, before: str = "", after: str) -> str:
-    """Return a file's name with something before and after it, as long as names may be.
+    """Return a file's name with something before and after it, at most 255 bytes long.
 
-    A file system's names have at most 255 bytes: of a long one the hash stands for it.
+    A file system's names have at most 255 bytes: if the name is too long, its hash replaces it.
 
     Example:
         >>> name_beside("photo.png", before=".", after=".partial")
@@ -249,10 +250,10 @@ def name_beside(name: str, *, before: str = "", after: str) -> str:
 
 @contextmanager
 def writing(path: AnyPath) -> Iterator[BinaryIO]:
-    """Give a file to write, which appears at `path` when the block ends, never if it raises.
+    """Give a file to write; it appears at `path` when the block ends, and not if it raises.
 
-    What is for a URL is written to a temporary file first and uploaded at the end. Raises
-    ValueError for a URL that cannot be written to.
+    For a URL, a temporary file is written first and uploaded at the end. ValueError for a URL that
+    cannot be written to.
 
     Example:
         >>> path = Path(tempfile.mkdtemp(), "letters")
@@ -289,7 +290,7 @@ def _upload(name: str, path: UPath) -> None:
 
 
 def write_whole(path: AnyPath, content: bytes | str) -> AnyPath:
-    """Write a file that appears whole or not at all, text as UTF-8, and return its path.
+    """Write a file that appears whole or not at all, text as UTF-8; return its path.
 
     Example:
         >>> write_whole(Path(tempfile.mkdtemp(), "text"), "all of it").read_text()
@@ -301,7 +302,7 @@ def write_whole(path: AnyPath, content: bytes | str) -> AnyPath:
 
 
 def write_json(path: AnyPath, value: object) -> AnyPath:
-    """Write JSON that appears whole or not at all, and return its path.
+    """Write JSON that appears whole or not at all; return its path.
 
     Example:
         >>> json.loads(
@@ -313,7 +314,7 @@ def write_json(path: AnyPath, value: object) -> AnyPath:
 
 
 def size_of(path: AnyPath) -> int | None:
-    """Return the number of bytes of a file, or None if there is no such file.
+    """Return the number of bytes of a file; None if there is no such file.
 
     Example:
         >>> folder = Path(tempfile.mkdtemp())

@@ -1,9 +1,9 @@
-"""Heads: what a network emits, as an objective declares it, a model builds it, a decoder reads it.
+"""Heads: the outputs of a network. An objective declares them, a model makes them, a decoder reads.
 
 There are three kinds. A `Level` is a level of the embedding: a vector in each cell of `stride`
-pixels a side. A `DenseMap` is any other map: `foreground`, `seed`, `direction`, ... `Queries` are
-vectors that belong to no cell. A level is named by its stride ("4"), nothing else is named by a
-number: so a mapping of outputs alone tells where its levels are.
+pixels a side. A `DenseMap` is any other map, such as `foreground`, `seed` or `direction`. `Queries`
+are vectors that belong to no cell. The name of a level is its stride ("4"), and no other name is a
+number: so the names alone say which outputs are levels.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,13 @@ Value = TypeVar("Value")
 class DenseMap:
     """A map of `channels` values in each cell of `stride` pixels a side.
 
-    channels: values a cell, at least 1.
-    stride: pixels of a cell's side, at least 1 (default 1).
-    activation: applied first (default "none"); "unit" makes every vector one of length 1.
-    scale: times what the activation gives (default 1).
-    position: then brings in where a cell is, its centre's x and y (default "none"): "add" adds them
-        to the first two channels, "concat" appends them, as two channels more than `channels`.
-    unit: pixels that are 1 of a position (default 1).
-    bias: value of each channel before the activation in a new network, whose weights then begin at
-        0 (default None: as convolutions begin).
+    channels: values in a cell, at least 1. stride: pixels in the side of a cell, at least 1
+    (default 1). activation: applied first (default "none"); "unit" scales every vector to length 1.
+    scale: factor of the activation's result (default 1). position: brings in x and y of the cell's
+    centre (default "none"): "add" adds them to the first two channels, "concat" appends them as two
+    more channels. unit: pixels that are 1 in a position (default 1). bias: value of each channel,
+    before the activation, in a new network, whose weights then start at 0 (default None: the usual
+    start of convolutions).
 
     Example:
         >>> DenseMap(channels=2, activation="unit").channels
@@ -66,13 +64,14 @@ class Level(DenseMap):
 
 @dataclass(frozen=True, kw_only=True)
 class Queries:
-    """Vectors that belong to no cell: `number` of `channels` values, output as `b n c`.
+    """Vectors that belong to no cell: `number` vectors of `channels` values, output as `b n c`.
 
-    A network without its own way to make them learns them: the same in every image.
+    A network that does not compute them learns them as parameters: they are the same for every
+    image.
 
     number: how many, at least 1.
     channels: values of each, at least 1 (default 1).
-    start: every value in a new network (default None: drawn from a standard normal).
+    start: all values in a new network (default None: drawn from a standard normal).
 
     Example:
         >>> Queries(number=100, channels=16).number
@@ -108,18 +107,18 @@ def level_name(stride: int) -> str:
 
 
 def levels_of(outputs: Mapping[str, Value]) -> dict[int, Value]:
-    """Return what is named as a level, by stride, the finest first.
+    """Return the outputs that are levels, by stride, the finest first.
 
     Example:
         >>> levels_of({"4": "coarse", "seed": "seeds", "1": "fine"})
         {1: 'fine', 4: 'coarse'}
     """
-    found = {int(name): value for name, value in outputs.items() if _is_level(name)}
-    return dict(sorted(found.items()))
+    by_stride = {int(name): value for name, value in outputs.items() if _is_level(name)}
+    return dict(sorted(by_stride.items()))
 
 
 def maps_of(heads: Mapping[str, Head]) -> dict[str, DenseMap]:
-    """Return the heads that emit a map: all but queries.
+    """Return the heads that are maps: all but queries.
 
     Example:
         >>> list(maps_of({"1": Level(channels=3), "query": Queries(number=5)}))
@@ -129,7 +128,7 @@ def maps_of(heads: Mapping[str, Head]) -> dict[str, DenseMap]:
 
 
 def is_colour(head: Head) -> bool:
-    """Return whether a head emits colours: a level of the embedding with values in [0, 1].
+    """Return whether a head is a colour level: a level of the embedding with values in [0, 1].
 
     Example:
         >>> is_colour(Level(channels=3, activation="sigmoid")), is_colour(Level(channels=3))
@@ -139,7 +138,7 @@ def is_colour(head: Head) -> bool:
 
 
 def checked_heads(heads: Mapping[str, Head]) -> dict[str, Head]:
-    """Return heads whose names say what they are, or raise ValueError that names one's fault.
+    """Return the heads; ValueError for a name that does not fit its kind or its stride.
 
     Example:
         >>> list(checked_heads({"1": Level(channels=3)}))
@@ -162,7 +161,7 @@ def _is_level(name: str) -> bool:
 
 
 def heads_as_options(heads: Mapping[str, Head]) -> dict[str, dict[str, object]]:
-    """Return heads as plain dictionaries, as a model's options and its model.json hold them.
+    """Return heads as plain dictionaries, as in a model's options and its model.json.
 
     Example:
         >>> heads = {"seed": DenseMap(channels=1, stride=2)}
@@ -174,9 +173,9 @@ def heads_as_options(heads: Mapping[str, Head]) -> dict[str, dict[str, object]]:
 
 
 def heads_of_options(declared: Mapping[str, Mapping[str, object]]) -> dict[str, Head]:
-    """Return heads that are given as plain dictionaries; ValueError in one line for a wrong one.
+    """Return heads given as plain dictionaries; ValueError in one line for a wrong one.
 
-    Models that were saved before heads had kinds are read too.
+    Models that were saved before heads had kinds can be read too.
 
     Example:
         >>> heads = {"1": Level(channels=3), "query": Queries(number=5)}

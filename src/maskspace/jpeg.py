@@ -1,7 +1,7 @@
 """JPEG pixels by the fastest decoder that is installed, equal to PIL's to the last bit.
 
-libjpeg-turbo is called directly (simplejpeg) with the slow, exact DCT and the smooth chroma that
-PIL asks it for too; PIL's own way through its buffers and modes takes half as long again.
+libjpeg-turbo is called directly (simplejpeg), with the slow, exact DCT and the smooth chroma that
+PIL uses too. PIL's own way through its buffers and modes takes half as long again.
 """
 
 import numpy as np
@@ -18,13 +18,15 @@ _NO_FRAMES = (b"\xc4", b"\xc8", b"\xcc")  # tables among the markers of frames
 def decode_jpeg(
     encoded: bytes, *, least_hw: tuple[int, int] | None = None
 ) -> UInt8[np.ndarray, "h w 3"] | None:
-    """Return the stored pixels of a whole colour or grey JPEG, or None for anything else.
+    """Return the stored pixels of a colour or grey JPEG; None for anything else.
 
-    None is for CMYK, for other formats and for files with the slightest damage: whoever asks has to
-    read those in another way. Turning by EXIF is up to the caller.
+    None is returned for CMYK, for other formats and for files with the slightest damage: read those
+    in another way. The pixels are not turned by EXIF.
 
-    least_hw: rows and columns that are needed. The pixels are then those of the smallest of 1/8,
-        1/4, 1/2 and 1/1 of the stored size, rounded up, that has as many (default: 1/1).
+    Args:
+        encoded: the bytes of the file.
+        least_hw: rows and columns that are needed. The pixels are those of the smallest of 1/8,
+            1/4, 1/2 and 1/1 of the stored size, rounded up, that has as many (default None: 1/1).
 
     Example:
         >>> encoded = simplejpeg.encode_jpeg(np.full((16, 24, 3), 200, np.uint8))

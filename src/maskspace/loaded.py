@@ -100,9 +100,9 @@ class Segmenter(Protocol):
         raise cannot_answer(self, "partition")
 
     def scales(self, image: ImageLike, counts: Sequence[int]) -> Iterable[Int32[np.ndarray, "h w"]]:
-        """Return partitions, as many for every image, by scales of the model's own.
+        """Return partitions at the model's own scales, equally many for every image.
 
-        `counts` are the numbers of regions for a model that has none. Labels are 1 and more.
+        A model without own scales uses `counts`, numbers of regions. Labels begin at 1.
         """
         raise cannot_answer(self, "scales")
 
@@ -126,7 +126,10 @@ class Segmenter(Protocol):
         clicks: Sequence[ClickLike],
         previous: Float32[np.ndarray, "h w"] | None = None,
     ) -> Float32[np.ndarray, "h w"]:
-        """Return the probability of all clicks together; `previous` is the last one, None first."""
+        """Return the probability by all clicks together.
+
+        `previous` is the last such probability; None in the first round.
+        """
         raise cannot_answer(self, "refine")
 
     def session(
@@ -136,15 +139,15 @@ class Segmenter(Protocol):
         raise cannot_answer(self, "session")
 
     def of_image(self, key: str) -> "Segmenter":
-        """Return what answers for the image of a dataset with this key: the model itself.
+        """Return what answers for the image with this key: the model itself.
 
-        Results that were computed before are another matter: they are found by the key.
+        Results that were computed before are found by the key instead.
         """
         del key
         return self
 
     def version(self) -> str | None:
-        """Return a name of what the model answers from, where that is no network: None."""
+        """Return a version of what the model answers from; None if that is a network."""
         return None
 
     def networks(self) -> list[nn.Module]:
@@ -153,7 +156,7 @@ class Segmenter(Protocol):
 
 
 def cannot_answer(model: Segmenter, question: Answer) -> ValueError:
-    """Return the error of a model that is asked for what it has not declared.
+    """Return the error of a model that is asked a question that it has not declared.
 
     Example:
         >>> class Nothing(Segmenter):

@@ -1,10 +1,12 @@
-"""Map over units of work, here or on a Ray cluster: one local Ray for a whole run, or the user's.
+"""Map a function over units of work, here or on a Ray cluster.
 
-Which Ray a process joins is decided by its environment, in this order: `RAY_ADDRESS` names a
-cluster of the user's; `MASKSPACE_RAY` names the unix socket of a launcher that offers one local Ray
-to every stage of its run and starts it when first asked; with neither, a local Ray is started for
-this process alone. Either local Ray is held by a process of its own that ends it when whoever asked
-for it is gone, however that came about: a driver that is killed leaves Ray's agents behind.
+The environment decides which Ray a process joins, in this order:
+- `RAY_ADDRESS` names a cluster of the user's;
+- `MASKSPACE_RAY` names the unix socket of a launcher, which offers one local Ray to all stages of
+  its run and starts it at the first request;
+- otherwise a local Ray is started for this process alone.
+A process of its own holds the local Ray, and ends it as soon as the process that asked for it is
+gone for whatever reason: a driver that is killed would leave Ray's agents behind.
 """
 
 import json
@@ -48,7 +50,7 @@ _QUIET = {
 
 
 class LocalRay:
-    """A local Ray, started once, when first asked for; it ends with this process at the latest.
+    """A local Ray; it is started at the first request and ends with this process at the latest.
 
     Example:
         >>> local = LocalRay()  # nothing is started before the first `local.address()`
@@ -61,7 +63,7 @@ class LocalRay:
         self._lock = threading.Lock()
 
     def address(self) -> str:
-        """Return `host:port` of the local Ray, starting it if need be (some seconds)."""
+        """Return `host:port` of the local Ray; start it if needed, which takes some seconds."""
         with self._lock:
             for _ in range(_STARTS):
                 if self._process is not None and self._process.poll() is None:
@@ -96,9 +98,9 @@ class LocalRay:
 
 @contextmanager
 def offer_local_ray(path: Path) -> Iterator[None]:
-    """Offer one local Ray to the processes that ask on the unix socket `path`, while inside.
+    """Offer one local Ray, while inside, to the processes that ask on the unix socket `path`.
 
-    Sets `MASKSPACE_RAY` and a secret that keeps other users of the machine out; does nothing where
+    Sets `MASKSPACE_RAY`, and a secret that keeps other users of the machine out. Does nothing if
     the user has set `RAY_ADDRESS`.
 
     Example:
@@ -155,7 +157,7 @@ def _ask(path: str) -> str:
 
 
 def set_environment() -> None:
-    """Set what Ray reads from the environment, where the user has not: little noise, a secret.
+    """Set the variables that Ray reads, unless the user has: little output, and a secret.
 
     Example:
         >>> from unittest.mock import patch
@@ -173,10 +175,10 @@ def set_environment() -> None:
 
 @contextmanager
 def connect() -> Iterator[None]:
-    """Be a driver of the Ray that the environment names, while inside; within another, do nothing.
+    """Be a driver, while inside, of the Ray that the environment names.
 
-    Raises ValueError, within seconds, when the cluster of `RAY_ADDRESS`, or the launcher, cannot be
-    reached.
+    Does nothing inside another `connect`. ValueError, within seconds, if the cluster of
+    `RAY_ADDRESS` or the launcher cannot be reached.
 
     Example:
         >>> from unittest.mock import patch
@@ -211,8 +213,7 @@ def connect() -> Iterator[None]:
 def require_cluster() -> None:
     """Raise ValueError in one line if `RAY_ADDRESS` names a cluster that does not answer.
 
-    Ray itself tries for ten minutes. What is no address of a server ("auto", "local") is Ray's to
-    look up.
+    Ray itself tries for ten minutes. Values that are no address ("auto", "local") are left to Ray.
 
     Example:
         >>> from unittest.mock import patch
@@ -255,7 +256,7 @@ def map_here(
 ) -> Iterator[Result]:
     """Yield `function(unit)` for each unit, in order, in this process: `map_units` without Ray.
 
-    A unit is taken from `units` when the result before it has been asked for, never earlier.
+    A unit is taken from `units` only when the result before it has been asked for.
 
     Example:
         >>> list(map_here(abs, [-1, 2, -3]))
@@ -277,26 +278,32 @@ def map_units(
 ) -> Iterator[Result]:
     """Yield `function(unit)` for each unit, in the order of the units, computed by Ray tasks.
 
-    One CPU a task, at most `workers` at once if not None. Memory stays bounded however many units
-    there are: at most four units a CPU are taken from `units` before the result of the first of
-    them has been asked for. A task whose worker dies is run again, three times; a task that raises
-    is not, and its exception is raised here. `describe` names what is counted in the progress line.
-    With `fresh` every unit has a process of its own, as one whose memory is measured needs. No unit
-    means no Ray; a single one is computed here.
+    A task takes one CPU. Memory stays bounded for any number of units: at most four units for each
+    CPU are taken before the result of the first of them has been asked for. A task whose worker
+    dies is run again, three times. An exception of a task is raised here. No unit needs no Ray; a
+    single unit is computed here.
+
+    Args:
+        function: what is computed.
+        units: the units of work.
+        describe: what the progress line counts (default "units").
+        workers: tasks at the same time at most (default None: as many as there are CPUs).
+        fresh: whether every unit gets a process of its own, which a measurement of memory needs
+            (default False).
 
     Example:
         >>> list(map_units(abs, [-3]))  # one unit alone needs no Ray
         [3]
     """
     total = length_hint(units, 0)
-    taken = iter(units)
-    first = list(islice(taken, 2))
+    remaining = iter(units)
+    first = list(islice(remaining, 2))
     if len(first) < 2:
         yield from map_here(function, first, describe=describe)
         return
     with connect():
         yield from _map_on_ray(
-            function, chain(first, taken), PaceLine(describe, total), workers, fresh=fresh
+            function, chain(first, remaining), PaceLine(describe, total), workers, fresh=fresh
         )
 
 
@@ -353,9 +360,12 @@ def _result(reference: object, label: str) -> Any:
 
 
 class PaceLine:
-    """A line on stderr every few seconds: how many, how fast, how long still.
+    """A line on stderr every few seconds: units done, units a second, and the remaining time.
 
-    A `total` of 0 is unknown: how long still is then not said.
+    Args:
+        label: begins the line.
+        total: number of units; 0 if it is not known, and then no remaining time is shown.
+        every_s: seconds between lines (default 5).
 
     Example:
         >>> pace = PaceLine("train: steps", total=100)
@@ -377,10 +387,13 @@ class PaceLine:
             return
         self.told = now
         rate = self.done / (now - self.start)
-        of, left = "", ""
+        of_total, time_left = "", ""
         if self.total:
-            of, left = f" of {self.total}", f", {(self.total - self.done) / rate:.0f} s left"
-        sys.stderr.write(f"{self.label}: {self.done}{of}, {rate:.3g} a second{left}\n")
+            of_total, time_left = (
+                f" of {self.total}",
+                f", {(self.total - self.done) / rate:.0f} s left",
+            )
+        sys.stderr.write(f"{self.label}: {self.done}{of_total}, {rate:.3g} a second{time_left}\n")
 
 
 def _hold_local_ray() -> None:

@@ -1,4 +1,4 @@
-"""PNG files chunk by chunk: what pixels need, without the notes that may be broken or huge."""
+"""PNG files chunk by chunk: keep what pixels need, and drop notes that may be broken or huge."""
 
 import struct
 import zlib
@@ -12,10 +12,11 @@ _MOST_XMP = 1 << 20
 
 
 def without_notes(encoded: bytes) -> bytes:
-    """Return a PNG without texts, colour profiles and what follows its end; others as they are.
+    """Return a PNG without texts, colour profiles, and bytes after its end.
 
-    PIL refuses texts and profiles of more than a megabyte, and any with a broken checksum, in files
-    whose pixels are sound. A file that is no row of whole chunks is returned as it is.
+    PIL refuses texts and profiles of more than a megabyte, and those with a broken checksum, in
+    files whose pixels are sound. Anything that is not a row of whole PNG chunks is returned
+    unchanged.
 
     Example:
         >>> import io
@@ -28,23 +29,23 @@ def without_notes(encoded: bytes) -> bytes:
     """
     if not encoded.startswith(_SIGNATURE):
         return encoded
-    kept, place, begin = [], len(_SIGNATURE), 0
+    pieces, place, begin = [], len(_SIGNATURE), 0
     while place + 12 <= len(encoded):
         end = place + 12 + int.from_bytes(encoded[place : place + 4], "big")
         kind = encoded[place + 4 : place + 8]
         if end > len(encoded):
             return encoded
         if not _is_needed(kind, encoded[place + 8 : min(end - 4, place + 8 + 64)], end - place):
-            kept.append(encoded[begin:place])
+            pieces.append(encoded[begin:place])
             begin = end
         place = end
         if kind == b"IEND":
             break
     else:
         return encoded
-    if not kept and place == len(encoded):
+    if not pieces and place == len(encoded):
         return encoded
-    return b"".join([*kept, encoded[begin:place]])
+    return b"".join([*pieces, encoded[begin:place]])
 
 
 def _is_needed(kind: bytes, beginning: bytes, size: int) -> bool:
@@ -55,7 +56,9 @@ def _is_needed(kind: bytes, beginning: bytes, size: int) -> bool:
 
 
 def as_four_channels(png: bytes) -> bytes:
-    """Return a PNG of two 16-bit channels as one of four 8-bit channels: the same bytes a pixel.
+    """Return a PNG of two 16-bit channels as one of four 8-bit channels.
+
+    The bytes of a pixel stay the same, so that a reader of 8 bits gets all of them.
 
     Example:
         >>> import io

@@ -1,4 +1,4 @@
-"""What a model finds in an image: masks that may overlap, their scores, their classes."""
+"""What a model finds in an image: masks that may overlap, their scores and their classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,20 +21,19 @@ NO_CLASS = -1
 
 
 class Prediction:
-    """Masks found in one image, which may overlap, each with a score and perhaps a class.
+    """Masks in one image, which may overlap, each with a score and perhaps a class.
 
-    Every decoder, proposal method, semantic or panoptic head returns it. It is held in the form in
-    which it was made: dense masks, COCO's strings (`of_strings`), or a label map (`of_labels`).
-    The other forms are made when they are first asked for. A thousand dense masks of twelve
-    megapixels are 12 GB, their strings a few MB, a label map 48 MB.
+    Every decoder, proposal method, semantic or panoptic head returns a `Prediction`. It is kept in
+    the form in which it was made: dense masks, COCO's strings (`of_strings`), or a label map
+    (`of_labels`). The other forms are made when they are first asked for. A thousand dense masks of
+    twelve megapixels take 12 GB, their strings a few MB, a label map 48 MB.
 
-    masks: bool, `n h w`.
-    is_label_map: whether it was made as a label map; then no two masks share a pixel.
-    scores: float32, one a mask; higher is surer. Any unit: they only rank.
-    classes: int64, the class of each mask from 0, NO_CLASS (-1) without one; None where the model
-        knows no classes. What a class is called says the model's table of categories.
+    masks: bool, `n h w`. is_label_map: whether it was made as a label map; then no two masks share
+    a pixel. scores: float32, one a mask, higher is surer. They have no unit: they only rank.
+    classes: int64, the class of each mask from 0, NO_CLASS (-1) without one; None if the model has
+    no classes. The model's table of categories names the classes.
 
-    ValueError where masks, scores and classes are not as many.
+    ValueError if masks, scores and classes are not equally many.
 
     Example:
         >>> import numpy as np
@@ -64,12 +63,12 @@ class Prediction:
         scores: Float[np.ndarray, " m"],
         classes: Int[np.ndarray, " k"] | None = None,
     ) -> "Prediction":
-        """Return masks that are held as COCO's compressed strings."""
-        held = cls.__new__(cls)
-        held._hold(size_hw, scores, classes)
-        held._check(len(counts))
-        held.counts = list(counts)
-        return held
+        """Return masks that are kept as COCO's compressed strings."""
+        prediction = cls.__new__(cls)
+        prediction._hold(size_hw, scores, classes)
+        prediction._check(len(counts))
+        prediction.counts = list(counts)
+        return prediction
 
     @classmethod
     def of_labels(
@@ -78,20 +77,20 @@ class Prediction:
         scores: Float[np.ndarray, " m"],
         classes: Int[np.ndarray, " k"] | None = None,
     ) -> "Prediction":
-        """Return disjoint masks that are held as a label map: mask k is where the label is k + 1.
+        """Return disjoint masks that are kept as a label map: mask k is where the label is k + 1.
 
-        ValueError for a label that has no score.
+        ValueError for a label without a score.
         """
-        held = cls.__new__(cls)
-        held._hold((labels.shape[0], labels.shape[1]), scores, classes)
-        held._check(len(scores))
+        prediction = cls.__new__(cls)
+        prediction._hold((labels.shape[0], labels.shape[1]), scores, classes)
+        prediction._check(len(scores))
         if int(labels.max(initial=0)) > len(scores) or int(labels.min(initial=0)) < 0:
             raise ValueError(
                 f"labels are 0 to {len(scores)}, the number of scores; got "
                 f"{labels.min(initial=0)} to {labels.max(initial=0)}"
             )
-        held.labels, held.is_label_map = labels.astype(np.int32, copy=False), True
-        return held
+        prediction.labels, prediction.is_label_map = labels.astype(np.int32, copy=False), True
+        return prediction
 
     def _hold(
         self,
@@ -127,9 +126,9 @@ class Prediction:
 
     @cached_property
     def labels(self) -> Int32[np.ndarray, "h w"]:
-        """One label map: 1 + the number of the mask with the highest score at a pixel, 0 for none.
+        """One label map: at each pixel 1 + the number of the mask with the highest score, or 0.
 
-        Of equal scores the lower number shows.
+        Of equal scores the lower number counts.
         """
         order = np.argsort(-self.scores, kind="stable")
         if not len(order):
@@ -139,12 +138,12 @@ class Prediction:
 
     @property
     def class_map(self) -> Int64[np.ndarray, "h w"]:
-        """The class that shows at each pixel, NO_CLASS where there is no mask or no class."""
+        """The class at each pixel; NO_CLASS where there is no mask, or a mask without a class."""
         classes = np.full(len(self), NO_CLASS) if self.classes is None else self.classes
         return np.concatenate([[NO_CLASS], classes]).astype(np.int64)[self.labels]
 
     def blocks(self, *, pixels: int = 2**28) -> Iterator[Bool[np.ndarray, "_ h w"]]:
-        """Yield all masks in turn, dense, about so many pixels at a time and one mask at least."""
+        """Yield all masks, dense, in blocks of about `pixels` pixels; at least one mask in each."""
         step = max(1, pixels // max(1, self.size_hw[0] * self.size_hw[1]))
         for begin in range(0, len(self), step):
             part = np.arange(begin, min(begin + step, len(self)))
@@ -159,7 +158,7 @@ class Prediction:
         return decode([self.counts[index] for index in part.tolist()], self.size_hw)
 
     def at(self, size_hw: tuple[int, int]) -> "Prediction":
-        """Return it at a size that is no smaller, by nearest neighbour."""
+        """Return the prediction at a size that is no smaller, by nearest neighbour."""
         if size_hw == self.size_hw:
             return self
         if self.is_label_map:
@@ -181,15 +180,15 @@ class Prediction:
         return Prediction(self._dense(order), self.scores[order], classes)
 
     def of_areas(self, *, least: int, largest: int) -> "Prediction":
-        """Return the masks of `least` to `largest` pixels, in their order."""
+        """Return the masks that have `least` to `largest` pixels, in their order."""
         areas = decode_runs(self.counts, self.size_hw).areas() if len(self) else np.zeros(0)
         chosen = np.flatnonzero((areas >= least) & (areas <= largest))
         return self._some(chosen, dict(enumerate(self.counts)))
 
     def disjoint(self, *, priority: Priority) -> "Prediction":
-        """Return masks that share no pixel; those of which nothing is left are left out.
+        """Return masks that share no pixel; a mask without any pixel left is dropped.
 
-        A pixel stays in the "smallest" mask over it, or in the "first".
+        A shared pixel goes to the "smallest" of its masks, or to the "first".
         """
         labels = strings_to_label_map(self.counts, self.size_hw, priority=priority)
         shown = np.unique(labels[labels > 0]) - 1

@@ -1,7 +1,7 @@
-"""What random numbers are drawn for: one table, so that no two uses share a stream.
+"""The uses of random numbers: one table, so that no two uses share a stream.
 
-A generator is made of a key: the seed, the use, and where in the data it is asked for. The same key
-gives the same numbers in any process, in whatever order the generators are made.
+A generator is made from a key: the seed, the use, and the place in the data. The same key gives the
+same numbers in any process and in any order.
 """
 
 from enum import IntEnum
@@ -12,14 +12,14 @@ _LENGTH = 5  # numpy reads a short key as one that ends in zeros: all keys have 
 
 
 class Use(IntEnum):
-    """The uses; a number that is given once stays, since data and trainings follow from it.
+    """The uses. A number never changes, because data and trainings depend on it.
 
-    RECTANGLES, MOSAICS, SCENES: what a generated image shows.
+    RECTANGLES, MOSAICS, SCENES: the content of a generated image.
     BLOCKS: the order of the blocks of a dataset in a pass.
     WINDOW: the order of the samples of some neighbouring blocks.
-    INTERLEAVE: whose turn it is in a mixture of datasets.
+    INTERLEAVE: the order of the datasets in a mixture.
     CROP: the window of a sample, its flip and colours, and what is drawn from its masks.
-    REPLACE: which sample stands in for one that is corrupt or of no use.
+    REPLACE: the sample that replaces a corrupt or useless one.
     COLOUR: the colours of an image of a batch.
 
     Example:
@@ -39,7 +39,12 @@ class Use(IntEnum):
 
 
 def generator(use: Use, seed: int, *place: int) -> np.random.Generator:
-    """Return the generator of a use at a place, such as (epoch, position): up to three numbers.
+    """Return the generator of a use at a place.
+
+    Args:
+        use: what the numbers are drawn for.
+        seed: the seed.
+        place: up to three numbers that say where, such as epoch and position.
 
     Example:
         >>> one, other = (generator(Use.CROP, 0, 3) for _ in range(2))
@@ -51,7 +56,7 @@ def generator(use: Use, seed: int, *place: int) -> np.random.Generator:
 
 
 def image_generator(use: Use, seed: int, index: int) -> np.random.Generator:
-    """Return the generator of a generated image; its key is that of the datasets so far.
+    """Return the generator of a generated image; its key is the one of all datasets so far.
 
     Example:
         >>> one, other = (image_generator(Use.SCENES, 0, 5) for _ in range(2))

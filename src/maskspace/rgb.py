@@ -1,7 +1,7 @@
 """Any image as uint8 RGB: all formats that PIL knows, upright, checked before it is decoded.
 
-PIL's pixels are kept to the last bit, except where it cuts 16 bits instead of rounding them. What
-is white is what the file says, else the largest value of its type, else the option `white`.
+Pixels equal PIL's to the last bit, except where PIL cuts 16 bits instead of rounding them. White is
+the value that the file states, else the largest value of its type, else the option `white`.
 """
 
 import io
@@ -56,18 +56,20 @@ def read_rgb(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return any image as uint8 RGB: a path, encoded bytes, a PIL image, or an `h w [c]` array.
 
-    Grey is repeated, alpha and channels beyond three colours are dropped. More than 8 bits are
-    scaled and rounded, 0 to 0 and white to 255.
+    Grey is repeated; alpha and channels beyond three colours are dropped. Values of more than 8
+    bits are scaled and rounded: 0 to 0 and white to 255.
 
-    white: what is white there: a value, "minmax" or "percentile" (see `White`). By default what a
-        TIFF says (12 bits: 4095; its largest value), else 65535 of 16 bits and 1 of floating point;
-        whole numbers of other types are of 8 bits up to 255, else of 16.
-    exif: turn the pixels as EXIF says (default True).
-    page: which page of a TIFF, or frame of a film, from 1 (default 1); of a TIFF smaller copies of
-        a page do not count.
+    ValueError, naming the file if there is one, for anything but an image of at most MAX_PIXELS
+    pixels, and for an image that would be nearly black because nothing says which value is white.
 
-    Raises ValueError, naming the file where there is one, for what is not an image of at most
-    MAX_PIXELS pixels, and for one that would come out nearly black for want of a stated white.
+    Args:
+        image: the image.
+        white: the value that is white, "minmax" or "percentile" (see `White`). By default it is the
+            one that a TIFF states (12 bits: 4095; its largest value), else 65535 for 16 bits and 1
+            for floating point; other whole numbers count as 8 bits up to 255, else as 16.
+        exif: whether pixels are turned as EXIF says (default True).
+        page: page of a TIFF, or frame of a film, from 1 (default 1); smaller copies of a page in a
+            TIFF do not count.
 
     Example:
         >>> int(read_rgb(np.full((1, 1), 1024, np.uint16), white=4095)[0, 0, 0])
@@ -161,10 +163,10 @@ def _tiff_to_rgb(
 
 
 def open_image(encoded: bytes, *, name: str) -> Image.Image:
-    """Return an encoded image whose header alone is read, none of its pixels yet.
+    """Return an encoded image of which only the header is read, no pixels yet.
 
-    Notes that pixels do not need, which may be broken or huge, are not looked at. Raises ValueError
-    that starts with `name` for what is no image of 1 to MAX_PIXELS pixels.
+    Notes that pixels do not need, which may be broken or huge, are skipped. ValueError that starts
+    with `name` for anything but an image of 1 to MAX_PIXELS pixels.
 
     Example:
         >>> import io
@@ -191,9 +193,9 @@ def open_image(encoded: bytes, *, name: str) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """Return how EXIF turns an opened image, 1 to 8; 1, upright, where EXIF is broken or absent.
+    """Return how EXIF turns an opened image, 1 to 8; 1 (upright) if EXIF is broken or absent.
 
-    A PNG's is known once it is loaded.
+    That of a PNG is known once the image is loaded.
 
     Example:
         >>> orientation(Image.new("RGB", (4, 2)))
@@ -202,10 +204,10 @@ def orientation(image: Image.Image) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of broken EXIF, which no viewer minds
-            found = image.getexif().get(_ORIENTATION, 1)
+            turn = image.getexif().get(_ORIENTATION, 1)
     except UNREADABLE:
         return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -220,10 +222,10 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def shrink_image(image: UInt8[np.ndarray, "h w 3"], *, max_side: int) -> UInt8[np.ndarray, "r s 3"]:
-    """Return the image with no side above `max_side` pixels, averaged over what a pixel covers.
+    """Return the image with no side above `max_side` pixels; pixels are averages.
 
-    The aspect is kept, except that no side falls below 32 pixels where the image has as many: at
-    least min(pixels, 1024) pixels stay.
+    The aspect is kept, but no side becomes shorter than 32 pixels if the image has as many, so that
+    at least min(pixels, 1024) pixels stay. ValueError for a `max_side` below 32.
 
     Example:
         >>> shrink_image(np.zeros((100, 200, 3), np.uint8), max_side=100).shape
@@ -273,10 +275,10 @@ def _stated_white(image: Image.Image) -> float | None:
     if image.format != "TIFF":
         return None
     tags = getattr(image, "tag_v2", {})
-    found = [float(one) for tag in _MAXIMA for one in np.atleast_1d(tags.get(tag, ()))]
+    values = [float(value) for tag in _MAXIMA for value in np.atleast_1d(tags.get(tag, ()))]
     if 12 in np.atleast_1d(tags.get(_BITS, ())):
-        found.append(4095.0)
-    return max(found) if found and max(found) > 255 else None
+        values.append(4095.0)
+    return max(values) if values and max(values) > 255 else None
 
 
 def _deep_colour(image: Image.Image, encoded: bytes) -> Shaped[np.ndarray, "h w *c"] | None:

@@ -1,7 +1,7 @@
-"""Whether a server answers, asked before a library that would wait for it for minutes.
+"""Whether a server answers: asked before a library that would wait for it for minutes.
 
-Every question ends after `DEADLINE_S`, whatever the server does: refuses, is silent, answers a byte
-a minute, or has a name that nobody resolves.
+Every question ends after `DEADLINE_S`, whatever the server does: it may refuse, be silent, answer a
+byte a minute, or have a name that nobody resolves.
 """
 
 import socket
@@ -28,18 +28,18 @@ _PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 def within(ask: Callable[[], Result]) -> Result:
     """Return `ask()`, or raise TimeoutError after `DEADLINE_S`.
 
-    What is then still waiting ends with this process.
+    A call that is still waiting then ends with this process.
 
     Example:
         >>> within(lambda: 1 + 1)
         2
     """
-    told: list[Result] = []
+    results: list[Result] = []
     failed: list[BaseException] = []
 
     def answer() -> None:
         try:
-            told.append(ask())
+            results.append(ask())
         except BaseException as error:  # noqa: BLE001  raised again below, by who asked
             failed.append(error)
 
@@ -48,15 +48,18 @@ def within(ask: Callable[[], Result]) -> Result:
     thread.join(DEADLINE_S)
     if failed:
         raise failed[0]
-    if not told:
+    if not results:
         raise TimeoutError(f"no answer within {DEADLINE_S:g} s")
-    return told[0]
+    return results[0]
 
 
 def require_grpc(address: str, *, name: str, tls: bool = False) -> None:
     """Raise ValueError that starts with `name` unless a gRPC server answers at HOST:PORT.
 
-    Behind TLS only the connection itself is tried.
+    Args:
+        address: HOST:PORT.
+        name: begins the error.
+        tls: whether the server uses TLS; then only the connection is tried (default False).
 
     Example:
         >>> require_grpc("cluster", name="RAY_ADDRESS=cluster")
@@ -75,9 +78,9 @@ def require_grpc(address: str, *, name: str, tls: bool = False) -> None:
 
 
 def require_http(url: str, *, name: str) -> None:
-    """Raise ValueError that starts with `name` unless something answers HTTP at the URL.
+    """Raise ValueError that starts with `name` unless a server answers HTTP at the URL.
 
-    Any answer will do, a refusal too: whoever gives it is there.
+    Any answer counts, a refusal too: it shows that a server is there.
 
     Example:
         >>> require_http("http://127.0.0.1:1", name="tracking server")  # nobody listens
@@ -90,6 +93,8 @@ def require_http(url: str, *, name: str) -> None:
 
 def require_database(url: str, *, name: str) -> None:
     """Raise ValueError that starts with `name` unless the database's port takes a connection.
+
+    A URL without a host or a known port is not checked.
 
     Example:
         >>> with socket.create_server(("127.0.0.1", 0)) as server:

@@ -1,7 +1,7 @@
-"""Clicks on one image that can be added, undone, done again, saved and taken up later.
+"""Clicks on one image that can be added, undone, done again, saved and loaded.
 
-A session knows nothing of models: it is given what answers clicks on its image. It keeps the mask
-of every state as run lengths, a few kilobytes each, so that undo and redo ask nobody.
+A session knows no models: it is given a function that answers clicks on its image. It keeps the
+mask of every state as run lengths, a few kilobytes each, so that undo and redo ask nobody.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ MAX_BYTES = 1 << 26
 
 @runtime_checkable
 class SessionAnswer(Protocol):
-    """What answers clicks on one image; it refuses settings that it has no use for.
+    """What answers clicks on one image; it refuses settings that it does not use.
 
     Example:
         >>> class Column:  # a click means its column of an image of 2 x 3 pixels
@@ -93,9 +93,17 @@ class SavedClick:
 
 @section
 class SavedSession:
-    """What a file of clicks holds; `start` is a mask in COCO's compressed run lengths.
+    """The content of a file of clicks.
 
-    `sha256` is that of the image's RGB bytes, row by row, as they are after its EXIF rotation.
+    Args:
+        format, version: the format of the file.
+        size_hw: height and width of the image.
+        sha256: of the image's RGB bytes, row by row, after its EXIF rotation.
+        model: name of the model that answered.
+        rule: how clicks are combined.
+        level: the probability at which the mask is cut.
+        clicks: the clicks, in their order.
+        start: the start mask in COCO's compressed run lengths; None if there is none.
 
     Example:
         >>> saved = SavedSession(
@@ -118,7 +126,7 @@ class SavedSession:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a session's clicks are answered; `start` as in `SavedSession`.
+    """How a session's clicks are answered; see `SavedSession`.
 
     Example:
         >>> Settings(level=0.5, rule="claims", start=None).rule
@@ -134,7 +142,15 @@ class ClickSession:
     """The clicks on one image, and the mask that they describe.
 
     Every method that changes something returns the new mask, or raises ValueError in one line and
-    leaves everything as it was. Without clicks the mask is the start mask, or empty.
+    changes nothing. Without clicks the mask is the start mask, or empty.
+
+    Args:
+        image: the image.
+        answer: answers clicks on it.
+        model: name of the model that answers.
+        level: the probability at which the mask is cut (default 0.5).
+        start: the mask to begin with (default None: empty).
+        rule: how clicks are combined (default "claims").
 
     Example:
         >>> def column(clicks, **settings):  # a click means its column of the image
@@ -184,16 +200,16 @@ class ClickSession:
         return self._decoded(self._masks[self.clicks])
 
     def add(self, x: int, y: int, positive: bool = True) -> Bool[np.ndarray, "h w"]:
-        """Make one more click at column x and row y; what was undone before is forgotten."""
+        """Make one more click at column x and row y; undone clicks are forgotten."""
         return self.extend([Click(x, y, positive)])
 
     def extend(self, clicks: Sequence[ClickLike]) -> Bool[np.ndarray, "h w"]:
-        """Make clicks in this order, of which each can be undone by itself."""
+        """Make several clicks in their order; each can be undone by itself."""
         new = checked_clicks(clicks, self.size_hw)
         return self._continue([(*self.clicks, *new[: n + 1]) for n in range(len(new))])
 
     def clear(self) -> Bool[np.ndarray, "h w"]:
-        """Take all clicks away, which can be undone."""
+        """Remove all clicks; this can be undone."""
         return self._continue([()])
 
     def undo(self, count: int = 1) -> Bool[np.ndarray, "h w"]:
@@ -201,7 +217,7 @@ class ClickSession:
         return self._move(count, -1, "undo")
 
     def redo(self, count: int = 1) -> Bool[np.ndarray, "h w"]:
-        """Go forward again by `count` changes that were undone."""
+        """Go forward by `count` changes that were undone."""
         return self._move(count, 1, "redo")
 
     def change(
@@ -211,7 +227,7 @@ class ClickSession:
         rule: str | None = None,
         start: Bool[np.ndarray, "h w"] | None = None,
     ) -> Bool[np.ndarray, "h w"]:
-        """Answer the same clicks by other settings, None leaving one as it is; no step of undo."""
+        """Answer the same clicks with other settings; None keeps a setting. Undo skips this."""
         known = self._settings
         settings = Settings(
             known.level if level is None else level,
@@ -223,7 +239,7 @@ class ClickSession:
         return self.mask
 
     def to_json(self) -> bytes:
-        """Return what `save` writes: image, model, settings and clicks, not what was undone."""
+        """Return what `save` writes: image, model, settings and clicks; not the undone ones."""
         saved = {
             "format": FORMAT,
             "version": VERSION,
@@ -236,17 +252,16 @@ class ClickSession:
         return json.dumps(saved, indent=1).encode() + b"\n"
 
     def save(self, path: Path) -> None:
-        """Write the session as a JSON file, which appears whole or not at all, and its folder."""
+        """Write the session as a JSON file, which appears whole or not at all; make its folder."""
         try:
             write_whole(path, self.to_json())
         except OSError as error:
             raise ValueError(f"{path}: cannot be written ({error.strerror})") from None
 
     def load(self, path: Path) -> Bool[np.ndarray, "h w"]:
-        """Take up a saved session of this image in place of this one.
+        """Load a saved session of this image in place of this one.
 
-        Its clicks may be those of another model: they are answered by this one. Each click is a
-        step that can be undone.
+        Clicks of another model are answered by this one. Each click can be undone by itself.
         """
         saved = read_session(path)
         self._check_image(saved, path)
@@ -268,14 +283,14 @@ class ClickSession:
             mask = self._masks.get(latest) or self._asked(latest, self._settings)
             self._states = self._states[: self._now + 1] + states
             self._now = len(self._states) - 1
-            kept = set(self._states)
-            self._masks = {s: m for s, m in self._masks.items() if s in kept} | {latest: mask}
+            present = set(self._states)
+            self._masks = {s: m for s, m in self._masks.items() if s in present} | {latest: mask}
         return self.mask
 
     def _move(self, count: int, direction: int, verb: str) -> Bool[np.ndarray, "h w"]:
-        there = self._now if direction < 0 else len(self._states) - 1 - self._now
-        if not 0 <= count <= there:
-            raise ValueError(f"cannot {verb} {count} changes; there are {there} to {verb}")
+        available = self._now if direction < 0 else len(self._states) - 1 - self._now
+        if not 0 <= count <= available:
+            raise ValueError(f"cannot {verb} {count} changes; there are {available} to {verb}")
         self._now += direction * count
         return self.mask
 
@@ -303,7 +318,7 @@ class ClickSession:
 
 
 def read_session(path: Path) -> SavedSession:
-    """Return what a file of clicks holds; ValueError in one line for what is none.
+    """Return the content of a file of clicks; ValueError in one line for any other file.
 
     Example:
         >>> import tempfile

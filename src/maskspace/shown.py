@@ -1,4 +1,4 @@
-"""The arrays that a picture is made of, kept by what measures, so that it is drawn at any time."""
+"""The arrays of a picture, kept in a file, so that the picture can be drawn at any time."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _ABOUT = "about"
 
 
 def keep_shown(path: Path, arrays: Mapping[str, np.ndarray], *, about: object) -> None:
-    """Write arrays by name in an NPZ file; `about` is JSON that tells how they are to be drawn.
+    """Write arrays by name to an NPZ file; `about` is JSON that says how to draw them.
 
     Example:
         >>> import tempfile
@@ -26,13 +26,13 @@ def keep_shown(path: Path, arrays: Mapping[str, np.ndarray], *, about: object) -
         >>> read_shown(path)[1]
         {'title': 'eye'}
     """
-    told = np.array(json.dumps(about))
+    about_json = np.array(json.dumps(about))
     with appearing(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays, **{_ABOUT: told})
+        np.savez_compressed(file, allow_pickle=False, **arrays, **{_ABOUT: about_json})
 
 
 def read_shown(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Return the arrays of a file of `keep_shown`, and what it tells of them.
+    """Return the arrays of a file of `keep_shown`, and its `about`.
 
     Example:
         >>> import tempfile
@@ -47,9 +47,10 @@ def read_shown(path: Path) -> tuple[dict[str, np.ndarray], dict]:
 
 
 def shrunk_array(array: Shaped[np.ndarray, "*c h w"], side: int) -> Shaped[np.ndarray, "*c r s"]:
-    """Return evenly spaced rows and columns, so many that the longer side is at most `side`.
+    """Return evenly spaced rows and columns, so that the longer side is at most `side`.
 
-    What is as small already is returned as it is; otherwise pixels are those at the centres.
+    A smaller array is returned as it is. Otherwise the pixels are those at the centres of equal
+    cells.
 
     Example:
         >>> shrunk_array(np.arange(8).reshape(1, 8), 4).tolist()

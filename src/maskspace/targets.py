@@ -1,12 +1,14 @@
-"""What is true of a batch of images: instances that may overlap and nest, classes, annotators.
+"""The truth of a batch of images: instances that may overlap and nest, classes, annotators.
 
-The truth is held as layers. A layer is a label map: its instances share no pixel. Masks that
-overlap, that nest, or that several people drew lie in different layers:
+The truth is kept as layers. A layer is a label map: its instances share no pixel. Masks that
+overlap or nest, and masks of several annotators, lie in different layers.
 
-    input   masks of one image, which may overlap
-    layers  largest mask first, each one layer above those that it overlaps; one stack an annotator
-    labels  what shows from above: the smallest mask at a pixel, in one label map
-    cost    one integer a pixel and layer; most images need one layer, a nest as many as it is deep
+Input: masks of one image, which may overlap.
+Steps: from the largest mask to the smallest, put each one layer above those that it overlaps; each
+    annotator has a stack of layers.
+Result: `labels` is the view from above: one label map with the smallest mask at each pixel.
+Cost: one integer for each pixel and layer. Most images need one layer, a nest as many as it is
+    deep.
 """
 
 from collections.abc import Sequence
@@ -28,14 +30,13 @@ NONE = -1
 class Targets(NamedTuple):
     """The truth of a batch of b images, in l layers of h rows and w columns.
 
-    A tuple of tensors, so that it can be pinned, sent to a worker and moved to a device as it is.
+    It is a tuple of tensors, so that it can be pinned, sent to a worker and moved to a device.
 
-    layers: in each layer and pixel the label of an instance (1 or more), 0 for background, and
-        UNLABELLED (-1) where nobody knows. A label is used for one instance of an image only.
-    classes: column j is the class of the instance with label j, from 0, or NONE (-1). Column 0 is
-        not used.
-    annotators: who drew each layer, from 0; NONE (-1) for a layer that only pads the batch, which
-        is UNLABELLED everywhere. An annotator's layers follow each other, the coarsest first.
+    layers: at each pixel of a layer the label of an instance (1 or more), 0 for background,
+    UNLABELLED (-1) where nobody knows. A label stands for one instance of an image only. classes:
+    column j is the class of the instance with label j, from 0, or NONE (-1). Column 0 is not used.
+    annotators: who drew each layer, from 0; NONE (-1) for a layer that only pads the batch and is
+    UNLABELLED everywhere. The layers of an annotator follow each other, the coarsest first.
 
     Example:
         >>> import torch
@@ -61,7 +62,10 @@ class Targets(NamedTuple):
     ) -> "Targets":
         """Return the targets of label maps: one layer, drawn by one annotator.
 
-        `classes` has a column a label; without it no instance has a class.
+        Args:
+            labels: the label maps.
+            classes: the class of each label, a column a label (default None: no instance has a
+                class).
         """
         if classes is None:
             classes = torch.full((len(labels), 1), NONE, device=labels.device)
@@ -79,10 +83,13 @@ class Targets(NamedTuple):
     ) -> "Targets":
         """Return the targets of one image, a batch of one: mask k gets the label k + 1.
 
-        classes: class of each mask, NONE without one (default: none has a class).
-        annotators: who drew each mask, from 0 (default: one person drew all).
-        unknown: pixels that are UNLABELLED wherever no mask is (default: none).
         ValueError if a list has another length than `masks`.
+
+        Args:
+            masks: the masks of the image.
+            classes: class of each mask, NONE without one (default None: no mask has a class).
+            annotators: who drew each mask, from 0 (default None: one person drew all).
+            unknown: pixels that are UNLABELLED where no mask is (default None: no pixel).
         """
         drawn_by = np.zeros(len(masks), np.int64) if annotators is None else np.array(annotators)
         named = np.full(len(masks), NONE) if classes is None else np.array(classes)
@@ -141,31 +148,31 @@ class Targets(NamedTuple):
         return self._replace(layers=cells.unflatten(0, (batch, number)))
 
     def labels(self, annotator: int = 0) -> Int[Tensor, "b h w"]:
-        """Return one label map an image: the smallest of an annotator's masks at each pixel.
+        """Return a label map for each image: the smallest of an annotator's masks at each pixel.
 
-        0 where one of the layers says background and none has an instance, else UNLABELLED; also of
-        an image that this annotator did not look at. Targets of one layer return it unchanged.
+        A pixel without an instance is 0 if some layer says background, else UNLABELLED; an image
+        that the annotator did not see is UNLABELLED. Targets of one layer return it unchanged.
         """
         if self.layers.shape[1] == 1 and annotator == 0:
             return self.layers[:, 0]
-        seen = torch.full_like(self.layers[:, 0], UNLABELLED)
+        view = torch.full_like(self.layers[:, 0], UNLABELLED)
         for layer, owner in zip(self.layers.unbind(1), self.annotators.unbind(1), strict=True):
             drawn = (owner == annotator)[:, None, None]
             # an instance covers what is below it, background only what is unknown
-            seen = torch.where(drawn & ((layer > 0) | (layer > seen)), layer, seen)
-        return seen
+            view = torch.where(drawn & ((layer > 0) | (layer > view)), layer, view)
+        return view
 
     def by_annotator(self) -> Int[Tensor, "b a h w"]:
-        """Return the label map of each annotator, UNLABELLED where an image has fewer."""
+        """Return the label map of each annotator; UNLABELLED if an image has fewer."""
         most = int(self.annotators.max()) + 1
         return torch.stack([self.labels(person) for person in range(max(most, 1))], dim=1)
 
     def nested_label_maps(self) -> Int[Tensor, "b l h w"]:
-        """Return one label map a layer: the layer on top of those of its annotator that are below.
+        """Return a label map for each layer: the layer on top of its annotator's lower layers.
 
-        So each is a whole partition, an annotator's finer ones are nested in the coarser ones, and
-        what has no finer parts is the same in all. UNLABELLED where nobody knows, and where an
-        image has fewer layers.
+        So each map is a whole partition. The finer maps of an annotator are nested in the coarser
+        ones; a region without finer parts is the same in all. UNLABELLED where nobody knows, and
+        where an image has fewer layers.
         """
         maps = [self.layers[:, 0]]
         for k in range(1, self.layers.shape[1]):
@@ -175,20 +182,20 @@ class Targets(NamedTuple):
         return torch.stack(maps, dim=1)
 
     def instances(self, image: int) -> "InstanceMasks":
-        """Return the instances of one image as masks that may overlap, in order of their labels."""
+        """Return the instances of one image as masks that may overlap, ordered by label."""
         layers = self.layers[image].flatten(1)  # l p
         numbers = torch.arange(len(layers), device=layers.device)[:, None].expand_as(layers)
         pairs = torch.stack([layers, numbers], dim=2)[layers > 0]
-        found = torch.unique(pairs, dim=0)  # n 2: label, layer
-        labels, layer = found[:, 0], found[:, 1]
-        held = self.layers[image][layer]  # n h w
+        label_and_layer = torch.unique(pairs, dim=0)  # n 2: label, layer
+        labels, layer = label_and_layer[:, 0], label_and_layer[:, 1]
+        layer_of_instance = self.layers[image][layer]  # n h w
         columns = self.classes.shape[1]
         known = labels < columns
         classes = self.classes[image][torch.where(known, labels, 0)]
         return InstanceMasks(
             labels=labels,
-            masks=held == labels[:, None, None],
-            known=held >= 0,
+            masks=layer_of_instance == labels[:, None, None],
+            known=layer_of_instance >= 0,
             classes=torch.where(known, classes, NONE),
             annotators=self.annotators[image][layer],
         )
@@ -197,8 +204,11 @@ class Targets(NamedTuple):
 class InstanceMasks(NamedTuple):
     """The instances of one image.
 
-    labels: the label of each. masks: where it is. known: where its annotator could tell.
-    classes: its class or NONE. annotators: who drew it.
+    labels: label of each instance.
+    masks: where it is.
+    known: where its annotator could tell.
+    classes: its class, or NONE.
+    annotators: who drew it.
 
     Example:
         >>> one = Targets.of_labels(torch.tensor([[[1, 1, 0, 4]]])).instances(0)
@@ -214,9 +224,9 @@ class InstanceMasks(NamedTuple):
 
 
 def labels_at(labels: Int[Tensor, "b h w"], stride: int) -> Int[Tensor, "b i j"]:
-    """Return the label of each stride x stride cell, UNLABELLED where it holds more than one.
+    """Return the label of each cell of stride x stride pixels; UNLABELLED if it has several.
 
-    Cells that reach over the edge of the image are of the pixels that it has.
+    A cell that reaches over the edge of the image has the pixels inside the image.
 
     Example:
         >>> import torch

@@ -1,7 +1,7 @@
-"""Runs, versions, promotion: MLflow behind a few functions, imported only when they are called.
+"""Runs, versions and promotion: MLflow behind a few functions; it is imported when they are called.
 
-The store is what `MLFLOW_TRACKING_URI` names, or `mlruns/mlflow.db` of the working folder, made
-absolute: MLflow's own default depends on where a process happens to stand. Only the driver of a
+The store is the one of `MLFLOW_TRACKING_URI`, or `mlruns/mlflow.db` in the working folder as an
+absolute path: MLflow's own default depends on where a process was started. Only the driver of a
 stage may write to the SQLite store; workers report to their driver.
 """
 
@@ -43,9 +43,14 @@ QUIET = {
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One version of a registered model and the value that decides on its promotion.
+    """One version of a registered model.
 
-    `content` is a hash of what it was made from, `comparison` of what it was measured by and on.
+    name, version: those of the registry.
+    run_id: the run that made it.
+    value: the number that decides on its promotion; None if there is none.
+    content: hash of what it was made from.
+    comparison: hash of how, and on what data, it was measured.
+    metric: name of the number.
 
     Example:
         >>> Version(name="student", version="3", run_id="0").uri
@@ -68,11 +73,15 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What the registry held when the register stage ended.
+    """What the registry held when the stage `register` ended.
 
-    `champion` says whether the alias moved to, or already stood on, this version, and `reason` why;
-    `previous` is the champion's version before; `value` is the mean of `metric` over the datasets
-    that params name.
+    name, version, run_id: the registered version.
+    champion: whether the alias moved to this version, or stood on it before.
+    previous: the champion's version before; None if there was none.
+    metric: name of the number that decides.
+    value: its mean over the datasets that params name.
+    tracking_uri: address of the store.
+    reason: why the alias moved or did not.
 
     Example:
         >>> receipt = Receipt(
@@ -95,7 +104,7 @@ class Receipt:
 
     @property
     def alias_on(self) -> str | None:
-        """Return the version that the alias `champion` stood on when the receipt was written."""
+        """Return the version on which the alias `champion` was when the receipt was written."""
         return self.version if self.champion else self.previous
 
 
@@ -136,7 +145,7 @@ def write_receipt(receipt: Receipt, path: Path) -> None:
 
 
 def tracking_uri() -> str:
-    """Return the address of the store: the environment's, or SQLite under this folder's mlruns/.
+    """Return the address of the store: the environment's, or SQLite in this folder's mlruns/.
 
     Example:
         >>> tracking_uri().partition(":")[0] in ("sqlite", "http", "https", "file", "postgresql")
@@ -146,7 +155,7 @@ def tracking_uri() -> str:
 
 
 def store_name() -> str:
-    """Return what the store is called in messages: the database's file, or the server's address.
+    """Return the name of the store in messages: the database's file, or the server's address.
 
     Example:
         >>> from unittest.mock import patch
@@ -161,7 +170,7 @@ def store_name() -> str:
 def require_store() -> None:
     """Raise ValueError in one line, within seconds, if the store's server does not answer.
 
-    MLflow itself tries for minutes. A store of files has no server.
+    MLflow itself tries for minutes. A store of files has no server and is not checked.
 
     Example:
         >>> from unittest.mock import patch
@@ -221,12 +230,12 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{store_name()}: MLflow's store refuses ({told})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{store_name()}: MLflow's store refuses ({reason})") from error
 
 
 class Run:
-    """A run being recorded: what happened during it is written as it is told.
+    """A run that is being recorded; everything is written at once.
 
     Example:
         >>> with run("objectives", "balls") as record:
@@ -243,7 +252,7 @@ class Run:
 
     @_in_one_line()
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Record settings; nested mappings are flattened to dotted names, values cut at 500."""
+        """Record settings; nested mappings get dotted names, values are cut at 500 characters."""
         from mlflow.entities import Param
 
         flat = [Param(key, str(value)[:500]) for key, value in _flatten(params)]
@@ -252,7 +261,7 @@ class Run:
 
     @_in_one_line()
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record numbers at a step; `@` is written `_at_`, as MLflow refuses it in a name."""
+        """Record numbers at a step; `@` in a name becomes `_at_`, as MLflow refuses it."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -289,10 +298,15 @@ def run(
     tags: Mapping[str, str] | None = None,
     resume: str | None = None,
 ) -> Iterator[Run]:
-    """Record a run while inside; it is FINISHED at the end, FAILED if an exception leaves.
+    """Record a run while inside; it ends as FINISHED, or as FAILED if an exception leaves.
 
-    `parent` is the id of the run it is shown under. `resume` is the id of a run to go on with, such
-    as the one that a killed stage had begun; a run that the store no longer holds is begun anew.
+    Args:
+        experiment: name of the experiment, which is made if needed.
+        name: name of the run.
+        parent: id of the run under which it is shown (default None).
+        tags: tags of the run (default None).
+        resume: id of a run to continue, such as that of a killed stage; a new run is begun if the
+            store does not have it any more (default None: a new run).
 
     Example:
         >>> with run("objectives", "balls", tags={"seed": "0"}) as record:
@@ -334,12 +348,21 @@ def log_model(
     answer: np.ndarray,
     requirements: Sequence[str],
 ) -> str:
-    """Return the address of the folder `weights` logged as a model that the file `loader` serves.
+    """Log a folder of weights as a model that the file `loader` serves; return its address.
 
-    `code` is the package that `loader` imports, stored beside it. `requirements` are lines as pip
-    reads them; they are given, not inferred: inferring starts the model in another process and
-    takes minutes. `example` is an input with its params and `answer` what the model says to it; the
-    signature is theirs, with the batch and the image's size left free.
+    See `maskspace.serving.registered.log_student` for a call.
+
+    Args:
+        run_id: the run that the model belongs to.
+        weights: the folder.
+        name: name of the model.
+        loader: the file that loads and serves it.
+        code: the package that `loader` imports; it is stored beside it.
+        example: an input with its params.
+        answer: what the model answers to it; both give the signature, in which the batch and the
+            size of the image are free.
+        requirements: lines as pip reads them. They are given because MLflow would infer them by
+            starting the model in another process, which takes minutes.
     """
     _client()
     import mlflow
@@ -381,9 +404,15 @@ def register_version(
     content: str,
     tags: Mapping[str, str] | None = None,
 ) -> Version:
-    """Return the new version of the registered model `name` made from the logged model `uri`.
+    """Return a new version of the registered model `name`.
 
-    `value` decides on promotion; `content` is a hash of what it was made from; `tags` say more.
+    Args:
+        uri: address of the logged model.
+        name: name of the registered model, which is made if needed.
+        run_id: the run that made it.
+        value: the number that decides on promotion.
+        content: hash of what it was made from.
+        tags: more tags (default None).
 
     Example:
         >>> import tempfile
@@ -410,7 +439,7 @@ def register_version(
 
 @_in_one_line()
 def find_version(name: str, content: str) -> Version | None:
-    """Return the latest version of `name` made from the same content whose files are there.
+    """Return the latest version made from the same content whose files still exist, or None.
 
     Example:
         >>> find_version("no-such-model", "a hash") is None
@@ -418,30 +447,30 @@ def find_version(name: str, content: str) -> Version | None:
     """
     client = _client()
     same = [
-        found
-        for found in client.search_model_versions(f"name = '{name}'")
-        if found.tags.get("content") == content
-        and _files_exist(client.get_model_version_download_uri(name, found.version))
+        version
+        for version in client.search_model_versions(f"name = '{name}'")
+        if version.tags.get("content") == content
+        and _files_exist(client.get_model_version_download_uri(name, version.version))
     ]
-    return _version(max(same, key=lambda found: int(found.version))) if same else None
+    return _version(max(same, key=lambda version: int(version.version))) if same else None
 
 
 @_in_one_line()
 def champion(name: str) -> Version | None:
-    """Return the version that the alias `champion` stands on, or None.
+    """Return the version on which the alias `champion` is, or None.
 
     Example:
         >>> champion("no-such-model") is None
         True
     """
     client = _client()
-    found = _unless_missing(lambda: client.get_model_version_by_alias(name, ALIAS))
-    return None if found is None else _version(found)
+    version = _unless_missing(lambda: client.get_model_version_by_alias(name, ALIAS))
+    return None if version is None else _version(version)
 
 
 @_in_one_line()
 def promote(version: Version) -> None:
-    """Move the alias `champion` to `version`; it remembers who was champion before.
+    """Move the alias `champion` to `version`; the version notes who was champion before.
 
     Example:
         >>> import tempfile
@@ -469,15 +498,16 @@ def versions(name: str) -> list[Version]:
         >>> versions("no-such-model")
         []
     """
-    found = _client().search_model_versions(f"name = '{name}'")
-    return sorted(map(_version, found), key=lambda one: -int(one.version))
+    of_name = _client().search_model_versions(f"name = '{name}'")
+    return sorted(map(_version, of_name), key=lambda version: -int(version.version))
 
 
 @_in_one_line()
 def roll_back(name: str) -> Version | None:
-    """Move the alias `champion` to the champion before; return it, or None without one.
+    """Move the alias `champion` back to the champion before; return that version.
 
-    Without a champion before the alias is removed. ValueError if there is no champion.
+    If there was none before, the alias is removed and None is returned. ValueError if there is no
+    champion.
 
     Example:
         >>> import tempfile
@@ -505,7 +535,7 @@ def roll_back(name: str) -> Version | None:
 
 @_in_one_line()
 def run_files(run_id: str, folder: str) -> Path:
-    """Return a folder of a run's artifacts, downloaded if it is elsewhere.
+    """Return a folder of a run's artifacts; it is downloaded if it is elsewhere.
 
     Example:
         >>> import tempfile
@@ -523,7 +553,7 @@ def run_files(run_id: str, folder: str) -> Path:
 
 
 def is_own_store() -> bool:
-    """Return whether the store is the one of this folder alone, which the environment may name.
+    """Return whether the store is that of this folder, which the environment may name too.
 
     Example:
         >>> from unittest.mock import patch
@@ -535,10 +565,10 @@ def is_own_store() -> bool:
 
 
 def download(uri: str) -> Path:
-    """Return the folder of a registered model as MLflow has it, downloaded if it is elsewhere.
+    """Return the folder of a registered model; it is downloaded if it is elsewhere.
 
-    `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`, or `models:/ID` of a logged model.
-    Raises ValueError naming the store when there is no such model or its files are gone.
+    `uri` is `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or `models:/ID` of a logged model.
+    ValueError, naming the store, if there is no such model or its files are gone.
 
     Example:
         >>> from unittest.mock import patch
@@ -568,8 +598,8 @@ def _downloaded(uri: str) -> Path:
 def download_model(uri: str) -> Path:
     """Return the folder of weights (model.json, model.safetensors) of a registered model.
 
-    `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Raises ValueError as `download` does,
-    and for a model that is none of ours.
+    `uri` is `models:/NAME@ALIAS` or `models:/NAME/VERSION`. ValueError as in `download`, and for a
+    model that maskspace did not register.
 
     Example:
         >>> download_model("student")
@@ -579,14 +609,14 @@ def download_model(uri: str) -> Path:
     """
     if not re.fullmatch(r"models:/[^/@]+(@[^/@]+|/[^/@]+)", uri):
         raise ValueError(f"{uri}: a registered model is models:/NAME@ALIAS or models:/NAME/VERSION")
-    found = sorted(download(uri).glob("artifacts/*/model.json"))
-    if not found:
+    descriptions = sorted(download(uri).glob("artifacts/*/model.json"))
+    if not descriptions:
         raise ValueError(f"{uri}: holds no model.json; it was not registered by maskspace")
-    return found[0].parent
+    return descriptions[0].parent
 
 
 def holds(receipt: Receipt) -> bool:
-    """Return whether the registry still holds what the receipt says: version, files and alias.
+    """Return whether the registry still holds what a receipt says: version, files and alias.
 
     SQLite stores are read directly, in milliseconds; others are asked through MLflow's client.
 
@@ -604,8 +634,8 @@ def holds(receipt: Receipt) -> bool:
         return _sqlite_holds(receipt, database)
     with _in_one_line():
         client = _client()
-        found = _unless_missing(lambda: client.get_model_version(receipt.name, receipt.version))
-    if found is None:
+        version = _unless_missing(lambda: client.get_model_version(receipt.name, receipt.version))
+    if version is None:
         return False
     present = champion(receipt.name)
     return (present.version if present is not None else None) == receipt.alias_on
@@ -622,13 +652,13 @@ def _sqlite_holds(receipt: Receipt, database: Path) -> bool:
     key = (receipt.name, int(receipt.version))
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as store:
-            found = store.execute(version, (*key, receipt.run_id)).fetchone()
-            stands = store.execute(alias, (receipt.name, ALIAS)).fetchone()
+            row_of_version = store.execute(version, (*key, receipt.run_id)).fetchone()
+            row_of_alias = store.execute(alias, (receipt.name, ALIAS)).fetchone()
     except sqlite3.Error:
         return False
-    if found is None or not _files_exist(found[0]):
+    if row_of_version is None or not _files_exist(row_of_version[0]):
         return False
-    return (str(stands[0]) if stands is not None else None) == receipt.alias_on
+    return (str(row_of_alias[0]) if row_of_alias is not None else None) == receipt.alias_on
 
 
 def _files_exist(location: str | None) -> bool:
@@ -675,9 +705,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return experiment.experiment_id
     database, location = _database(tracking_uri()), None
     if database is not None:
         # MLflow's default for SQLite is ./mlruns of whatever process asks first.
@@ -701,16 +731,18 @@ def _unless_missing(ask: Callable[[], Any]) -> Any:
         return None
 
 
-def _version(found: Any) -> Version:
-    value = found.tags.get("value")
+def _version(registered: Any) -> Version:
+    value = registered.tags.get("value")
     return Version(
-        name=found.name,
-        version=str(found.version),
-        run_id=found.run_id or "",
+        name=registered.name,
+        version=str(registered.version),
+        run_id=registered.run_id or "",
         value=None if value is None else float(value),
-        content=found.tags.get("content", ""),
-        comparison=found.tags.get("comparison", ""),
-        metric=" on ".join(found.tags[k] for k in ("metric", "datasets") if k in found.tags),
+        content=registered.tags.get("content", ""),
+        comparison=registered.tags.get("comparison", ""),
+        metric=" on ".join(
+            registered.tags[k] for k in ("metric", "datasets") if k in registered.tags
+        ),
     )
 
 

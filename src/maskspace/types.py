@@ -1,4 +1,4 @@
-"""Records and protocols that cross packages: samples, categories, clicks, models."""
+"""Records and protocols that several packages use: samples, categories, clicks, models."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,11 @@ from maskspace.rgb import shrink_image as shrink_image
 
 @dataclass(frozen=True, kw_only=True)
 class Category:
-    """What the masks of a dataset can be of: a row of its category table.
+    """A row of a dataset's table of categories: what its masks can be.
 
-    id: the number that annotations refer to, the source's own where it has one.
-    name: in the source's words ("person", "sky").
-    is_thing: whether its instances can be counted (True: things, as persons) or it fills areas
-        (False: stuff, as the sky) of which an image has at most one.
+    id: the number that annotations refer to; the source's own if it has one. name: in the source's
+    words ("person", "sky"). is_thing: True for things that can be counted (persons); False for
+    stuff that fills areas (the sky), of which an image has at most one mask (default True).
 
     Example:
         >>> Category(id=0, name="person").is_thing
@@ -53,16 +52,13 @@ def read_categories(table: Iterable[Mapping[str, object]]) -> tuple[Category, ..
 class Annotation:
     """One mask of a sample, as COCO run lengths.
 
-    id: its number, unique in the sample.
-    counts: COCO's compressed run-length string for the sample's `size_hw`.
-    area: its pixels.
-    box_xywh: first column and row, then the numbers of columns and rows that it covers
-        (pycocotools' convention, one more than SA-1B's).
-    parent: id of the smallest mask that contains this one, or None.
-    score: the source's own confidence in [0, 1], 1 for a person's annotation.
-    ignore: whether its pixels count in no metric and no loss.
-    layer: who drew it, or in which pass, from 0, where a source has several (BSDS500's annotators).
-    category: id in the dataset's table of categories, or None where the source names none.
+    id: its number, unique in the sample. counts: COCO's compressed run-length string for the
+    sample's `size_hw`. area: number of its pixels. box_xywh: first column and row, then the numbers
+    of columns and rows that it covers (pycocotools' convention, one more than SA-1B's). parent: id
+    of the smallest mask that contains this one, or None. score: the source's own confidence in [0,
+    1]; 1 for a person's annotation. ignore: whether its pixels count in no metric and no loss.
+    layer: who drew it, or in which pass, from 0, if a source has several (BSDS500's annotators).
+    category: id in the dataset's table of categories; None if the source names none.
 
     Example:
         >>> Annotation(id=1, counts="04", area=4, box_xywh=(0, 0, 2, 2)).layer
@@ -84,11 +80,15 @@ class Annotation:
 class Sample:
     """One image with its masks: what every reader yields and every shard holds.
 
-    `image` holds the source's encoded bytes untouched and `extension` its format ("jpg", "png");
-    masks live in the frame of the image after its EXIF rotation, whose size is `size_hw`.
-    `key` is unique in its dataset and made of [A-Za-z0-9_-]. `split` is the source's own split
-    ("train", "val", "test"), or None where the source has none. `left_out` names what the source
-    has beside these annotations and a reader could not take, a line each.
+    key: unique in its dataset, made of [A-Za-z0-9_-].
+    dataset: name of the dataset.
+    image: the source's encoded bytes, unchanged.
+    extension: their format ("jpg", "png").
+    size_hw: height and width of the image after its EXIF rotation; masks have this size.
+    annotations: the masks.
+    split: the source's own split ("train", "val", "test"); None if it has none.
+    licence, source: as the source says.
+    left_out: a line for each annotation of the source that the reader could not take.
 
     Example:
         >>> sample = Sample(
@@ -138,7 +138,7 @@ class Embedding:
 
 @runtime_checkable
 class Reader(Protocol):
-    """Give a dataset as a lazy sequence, in an order that the file system does not decide.
+    """Reads a dataset as a lazy sequence, in an order that does not depend on the file system.
 
     Example:
         >>> def nothing(root, *, seed, limit):
@@ -148,7 +148,10 @@ class Reader(Protocol):
     """
 
     def __call__(self, root: str, *, seed: int, limit: int | None) -> Sequence[Sample]:
-        """Read `root`; generated datasets use `seed`; the first `limit` samples if not None."""
+        """Read `root`.
+
+        `seed` is used by generated datasets; with a `limit` only the first samples are read.
+        """
         ...
 
 
@@ -161,7 +164,7 @@ Result = TypeVar("Result")
 class ClickModel(Protocol[Features]):
     """A model that turns one click into one map of foreground logits.
 
-    What it computes once an image is of a kind that only the model knows.
+    Only the model knows the kind of its features, which it computes once for an image.
 
     Example:
         >>> class Constant:
@@ -189,9 +192,9 @@ class ClickModel(Protocol[Features]):
 
 
 def network_answers(network: object) -> frozenset[str]:
-    """Return what a network declares in its `answers`; nothing if it declares nothing.
+    """Return the questions that a network declares in its `answers`; none if it has none.
 
-    A click model declares "click", and "refine" if it is an `InteractiveModel` too.
+    A click model declares "click", and also "refine" if it is an `InteractiveModel`.
 
     Example:
         >>> class Network:
@@ -204,7 +207,7 @@ def network_answers(network: object) -> frozenset[str]:
 
 @runtime_checkable
 class InteractiveModel(Protocol[Features]):
-    """A click model that also answers all clicks together, given the map of the round before.
+    """A click model that also answers all clicks together, with the map of the round before.
 
     Example:
         >>> class Constant:
@@ -276,7 +279,7 @@ class Proposer(Protocol):
 
 @runtime_checkable
 class ClickAnswer(Protocol):
-    """What answers clicks on one image that it has looked at before.
+    """Answers clicks on one image that it has seen before.
 
     Example:
         >>> def nothing(clicks):
@@ -286,13 +289,13 @@ class ClickAnswer(Protocol):
     """
 
     def __call__(self, clicks: Sequence[Click]) -> Bool[np.ndarray, "h w"]:
-        """Return the mask that one click or more, all inside the image, describe."""
+        """Return the mask that the clicks describe: one or more, all inside the image."""
         ...
 
 
 @runtime_checkable
 class ClickMethod(Protocol):
-    """A method that looks at an image once, and then answers clicks on it.
+    """A method that sees an image once, and then answers clicks on it.
 
     Example:
         >>> def nothing_of(image):
@@ -308,7 +311,7 @@ class ClickMethod(Protocol):
 
 @runtime_checkable
 class MapUnits(Protocol):
-    """Apply a function to units of work, here or on a cluster; `map` is one.
+    """Applies a function to units of work, here or on a cluster; `map` is one.
 
     Example:
         >>> isinstance(map, MapUnits)
