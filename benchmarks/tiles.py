@@ -51,7 +51,9 @@ def large_photo(paths: list[Path], *, megapixels: float) -> np.ndarray:
     )
 
 
-def seen(image: np.ndarray, model_name: str, side: int | None, halo: int) -> Seen:
+def seen(
+    image: np.ndarray, model_name: str, side: int | None, halo: int, numbers: tuple[int, ...]
+) -> Seen:
     """Return what a model answers on the image at its own size; side None: seen whole."""
     import maskspace
     from maskspace.partition.border_tree import merge_outputs
@@ -67,7 +69,7 @@ def seen(image: np.ndarray, model_name: str, side: int | None, halo: int) -> See
     tree = merge_outputs(outputs, model.rule).tree(model.rule)
     ended = time.perf_counter()
     return Seen(
-        {number: tree.partition(number) for number in REGIONS},
+        {number: tree.partition(number) for number in numbers},
         outputs["boundary"][0].float().sigmoid().numpy().astype(np.float16),
         looked - began,
         ended - looked,
@@ -99,10 +101,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     image = large_photo(options.photos, megapixels=options.megapixels)
     print(f"{image.shape[1]} x {image.shape[0]}, {image.shape[0] * image.shape[1] / 1e6:.1f} MP")
-    tiled = in_own_process(image, options.model, options.side, options.halo)
+    numbers = REGIONS[:1] if options.tiled_only else REGIONS
+    tiled = in_own_process(image, options.model, options.side, options.halo, numbers)
     ways = {"tiled": tiled}
     if not options.tiled_only:
-        ways["whole"] = in_own_process(image, options.model, None, 0)
+        ways["whole"] = in_own_process(image, options.model, None, 0, numbers)
     for name, one in ways.items():
         print(
             f"{name}: network {one.network_seconds:.1f} s, tree {one.tree_seconds:.1f} s, "

@@ -342,7 +342,7 @@ def _steps(
     """Return what a step to the right and down costs: w_b b + w_d d, d from pixel to pixel."""
     if vectors is None:
         return right, down
-    across, along = (np.abs(np.diff(vectors, axis=axis)).sum(0) / stride for axis in (2, 1))
+    across, along = (_apart(vectors, axis=axis) / stride for axis in (1, 0))
     rows, columns = (np.arange(side) for side in (right.shape[0], down.shape[1]))
     costs = []
     for strength, distances, row, column in (
@@ -353,6 +353,15 @@ def _steps(
         distance = np.minimum(distances[places[0]][:, places[1]], 1) if distances.size else 0
         costs.append(rule.border * strength + rule.distance * distance)
     return costs[0], costs[1]
+
+
+def _apart(vectors: Float[np.ndarray, "c i j"], *, axis: int) -> Float[np.ndarray, "_ _"]:
+    """Return the L1 distance of neighbouring cells, a channel at a time: all of them are large."""
+    rows, columns = vectors.shape[1] - (axis == 0), vectors.shape[2] - (axis == 1)
+    total = np.zeros((max(0, rows), max(0, columns)), vectors.dtype)
+    for channel in vectors:
+        total += np.abs(np.diff(channel, axis=axis))
+    return total
 
 
 def _cells(boundary: Float[np.ndarray, "h w"], rule: BorderRule) -> int:
@@ -386,13 +395,18 @@ def _borders(
     down: Float[np.ndarray, "h_minus_1 w"],
 ) -> tuple[Int64[np.ndarray, "e 2"], Float64[np.ndarray, " e"], Float64[np.ndarray, " e"]]:
     """Return the adjacent pairs by index, with length and summed strength of their borders."""
-    index = labels.astype(np.int64) - 1
     number = int(labels.max())
-    first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
-    second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
-    strength = np.concatenate([right.ravel(), down.ravel()]).astype(np.float64)
-    is_border = first != second
-    first, second, strength = first[is_border], second[is_border], strength[is_border]
+    firsts, seconds, strengths = [], [], []
+    for one, other, steps in (
+        (labels[:, :-1], labels[:, 1:], right),
+        (labels[:-1], labels[1:], down),
+    ):
+        is_border = one != other
+        firsts.append(one[is_border])
+        seconds.append(other[is_border])
+        strengths.append(steps[is_border])
+    first, second = (np.concatenate(parts).astype(np.int64) - 1 for parts in (firsts, seconds))
+    strength = np.concatenate(strengths).astype(np.float64)
     code, inverse = np.unique(
         np.minimum(first, second) * number + np.maximum(first, second), return_inverse=True
     )
