@@ -142,6 +142,16 @@ def test_what_a_model_cannot_answer_is_an_error_with_model_and_method(kind, meth
         getattr(model, method)(scene[0], **more)
 
 
+@pytest.mark.parametrize("kind", ["student", "student-tiny", "lab", "slic-merging"])
+def test_the_graph_is_that_of_the_superpixels_that_the_tree_has(kind, student, scene):
+    model = student if kind == "student" else load(kind)
+    graph, tree = model.graph(scene[0]), model.hierarchy(scene[0])
+    np.testing.assert_array_equal(graph.superpixels, tree.superpixels)
+    assert graph.size_hw == tree.size_hw == scene[0].shape[:2]
+    assert len(graph.means) == len(graph.areas) == tree.max_regions
+    assert graph.means.shape[1] and np.isfinite(graph.strengths).all()
+
+
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 700), (33, 17), (1, 40), (15, 400)])
 def test_sizes_from_16_a_side_work_and_smaller_are_refused(student, size_hw):
     image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3)).astype(np.uint8)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from PIL import Image
 from torch import nn
 
@@ -19,6 +19,7 @@ ImageLike = np.ndarray | Image.Image | str | bytes | os.PathLike[str]
 Answer = Literal[
     "embed",
     "hierarchy",
+    "graph",
     "partition",
     "scales",
     "propose",
@@ -48,6 +49,43 @@ class Tree(Protocol):
 
     def partition(self, regions: int, /) -> Int32[np.ndarray, "h w"]:
         """Return the partition into exactly `regions` regions, labels from 1."""
+        ...
+
+
+@runtime_checkable
+class Graph(Protocol):
+    """The superpixels of one image and the borders between them; see `RegionGraph`.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.partition.region_graph import region_graph
+        >>> isinstance(region_graph(np.ones((4, 4), np.int32)), Graph)
+        True
+    """
+
+    @property
+    def superpixels(self) -> Int32[np.ndarray, "r s"]:
+        """Return the label of each pixel, from 1."""
+        ...
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Return the rows and columns of the image."""
+        ...
+
+    @property
+    def pairs(self) -> Int64[np.ndarray, "m 2"]:
+        """Return the superpixels that share a border, by label less 1."""
+        ...
+
+    @property
+    def strengths(self) -> Float64[np.ndarray, " m"]:
+        """Return the mean strength along each border."""
+        ...
+
+    @property
+    def means(self) -> Float64[np.ndarray, "k c"]:
+        """Return the mean features of each superpixel."""
         ...
 
 
@@ -94,6 +132,10 @@ class Segmenter(Protocol):
     def hierarchy(self, image: ImageLike) -> Tree:
         """Return the tree that answers every number of regions in milliseconds."""
         raise cannot_answer(self, "hierarchy")
+
+    def graph(self, image: ImageLike) -> Graph:
+        """Return the tree's superpixels with their areas, features and borders."""
+        raise cannot_answer(self, "graph")
 
     def partition(self, image: ImageLike, regions: int) -> Int32[np.ndarray, "h w"]:
         """Return exactly `regions` 4-connected regions with labels from 1."""

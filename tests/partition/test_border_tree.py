@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from maskspace.partition.border_tree import BorderRule, _nearest_cells, border_tree
+from maskspace.partition.border_tree import BorderRule, border_tree
+from maskspace.partition.region_graph import nearest_cells
 from maskspace.partition.superpixels import grid_seeds
 
 
@@ -115,7 +116,7 @@ def test_seeds_of_a_mirrored_map_are_the_mirrored_ones(size):
 
 @pytest.mark.parametrize(("side", "stride"), [(33, 2), (65, 4), (31, 2), (49, 8)])
 def test_mirrored_pixels_have_mirrored_cells_and_none_is_nearer(side, stride):
-    cells = _nearest_cells(side, stride)
+    cells = nearest_cells(side, stride)
     if (side - 1) % stride == 0:
         last = (side - 1) // stride
         middle = 2 * np.arange(side) != side - 1

@@ -6,7 +6,8 @@ from scipy import ndimage
 
 from maskspace.masks import pairwise_iou, split_components
 from maskspace.partition import PARTITIONERS
-from maskspace.partition.merge_tree import build_tree, region_adjacency
+from maskspace.partition.merge_tree import build_tree
+from maskspace.partition.region_graph import region_graph
 from maskspace.partition.superpixels import superpixels
 from maskspace.types import read_rgb
 
@@ -54,7 +55,7 @@ def test_merges_are_those_of_brute_force_agglomeration():
     assert tree.max_regions > 50
     labels, grain = tree.superpixels, 0.02 * tree.superpixels.size
     for regions in range(tree.max_regions, 1, -1):
-        graph = region_adjacency(labels, embedding)
+        graph = region_graph(labels, embedding)
         first, second = graph.pairs.T
         size = graph.areas[first] * graph.areas[second] / (graph.areas[first] + graph.areas[second])
         apart = ((graph.means[first] - graph.means[second]) ** 2).mean(axis=1)
@@ -193,7 +194,7 @@ def test_every_partitioner_covers_the_image_with_connected_regions_and_repeats_i
 def test_the_graph_holds_each_pair_of_touching_regions_once():
     embedding = features(2, 12, 13)
     labels = superpixels(embedding, regions=20)
-    graph = region_adjacency(labels, embedding)
+    graph = region_graph(labels, embedding)
     expected = set()
     for y in range(12):
         for x in range(13):

@@ -22,7 +22,7 @@ seeds are no way to get more: some would lie on the crests, and crests would bec
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,12 @@ from maskspace.kernels.border_merges import border_merges
 from maskspace.kernels.flooding import flood
 from maskspace.partition.merge_tree import MergeTree
 from maskspace.partition.node_ranks import NodeShapes, node_ranks
+from maskspace.partition.region_graph import (
+    RegionGraph,
+    graph_of_steps,
+    nearest_cells,
+    region_means,
+)
 from maskspace.partition.superpixels import equal_components, grid_seeds, row_major_labels
 
 #: The most seeds: of images above 19 megapixels, with cells of 6 pixels, cells are larger, so that
@@ -109,7 +115,8 @@ class BorderMerging:
     """How k superpixels of an image merge into one region, before costs become heights.
 
     Args:
-        superpixels: labels 1..k.
+        graph: the superpixels and their borders; a border inside a piece that was cut to have
+            enough superpixels has strength 0.
         merges: the two nodes that each merge joins; nodes are superpixels first, then merges in
             order.
         costs: costs of the merges in the order in which they were made; a cost may be below the one
@@ -125,7 +132,7 @@ class BorderMerging:
         [1, 1, 1, 2]
     """
 
-    superpixels: Int32[np.ndarray, "h w"]
+    graph: RegionGraph
     merges: Int64[np.ndarray, "m 2"]
     costs: Float64[np.ndarray, " m"]
     areas: Float64[np.ndarray, " n"]
@@ -143,13 +150,14 @@ class BorderMerging:
     def tree(self, rule: BorderRule, *, size_hw: tuple[int, int] | None = None) -> MergeTree:
         """Return the tree with a rule's heights and ranks; `size_hw` is the image's own size."""
         shapes = self.shapes(rule)
-        rows, columns = self.superpixels.shape
+        graph = self.graph if size_hw is None else replace(self.graph, size_hw=size_hw)
         return MergeTree(
-            superpixels=self.superpixels,
+            superpixels=graph.superpixels,
             merges=self.merges,
             heights=shapes.heights,
-            size_hw=size_hw or (rows, columns),
+            size_hw=graph.size_hw,
             ranks=node_ranks(shapes, rule.ranking) if rule.ranking else None,
+            graph=graph,
         )
 
 
@@ -176,7 +184,7 @@ def merge_borders(
         >>> boundary = np.zeros((16, 32), np.float32)
         >>> boundary[:, 16] = 1  # one strong border
         >>> merging = merge_borders(boundary, rule=BorderRule(), regions=16)
-        >>> merging.superpixels.max().item(), len(merging.merges)
+        >>> merging.graph.superpixels.max().item(), len(merging.merges)
         (30, 29)
         >>> merging.costs.argmax().item()  # the halves are merged last
         28
@@ -199,14 +207,17 @@ def merge_borders(
             (coarse[1:] == coarse[:-1], down),
         )
     )
-    pairs, lengths, sums = _borders(labels, right, down)
-    leaves = int(labels.max())
+    graph = graph_of_steps(labels, vectors, right, down, stride=stride)
+    pairs, lengths, sums = graph.pairs.copy(), graph.lengths.copy(), graph.sums.copy()
+    leaves = len(graph.areas)
     areas = np.zeros(2 * leaves - 1)
-    areas[:leaves] = np.bincount(labels.ravel())[1:]
-    means = np.zeros((2 * leaves - 1, 0 if vectors is None else len(vectors)), np.float32)
-    if vectors is not None:
+    areas[:leaves] = graph.areas
+    means = np.zeros((2 * leaves - 1, graph.means.shape[1]), np.float32)
+    means[:leaves] = graph.means
+    if vectors is not None and labels is not coarse:  # pieces join at height 0
         first = np.unique(labels, return_index=True)[1]
-        means[:leaves] = _means(coarse, vectors, stride=stride)[coarse.ravel()[first] - 1]
+        whole = region_means(coarse, vectors, stride=stride)
+        means[:leaves] = whole[coarse.ravel()[first] - 1]
     merges, costs = np.empty((leaves - 1, 2), np.int64), np.empty(leaves - 1)
     outlines = np.zeros((2 * leaves - 1, 2))
     for column, values in enumerate((lengths, sums)):
@@ -217,9 +228,7 @@ def merge_borders(
         [rule.border, 0.0 if vectors is None else rule.distance, rule.grain, rule.smallness]
     )
     border_merges(pairs, lengths, sums, areas, means, outlines, weights, merges, costs)
-    return BorderMerging(
-        superpixels=labels, merges=merges, costs=costs, areas=areas, outlines=outlines
-    )
+    return BorderMerging(graph=graph, merges=merges, costs=costs, areas=areas, outlines=outlines)
 
 
 def tree_of_outputs(
@@ -346,8 +355,8 @@ def _steps(
     rows, columns = (np.arange(side) for side in (right.shape[0], down.shape[1]))
     costs = []
     for strength, distances, row, column in (
-        (right, across, _nearest_cells(len(rows), stride), columns[:-1] // stride),
-        (down, along, rows[:-1] // stride, _nearest_cells(len(columns), stride)),
+        (right, across, nearest_cells(len(rows), stride), columns[:-1] // stride),
+        (down, along, rows[:-1] // stride, nearest_cells(len(columns), stride)),
     ):
         places = [np.minimum(p, n - 1) for p, n in zip((row, column), distances.shape, strict=True)]
         distance = np.minimum(distances[places[0]][:, places[1]], 1) if distances.size else 0
@@ -387,60 +396,3 @@ def _flooded(
 
 def _levels(strength: Float[np.ndarray, "r s"]) -> Int32[np.ndarray, "r s"]:
     return np.round(np.clip(strength, 0, 1) * LEVELS).astype(np.int32)
-
-
-def _borders(
-    labels: Int32[np.ndarray, "h w"],
-    right: Float[np.ndarray, "h w_minus_1"],
-    down: Float[np.ndarray, "h_minus_1 w"],
-) -> tuple[Int64[np.ndarray, "e 2"], Float64[np.ndarray, " e"], Float64[np.ndarray, " e"]]:
-    """Return the adjacent pairs by index, with length and summed strength of their borders."""
-    number = int(labels.max())
-    firsts, seconds, strengths = [], [], []
-    for one, other, steps in (
-        (labels[:, :-1], labels[:, 1:], right),
-        (labels[:-1], labels[1:], down),
-    ):
-        is_border = one != other
-        firsts.append(one[is_border])
-        seconds.append(other[is_border])
-        strengths.append(steps[is_border])
-    first, second = (np.concatenate(parts).astype(np.int64) - 1 for parts in (firsts, seconds))
-    strength = np.concatenate(strengths).astype(np.float64)
-    code, inverse = np.unique(
-        np.minimum(first, second) * number + np.maximum(first, second), return_inverse=True
-    )
-    lengths = np.bincount(inverse, minlength=len(code)).astype(np.float64)
-    sums = np.bincount(inverse, weights=strength, minlength=len(code)).astype(np.float64)
-    return np.stack([code // number, code % number], axis=1), lengths, sums
-
-
-def _nearest_cells(side: int, stride: int) -> Int64[np.ndarray, " s"]:
-    """Return the cell with the nearest centre to each pixel; cell i is centred on `stride` i.
-
-    Of two that are as near it is the one nearer to the middle, so that mirrored pixels have
-    mirrored cells.
-    """
-    pixels = np.arange(side)
-    towards = np.where(2 * pixels < side - 1, stride // 2, (stride - 1) // 2)
-    return (pixels + towards) // stride
-
-
-def _means(
-    labels: Int32[np.ndarray, "h w"], vectors: Float[np.ndarray, "c i j"], *, stride: int
-) -> Float32[np.ndarray, "k c"]:
-    """Return the mean vector of each superpixel over its pixels, each with its cell's vector.
-
-    The cell of a pixel is the one with the nearest centre; the centre of cell i is the pixel
-    `stride` i.
-    """
-    rows, columns = (
-        np.minimum(_nearest_cells(side, stride), cells - 1)
-        for side, cells in zip(labels.shape, vectors.shape[1:], strict=True)
-    )
-    index = labels.ravel() - 1
-    areas = np.bincount(index)
-    means = [
-        np.bincount(index, weights=channel[rows][:, columns].ravel()) / areas for channel in vectors
-    ]
-    return np.stack(means, axis=1).astype(np.float32)

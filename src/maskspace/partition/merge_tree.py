@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
 
 from maskspace.masks import encode, enlarge, nearest_index, reduce
+from maskspace.partition.region_graph import RegionGraph, region_graph
 from maskspace.partition.superpixels import superpixels
 from maskspace.types import Prediction
 
@@ -45,6 +46,7 @@ class MergeTree:
             so far; so heights never fall.
         size_hw: rows and columns of the image; answers have this size.
         ranks: how good a proposal each node is, in any unit (default None: persistence says it).
+        graph: the superpixels' adjacency, where it was made of one (default None).
 
     Example:
         >>> tree = MergeTree(
@@ -64,6 +66,7 @@ class MergeTree:
     heights: Float32[np.ndarray, " m"]
     size_hw: tuple[int, int]
     ranks: Float32[np.ndarray, " n"] | None = None
+    graph: RegionGraph | None = None
 
     @property
     def max_regions(self) -> int:
@@ -336,10 +339,12 @@ def build_tree(
     if not np.isfinite(embedding).all():
         raise ValueError("the embedding holds values that are not finite; was the model trained?")
     labels = superpixels(embedding, regions=regions, compactness=compactness)
-    graph = region_adjacency(labels, embedding)
+    graph = region_graph(labels, embedding, size_hw=size_hw)
     merges, costs = _agglomerate(graph, grain=grain * labels.size)
     heights = np.minimum(np.maximum.accumulate(costs), 1).astype(np.float32)
-    return MergeTree(superpixels=labels, merges=merges, heights=heights, size_hw=size_hw)
+    return MergeTree(
+        superpixels=labels, merges=merges, heights=heights, size_hw=size_hw, graph=graph
+    )
 
 
 def merge_tree_partition(
@@ -360,46 +365,6 @@ def merge_tree_partition(
         [1, 1, 2, 2]
     """
     return build_tree(embedding).partition(regions)
-
-
-@dataclass(frozen=True)
-class RegionGraph:
-    """The adjacency of a partition: area and mean of each region, and pairs that share a border.
-
-    In each pair the lower region comes first.
-
-    Example:
-        >>> embedding = np.array([[[0.0, 1.0, 3.0]]], np.float32)
-        >>> graph = region_adjacency(np.array([[1, 1, 2]], np.int32), embedding)
-        >>> graph.areas.tolist(), graph.means.tolist(), graph.pairs.tolist()
-        ([2, 1], [[0.5], [3.0]], [[0, 1]])
-    """
-
-    areas: Int64[np.ndarray, " k"]
-    means: Float64[np.ndarray, "k c"]
-    pairs: Int64[np.ndarray, "e 2"]
-
-
-def region_adjacency(
-    labels: Int32[np.ndarray, "h w"], embedding: Float[np.ndarray, "c h w"]
-) -> RegionGraph:
-    """Return the region adjacency graph of a partition with labels 1..k; region i has label i+1.
-
-    Example:
-        >>> labels = np.array([[1, 2], [3, 2]], np.int32)
-        >>> region_adjacency(labels, np.zeros((1, 2, 2), np.float32)).pairs.tolist()
-        [[0, 1], [0, 2], [1, 2]]
-    """
-    index = labels.astype(np.int64) - 1
-    areas = np.bincount(index.ravel())
-    sums = [np.bincount(index.ravel(), weights=channel.ravel()) for channel in embedding]
-    first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
-    second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
-    is_border = first != second
-    first, second = first[is_border], second[is_border]
-    code = np.unique(np.minimum(first, second) * len(areas) + np.maximum(first, second))
-    pairs = np.stack([code // len(areas), code % len(areas)], axis=1)
-    return RegionGraph(areas=areas, means=np.stack(sums, axis=1) / areas[:, None], pairs=pairs)
 
 
 def _agglomerate(

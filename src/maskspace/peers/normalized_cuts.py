@@ -14,7 +14,8 @@ from pydantic import PositiveFloat, PositiveInt
 from scipy.linalg import eigh
 from scipy.sparse import csgraph
 
-from maskspace.partition.merge_tree import MergeTree, region_adjacency
+from maskspace.partition.merge_tree import MergeTree
+from maskspace.partition.region_graph import region_graph
 from maskspace.partition.shrunk import Side
 from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_links
@@ -46,7 +47,7 @@ def normalized_cuts(
     """
     small = shrink_image(image, max_side=max_side)
     labels = slic_labels(small, superpixels=superpixels, compactness=compactness)
-    graph = region_adjacency(labels, small.transpose(2, 0, 1).astype(np.float64))
+    graph = region_graph(labels, small.transpose(2, 0, 1).astype(np.float64))
     first, second = graph.pairs.T
     squares = ((graph.means[first] - graph.means[second]) ** 2).sum(axis=1)
     similarity = np.zeros((len(graph.areas), len(graph.areas)))

@@ -15,7 +15,8 @@ from skimage.graph import RAG, merge_hierarchical
 from skimage.measure import label
 from skimage.segmentation import slic
 
-from maskspace.partition.merge_tree import MergeTree, RegionGraph, region_adjacency
+from maskspace.partition.merge_tree import MergeTree
+from maskspace.partition.region_graph import RegionGraph, region_graph
 from maskspace.partition.shrunk import Side
 from maskspace.peers.kinds import TreePeer
 from maskspace.peers.linked_tree import tree_of_links
@@ -42,7 +43,7 @@ def slic_merging(
     """
     small = shrink_image(image, max_side=max_side)
     labels = slic_labels(small, superpixels=superpixels, compactness=compactness)
-    graph = region_adjacency(labels, small.transpose(2, 0, 1) / 255)
+    graph = region_graph(labels, small.transpose(2, 0, 1) / 255)
     links, distances = _merges(labels, graph)
     heights = np.maximum.accumulate(distances) / 3**0.5
     return tree_of_links(labels, links, heights, size_hw=(image.shape[0], image.shape[1]))

@@ -46,7 +46,7 @@ class BorderSegmenter(EmbeddingSegmenter):
 
     def __post_init__(self) -> None:
         """Declare what the tree answers; features it has where the network has a level."""
-        tree = {"hierarchy", "partition", "scales", "propose", "click", "session"}
+        tree = {"hierarchy", "graph", "partition", "scales", "propose", "click", "session"}
         features = {"embed"} if self.levels else set()
         object.__setattr__(self, "answers", frozenset(tree | features))
 

@@ -14,6 +14,7 @@ from maskspace.heads import levels_of
 from maskspace.loaded import Answer, ImageLike, Segmenter, cannot_answer
 from maskspace.partition import DECODERS
 from maskspace.partition.merge_tree import MergeTree, build_tree
+from maskspace.partition.region_graph import RegionGraph
 from maskspace.partition.resample import stack_levels
 from maskspace.partition.tree_clicks import click_mask
 from maskspace.prediction import Prediction
@@ -63,9 +64,10 @@ class EmbeddingSegmenter(Segmenter):
 
     def __post_init__(self) -> None:
         """Declare what the network can answer: without a level there is nothing but proposals."""
-        tree = {"embed", "hierarchy", "partition", "click", "session"} if self.levels else set()
+        tree = {"embed", "hierarchy", "graph", "partition", "click", "session"}
         classes = {"classes"} if self.categories else set()
-        object.__setattr__(self, "answers", frozenset({"propose"} | tree | classes))
+        answers = {"propose"} | (tree if self.levels else set()) | classes
+        object.__setattr__(self, "answers", frozenset(answers))
 
     def networks(self) -> list[nn.Module]:
         """Return the network."""
@@ -79,6 +81,12 @@ class EmbeddingSegmenter(Segmenter):
     def hierarchy(self, image: ImageLike) -> MergeTree:
         """Return the merge tree of the image's features."""
         return self._tree_of(image, "hierarchy")
+
+    def graph(self, image: ImageLike) -> RegionGraph:
+        """Return the graph that the tree was made of, with the features of each superpixel."""
+        graph = self._tree_of(image, "graph").graph
+        assert graph is not None  # trees of features and of borders keep theirs
+        return graph
 
     def partition(self, image: ImageLike, regions: int) -> Int32[np.ndarray, "h w"]:
         """Return the tree's partition into exactly `regions`."""

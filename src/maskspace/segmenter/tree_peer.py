@@ -8,7 +8,9 @@ from jaxtyping import Bool, Int32
 
 from maskspace.loaded import Answer, ImageLike, Segmenter
 from maskspace.partition.merge_tree import MergeTree
+from maskspace.partition.region_graph import RegionGraph
 from maskspace.peers.kinds import TreePeer
+from maskspace.peers.lab import colour_graph
 from maskspace.segmenter.last_image import LastImage
 from maskspace.segmenter.questions import (
     checked_image,
@@ -35,7 +37,7 @@ class TreePeerSegmenter(Segmenter):
     peer: TreePeer
     ranking: str = field(init=False)
     answers: frozenset[Answer] = frozenset(
-        {"hierarchy", "partition", "scales", "propose", "click", "session"}
+        {"hierarchy", "graph", "partition", "scales", "propose", "click", "session"}
     )
     _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
 
@@ -46,6 +48,12 @@ class TreePeerSegmenter(Segmenter):
     def hierarchy(self, image: ImageLike) -> MergeTree:
         """Return the method's tree."""
         return self._last.get(checked_image(image), self.peer.tree)
+
+    def graph(self, image: ImageLike) -> RegionGraph:
+        """Return the tree's own graph, or else that of its superpixels in CIELAB colours."""
+        rgb = checked_image(image)
+        tree = self.hierarchy(rgb)
+        return tree.graph or colour_graph(rgb, tree.superpixels)
 
     def partition(self, image: ImageLike, regions: int) -> Int32[np.ndarray, "h w"]:
         """Return the tree's partition into exactly `regions`."""
