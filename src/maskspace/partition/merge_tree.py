@@ -32,6 +32,9 @@ from maskspace.partition.region_graph import RegionGraph, region_graph
 from maskspace.partition.superpixels import superpixels
 from maskspace.types import Prediction
 
+#: What `regions_like` can be asked for by name, largest first.
+LEVELS = ("object", "part", "subpart")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MergeTree:
@@ -157,8 +160,81 @@ class MergeTree:
             self._leaf_at(x, y)  # raises for a pixel outside of the image
             labels = self.cut(height)
             return labels == labels[y, x]
-        ancestors = self._ancestors(self._leaf_at(x, y))
-        return self._node_mask(max(ancestors, key=lambda node: (self.persistence[node], node)))
+        return self._node_mask(self._most_persistent(self.path(x, y)))
+
+    def regions_like(
+        self, x: int, y: int, level: str | float = "object"
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return the object under a pixel, or its part or sub-part there.
+
+        The object is the most persistent node over the pixel; its part the most persistent node in
+        it, over the pixel, with at most half its area; a sub-part is a part of the part. Where
+        there is no smaller node it is the same region. So sub-part, part and object nest.
+
+        Args:
+            x: column of the image.
+            y: row of the image.
+            level: "object", "part" or "subpart", or a height in [0, 1]: the region of
+                `cut(height)` there (default "object").
+
+        Raises ValueError for a pixel outside of the image, and for another level.
+        """
+        if not isinstance(level, str):
+            return self.region_at(x, y, level)
+        if level not in LEVELS:
+            raise ValueError(f"level is {', '.join(LEVELS)} or a height in [0, 1]; got {level!r}")
+        nodes = self.path(x, y)
+        chosen = self._most_persistent(nodes)
+        for _ in range(LEVELS.index(level)):
+            smaller = [node for node in nodes if 2 * self._areas[node] <= self._areas[chosen]]
+            chosen = self._most_persistent(smaller) if smaller else chosen
+        return self._node_mask(chosen)
+
+    def ucm(self) -> Float32[np.ndarray, "rows columns"]:
+        """Return the ultrametric contour map of the working resolution, on the doubled grid.
+
+        Of r by s pixels it has 2 r + 1 rows and 2 s + 1 columns, as BSDS500's `ucm2`: pixel (y, x)
+        is at (2 y + 1, 2 x + 1) with 0; between two pixels is the height at which their regions
+        join, at a corner the greatest of those that meet there, along the frame 0. The regions of
+        `cut(h)` are the pieces of what is at most h.
+        """
+        rows, columns = self.superpixels.shape
+        contours = np.zeros((2 * rows + 1, 2 * columns + 1), np.float32)
+        place = self._place
+        contours[1::2, 2:-1:2] = self._joined_at(place[:, :-1], place[:, 1:])
+        contours[2:-1:2, 1::2] = self._joined_at(place[:-1], place[1:])
+        right, down = contours[1::2, 2:-1:2], contours[2:-1:2, 1::2]
+        contours[2:-1:2, 2:-1:2] = np.maximum(
+            np.maximum(right[:-1], right[1:]), np.maximum(down[:, :-1], down[:, 1:])
+        )
+        return contours
+
+    def _joined_at(
+        self, one: Int32[np.ndarray, "r s"], other: Int32[np.ndarray, "r s"]
+    ) -> Float32[np.ndarray, "r s"]:
+        """Return the height at which the leaves at two places join, 0 for the same leaf.
+
+        It is that of the last merge between the two places: the maximum of a range, from a table
+        of the maxima of all ranges whose length is a power of two.
+        """
+        found = np.zeros(one.shape, np.float32)
+        apart = one != other
+        first, last = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
+        if len(first):
+            length = last - first
+            power = np.frexp(length)[1] - 1  # the greatest 2^power <= length
+            joins = np.empty(len(first), np.int64)
+            table, width = self._layout.joins, 1
+            for exponent in range(int(power.max()) + 1):
+                at = power == exponent
+                joins[at] = np.maximum(table[first[at]], table[last[at] - width])
+                table = np.maximum(table[:-width], table[width:])
+                width *= 2
+            found[apart] = self.heights[joins]
+        return found
+
+    def _most_persistent(self, nodes: list[int]) -> int:
+        return max(nodes, key=lambda node: (self.persistence[node], node))
 
     def _regions_at(self, height: float) -> int:
         if not 0 <= height <= 1:
