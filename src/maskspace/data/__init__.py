@@ -1,4 +1,4 @@
-"""Datasets: one dataset's files, or a generator, to samples, to shards, to validated shards."""
+"""Datasets: from files or a generator to samples, to shards, to validated shards."""
 
 from collections.abc import Mapping
 

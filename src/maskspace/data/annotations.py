@@ -18,7 +18,13 @@ CONTAINMENT = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Coded:
-    """A mask on its way to an annotation: COCO's string, and what its source says of it.
+    """A mask on its way to an annotation.
+
+    counts: COCO's run-length string.
+    score: the source's confidence (default 1).
+    layer: who drew it (default 0).
+    ignore: whether its pixels count in no metric and no loss (default False).
+    category: id in the dataset's table of categories (default None).
 
     Example:
         >>> counts = encode(np.ones((1, 2, 2), bool))[0]
@@ -59,7 +65,7 @@ def annotate_proposals(
 ) -> tuple[Annotation, ...]:
     """Return annotations of proposals with ids from 1, as `annotate_coded` does.
 
-    Where the prediction has classes, a mask of class k is of `categories[k]`.
+    If the prediction has classes, a mask of class k gets the category `categories[k]`.
 
     Example:
         >>> masks, scores = np.ones((1, 2, 2), bool), np.array([0.9], np.float32)
@@ -81,10 +87,15 @@ def annotate_coded(
 ) -> tuple[Annotation, ...]:
     """Return annotations with ids from 1: the masks in their order, then those to ignore.
 
-    Of equal masks of one layer the surest stays, the first of equal scores. The parent of a
-    mask is the smallest larger one, of any layer, that holds at least `containment` of it; masks to
-    ignore have and are none. Raises ValueError for an empty mask, which marks nothing, and for
-    strings that do not fit the size.
+    Of equal masks of one layer, the one with the highest score stays; of equal scores the first.
+    The parent of a mask is the smallest larger mask, of any layer, that holds at least the share
+    `containment` of it. Masks to ignore have no parent and are none. ValueError for an empty mask,
+    and for strings that do not fit the size.
+
+    Args:
+        coded: the masks.
+        size_hw: height and width of the image.
+        containment: the share, in (0, 1] (default 0.95).
 
     Example:
         >>> counts = encode(np.ones((1, 2, 2), bool))[0]
@@ -96,8 +107,8 @@ def annotate_coded(
     for one in sorted(coded, key=lambda one: one.ignore):
         key = (one.counts, one.layer, one.ignore)
         best[key] = max(best.get(key, one), one, key=lambda other: other.score)
-    kept = list(best.values())
-    counts = [one.counts for one in kept]
+    distinct = list(best.values())
+    counts = [one.counts for one in distinct]
     runs = decode_runs(counts, size_hw)
     area, boxes = runs.areas(), boxes_of_runs(runs, size_hw)
     if not area.all():
@@ -105,9 +116,9 @@ def annotate_coded(
         raise ValueError(
             f"mask {[one.counts for one in coded].index(empty) + 1} is empty; remove it"
         )
-    number = sum(not one.ignore for one in kept)
+    number = sum(not one.ignore for one in distinct)
     parents = nesting_parents(counts[:number], size_hw, area[:number], containment=containment)
-    parents += [None] * (len(kept) - number)
+    parents += [None] * (len(distinct) - number)
     return tuple(
         Annotation(
             id=index + 1,
@@ -121,7 +132,7 @@ def annotate_coded(
             category=one.category,
         )
         for index, (one, parent, (x, y, w, h)) in enumerate(
-            zip(kept, parents, boxes.tolist(), strict=True)
+            zip(distinct, parents, boxes.tolist(), strict=True)
         )
     )
 
@@ -129,11 +140,16 @@ def annotate_coded(
 def refine(
     sample: Sample, *, split_components: bool, min_component_area: int, containment: float
 ) -> Sample:
-    """Return the sample with nesting at `containment`, its masks split in components if asked to.
+    """Return the sample with nesting computed anew, and its masks split in components if asked.
 
-    Splitting puts each 4-connected component of a mask in the mask's place, in row-major order of
-    its first pixel, and drops components of fewer than `min_component_area` pixels. Annotations to
-    ignore stay as they are, after the others.
+    Each 4-connected component of a mask takes the mask's place, in row-major order of its first
+    pixel. Annotations to ignore stay as they are, after the others.
+
+    Args:
+        sample: the sample.
+        split_components: whether masks are split.
+        min_component_area: components of fewer pixels are dropped.
+        containment: see `annotate_coded`.
 
     Example:
         >>> mask = np.array([[[1, 0, 1], [1, 0, 0]]], bool)  # two components

@@ -1,4 +1,4 @@
-"""What connected components of equal colour score: on plain rectangles they are the truth."""
+"""The score of connected components of equal colour: on plain rectangles they are the truth."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,7 +32,7 @@ def equal_colour_components(image: UInt8[np.ndarray, "h w 3"]) -> Int64[np.ndarr
 def best_component_iou(
     sample: Dense, components: Int64[np.ndarray, "h w"]
 ) -> Float64[np.ndarray, " n"]:
-    """Return for each mask the highest IoU that one of the components has with it.
+    """Return for each mask the highest IoU of any component with it.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -50,7 +50,9 @@ def best_component_iou(
 
 
 def components_score(samples: Iterable[Sample]) -> float:
-    """Return the mean over all masks of all samples of their best component's IoU.
+    """Return the mean best IoU of components, over all masks of all samples.
+
+    ValueError if no sample has a mask.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -62,10 +64,10 @@ def components_score(samples: Iterable[Sample]) -> float:
     scores = [np.zeros(0)]
     for sample in map(dense, samples):
         scores.append(best_component_iou(sample, equal_colour_components(sample.image)))
-    every = np.concatenate(scores)
-    if not len(every):
+    all_scores = np.concatenate(scores)
+    if not len(all_scores):
         raise ValueError("no sample has a mask, so that there is no baseline; check the dataset")
-    return float(every.mean())
+    return float(all_scores.mean())
 
 
 def write_baseline(folder: Path) -> float:
@@ -84,7 +86,7 @@ def write_baseline(folder: Path) -> float:
         >>> read_manifest(folder)[BASELINE]
         1.0
     """
-    every = (sample for split in SPLITS for sample in open_shards(folder, split))
-    baseline = round(components_score(every), 6)
+    samples = (sample for split in SPLITS for sample in open_shards(folder, split))
+    baseline = round(components_score(samples), 6)
     write_json(folder / MANIFEST, {**read_manifest(folder), BASELINE: baseline})
     return baseline

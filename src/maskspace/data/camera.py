@@ -1,7 +1,7 @@
 """What cameras and files do to an image: tone, saturation, blur, noise and JPEG.
 
-A student that has seen them cuts a noisy or compressed photo as it cuts the clean one. They are
-applied in the order in which they happen: light first, the lens, the sensor, the file.
+A student that has seen such images cuts a noisy or compressed photo like the clean one. The changes
+are applied in the order in which they happen in a camera: light, lens, sensor, file.
 """
 
 import numpy as np
@@ -18,12 +18,14 @@ class Camera:
 
     Args:
         tone: share of images whose tone is changed, in [0, 1].
-        gamma: largest absolute logarithm of the exponent of the values.
-        gain: largest share that is added to or taken from all values.
-        tint: the same for each channel by itself.
-        saturation: the same for the distance of colours from their grey.
-        grey: share of images that become grey.
-        damage: share of images that are blurred, made noisy and compressed, each drawn by itself.
+        gamma: largest absolute logarithm of the exponent of the values, >= 0.
+        gain: largest share by which all values grow or shrink, in [0, 1].
+        tint: the same for each channel by itself, in [0, 1].
+        saturation: largest share by which the distance of colours from grey grows or shrinks, in
+            [0, 1].
+        grey: share of images that become grey, in [0, 1].
+        damage: share of images, in [0, 1], that are blurred, made noisy and compressed; each of the
+            three is drawn by itself.
         blur: largest standard deviation of the blur, in pixels.
         noise: largest standard deviation of the noise, in levels of 255.
         quality: lowest JPEG quality, 1 to 95; the highest is 95.
@@ -48,7 +50,7 @@ class Camera:
     quality: int
 
     def __post_init__(self) -> None:
-        """Refuse shares and ranges that are none."""
+        """Refuse values outside these ranges."""
         for name in ("tone", "gain", "tint", "saturation", "grey", "damage"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"camera: {name} is in [0, 1]; got {getattr(self, name)}")
@@ -61,7 +63,7 @@ class Camera:
 def photograph(
     image: UInt8[np.ndarray, "h w 3"], camera: Camera, generator: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return an image of the same size as another camera would have taken it.
+    """Return an image of the same size, changed as by another camera.
 
     Example:
         >>> still = Camera(tone=0.0, gamma=0.3, gain=0.2, tint=0.1, saturation=0.5, grey=0.0,
@@ -109,7 +111,7 @@ def _noise(
 
 
 def _compressed(pixels: UInt8[np.ndarray, "h w 3"], quality: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the pixels as a JPEG of a quality, colours at half the resolution, gives them back."""
+    """Return the pixels after coding as a JPEG with colours at half the resolution."""
     encoded = simplejpeg.encode_jpeg(
         np.ascontiguousarray(pixels), quality=quality, colorsubsampling="420"
     )

@@ -10,9 +10,9 @@ from maskspace.types import Category
 class Classes:
     """The classes that a model tells apart.
 
-    table: the categories, by class: class k is `table[k]`. They keep their source's ids, but where
-        two of several datasets would then share one all are numbered from 1.
-    index: class of each category id, by dataset.
+    table: class k is `table[k]`. Categories keep their source's ids, unless two of them would share
+        one: then all are numbered from 1.
+    index: dataset -> id of a category -> class.
 
     Example:
         >>> classes = joint_classes({"streets": (Category(id=7, name="car"),)})
@@ -25,10 +25,10 @@ class Classes:
 
 
 def joint_classes(tables: Mapping[str, Sequence[Category]]) -> Classes:
-    """Return the classes of several datasets: categories of one name are one class.
+    """Return the classes of several datasets; categories with the same name are one class.
 
-    Classes are numbered from 0 in the order in which the datasets name them. ValueError where one
-    name is a thing here and stuff there.
+    Classes are numbered from 0 in the order in which the datasets name them. ValueError if a name
+    is a thing in one dataset and stuff in another.
 
     Example:
         >>> joint = joint_classes(
@@ -42,12 +42,12 @@ def joint_classes(tables: Mapping[str, Sequence[Category]]) -> Classes:
         >>> dict(joint.index)
         {'coco': {1: 0, 3: 1}, 'streets': {0: 1}}
     """
-    found: dict[str, Category] = {}
+    by_name: dict[str, Category] = {}
     classes: dict[str, int] = {}
     index: dict[str, dict[int, int]] = {}
     for dataset, table in tables.items():
         for one in table:
-            known = found.setdefault(one.name, one)
+            known = by_name.setdefault(one.name, one)
             classes.setdefault(one.name, len(classes))
             if known.is_thing != one.is_thing:
                 raise ValueError(
@@ -55,7 +55,7 @@ def joint_classes(tables: Mapping[str, Sequence[Category]]) -> Classes:
                     "dataset says the other; rename one"
                 )
             index.setdefault(dataset, {})[one.id] = classes[one.name]
-    table = tuple(found.values())
+    table = tuple(by_name.values())
     if len({one.id for one in table}) < len(table):
         table = tuple(replace(one, id=number) for number, one in enumerate(table, start=1))
     return Classes(table=table, index=index)

@@ -1,11 +1,15 @@
-"""Distances by small steps, for many masks at once: what the simulated clicks of training need.
+"""Distances by small steps, for many masks at once, for the simulated clicks of training.
 
 G. Borgefors, Distance transformations in digital images (1986, 10.1016/S0734-189X(86)80047-0), with
 the 5 x 5 neighbourhood and the steps that OpenCV takes for Euclidean distance: 1 along an axis, 1.4
-along a diagonal, 2.1969 as a knight moves. Departures: distances are whole ten-thousandths, exact
-where float32 sums would depend on their order; and as a shortest path may take its steps in any
-order, those along the rows come first, from the ends of each run, which leaves two sweeps over the
-rows in which nothing is sequential within a row.
+along a diagonal, 2.1969 for a knight's move.
+
+Input: masks of one size.
+Idea: a shortest path may take its steps in any order, so the steps along rows come first.
+Steps: for each pixel the distance to the nearer end of its run; then a sweep down and a sweep up
+    over the rows, in which no pixel waits for another one of its row.
+Cost: a few vector operations a row, for all masks together. Distances are whole ten-thousandths:
+    they are exact, where sums of float32 would depend on their order.
 """
 
 import numpy as np
@@ -19,7 +23,7 @@ STRAIGHT, DIAGONAL, KNIGHT = 10_000, 14_000, 21_969
 def chamfer_depth(masks: Bool[np.ndarray, "n h w"]) -> Int32[np.ndarray, "n h w"]:
     """Return each pixel's chamfer distance to the nearest pixel outside, times UNIT; 0 outside.
 
-    Beyond the border of the image all is outside.
+    Everything beyond the border of the image is outside.
 
     Example:
         >>> chamfer_depth(np.ones((1, 3, 3), bool))[0].tolist()

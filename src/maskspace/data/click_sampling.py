@@ -1,10 +1,10 @@
 """Clicks to train on: drawn from the masks of a crop, or from the errors of a prediction.
 
 `many_clicks` and `next_training_clicks` follow the training of SegNext (Q. Liu et al., 2024, arXiv
-2404.00741), which is that of RITM (K. Sofiiuk et al., 2021, arXiv 2102.06583): first clicks of both
-signs, their numbers falling off by 0.8 a click, then clicks simulated from the errors. Departure:
-simulated clicks have rows of their own and replace none of the first ones. `one_click` and
-`one_signed_click` train a model that answers each click by itself.
+2404.00741), which is that of RITM (K. Sofiiuk et al., 2021, arXiv 2102.06583). First come clicks of
+both signs, where each further click is less likely by a factor of 0.8; then clicks are simulated
+from the errors. Departure: simulated clicks have rows of their own and replace none of the first
+ones. `one_click` and `one_signed_click` train a model that answers each click by itself.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,10 @@ REGION_SHARES = (0.5, 0.4, 0.1)
 
 @dataclass(frozen=True)
 class DrawnClicks:
-    """Clicks as rows (row, column, sign), sign 0 where there is none, and the mask they mean.
+    """Clicks, and the mask that they mean.
+
+    clicks: rows of row, column and sign; the sign is 0 where there is no click.
+    target: the mask.
 
     Example:
         >>> drawn = DrawnClicks(np.array([[0, 1, 1]], np.float32), np.array([[False, True]]))
@@ -46,9 +49,10 @@ class DrawnClicks:
 
 
 class ClickSampler(Protocol):
-    """Draw clicks from the masks of a crop and their depths in the nest.
+    """Draws clicks from the masks of a crop and their depths in the nest.
 
-    The number of rows depends on the options only. None: this crop has nothing to click.
+    The number of rows depends on the options alone. None is returned for a crop without anything to
+    click.
 
     Example:
         >>> def first_pixel(masks, depths, generator):
@@ -83,11 +87,26 @@ def many_clicks(
     empty_share: float = 0.05,
     spare: int = 3,
 ) -> DrawnClicks | None:
-    """Return clicks of both signs on one root object, or with `merge_share` on two as one.
+    """Return clicks of both signs on one root object, or on two as if they were one.
 
-    Rows: positive clicks first, from row `max_positive` negative ones, at the end `spare` rows for
-    simulated clicks. A crop without any mask is taken with `empty_share`. Its target is empty, as
-    is that of a crop whose roots all have fewer than `least_pixels`; clicks are negative then.
+    The rows hold the positive clicks, then, from row `max_positive`, the negative ones, and at the
+    end `spare` empty rows for simulated clicks. The target is empty for a crop without any mask,
+    and for one without a root that is large enough; all clicks are negative then. ValueError for a
+    `max_positive` below 1.
+
+    Args:
+        masks: the masks of the crop.
+        depths: number of masks around each mask; 0 for a root.
+        generator: draws the clicks.
+        max_positive: positive clicks at most, >= 1 (default 24).
+        max_negative: negative clicks at most (default 24).
+        merge_share: share of the crops, in [0, 1], in which two objects are taken as one (default
+            0.15).
+        least_pixels: pixels of a mask that is large enough (default 1000).
+        erode_share: share of the objects that are eroded before positive clicks are drawn (default
+            0.9).
+        empty_share: share of the crops without any mask that are used (default 0.05).
+        spare: rows for simulated clicks (default 3).
 
     Example:
         >>> masks = np.zeros((1, 40, 40), bool)
@@ -125,9 +144,17 @@ def one_click(
     least_pixels: int = 64,
     power: float = 0.5,
 ) -> DrawnClicks | None:
-    """Return one positive click on a mask of any depth, drawn by its area to the `power`.
+    """Return one positive click on a mask of any depth; None without a large enough mask.
 
-    It lies at the deepest pixel with `centre_share`, else anywhere inside.
+    Args:
+        masks: the masks of the crop.
+        depths: not used.
+        generator: draws the mask and the click.
+        centre_share: share of the clicks, in [0, 1], at the mask's deepest pixel; the others are
+            anywhere inside (default 0.5).
+        least_pixels: pixels of a mask that is large enough (default 64).
+        power: a mask is drawn with a probability proportional to its area to this power (default
+            0.5).
 
     Example:
         >>> masks = np.zeros((1, 11, 11), bool)
@@ -160,9 +187,18 @@ def one_signed_click(
     least_pixels: int = 64,
     power: float = 0.5,
 ) -> DrawnClicks | None:
-    """Return one click as `one_click` does, negative but for `positive_share`.
+    """Return one click as `one_click` does, but some of the clicks are negative.
 
-    The target of a negative click is the object under it as well: the region that it removes.
+    The target of a negative click is the object under it, too: the region that the click removes.
+
+    Args:
+        masks: the masks of the crop.
+        depths: not used.
+        generator: draws the mask, the click and its sign.
+        positive_share: share of positive clicks, in [0, 1] (default 0.5).
+        centre_share: see `one_click` (default 0.5).
+        least_pixels: see `one_click` (default 64).
+        power: see `one_click` (default 0.5).
 
     Example:
         >>> masks = np.ones((1, 9, 9), bool)
@@ -192,7 +228,7 @@ CLICK_SAMPLERS: Mapping[str, ClickSampler] = {
 
 
 def number_shares(count: int) -> Float64[np.ndarray, " k"]:
-    """Return how likely each of `count` numbers of clicks is, the smallest number first.
+    """Return the probability of each of `count` numbers of clicks, the smallest number first.
 
     Example:
         >>> number_shares(3).round(3).tolist()
@@ -209,11 +245,16 @@ def next_training_clicks(
     *,
     threshold: float = 0.49,
 ) -> Float32[np.ndarray, "n 3"]:
-    """Return one click (row, column, sign) a map, in the deeper half of its errors.
+    """Return one click (row, column, sign) for each map, in the deeper half of its errors.
 
-    `truth` is 1 inside, 0 outside and -1 where unknown, which counts as outside. The click is
-    positive where what is missed is deeper than what is in excess, by the chamfer distance; a map
-    without errors gets sign 0.
+    The click is positive if the missed part is deeper than the excess, by the chamfer distance. A
+    map without errors gets the sign 0.
+
+    Args:
+        probability: the predicted maps, in [0, 1].
+        truth: 1 inside, 0 outside, -1 where unknown; unknown counts as outside.
+        generator: draws the clicks.
+        threshold: where the maps are cut (default 0.49).
 
     Example:
         >>> truth = np.zeros((1, 5, 5), np.float32)
@@ -242,9 +283,9 @@ def next_training_clicks(
 
 
 def eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return the mask eroded by three pixels, or as it is where no more than ten would remain.
+    """Return the mask eroded by three pixels; unchanged if at most ten pixels would remain.
 
-    The border of the image does not erode.
+    The mask does not erode from the border of the image.
 
     Example:
         >>> mask = np.zeros((15, 15), bool)
@@ -260,7 +301,7 @@ def eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def ring(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return the pixels around the mask: as wide as a tenth of the root of its area, rounded up.
+    """Return the pixels around the mask; the ring is 0.1 sqrt(area) wide, rounded up.
 
     Example:
         >>> mask = np.zeros((5, 5), bool)
@@ -304,9 +345,10 @@ def _positive_pixels(
     erode_share: float,
     generator: np.random.Generator,
 ) -> Int64[np.ndarray, " k"]:
-    """Return the flat indices of positive clicks: on one object 1 to `most`, each drawn anew.
+    """Return the flat indices of the positive clicks.
 
-    Of several objects each gets one, and 0 to `most` more fall on either as likely, `most` in all.
+    One object gets 1 to `most` clicks. With several objects each gets one click, and 0 to `most`
+    further ones fall on any of them; `most` in all.
     """
     inside = [eroded(mask) if generator.random() < erode_share else mask for mask in objects]
     if len(objects) == 1:
@@ -314,9 +356,11 @@ def _positive_pixels(
         return _draw(inside[0], number, generator)
     if len(objects) == 0:
         return np.zeros(0, np.int64)
-    further = generator.choice(most + 1, p=number_shares(most + 1))
-    of = np.concatenate([np.arange(len(objects)), generator.integers(len(objects), size=further)])
-    return _draw_each(inside, of, generator)[:most]
+    num_further = generator.choice(most + 1, p=number_shares(most + 1))
+    object_of_click = np.concatenate(
+        [np.arange(len(objects)), generator.integers(len(objects), size=num_further)]
+    )
+    return _draw_each(inside, object_of_click, generator)[:most]
 
 
 def _negative_pixels(
@@ -325,31 +369,34 @@ def _negative_pixels(
     most: int,
     generator: np.random.Generator,
 ) -> Int64[np.ndarray, " k"]:
-    """Return the flat indices of 0 to `most` negative clicks, fewer where regions are empty."""
+    """Return the flat indices of 0 to `most` negative clicks; fewer if regions are empty."""
     number = generator.choice(most + 1, p=number_shares(most + 1))
     if not target.any():
         return _draw(~target, number, generator)
-    of = generator.choice(len(REGION_SHARES), number, p=REGION_SHARES)
-    return _draw_each([ring(target), others, ~target], of, generator)
+    region_of_click = generator.choice(len(REGION_SHARES), number, p=REGION_SHARES)
+    return _draw_each([ring(target), others, ~target], region_of_click, generator)
 
 
 def _draw_each(
     regions: list[Bool[np.ndarray, "h w"]],
-    of: Int64[np.ndarray, " k"],
+    region_of_pixel: Int64[np.ndarray, " k"],
     generator: np.random.Generator,
 ) -> Int64[np.ndarray, " j"]:
-    """Return the flat index of a pixel for each numbered region, none for an empty one."""
-    drawn = {i: _draw(regions[i], int((of == i).sum()), generator) for i in np.unique(of).tolist()}
-    pixels = np.full(len(of), -1, np.int64)
-    for region, found in drawn.items():
-        if len(found):
-            pixels[of == region] = found
+    """Return the flat index of a pixel for each region number; none for an empty region."""
+    drawn = {
+        i: _draw(regions[i], int((region_of_pixel == i).sum()), generator)
+        for i in np.unique(region_of_pixel).tolist()
+    }
+    pixels = np.full(len(region_of_pixel), -1, np.int64)
+    for region, drawn_here in drawn.items():
+        if len(drawn_here):
+            pixels[region_of_pixel == region] = drawn_here
     return pixels[pixels >= 0]
 
 
 def _draw(
     region: Bool[np.ndarray, "h w"], number: int, generator: np.random.Generator
 ) -> Int64[np.ndarray, " k"]:
-    """Return the flat indices of pixels of a region, each drawn anew; none if it is empty."""
+    """Return the flat indices of pixels of a region, drawn independently; none if it is empty."""
     pixels = np.flatnonzero(region)
     return pixels[generator.integers(len(pixels), size=number)] if len(pixels) else pixels

@@ -1,8 +1,8 @@
 """Draw a click from a mask, or the next click from the error between two masks.
 
 The centre is that of SegNext's evaluation (Q. Liu et al., 2024, arXiv 2404.00741): the deepest
-pixel, the first in row-major order of equally deep ones. The inner part of a mask is RITM's
-(K. Sofiiuk et al., 2021, arXiv 2102.06583): what is deeper than a share of the largest depth.
+pixel; of equally deep ones the first in row-major order. The inner part of a mask is RITM's (K.
+Sofiiuk et al., 2021, arXiv 2102.06583): the pixels deeper than a share of the largest depth.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from maskspace.types import Click
 
 
 def depth(mask: Bool[np.ndarray, "h w"]) -> Float64[np.ndarray, "h w"]:
-    """Return each pixel's exact Euclidean distance to the nearest pixel outside, 0 outside.
+    """Return each pixel's exact Euclidean distance to the nearest pixel outside; 0 outside.
 
-    Beyond the border of the image all is outside: the mask is padded by one pixel of background.
+    Everything beyond the border of the image is outside.
 
     Example:
         >>> depth(np.ones((3, 3), bool)).tolist()
@@ -37,7 +37,9 @@ def depth(mask: Bool[np.ndarray, "h w"]) -> Float64[np.ndarray, "h w"]:
 
 
 def center_click(mask: Bool[np.ndarray, "h w"]) -> Click:
-    """Return a positive click on the deepest pixel, the top-most then left-most of equals.
+    """Return a positive click on the deepest pixel; of equal ones the topmost, then leftmost.
+
+    ValueError for an empty mask.
 
     Example:
         >>> center_click(np.ones((3, 5), bool))
@@ -52,8 +54,8 @@ def center_click(mask: Bool[np.ndarray, "h w"]) -> Click:
 def random_click(mask: Bool[np.ndarray, "h w"], *, seed: int, key: str, mask_id: int) -> Click:
     """Return a positive click on a pixel drawn uniformly from the mask.
 
-    The draw depends on the seed, the sample's key and the mask's id only, never on what was drawn
-    before.
+    The draw depends on the seed, the sample's key and the mask's id alone, never on earlier draws.
+    ValueError for an empty mask.
 
     Example:
         >>> mask = np.ones((3, 5), bool)
@@ -68,9 +70,10 @@ def random_click(mask: Bool[np.ndarray, "h w"], *, seed: int, key: str, mask_id:
 def inner_click(
     mask: Bool[np.ndarray, "h w"], *, seed: int, key: str, mask_id: int, factor: float = 2.0
 ) -> Click:
-    """Return a positive click drawn uniformly from the pixels deeper than the deepest / `factor`.
+    """Return a positive click drawn uniformly from the inner part of the mask.
 
-    The draw is named as that of `random_click`.
+    The inner part are the pixels deeper than the largest depth / `factor`. The draw depends on the
+    same values as that of `random_click`. ValueError for an empty mask.
 
     Example:
         >>> mask = np.ones((3, 3), bool)  # only its centre is deep enough
@@ -82,9 +85,9 @@ def inner_click(
 
 
 def inner(depths: Float64[np.ndarray, "h w"], factor: float) -> Bool[np.ndarray, "h w"]:
-    """Return the pixels deeper than the deepest / `factor`; none where all depths are 0.
+    """Return the pixels deeper than the largest depth / `factor`; none if all depths are 0.
 
-    An infinite factor gives every pixel inside.
+    An infinite factor gives all pixels inside. ValueError for a factor of 1 or less.
 
     Example:
         >>> inner(np.array([[0.0, 1.0, 2.0]]), 2.0).tolist()
@@ -102,10 +105,16 @@ def error_depths(
     ignore: Bool[np.ndarray, "h w"] | None = None,
     clicked: Sequence[Click] = (),
 ) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
-    """Return the depths of what is missed and of what is predicted in excess.
+    """Return the depths of the missed part and of the excess of a prediction.
 
-    Ignored pixels are no error, and bound the errors beside them; pixels already clicked get depth
-    0 afterwards, which leaves their neighbours as deep as they were.
+    Ignored pixels are no errors; errors end at them. Pixels that were clicked get depth 0 at the
+    end, which changes nothing for their neighbours.
+
+    Args:
+        predicted: the predicted mask.
+        truth: the true mask.
+        ignore: pixels that do not count (default None: all count).
+        clicked: the clicks so far (default: none).
 
     Example:
         >>> truth = np.array([[1, 1, 0]], bool)
@@ -130,10 +139,16 @@ def next_click(
     ignore: Bool[np.ndarray, "h w"] | None = None,
     clicked: Sequence[Click] = (),
 ) -> Click:
-    """Return a click on the deepest pixel of the errors, the first of equals in row-major order.
+    """Return a click on the deepest pixel of the errors; of equal ones the first in row order.
 
-    It is positive where what is missed is strictly deeper than what is in excess. Where nothing is
-    wrong, or every wrong pixel was clicked, it is a negative click at the first pixel.
+    It is positive if the missed part is strictly deeper than the excess. If nothing is wrong, or
+    every wrong pixel was clicked, it is a negative click on the first pixel.
+
+    Args:
+        predicted: the predicted mask.
+        truth: the true mask.
+        ignore: pixels that do not count (default None: all count).
+        clicked: the clicks so far (default: none).
 
     Example:
         >>> truth = np.zeros((3, 6), bool)
@@ -159,7 +174,7 @@ def next_center_click(
     key: str,
     mask_id: int,
 ) -> Click:
-    """Return `next_click`: nothing is drawn, whatever the names of the draw.
+    """Return `next_click` for any seed, key and mask id: nothing is drawn.
 
     Example:
         >>> truth = np.ones((3, 3), bool)
@@ -181,10 +196,10 @@ def next_drawn_click(
     mask_id: int,
     factor: float = 2.0,
 ) -> Click:
-    """Return a click drawn from the `inner` part of the errors, of the sign of `next_click`.
+    """Return a click drawn from the `inner` part of the errors, with the sign of `next_click`.
 
     The draw depends on the seed, the sample's key, the mask's id and the number of clicks so far.
-    Where nothing is wrong it is, as there, a negative click at the first pixel.
+    If nothing is wrong it is a negative click on the first pixel.
 
     Example:
         >>> truth = np.ones((3, 3), bool)
@@ -204,9 +219,9 @@ def next_drawn_click(
 
 
 class Clicker(Protocol):
-    """Choose the click that follows `clicked` in reply to a prediction; at first to an empty one.
+    """Chooses the next click by a prediction; the first prediction is empty.
 
-    `seed`, `key` (of the sample) and `mask_id` name the draw, where there is one.
+    `seed`, `key` (of the sample) and `mask_id` decide what is drawn, if anything is.
 
     Example:
         >>> clicker: Clicker = CLICKERS["center"]
@@ -239,7 +254,7 @@ CLICKERS: Mapping[str, Clicker] = {
 
 
 def _generator(*name: object) -> np.random.Generator:
-    """Return a generator that depends on the parts of a name only."""
+    """Return a generator that depends on the parts of a name alone."""
     digest = hashlib.sha256("/".join(map(str, name)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

@@ -1,4 +1,4 @@
-"""What the shards stage reads from params.yaml for one dataset."""
+"""What the stage `shards` reads from params.yaml for one dataset."""
 
 from typing import Literal
 
@@ -7,12 +7,15 @@ from maskspace.config import Choice, section
 
 @section
 class SplitConfig:
-    """How samples are divided; `val` and `test` are shares of them, in [0, 1).
+    """How samples are divided into train, val and test.
 
-    "hash" divides by a hash of the group of a sample, or of its key where the source has no groups.
-    "source" keeps the source's own train, val and test; a mapping from the source's splits to ours,
-    such as {train: train, val: test}, does so under other names. With either, the shares count
-    where the source has no val, or no test: then they are taken by the hash from its train.
+    Args:
+        mode: "hash" divides by a hash of a sample's group, or of its key if the source has no
+            groups. "source" keeps the source's own train, val and test. A mapping from the source's
+            splits to ours, such as {train: train, val: test}, does so under other names.
+        val: share of val, in [0, 1). In the last two modes it is taken from train by the hash, and
+            only if the source has no val.
+        test: share of test, in [0, 1); in the last two modes as for `val`.
 
     Example:
         >>> SplitConfig(mode="hash", val=0.1, test=0.1).test
@@ -33,7 +36,10 @@ class SplitConfig:
 
 @section
 class ShardBytes:
-    """The size to aim at for a shard, in bytes.
+    """The size of a shard to aim at.
+
+    Args:
+        bytes: the size, >= 1.
 
     Example:
         >>> ShardBytes(bytes=2**28).bytes
@@ -43,25 +49,31 @@ class ShardBytes:
     bytes: int
 
     def __post_init__(self) -> None:
-        """Refuse what is no size."""
+        """Refuse a size below 1."""
         if self.bytes < 1:
             raise ValueError("bytes is at least 1")
 
 
 @section
 class ShardsConfig:
-    """One dataset: which reader reads what, and what becomes of its masks.
+    """One dataset: how it is read, and what becomes of its masks.
 
-    `root` is a folder, a file or a URL that the stage graph depends on; for the generated datasets
-    a file under version control. `limit` cuts the dataset short (null: all of it). With
-    `split_components` each mask gives one mask per 4-connected component of at least
-    `min_component_area` pixels. `containment` is the share of a mask that has to lie in its parent.
-
-    `samples_per_shard` is a number, or {bytes: N} for as many as make up N bytes: their number is
-    found once, from 32 samples spread over the source. With `repack: false` images are not copied:
-    a shard holds records, which point to the images in `root`, for readers that know where these
-    lie. `store` is where the shards are written: "." beside the manifest, else a folder or a URL in
-    which they get a folder of their own.
+    Args:
+        reader: one of READERS with its options.
+        root: folder, file or URL of the dataset, on which the stage depends; for generated datasets
+            a file under version control.
+        seed: of generated datasets, >= 0.
+        limit: samples at most; null: all.
+        split: how samples are divided.
+        split_components: whether each mask becomes one mask for each 4-connected component.
+        min_component_area: least pixels of a component, >= 1.
+        containment: share of a mask that must lie in its parent, in (0.5, 1].
+        samples_per_shard: a number, >= 1, or {bytes: N} for as many as make up N bytes; that number
+            is estimated once, from 32 samples spread over the source.
+        repack: whether images are copied into the shards. With false a shard holds records that
+            point to the images in `root`, for readers that know where these are.
+        store: where the shards are written: "." beside the manifest, else a folder or a URL in
+            which they get a folder of their own.
 
     Example:
         >>> config = ShardsConfig(

@@ -1,4 +1,4 @@
-"""What a number of samples holds, counted from their records alone: no mask is decoded."""
+"""Counts of samples, made from their records alone: no mask is decoded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -14,14 +14,17 @@ DEEPEST = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Numbers and histograms of samples; those of two sets add up.
+    """Numbers and histograms of samples; those of two sets can be added.
 
-    `samples`, `masks` (with those to ignore), `ignored`, `left_out` (annotations that could not be
-    taken) and `image_bytes` are totals. Bin k of
-    `areas` counts the masks of 2^k to 2^(k+1) - 1 pixels; bin k of `masks_an_image` and of `sides`
-    counts the images with 2^(k-1) to 2^k - 1 masks, and of so long a longer side (bin 0: none);
-    bin k of `depths` counts the masks with k masks around them, the last one also those with more.
-    `smallest_hw` and `largest_hw` are by number of pixels.
+    samples, masks, ignored: numbers of samples, of all masks, and of masks to ignore.
+    left_out: annotations that the reader could not take.
+    image_bytes: bytes of all images.
+    areas: bin k counts the masks of 2^k to 2^(k+1) - 1 pixels.
+    masks_an_image: bin k counts the images with 2^(k-1) to 2^k - 1 masks; bin 0 those without a
+        mask.
+    sides: bin k counts the images whose longer side has 2^(k-1) to 2^k - 1 pixels.
+    depths: bin k counts the masks inside k others; the last bin also those inside more.
+    smallest_hw, largest_hw: the smallest and the largest image, by number of pixels.
 
     Example:
         >>> (Counts(samples=1, areas=(0, 2)) + Counts(samples=3, areas=(1,))).areas
@@ -77,7 +80,7 @@ class Tally:
         self._sizes: list[tuple[int, int]] = []
 
     def add(self, sample: Sample) -> None:
-        """Count one more."""
+        """Count a sample."""
         self._left_out += len(sample.left_out)
         self.add_record(sample.annotations, sample.size_hw, len(sample.image))
 
@@ -120,13 +123,13 @@ def depths(annotations: Iterable[Annotation]) -> list[int]:
         [0, 1]
     """
     parents = {annotation.id: annotation.parent for annotation in annotations}
-    found = []
+    number_around = []
     for parent in parents.values():
         depth = 0
         while parent is not None and depth < DEEPEST:
             depth, parent = depth + 1, parents.get(parent)
-        found.append(depth)
-    return found
+        number_around.append(depth)
+    return number_around
 
 
 def counts_as_json(counts: Counts) -> dict[str, Any]:

@@ -128,6 +128,9 @@ class Crop:
 class Window:
     """A rectangle in an image's pixels; it may reach beyond the image on all sides.
 
+    top, left: its first row and column.
+    height, width: its size.
+
     Example:
         >>> window = Window(top=0, left=0, height=4, width=4)
         >>> window.meets((3, 3, 2, 2)), window.meets((4, 0, 2, 2))
@@ -140,7 +143,7 @@ class Window:
     width: int
 
     def meets(self, box_xywh: tuple[int, int, int, int]) -> bool:
-        """Return whether a box has a pixel inside."""
+        """Return whether a box has a pixel in the window."""
         x, y, width, height = box_xywh
         return (
             self.left < x + width
@@ -150,7 +153,7 @@ class Window:
         )
 
     def within(self, size_hw: tuple[int, int]) -> "Window":
-        """Return the part that lies in an image of a size."""
+        """Return the part of the window that lies in an image of this size."""
         top, left = max(self.top, 0), max(self.left, 0)
         bottom = min(self.top + self.height, size_hw[0])
         right = min(self.left + self.width, size_hw[1])
@@ -162,11 +165,16 @@ def random_crop(
 ) -> Crop:
     """Return a random window of a sample as a square, flipped, turned and recoloured.
 
-    The image is resized bilinearly, antialiased; masks by nearest neighbour; those with no pixel
-    left are dropped. Without `crops.augment` the window is the whole image, or for "square" its
-    middle, and nothing is changed. Raises ValueError that names the sample's key if it is damaged.
+    The image is resized bilinearly and antialiased, masks by nearest neighbour; masks without a
+    pixel in the window are dropped. Without `crops.augment` the window is the whole image, or for
+    "square" its middle, and nothing is changed. ValueError, with the sample's key, for a damaged
+    sample.
 
-    least_score: masks of a lower score are left out, in [0, 1] (default: none is).
+    Args:
+        sample: the sample.
+        crops: how crops are drawn.
+        generator: draws the crop.
+        least_score: masks with a lower score are left out, in [0, 1] (default 0).
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -220,20 +228,20 @@ def _crop(
     *,
     beyond: Bool[np.ndarray, "s s"],
 ) -> Crop:
-    """Return a crop with the masks of the chosen annotations, those to ignore apart.
+    """Return a crop with the masks of the chosen annotations; those to ignore become `ignore`.
 
     Pixels `beyond` the image are ignored too.
     """
     ignored = np.array([annotations[index].ignore for index in chosen], bool)
-    kept = masks.any(axis=(1, 2)) & ~ignored
-    ours = np.array(chosen, np.int64)[kept]
+    is_shown = masks.any(axis=(1, 2)) & ~ignored
+    shown_indices = np.array(chosen, np.int64)[is_shown]
     return Crop(
         image=np.ascontiguousarray(image),
-        masks=np.ascontiguousarray(masks if kept.all() else masks[kept]),
-        depths=nesting_depths(annotations)[ours],
-        scores=np.array([annotations[index].score for index in ours], np.float32),
-        layers=np.array([annotations[index].layer for index in ours], np.int64),
-        categories=category_ids([annotations[index] for index in ours]),
+        masks=np.ascontiguousarray(masks if is_shown.all() else masks[is_shown]),
+        depths=nesting_depths(annotations)[shown_indices],
+        scores=np.array([annotations[index].score for index in shown_indices], np.float32),
+        layers=np.array([annotations[index].layer for index in shown_indices], np.int64),
+        categories=category_ids([annotations[index] for index in shown_indices]),
         ignore=np.logical_or.reduce(masks[ignored], axis=0) | beyond,
     )
 
@@ -274,7 +282,7 @@ def draw_window(size_hw: tuple[int, int], crops: Crops, generator: np.random.Gen
 
 
 def _placed(window: Window, inside: Window, crops: Crops) -> Placement:
-    """Return where the part of a window that lies in the image goes on the crop."""
+    """Return how the part of a window inside the image is placed on the crop."""
     canvas_hw = (crops.size, crops.size)
     if crops.placement == "letterbox":
         return letterbox((inside.height, inside.width), canvas_hw)
@@ -300,7 +308,7 @@ def _placed(window: Window, inside: Window, crops: Crops) -> Placement:
 def _mirrored(
     image: UInt8[np.ndarray, "s s 3"], placement: Placement
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Return a canvas whose covered part is repeated, mirrored, over the rest."""
+    """Return a canvas on which the covered part is mirrored over the rest."""
     margins = [
         (at, whole - at - side)
         for at, side, whole in zip(
@@ -318,10 +326,11 @@ def _covered(placement: Placement) -> Bool[np.ndarray, "s s"]:
 
 
 def crop_image(sample: Sample, window: Window, placement: Placement) -> UInt8[np.ndarray, "r s 3"]:
-    """Return a window of a sample's image on a canvas, on black where it does not fill it.
+    """Return a window of a sample's image on a canvas; the rest of the canvas is black.
 
     A JPEG that is shrunk is decoded at 1/8, 1/4 or 1/2 of its size, if that is still FINER times
-    what is shown. What then differs from shrinking the whole one is how its details are averaged.
+    the size shown. The result then differs from shrinking the whole image in how details are
+    averaged.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -401,7 +410,7 @@ def _recoloured(
 
 
 def nesting_depths(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]:
-    """Return for each annotation how many of its own layer contain it, along the chain of parents.
+    """Return how many masks of its own layer contain each annotation, by the chain of parents.
 
     A parent that is not among the annotations counts as none.
 
@@ -414,10 +423,10 @@ def nesting_depths(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]
     known = {one.id: one for one in annotations}
     depths = np.zeros(len(annotations), np.int64)
     for index, one in enumerate(annotations):
-        seen, above = 0, one.parent
-        while above in known and seen < len(known):
+        num_steps, above = 0, one.parent
+        while above in known and num_steps < len(known):
             depths[index] += known[above].layer == one.layer
-            seen, above = seen + 1, known[above].parent
+            num_steps, above = num_steps + 1, known[above].parent
     return depths
 
 
@@ -426,9 +435,13 @@ def label_map_at_depth(
 ) -> Int64[np.ndarray, "s s"]:
     """Return the label map of the finest masks whose depth in the nest is at most `depth`.
 
-    0 where no such mask is. At depth 0 these are whole objects, at the largest depth sub-parts.
+    It is 0 where there is no such mask. At depth 0 these are whole objects, at the largest depth
+    sub-parts.
 
-    layer: whose masks they are (default: the lowest of the layers that the crop has).
+    Args:
+        crop: the crop.
+        depth: the largest depth.
+        layer: the layer of the masks (default None: the lowest layer of the crop).
 
     Example:
         >>> masks = np.array([[[1, 1], [1, 1]], [[1, 1], [0, 0]]], bool)  # object, its part
@@ -444,11 +457,10 @@ def label_map_at_depth(
 
 
 def random_label_map(crop: Crop, generator: np.random.Generator) -> Int64[np.ndarray, "s s"]:
-    """Return the label map of one layer at one level of its nest, each as likely as the others.
+    """Return the label map of a random layer at a random level of its nest.
 
-    Nested masks, and the masks of several people, cannot be told apart in one label map; over many
-    draws an embedding is asked for all of them, and pixels that share more levels end nearer to
-    each other.
+    One label map cannot hold nested masks, or the masks of several people. Over many draws an
+    embedding sees all of them; pixels that share more levels then end nearer to each other.
 
     Example:
         >>> masks = np.array([[[1, 1], [1, 1]], [[1, 1], [0, 0]]], bool)  # object, its part

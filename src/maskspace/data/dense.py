@@ -1,4 +1,4 @@
-"""A sample as arrays: its image and all its masks, whole. What evaluation and galleries read."""
+"""A sample as arrays: its image and all its masks, whole; for evaluation and galleries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,14 @@ NO_CATEGORY = -1
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """The image of a sample and its masks in their order, those to ignore apart.
+    """The image of a sample and its masks in their order; masks to ignore are apart.
 
-    `parents` holds the id of each mask's parent, 0 where it has none; masks of equal `layers` come
-    from one person; `categories` are the ids of what they are of, NO_CATEGORY without one; `ignore`
-    is the union of the masks whose pixels count neither for nor against anything.
+    image: the pixels.
+    masks, ids, scores: the masks that count, their ids and scores.
+    parents: id of each mask's parent, 0 without one.
+    layers: masks of the same layer come from the same person.
+    categories: id of each mask's category, NO_CATEGORY (-1) without one.
+    ignore: the union of the masks to ignore.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -41,7 +44,7 @@ class Dense:
 
 
 def dense(sample: Sample) -> Dense:
-    """Return a sample's arrays; ValueError that names its key where image and masks do not fit.
+    """Return a sample's arrays; ValueError, with its key, if image and masks do not fit.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -54,17 +57,17 @@ def dense(sample: Sample) -> Dense:
         masks = decode([annotation.counts for annotation in sample.annotations], sample.size_hw)
     except ValueError as error:
         raise ValueError(f"{sample.key}: {error}; make the sample again") from None
-    counted = np.array([not annotation.ignore for annotation in sample.annotations], bool)
-    kept = [annotation for annotation in sample.annotations if not annotation.ignore]
+    is_counted = np.array([not annotation.ignore for annotation in sample.annotations], bool)
+    counted_annotations = [annotation for annotation in sample.annotations if not annotation.ignore]
     return Dense(
         image=image,
-        masks=masks if counted.all() else masks[counted],
-        ids=np.array([annotation.id for annotation in kept], np.int64),
-        parents=np.array([annotation.parent or 0 for annotation in kept], np.int64),
-        scores=np.array([annotation.score for annotation in kept], np.float32),
-        layers=np.array([annotation.layer for annotation in kept], np.int64),
-        categories=category_ids(kept),
-        ignore=np.logical_or.reduce(masks[~counted], axis=0),
+        masks=masks if is_counted.all() else masks[is_counted],
+        ids=np.array([annotation.id for annotation in counted_annotations], np.int64),
+        parents=np.array([annotation.parent or 0 for annotation in counted_annotations], np.int64),
+        scores=np.array([annotation.score for annotation in counted_annotations], np.float32),
+        layers=np.array([annotation.layer for annotation in counted_annotations], np.int64),
+        categories=category_ids(counted_annotations),
+        ignore=np.logical_or.reduce(masks[~is_counted], axis=0),
     )
 
 
@@ -77,8 +80,11 @@ def category_ids(annotations: Sequence[Annotation]) -> Int64[np.ndarray, " n"]:
         >>> category_ids([car, nameless]).tolist()
         [3, -1]
     """
-    found = [NO_CATEGORY if one.category is None else one.category for one in annotations]
-    return np.array(found, np.int64)
+    ids = [
+        NO_CATEGORY if annotation.category is None else annotation.category
+        for annotation in annotations
+    ]
+    return np.array(ids, np.int64)
 
 
 def read_pixels(
@@ -86,12 +92,13 @@ def read_pixels(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the pixels of a sample's image.
 
-    Raises ValueError that names its key for an image that cannot be read, or that is of another
-    size than its masks.
+    ValueError, with its key, for an image that cannot be read or has another size than its masks.
 
-    least_hw: rows and columns that are needed. A JPEG is then decoded at 1/8, 1/4 or 1/2 of its
-        size where that has as many, in a fraction of the time; other formats, and photos that EXIF
-        turns, come whole (default: whole).
+    Args:
+        sample: the sample.
+        least_hw: rows and columns that are needed. A JPEG is then decoded at 1/8, 1/4 or 1/2 of its
+            size if that has as many, in a fraction of the time; other formats, and photos that EXIF
+            turns, are returned whole (default None: whole).
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles

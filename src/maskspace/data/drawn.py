@@ -1,4 +1,4 @@
-"""Readers whose samples are drawn, not read: they need a limit, and their truth is exact."""
+"""Readers that generate their samples: they need a limit, and their truth is exact."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -8,7 +8,7 @@ R = TypeVar("R")
 
 
 def drawn(reader: Callable[P, R]) -> Callable[P, R]:
-    """Mark a reader as one that draws its samples.
+    """Mark a reader as one that generates its samples.
 
     Example:
         >>> @drawn
@@ -21,7 +21,7 @@ def drawn(reader: Callable[P, R]) -> Callable[P, R]:
 
 
 def is_drawn(reader: Callable[..., object]) -> bool:
-    """Return whether a reader draws its samples.
+    """Return whether a reader generates its samples.
 
     Example:
         >>> from maskspace.data import READERS

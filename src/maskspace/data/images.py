@@ -19,7 +19,12 @@ _PNG_TURNED = (b"eXIf", b"exif", b"XML:com.adobe.xmp")
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image of a source: its bytes, their kind, its size, and whether EXIF swaps its sides.
+    """An image of a source.
+
+    encoded: its bytes.
+    extension: their format.
+    size_hw: height and width after the EXIF rotation.
+    is_turned: whether EXIF swaps rows and columns.
 
     Example:
         >>> SourceImage(b"...", "jpg", size_hw=(480, 640), is_turned=False).size_hw
@@ -33,10 +38,14 @@ class SourceImage:
 
 
 def read_image(path: AnyPath, *, exif: bool = True, white: White | None = None) -> SourceImage:
-    """Return the image in a file, its bytes untouched where its options ask for nothing else.
+    """Return the image in a file; its bytes are unchanged unless an option asks for a change.
 
-    exif: False for an image as it is stored, which becomes PNG where EXIF turns it.
-    white: what is white in an image of more than 8 bits, see `read_rgb`; it becomes PNG of 8 bits.
+    Args:
+        path: the file.
+        exif: False takes the image as it is stored; if EXIF turns it, it becomes a PNG
+            (default True).
+        white: the value that is white in an image of more than 8 bits, see `read_rgb`; such an
+            image becomes a PNG of 8 bits (default None).
 
     Example:
         >>> import tempfile
@@ -53,7 +62,7 @@ def read_image(path: AnyPath, *, exif: bool = True, white: White | None = None) 
 def source_image(
     encoded: bytes, suffix: str, *, name: str, exif: bool = True, white: White | None = None
 ) -> SourceImage:
-    """Return an encoded image whose file has a suffix, as `read_image`.
+    """Return an encoded image whose file has this suffix, as `read_image` does.
 
     Example:
         >>> encoded = encode_png(np.zeros((2, 3, 3), np.uint8))
@@ -78,7 +87,7 @@ def source_image(
 def image_size_hw(encoded: bytes, *, name: str) -> tuple[int, int]:
     """Return rows and columns after the EXIF rotation, read from the header alone.
 
-    Raises ValueError that starts with `name` for what is no image of at most MAX_PIXELS pixels.
+    ValueError that starts with `name` for anything but an image of at most MAX_PIXELS pixels.
 
     Example:
         >>> image_size_hw(encode_png(np.zeros((2, 3, 3), np.uint8)), name="a.png")
@@ -90,7 +99,7 @@ def image_size_hw(encoded: bytes, *, name: str) -> tuple[int, int]:
 
 
 def is_turned(image: Image.Image, encoded: bytes) -> bool:
-    """Return whether EXIF swaps rows and columns of what PIL opened; broken EXIF turns nothing.
+    """Return whether EXIF swaps rows and columns of an opened image; broken EXIF does not.
 
     Example:
         >>> encoded = encode_png(np.zeros((2, 3, 3), np.uint8))
@@ -106,7 +115,7 @@ def is_turned(image: Image.Image, encoded: bytes) -> bool:
 
 
 def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """Return PNG bytes, the same for the same pixels.
+    """Return PNG bytes; the same pixels give the same bytes.
 
     Example:
         >>> image = np.full((2, 3, 3), 7, np.uint8)

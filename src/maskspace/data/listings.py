@@ -1,4 +1,4 @@
-"""What is in a dataset's folders: listings whose order is always the same, and keys."""
+"""Listings of a dataset's folders, always in the same order, and keys made of names."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ _VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
 
 
 def dataset_root(root: str) -> AnyPath:
-    """Return a dataset's folder or file, given as a path or an fsspec URL; it has to exist.
+    """Return a dataset's folder or file, given as a path or an fsspec URL; it must exist.
 
     Example:
         >>> import tempfile
@@ -34,10 +34,10 @@ def dataset_root(root: str) -> AnyPath:
 
 
 def files_by_stem(folder: AnyPath, pattern: str) -> dict[str, AnyPath]:
-    """Return the files that match by their name without its last suffix, sorted by name.
+    """Return the matching files by their name without its last suffix, sorted by name.
 
-    Capitals match small letters. Hidden files, such as the `._x.jpg` of macOS archives, are left
-    out. Raises ValueError where two files share a stem, as `x.jpg` and `x.JPG` do.
+    Capital letters match small ones. Hidden files, such as the `._x.jpg` of macOS archives, are
+    left out. ValueError if two files share a stem, such as `x.jpg` and `x.JPG`.
 
     Example:
         >>> import tempfile
@@ -47,21 +47,21 @@ def files_by_stem(folder: AnyPath, pattern: str) -> dict[str, AnyPath]:
         >>> list(files_by_stem(folder, "*.jpg"))
         ['a', 'b']
     """
-    found: dict[str, AnyPath] = {}
-    listed = folder.iterdir() if folder.is_dir() else ()
-    for path in sorted(listed, key=lambda path: path.name):
+    by_stem: dict[str, AnyPath] = {}
+    paths = folder.iterdir() if folder.is_dir() else ()
+    for path in sorted(paths, key=lambda path: path.name):
         if path.name.startswith(".") or not fnmatch(path.name.lower(), pattern):
             continue
-        if path.stem in found:
+        if path.stem in by_stem:
             raise ValueError(
-                f"{path}: {found[path.stem].name} is of the same name; remove one of the two"
+                f"{path}: {by_stem[path.stem].name} is of the same name; remove one of the two"
             )
-        found[path.stem] = path
-    return found
+        by_stem[path.stem] = path
+    return by_stem
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Return what sorts `sa_9` before `sa_10`.
+    """Return a key that sorts `sa_9` before `sa_10`.
 
     Example:
         >>> sorted(["sa_10", "sa_9"], key=natural)
@@ -73,9 +73,9 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
 
 
 def files_stamp(root: AnyPath) -> str:
-    """Return a hash of the names, sizes and times of change of all files under a root, or of it.
+    """Return a hash of the names, sizes and times of change of all files under a root.
 
-    At a URL the store's own listing says them. Links to folders are followed.
+    At a URL they are taken from the store's listing. Links to folders are followed.
 
     Example:
         >>> import tempfile
@@ -105,10 +105,10 @@ def _files_under(folder: Path) -> Iterator[Path]:
 
 
 def safe_key(name: str) -> str:
-    """Return a name as a key: other characters than [A-Za-z0-9_-] become `-`, and a hash is added.
+    """Return a name as a key: characters outside [A-Za-z0-9_-] become `-`, and a hash is added.
 
-    The hash of the whole name keeps apart what differs in those characters alone; a name that is a
-    key already stays as it is.
+    The hash of the whole name separates names that differ in those characters alone. A name that is
+    a key already stays as it is.
 
     Example:
         >>> safe_key("img_7"), safe_key("img 7")
@@ -121,9 +121,9 @@ def safe_key(name: str) -> str:
 
 
 def inside(path: AnyPath, root: AnyPath) -> str:
-    """Return the path relative to the root that it is under, with `/` between its parts.
+    """Return a path relative to the root that it is under, with `/` between its parts.
 
-    Bytes that are no UTF-8 are written as hexadecimal numbers after a backslash.
+    Bytes that are no UTF-8 become hexadecimal numbers after a backslash.
 
     Example:
         >>> inside(Path("/data/photos/a/b.jpg"), Path("/data/photos"))

@@ -1,9 +1,9 @@
-"""What is known of shards without reading them: a manifest of all, a sidecar beside each.
+"""What is known of shards without reading them: a manifest of all, and a sidecar of each.
 
 `manifest.json` lists the shards of each split with their counts, sizes and hashes, and says how
-they were made. `SHARD.tar.json` repeats what the manifest says of one shard and adds the places of
-its samples, so that any sample is one ranged read; it is written after its shard, which is
-therefore whole if the sidecar is there and says its size.
+they were made. `SHARD.tar.json` repeats the facts of one shard and adds the places of its samples,
+so that any sample is one ranged read. It is written after its shard: if it is there and states the
+shard's size, the shard is whole.
 """
 
 import json
@@ -23,9 +23,12 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardFacts:
-    """What the manifest says of one shard, and the counts of its samples for the totals.
+    """The facts of one shard in the manifest.
 
-    `refused` are the samples that its reader could not read, with the reasons; they are not in it.
+    name, samples, masks, bytes, sha256: of the shard.
+    refused: key -> reason, of the samples that the reader could not read; they are not in the
+        shard.
+    counts: the counts of its samples, for the totals.
 
     Example:
         >>> facts = ShardFacts(name="train-000000.tar", samples=2, masks=9, bytes=4096, sha256="00")
@@ -44,7 +47,11 @@ class ShardFacts:
 
 @dataclass(frozen=True, slots=True)
 class SamplePlace:
-    """Where a sample is in its shard: `image` is its member's name, its size 0 if not there.
+    """Where a sample is in its shard.
+
+    image: name of the image's member.
+    image_offset, image_size: bytes of the image; the size is 0 if the image is elsewhere.
+    label_offset, label_size: bytes of the record.
 
     Example:
         >>> SamplePlace("a.png", 512, 70, label_offset=1536, label_size=200).label_offset
@@ -60,7 +67,7 @@ class SamplePlace:
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """What `SHARD.tar.json` holds.
+    """The content of `SHARD.tar.json`.
 
     Example:
         >>> facts = ShardFacts(name="train-000000.tar", samples=1, masks=9, bytes=4096, sha256="00")
@@ -97,7 +104,7 @@ def write_sidecar(shard: AnyPath, sidecar: Sidecar) -> None:
     """
     facts = sidecar.facts
     value = {
-        **_said(facts),
+        **_as_json(facts),
         "counts": counts_as_json(facts.counts),
         "places": [
             [p.image, p.image_offset, p.image_size, p.label_offset, p.label_size]
@@ -109,7 +116,7 @@ def write_sidecar(shard: AnyPath, sidecar: Sidecar) -> None:
 
 
 def read_sidecar(shard: AnyPath) -> Sidecar | None:
-    """Return the sidecar of a shard, or None where there is none that can be read.
+    """Return the sidecar of a shard; None if there is none that can be read.
 
     Example:
         >>> import tempfile
@@ -133,7 +140,7 @@ def read_sidecar(shard: AnyPath) -> Sidecar | None:
 
 
 def finished_shard(shard: AnyPath) -> ShardFacts | None:
-    """Return the facts of a shard that is there and whole by its size, or None.
+    """Return the facts of a shard that is there and has the right size, or None.
 
     Example:
         >>> import tempfile
@@ -157,8 +164,13 @@ def write_manifest(
 ) -> AnyPath:
     """Write `manifest.json` for the shards `SPLIT-NNNNNN.tar` in `folder`; return its path.
 
-    `details` is added as it is: the parameters that the shards were made with. Partial files that a
-    kill has left in the folder are removed.
+    Partial files that a kill has left in the folder are removed.
+
+    Args:
+        folder: the folder of the shards.
+        facts: the facts of the shards.
+        dataset: name of the dataset.
+        details: what else the manifest says: the parameters with which the shards were made.
 
     Example:
         >>> import tempfile
@@ -185,19 +197,19 @@ def _sum(facts: list[ShardFacts]) -> dict[str, Any]:
     return {
         **{key: sum(getattr(one, key) for one in facts) for key in ("samples", "masks", "bytes")},
         "counts": counts_as_json(sum((one.counts for one in facts), Counts())),
-        "shards": [_said(one) for one in facts],
+        "shards": [_as_json(one) for one in facts],
     }
 
 
-def _said(facts: ShardFacts) -> dict[str, Any]:
-    said = {key: value for key, value in vars(facts).items() if key != "counts"}
+def _as_json(facts: ShardFacts) -> dict[str, Any]:
+    listed = {key: value for key, value in vars(facts).items() if key != "counts"}
     if not facts.refused:  # nearly always, and what is published stays as it is
-        del said["refused"]
-    return said
+        del listed["refused"]
+    return listed
 
 
 def read_manifest(folder: str | AnyPath) -> dict[str, Any]:
-    """Return the manifest of a folder of shards, which may be a URL.
+    """Return the manifest of a folder of shards, which may be a URL; ValueError in one line.
 
     Example:
         >>> import tempfile
@@ -218,9 +230,9 @@ def read_manifest(folder: str | AnyPath) -> dict[str, Any]:
 
 
 def shards_folder(folder: str | AnyPath, manifest: Mapping[str, Any]) -> AnyPath:
-    """Return where the shards of a manifest are: beside it, or where it says.
+    """Return the folder of the shards of a manifest: beside it, or where it says.
 
-    A manifest of validated shards says the way from its own folder, `stored_from_here`.
+    A manifest of validated shards gives the path from its own folder, `stored_from_here`.
 
     Example:
         >>> str(shards_folder("build/shards/toy", {}))
@@ -234,7 +246,7 @@ def shards_folder(folder: str | AnyPath, manifest: Mapping[str, Any]) -> AnyPath
 
 
 def categories_as_json(categories: Iterable[Category]) -> dict[str, Any]:
-    """Return what a manifest says of a dataset's categories: nothing where there are none.
+    """Return a manifest's entry for a dataset's categories; empty if there are none.
 
     Example:
         >>> categories_as_json([Category(id=3, name="car")])
@@ -247,7 +259,7 @@ def categories_as_json(categories: Iterable[Category]) -> dict[str, Any]:
 
 
 def categories_of(manifest: Mapping[str, Any]) -> tuple[Category, ...]:
-    """Return the table of categories of a manifest, empty where it has none.
+    """Return the table of categories of a manifest; empty if it has none.
 
     Example:
         >>> categories_of({"categories": [{"id": 3, "name": "car", "is_thing": True}]})
@@ -257,7 +269,7 @@ def categories_of(manifest: Mapping[str, Any]) -> tuple[Category, ...]:
 
 
 def facts_of(manifest: Mapping[str, Any], split: str) -> list[ShardFacts]:
-    """Return what a manifest says of the shards of one split, without their counts.
+    """Return the facts of the shards of one split, without their counts.
 
     Example:
         >>> import tempfile

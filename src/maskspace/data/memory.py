@@ -5,11 +5,11 @@ import sys
 
 
 def keep_freed_memory() -> None:
-    """Let this process, and those forked from it, keep freed memory instead of handing it back.
+    """Let this process, and processes forked from it, keep freed memory.
 
-    Every batch and every step frees and takes the same sizes again. Fresh pages have to be found
-    and zeroed by the kernel: on the virtual machine that was measured, half as long as decoding a
-    photo takes, and a fifth of a training step on its CPU.
+    Every batch and every step frees and takes the same sizes again. If memory is handed back, the
+    kernel must find and clear fresh pages: on the virtual machine that was measured this took half
+    as long as decoding a photo, and a fifth of a training step on its CPU.
 
     Example:
         >>> keep_freed_memory()  # on Linux with glibc; elsewhere it does nothing

@@ -1,4 +1,4 @@
-"""The samples of shards, wherever they are: any one by its index, or in order."""
+"""The samples of shards, wherever they are: any one by its index, or all in order."""
 
 import bisect
 import os
@@ -43,10 +43,13 @@ GAP_BYTES = 2**19
 
 
 def open_shards(folder: str | AnyPath, split: str) -> "Shards":
-    """Return the samples of "train", "val" or "test" in a folder of shards, read when asked for.
+    """Return the samples of a split in a folder of shards; each is read when it is asked for.
 
-    The folder is a path or any URL that fsspec knows; https:// can be read from, too. Records that
-    the manifest lists as `excluded`, as that of validated shards does, are left out.
+    Records that the manifest lists as `excluded` are left out; validation writes that list.
+
+    Args:
+        folder: a path or any URL that fsspec knows; https:// can be read from, too.
+        split: "train", "val" or "test".
 
     Example:
         >>> import tempfile
@@ -75,9 +78,9 @@ def open_shards(folder: str | AnyPath, split: str) -> "Shards":
 
 
 def images_root(manifest: dict[str, Any]) -> AnyPath | None:
-    """Return where the images are that the shards of a manifest point to; None if they hold them.
+    """Return the folder of the images that shards point to; None if the shards hold them.
 
-    Relative to the current folder if the dataset's root was given so.
+    It is relative to the current folder if the dataset's root was given so.
 
     Example:
         >>> images_root({"repack": True}) is None
@@ -128,11 +131,11 @@ def _place(image: Member | None, label: Member) -> SamplePlace:
 
 
 class Shards(Sequence):  # of samples; a checked parameter would make beartype read one
-    """Samples in the order of their shards; any one is one ranged read of its shard.
+    """Samples in the order of their shards; each is one ranged read of its shard.
 
-    A shard is opened when a sample of it is first asked for. Reads keep no position, and a forked
-    or pickled copy opens its own files, so that copies share nothing. Iteration, and `read_range`,
-    read many samples at once.
+    A shard is opened when one of its samples is first asked for. Reads keep no position, and a
+    forked or pickled copy opens its own files, so that copies share nothing. Iteration and
+    `read_range` read many samples at once.
 
     Example:
         >>> import tempfile
@@ -173,8 +176,8 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs: no open file."""
-        kept = ("paths", "facts", "images", "excluded", "categories", "ends")
-        return {key: value for key, value in vars(self).items() if key in kept}
+        names = ("paths", "facts", "images", "excluded", "categories", "ends")
+        return {key: value for key, value in vars(self).items() if key in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become the copy."""
@@ -201,14 +204,14 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
         return next(self.read_range(index, index + 1))
 
     def read_range(self, start: int, stop: int) -> Iterator[Sample]:
-        """Yield the samples from `start` to before `stop`, a few megabytes a read."""
+        """Yield the samples from `start` to before `stop`; a read takes a few megabytes."""
         return (stored.sample() for _, stored in self.read_stored(range(start, stop)))
 
     def read_stored(self, indices: Iterable[int]) -> Iterator[tuple[int, "StoredSample"]]:
-        """Yield the samples at ascending indices as they are stored, neighbours in one read.
+        """Yield the samples at ascending indices as they are stored; neighbours share a read.
 
-        Those between two that are near are read too, and dropped. Raises ValueError for a shard
-        that cannot be read; a record that is damaged raises it in `StoredSample.sample`.
+        Bytes between two near samples are read too, and dropped. ValueError for a shard that cannot
+        be read; a damaged record raises it in `StoredSample.sample`.
         """
         for shard, group in groupby(indices, key=lambda index: self.place_of(index)[0]):
             opened = self._shard(shard)
@@ -219,13 +222,13 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
                     yield first + row, stored
 
     def bytes_of(self, index: int) -> int:
-        """Return the bytes that a sample takes in its shard."""
+        """Return the number of bytes of a sample in its shard."""
         shard, row = self.place_of(index)
         place = self._shard(shard).places[row]
         return _end(place) - _begin(place)
 
     def place_of(self, index: int) -> tuple[int, int]:
-        """Return the shard that a sample is in, and its number in there."""
+        """Return the number of the shard of a sample, and the sample's number in it."""
         shard = bisect.bisect_right(self.ends, index)
         return shard, index - (self.ends[shard - 1] if shard else 0)
 
@@ -269,11 +272,11 @@ class Shards(Sequence):  # of samples; a checked parameter would make beartype r
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSample:
-    """A sample as a shard holds it: bytes that nobody has looked into yet.
+    """A sample as a shard stores it: bytes that have not been parsed yet.
 
-    where: what errors begin with.
+    where: the beginning of errors.
     name: the member of the image, `KEY.EXTENSION`.
-    label, image: the bytes of the two members; no image where the record points to one.
+    label, image: the bytes of the two members; no image if the record points to one.
     elsewhere: reads an image that a record points to.
 
     Example:
@@ -297,7 +300,7 @@ class StoredSample:
     elsewhere: Callable[[Record, str], bytes]
 
     def sample(self) -> Sample:
-        """Return the sample; ValueError that names it where it is damaged."""
+        """Return the sample; ValueError that names it if it is damaged."""
         record = parse_record(self.label, where=self.where)
         key, _, extension = self.name.rpartition(".")
         if record.key != key:

@@ -1,13 +1,14 @@
-"""The order in which datasets are read: every epoch's whole sequence, known without storing it.
+"""The order in which datasets are read: the sequence of every epoch, without storing it.
 
-A pass over a dataset permutes blocks of neighbouring samples, then shuffles inside windows of a few
-blocks: a window of 16 blocks of 32 samples mixes 512, and reads 16 stretches of the shards, as
-much as is read ahead at once, instead of jumping over terabytes. What is stored of 11 million
-samples is the order of 344 000 blocks, 4 bytes each. Several datasets are interleaved by a shuffled
-sequence, a byte a sample, in which each has its exact share.
-
-Any position is found on its own, from the seed and the epoch alone. Workers, ranks and a resumed
-run therefore agree without a word between them, and nothing has to be skipped to resume.
+Input: sizes and shares of datasets, a seed.
+Idea: any position can be computed by itself, from the seed and the epoch. So workers, ranks and a
+    resumed run agree without messages, and a resumed run skips nothing.
+Steps: a pass over a dataset permutes blocks of neighbouring samples, then shuffles inside windows
+    of a few blocks. Several datasets are interleaved by a shuffled sequence, in which each has its
+    exact share.
+Cost: a window of 16 blocks of 32 samples mixes 512 samples and reads 16 stretches of the shards, as
+    much as is read ahead at once. For 11 million samples the order of 344 000 blocks is stored, 4
+    bytes each; interleaving takes a byte for each sample.
 """
 
 from collections.abc import Iterator
@@ -26,11 +27,15 @@ _PAGE = 4096  # positions between two stored counts of the interleaved datasets
 class Order:
     """The samples of every epoch, by dataset and index.
 
-    `sizes` are the numbers of samples and `weights` the shares of the datasets; an epoch has
-    `length` samples, of which each dataset gives its share, rounded so that the sum is exact. A
-    dataset goes on where it stopped in the epoch before: no sample comes a second time before all
-    others of its dataset have come. With one dataset and its size as `length` an epoch is a pass.
-    `window` counts blocks, `block` samples.
+    A dataset goes on where it stopped in the epoch before: a sample comes again only after all
+    others of its dataset. With one dataset and its size as `length` an epoch is one pass.
+
+    sizes: number of samples of each dataset.
+    weights: share of each dataset, relative to the others.
+    length: samples of an epoch; each dataset gives its share, rounded so that the sum is exact.
+    seed: of the shuffling.
+    block: neighbouring samples in a block (default 32).
+    window: blocks in a window (default 16).
 
     Example:
         >>> order = Order(sizes=(100, 10), weights=(3.0, 1.0), length=40, seed=0)
@@ -46,7 +51,7 @@ class Order:
     window: int = 16
 
     def __post_init__(self) -> None:
-        """Refuse what has no order."""
+        """Refuse values that give no order."""
         if not self.sizes or len(self.sizes) != len(self.weights) or len(self.sizes) > 255:
             raise ValueError(
                 f"{len(self.sizes)} sizes and {len(self.weights)} weights; give 1 to 255 of each"
@@ -58,7 +63,7 @@ class Order:
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
-        """The samples that each dataset gives to an epoch: by largest remainder."""
+        """The number of samples that each dataset gives to an epoch, by largest remainder."""
         ideal = self.length * np.array(self.weights) / sum(self.weights)
         counts = np.floor(ideal).astype(np.int64)
         short = self.length - int(counts.sum())
@@ -103,7 +108,7 @@ class Epoch:
         return dataset, self._pass(dataset, number)[place]
 
     def _turn(self, position: int) -> tuple[int, int]:
-        """Return whose turn it is at a position, and how many it has had in this epoch."""
+        """Return the dataset of a position, and how many samples it has given before."""
         if len(self.order.sizes) == 1:
             return 0, position
         datasets, before = self._interleaved
@@ -113,13 +118,17 @@ class Epoch:
 
     @cached_property
     def _interleaved(self) -> tuple[UInt8[np.ndarray, " l"], Int64[np.ndarray, "p d"]]:
-        """The dataset of every position, and what each has given before every page of them."""
+        """The dataset of every position, and what each has given before every page."""
         counts = self.order.counts
         datasets = np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
         generator(Use.INTERLEAVE, self.order.seed, self.number).shuffle(datasets)
         pages = range(0, len(datasets), _PAGE)
-        found = [np.bincount(datasets[a : a + _PAGE], minlength=len(counts)) for a in pages]
-        return datasets, np.cumsum([np.zeros_like(found[0]), *found[:-1]], axis=0)
+        counts_of_pages = [
+            np.bincount(datasets[a : a + _PAGE], minlength=len(counts)) for a in pages
+        ]
+        return datasets, np.cumsum(
+            [np.zeros_like(counts_of_pages[0]), *counts_of_pages[:-1]], axis=0
+        )
 
     def _make_pass(self, dataset: int, number: int) -> "Pass":
         order = self.order
@@ -132,7 +141,7 @@ class Epoch:
 
 
 class Pass:
-    """A permutation of `range(size)` that moves along in windows: `one_pass[position]`.
+    """A permutation of `range(size)` that advances window by window: `one_pass[position]`.
 
     Example:
         >>> one_pass = Pass(10, block=2, window=2, seed=(0, 0, 0))

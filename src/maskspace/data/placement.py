@@ -1,7 +1,7 @@
-"""How a piece of an image sits in a square of another size: stretched, or with its aspect kept.
+"""How a piece of an image lies in a square of another size: stretched, or with its aspect kept.
 
-Coordinates are continuous: pixel (x, y) covers [x, x + 1) x [y, y + 1), its centre is at
-(x + 1/2, y + 1/2). A placement is whole numbers only.
+Coordinates are continuous: pixel (x, y) covers [x, x + 1) x [y, y + 1), and its centre is at
+(x + 1/2, y + 1/2). A placement has whole numbers only.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,12 @@ from jaxtyping import Int64
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """An image of `source_hw` scaled to `inner_hw` and laid at row, column `corner_yx`.
+    """An image scaled and laid on a canvas.
+
+    source_hw: size of the image.
+    inner_hw: size to which it is scaled.
+    corner_yx: row and column of its corner on the canvas.
+    canvas_hw: size of the canvas.
 
     Example:
         >>> placement = letterbox((30, 60), (8, 8))
@@ -33,7 +38,7 @@ class Placement:
 
     @property
     def nearest(self) -> tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, " s"]]:
-        """The row and the column of the source that hold the centres of those of the image."""
+        """The source rows and columns that hold the centres of the scaled rows and columns."""
         rows, columns = (
             (2 * np.arange(to, dtype=np.int64) + 1) * source // (2 * to)
             for source, to in zip(self.source_hw, self.inner_hw, strict=True)
@@ -42,7 +47,7 @@ class Placement:
 
 
 def letterbox(source_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> Placement:
-    """Return the largest placement that keeps the aspect, to a pixel, in the canvas's middle.
+    """Return the largest placement in the canvas's middle that keeps the aspect, to a pixel.
 
     Example:
         >>> letterbox((30, 60), (8, 8)).inner_hw
@@ -60,7 +65,7 @@ def letterbox(source_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> Placeme
 
 
 def stretch(source_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> Placement:
-    """Return the placement that fills the canvas, whatever that does to the aspect.
+    """Return the placement that fills the canvas; the aspect changes.
 
     Example:
         >>> stretch((30, 60), (8, 8)).inner_hw

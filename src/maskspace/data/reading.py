@@ -1,4 +1,4 @@
-"""Read a dataset as commands name it: a kind of READERS, a place, and options given as text."""
+"""Read a dataset as commands name it: a kind of READERS, a place, and options as text."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ _OWN = ("seed", "limit")
 def bound_reader(kind: str, options: Mapping[str, str]) -> Reader:
     """Return the reader of a kind with options bound that are given as text.
 
-    Raises ValueError for an unknown kind or option, and for a value of another type.
+    ValueError for an unknown kind or option, and for a value of a wrong type.
 
     Example:
         >>> bound_reader("folder", {"ignored": "255"}).keywords

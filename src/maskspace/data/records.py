@@ -1,9 +1,9 @@
 """A sample as the record of a shard, and back.
 
-A record is JSON: every field of the sample but the image and its extension (an annotation's
-`category` only where it has one), and `sha256`, the hash
-of the image's bytes. The image is the member beside it, `KEY.EXTENSION`; where a shard only points
-to images, the record says in `image` which bytes of which file of the dataset's root they are.
+A record is JSON with every field of the sample but the image and its extension, and with `sha256`,
+the hash of the image's bytes. An annotation's `category` is there only if it has one. The image is
+the member beside the record, `KEY.EXTENSION`. If a shard only points to images, the record's
+`image` says which bytes of which file of the dataset's root they are.
 """
 
 import hashlib
@@ -23,7 +23,13 @@ _FIELDS = {field.name for field in fields(Annotation)}
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A record as it is read: a sample but for its image.
+    """A record as it is read: a sample without its image.
+
+    key: that of the sample.
+    sha256: hash of the image's bytes; None in old records.
+    place: where the image is, if the shard points to it.
+    extension: format of an image that the shard points to.
+    fields: the fields of the sample.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -41,7 +47,9 @@ class Record:
 
 
 def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
-    """Return the JSON of a sample, the same for the same sample; `place` points to its image.
+    """Return the JSON of a sample, the same for the same sample.
+
+    `place` says where the image is if the shard points to it.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -52,7 +60,7 @@ def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
     record = dict(vars(sample))
     image, extension = record.pop("image"), record.pop("extension")
     record["source"] = sample.source.encode("utf-8", "backslashreplace").decode()
-    record["annotations"] = [_said(annotation) for annotation in sample.annotations]
+    record["annotations"] = [_annotation_fields(annotation) for annotation in sample.annotations]
     if not sample.left_out:
         del record["left_out"]  # as records were before there was such a field
     record["sha256"] = hashlib.sha256(image).hexdigest()
@@ -65,7 +73,7 @@ def encode_record(sample: Sample, *, place: ImagePlace | None = None) -> bytes:
     return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
 
 
-def _said(annotation: Annotation) -> dict[str, Any]:
+def _annotation_fields(annotation: Annotation) -> dict[str, Any]:
     """Return the fields of an annotation; a category only where there is one, as ever."""
     fields = vars(annotation)
     if annotation.category is not None:
@@ -206,7 +214,7 @@ def read_pointed_image(record: Record, file: RangedFile, *, where: str) -> bytes
 def sample_places(path: AnyPath) -> list[tuple[Member | None, Member]]:
     """Return the image and the JSON of each sample in a shard, in order, from its headers.
 
-    The image is None where the shard only points to it.
+    The image is None if the shard only points to it.
 
     Example:
         >>> import tempfile
@@ -235,10 +243,10 @@ def sample_places(path: AnyPath) -> list[tuple[Member | None, Member]]:
 def read_sample(
     path: AnyPath, image: Member | None, label: Member, *, images: AnyPath | None = None
 ) -> Sample:
-    """Return the sample whose image and JSON are at these places of a shard, both checked.
+    """Return the sample whose image and JSON are at these places of a shard; both are checked.
 
-    `images` is the folder of an image that the shard only points to. Raises ValueError for what is
-    no record of this key, and for an image that is not the one the record was made for.
+    `images` is the folder of images that the shard only points to. ValueError for anything but a
+    record of this key, and for another image than the one the record was made for.
 
     Example:
         >>> import tempfile

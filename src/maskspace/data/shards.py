@@ -1,10 +1,9 @@
-"""Samples to webdataset shards: `KEY.jpg` or another image, untouched, and `KEY.json`.
+"""Samples to webdataset shards: `KEY.jpg` or another image, unchanged, and `KEY.json`.
 
-A shard is the unit of work. What it holds depends on the dataset and its parameters alone, so that
-any number of workers, killed any number of times, writes the same bytes; it appears whole or not at
-all. A run goes on where another ended: a shard whose sidecar is there and whose size is as the
-sidecar says is not read again. The hash, the counts and the places of the samples come out of the
-writing itself.
+A shard is the unit of work. Its content depends on the dataset and its parameters alone. So any
+number of workers, killed any number of times, writes the same bytes. A shard appears whole or not
+at all. A run continues another one: a shard is kept if its sidecar is there and its size agrees.
+The hash, the counts and the places of the samples are collected while a shard is written.
 """
 
 import hashlib
@@ -92,14 +91,23 @@ def write_dataset(
     *,
     map_units: MapUnits = map,
 ) -> AnyPath:
-    """Write the shards of a dataset and its manifest in `folder`, and return the manifest's path.
+    """Write the shards of a dataset and its manifest in `folder`; return the manifest's path.
 
-    Shards of the same dataset and parameters that are already there are kept, as long as every file
-    under the root has the size and the time of change that it had. A sample that its reader refuses
-    is left out and listed in the manifest, with the reason (`ShardFacts.refused`), up to a share of
-    `REFUSED` and one at least. Raises ValueError beyond that, for a folder with shards of other
-    parameters, for a reader that `repack: false` does not fit, and for a split that would be empty
-    though its share is not 0.
+    Shards of the same dataset and parameters that are there already are kept, as long as every file
+    under the root has the same size and time of change. A sample that its reader refuses is left
+    out and listed in the manifest, with the reason (`ShardFacts.refused`): up to the share
+    `REFUSED` of the samples, and at least one.
+
+    ValueError if more samples are refused, for a folder with shards of other parameters, if
+    `repack: false` does not fit the reader, and for a split that would be empty though its share is
+    not 0.
+
+    Args:
+        folder: where the manifest goes, and the shards unless `config.store` says otherwise.
+        name: name of the dataset.
+        config: its section of `shards`.
+        readers: name -> reader.
+        map_units: maps a function over shards, here or on a cluster (default `map`).
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -151,9 +159,9 @@ def write_dataset(
 
 
 def _forget_if_changed(stored: AnyPath, root: str) -> None:
-    """Let the shards of other data count as not written: of files of another size or time.
+    """Remove the plan, manifest and sidecars if the files of the dataset have changed.
 
-    What the data were is noted beside the shards; where that is not known, they are trusted.
+    The state of the files is noted beside the shards; without that note the shards are trusted.
     """
     now, note = {"files_sha256": files_stamp(absolute(root))}, stored / INPUTS
     try:
@@ -169,19 +177,19 @@ def _forget_if_changed(stored: AnyPath, root: str) -> None:
 
 
 def _require_few_refused(facts: Sequence[ShardFacts], source: Source, name: str) -> None:
-    """Say which samples were refused; raise ValueError where they are too many."""
+    """Print which samples were refused; ValueError if there are too many."""
     refused = {key: why for one in facts for key, why in one.refused.items()}
     if not refused:
         return
     key, why = next(iter(refused.items()))
-    told = f"{name}: {len(refused)} of {len(source)} samples cannot be read: {key} ({why})"
+    message = f"{name}: {len(refused)} of {len(source)} samples cannot be read: {key} ({why})"
     if len(refused) > max(1, int(REFUSED * len(source))) or len(refused) == len(source):
-        raise ValueError(f"{told}; more than {REFUSED:.0%}; mend the data")
-    sys.stderr.write(f"{told}; left out, and listed in {MANIFEST}\n")
+        raise ValueError(f"{message}; more than {REFUSED:.0%}; mend the data")
+    sys.stderr.write(f"{message}; left out, and listed in {MANIFEST}\n")
 
 
 def absolute(place: str | AnyPath) -> AnyPath:
-    """Return a path that means the same to a worker in another folder.
+    """Return a path that means the same in any working folder.
 
     Example:
         >>> absolute("build").is_absolute()
@@ -202,22 +210,22 @@ def _details(config: ShardsConfig, readers: Mapping[str, Reader]) -> dict[str, A
 def _plan(
     stored: AnyPath, source: Source, config: ShardsConfig, details: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what decides which samples go into which shard; kept, so that it is found once.
+    """Return what decides which samples go into which shard; it is stored, and computed once.
 
-    The keys of the source and the parameters, as a hash; and how many samples a shard holds.
+    It holds a hash of the keys and the parameters, and the number of samples in a shard.
     """
     digest = hashlib.sha256(json.dumps(details, sort_keys=True).encode())
     for key in source.keys:
         digest.update(f"{key}\0".encode())
-    kept = _kept_plan(stored)
-    if kept is None:
+    plan = _kept_plan(stored)
+    if plan is None:
         size = config.samples_per_shard
         number = size if isinstance(size, int) else _fitting(size.bytes, source, config)
-        kept = {"inputs_sha256": digest.hexdigest(), "samples_in_a_shard": number}
-        write_json(stored / PLAN, kept)
-    if kept["inputs_sha256"] != digest.hexdigest():
+        plan = {"inputs_sha256": digest.hexdigest(), "samples_in_a_shard": number}
+        write_json(stored / PLAN, plan)
+    if plan["inputs_sha256"] != digest.hexdigest():
         raise ValueError(f"{stored}: has shards of other parameters or samples; empty it")
-    return kept
+    return plan
 
 
 def _kept_plan(stored: AnyPath) -> dict[str, Any] | None:
@@ -233,7 +241,7 @@ def _kept_plan(stored: AnyPath) -> dict[str, Any] | None:
 
 
 def _fitting(shard_bytes: int, source: Source, config: ShardsConfig) -> int:
-    """Return how many samples make up a shard of so many bytes, by some that are evenly spread."""
+    """Return how many samples fill a shard of so many bytes, estimated on evenly spread ones."""
     probed = min(PROBED, len(source))
     picked = [(2 * i + 1) * len(source) // (2 * probed) for i in range(probed)]
     sizes = 0
@@ -274,12 +282,12 @@ def _samples(
     """
     for index in indices:
         try:
-            found = source[index]
+            sample_read = source[index]
         except (ValueError, OSError) as error:
             refused[source.keys[index]] = str(error)
             continue
         sample = refine(
-            found,
+            sample_read,
             split_components=config.split_components,
             min_component_area=config.min_component_area,
             containment=config.containment,
@@ -289,7 +297,9 @@ def _samples(
 
 
 def write_shard(path: AnyPath, samples: Iterable[Sample]) -> ShardFacts:
-    """Write a tar of samples, whole or not at all, then its sidecar; same samples, same bytes.
+    """Write a tar of samples, whole or not at all, then its sidecar.
+
+    The same samples give the same bytes.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -336,7 +346,7 @@ def _write(
 
 
 def shard_facts(path: AnyPath) -> ShardFacts:
-    """Return the facts of a shard from reading all of it, whatever its sidecar says.
+    """Return the facts of a shard by reading all of it; its sidecar is not used.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles

@@ -1,4 +1,4 @@
-"""A dataset as a lazy sequence of samples: every key is known, a sample is made when asked for."""
+"""A dataset as a lazy sequence: all keys are known, and a sample is made when it is asked for."""
 
 import re
 from collections import Counter
@@ -16,7 +16,10 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class ImagePlace:
-    """Where an image's bytes are: a file, named relative to the dataset's root, and what of it.
+    """Where an image's bytes are.
+
+    file: the file, relative to the dataset's root.
+    offset, size: the bytes of the file that are the image.
 
     Example:
         >>> ImagePlace("sa_000001.tar", offset=512, size=1000).file
@@ -29,9 +32,9 @@ class ImagePlace:
 
 
 class PackedNames(Sequence):  # of str; a checked parameter would make beartype read one
-    """Names in one array: 11 million names of 12 letters take 132 MB, as a tuple 670 MB.
+    """Names in one array: 11 million names of 12 letters take 132 MB; as a tuple 670 MB.
 
-    `names` is read once and in pieces, so that it may be a generator.
+    `names` is read once, piece by piece, so that it may be a generator.
 
     Example:
         >>> names = PackedNames(f"photo-{index}" for index in range(3))
@@ -40,8 +43,8 @@ class PackedNames(Sequence):  # of str; a checked parameter would make beartype 
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        pieces, taken = [np.zeros(0, "S1")], iter(names)
-        while piece := [name for name, _ in zip(taken, range(100_000), strict=False)]:
+        pieces, remaining = [np.zeros(0, "S1")], iter(names)
+        while piece := [name for name, _ in zip(remaining, range(100_000), strict=False)]:
             pieces.append(np.array([name.encode("utf-8", "surrogatepass") for name in piece]))
         self._names = np.concatenate(pieces)
 
@@ -67,17 +70,20 @@ class PackedNames(Sequence):  # of str; a checked parameter would make beartype 
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Sequence):  # of samples; a checked parameter would make beartype read one
-    """What a reader returns: `len`, `[index]` and iteration in an order that is always the same.
+    """What a reader returns: `len`, `[index]` and iteration, always in the same order.
 
-    `read(index)` is picklable, so that other processes can make single samples. `splits` holds the
-    source's own split of each sample, or None where it has none. `groups` names what each sample
-    shares with its like (its scene, its sequence), so that no group falls in two splits; None where
-    every sample is a group of its own. `image_place(index)`, where a reader has it, says where the
-    image lies, so that a shard may point to it. `categories` is the table that annotations refer
-    to, empty where the source names no classes. The sequences of a large source are compact ones:
-    `PackedNames` for keys and groups, `Repeated` for splits that are all the same. `notes` say in a
-    line each what the reader guessed, and how much it left out. `files` is
-    whether samples come from files under the root, and are not generated.
+    keys: the keys of the samples.
+    splits: the source's own split of each sample; None if it has none.
+    read: index -> sample; it can be pickled, so that other processes make single samples.
+    groups: the scene, sequence or the like of each sample; a group does not fall in two splits
+        (default None: every sample is a group of its own).
+    image_place: index -> where the image is, so that a shard may point to it (default None).
+    notes: lines on what the reader guessed and left out.
+    categories: the table that annotations refer to (default: empty, no classes).
+    files: whether samples come from files under the root (default True); else they are generated.
+
+    A large source has compact sequences: `PackedNames` for keys and groups, `Repeated` for splits
+    that are all the same.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -96,7 +102,7 @@ class Source(Sequence):  # of samples; a checked parameter would make beartype r
     files: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse keys that could not name a record."""
+        """Refuse keys that cannot name a record, and repeated keys or categories."""
         for key in self.keys:
             if not _KEY.fullmatch(key):
                 raise ValueError(f"{key!r} cannot be a key; rename with letters, digits, _ and -")
@@ -158,7 +164,7 @@ def _text(name: bytes) -> str:
 
 
 def repeated(keys: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the keys that come more than once and how often; 8 bytes a key are needed.
+    """Return the keys that occur more than once, with their number; takes 8 bytes a key.
 
     Example:
         >>> repeated(["a", "b", "a"])
@@ -172,7 +178,9 @@ def repeated(keys: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def generated(name: str, *, limit: int | None, read: Callable[[int], Sample]) -> Source:
-    """Return a generated dataset of `limit` samples with the keys `name-000000` and so on.
+    """Return a generated dataset of `limit` samples with the keys `name-000000`, `name-000001`, ...
+
+    ValueError without a limit.
 
     Example:
         >>> source = generated("toy", limit=2, read=lambda index: index)

@@ -1,4 +1,4 @@
-"""Which samples are for training, validation and testing."""
+"""Which samples are for training, for validation and for testing."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ _MORE = (0.2, 0.3, 0.5)
 def assign_splits(source: Source, config: SplitConfig) -> UInt8[np.ndarray, " n"]:
     """Return for each sample of the source the index of its split in SPLITS.
 
-    The hash that divides is of the sample's group, or of its key where the source has no groups
-    or a single one. Raises ValueError for a sample whose own split leads to none of ours.
+    The hash that decides is that of the sample's group, or of its key if the source has no groups
+    or a single one. ValueError for a sample whose own split is not mapped to one of ours.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -32,19 +32,19 @@ def assign_splits(source: Source, config: SplitConfig) -> UInt8[np.ndarray, " n"
         names = _units(source)
         return np.fromiter((_hashed(n, config.val, config.test) for n in names), np.uint8)
     ours = [_mapped(k, o, config) for k, o in zip(source.keys, source.splits, strict=True)]
-    found = np.array(ours, np.uint8)
-    val = config.val if not (found == SPLITS.index("val")).any() else 0.0
-    test = config.test if not (found == SPLITS.index("test")).any() else 0.0
+    own = np.array(ours, np.uint8)
+    val = config.val if not (own == SPLITS.index("val")).any() else 0.0
+    test = config.test if not (own == SPLITS.index("test")).any() else 0.0
     train = SPLITS.index("train")
     divided = np.fromiter((_hashed(name, val, test) for name in _units(source)), np.uint8)
-    return np.where(found == train, divided, found)
+    return np.where(own == train, divided, own)
 
 
 def own_splits(source: Source, *, val: float = 0.1) -> SplitConfig:
-    """Return how a source is divided for training: by its own splits, if it says what is train.
+    """Return how a source is divided for training: by its own splits, if it has a train split.
 
-    What is neither train nor val counts as test. Where it has no val, the share `val` of its train
-    is held out by hash, and of few images as much more as holds one out.
+    Its splits other than train and val count as test. If it has no val, the share `val` of its
+    train is held out by hash; of few images a larger share, so that at least one is held out.
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -67,7 +67,7 @@ def _first_two(source: Source, config: SplitConfig) -> list[int]:
 
 
 def require_splits(split: UInt8[np.ndarray, " n"], config: SplitConfig, *, root: str) -> None:
-    """Raise ValueError for a split without a sample though its share is above 0.
+    """Raise ValueError for a split whose share is above 0 and that has no sample.
 
     Example:
         >>> config = SplitConfig(mode="hash", val=0.2, test=0.0)

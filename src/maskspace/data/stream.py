@@ -1,11 +1,11 @@
-"""The one loader: weighted mixtures of datasets -> batches of items, read forward, found anywhere.
+"""The loader: weighted mixtures of datasets -> batches of items, read forward from any position.
 
 Input: shards, here or at a URL, and the positions of the batches that are asked for.
-Idea: `order` says which sample is at a position, from the seed alone; so any process makes any
-    batch, and a run goes on at any of them, without a word between processes and nothing to skip.
-Steps: the samples of some batches ahead are read together, in the order of the files, neighbours in
-    one go, while those before are decoded; each sample becomes an item; items become batches again.
-Cost: a read for each stretch of a block, and the bytes of what is read ahead, twice.
+Idea: `order` computes the sample at a position from the seed alone. So any process makes any batch,
+    and a run goes on anywhere, without messages between processes and without skipping.
+Steps: read the samples of some batches ahead together, in the order of the files, neighbours in one
+    read, while earlier ones are decoded; make each sample an item; put items into batches.
+Cost: a read for each stretch of a block; twice the bytes that are read ahead.
 """
 
 import logging
@@ -40,8 +40,9 @@ _ATTEMPTS = 20  # samples in a row, at one position, that are corrupt or of no u
 class Turn:
     """A position in the order of training, and the sample that is tried for it.
 
+    seed: that of the training.
     position: counted from 0 over all epochs.
-    attempt: 0 for the sample whose turn it is, more for those that stand in for it.
+    attempt: 0 for the sample of this position, more for its replacements.
     dataset, index: where the sample is.
 
     Example:
@@ -57,7 +58,7 @@ class Turn:
     index: int
 
     def generator(self) -> np.random.Generator:
-        """Return the generator of whatever is random here."""
+        """Return the generator of everything random at this position."""
         return generator(Use.CROP, self.seed, self.position, self.attempt)
 
 
@@ -79,7 +80,7 @@ class Mixture:
     weights: Mapping[str, float]
 
     def order(self, *, seed: int) -> "Positions":
-        """Return which sample is at each position, endlessly."""
+        """Return the endless sequence of samples by position."""
         sizes = tuple(len(dataset) for dataset in self.datasets.values())
         weights = tuple(float(self.weights[name]) for name in self.datasets)
         return Positions(
@@ -88,7 +89,7 @@ class Mixture:
         )
 
     def key_at(self, position: int, *, seed: int) -> str:
-        """Return `DATASET/KEY` of the sample at a position: what to look for in the shards."""
+        """Return `DATASET/KEY` of the sample at a position."""
         name, index = self.order(seed=seed)[position]
         return f"{name}/{self.datasets[name][index].key}"
 
@@ -96,9 +97,12 @@ class Mixture:
 def open_mixture(root: str | AnyPath, weights: Mapping[str, float], split: str) -> Mixture:
     """Return the mixture of the shard folders `root/NAME` whose weight is above 0.
 
-    Datasets without a sample in this split are left out; ValueError if that leaves none.
+    Datasets without a sample in this split are left out; ValueError if none is left.
 
-    root: a path or any URL that fsspec knows.
+    Args:
+        root: a path or any URL that fsspec knows.
+        weights: name of a dataset -> its share, relative to the others.
+        split: "train", "val" or "test".
 
     Example:
         >>> import tempfile
@@ -154,9 +158,11 @@ def mix_shards(
 
 
 def join_mixtures(parts: Mapping[str, tuple[Mixture, float]]) -> Mixture:
-    """Return several mixtures as one; each takes its share, its datasets its prefix.
+    """Return several mixtures as one.
 
-    A mixture of share 0 is left out.
+    Args:
+        parts: prefix of the datasets' names -> a mixture and its share; with share 0 it is left
+            out.
 
     Example:
         >>> photos = Mixture(datasets={"a": range(8), "b": range(4)}, weights={"a": 1.0, "b": 3.0})
@@ -196,11 +202,11 @@ class Positions:
 
     @property
     def sequence(self) -> dict[str, object]:
-        """What the sequence depends on: processes and ranks are not among it."""
+        """The values on which the sequence depends; processes and ranks are not among them."""
         return {"datasets": self.names, **asdict(self.order)}
 
     def _epoch(self, number: int) -> Epoch:
-        """Return an epoch; the last two are kept, since batches straddle borders."""
+        """Return an epoch; the last two are kept, as a batch may lie in two epochs."""
         known = self._epochs
         if number not in known:
             while len(known) > 1:
@@ -221,15 +227,19 @@ def stream(
     seed: int,
     corrupt_limit: int = 100,
 ) -> Iterator[list[Item]]:
-    """Yield the items of the positions of each batch; what is read depends on the seed alone.
+    """Yield the items of the positions of each batch; they depend on the seed alone.
 
-    A record that cannot be read is named in a warning, and another one of its dataset takes its
-    place: the same one wherever the position is asked for. Raises ValueError once 20 in a row do
-    not serve at one position, or more than `corrupt_limit` records are corrupt.
+    A record that cannot be read is named in a warning and replaced by another one of its dataset,
+    the same one wherever the position is asked for. ValueError if 20 samples in a row cannot be
+    used at a position, or if more than `corrupt_limit` records are corrupt.
 
-    load: sample, turn -> item, or None where the sample is of no use. What is random in it comes
-        from the turn's generator. Its ValueErrors say that the record is corrupt.
-    batches: the positions of each batch; as many are asked for ahead as are read ahead.
+    Args:
+        mixture: the datasets.
+        load: sample, turn -> item, or None if the sample is of no use. Its random numbers come from
+            the turn's generator. Its ValueError means that the record is corrupt.
+        batches: the positions of each batch; some are taken in advance, to read ahead.
+        seed: of the order and of all that is random.
+        corrupt_limit: corrupt records at most (default 100).
 
     Example:
         >>> from maskspace.data.readers.rectangles import read_rectangles
@@ -250,7 +260,7 @@ Place = tuple[str, int]
 
 
 class _Reader:
-    """Samples by position: those that were read ahead, others where these do not serve."""
+    """Samples by position: those that were read ahead, or replacements if these cannot be used."""
 
     def __init__(self, mixture: Mixture, *, seed: int, corrupt_limit: int) -> None:
         self._datasets, self._seed = mixture.datasets, seed
@@ -268,15 +278,15 @@ class _Reader:
         wanted: dict[str, set[int]] = {}
         for name, index in map(self._places.__getitem__, positions):
             wanted.setdefault(name, set()).add(index)
-        found: dict[Place, StoredSample] = {}
+        stored: dict[Place, StoredSample] = {}
         for name, indices in wanted.items():
             dataset = self._datasets[name]
             if isinstance(dataset, Shards):
                 # what fails here is read again by itself, where it says which record it is
                 with suppress(ValueError):
                     for index, sample in dataset.read_stored(sorted(indices)):
-                        found[name, index] = sample
-        return found
+                        stored[name, index] = sample
+        return stored
 
     def item(
         self,
@@ -292,8 +302,10 @@ class _Reader:
                 seed=self._seed, position=position, attempt=attempt, dataset=name, index=index
             )
             try:
-                one = stored.get((name, index))
-                item = load(one.sample() if one else self._datasets[name][index], turn)
+                read_ahead = stored.get((name, index))
+                item = load(
+                    read_ahead.sample() if read_ahead else self._datasets[name][index], turn
+                )
             except ValueError as error:
                 reason = str(error)
                 self._count_corrupt((name, index), reason)
@@ -319,7 +331,7 @@ class _Reader:
 
 
 def _groups(reader: _Reader, batches: Iterable[range]) -> Iterator[list[range]]:
-    """Yield batches in groups that are read together."""
+    """Yield batches in groups; the samples of a group are read together."""
     group: list[range] = []
     size = number = 0
     for positions in batches:

@@ -1,4 +1,4 @@
-"""What is inside a folder of shards, for people: a table, histograms and a contact sheet."""
+"""The content of a folder of shards, for people: a table, histograms and a contact sheet."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -25,9 +25,13 @@ SHEET_ROWS = 8
 def counts_by_split(
     folder: str | AnyPath, *, recount: bool = False, map_units: MapUnits = map
 ) -> dict[str, Counts]:
-    """Return what each split holds: as its manifest says, or, to `recount`, from all its records.
+    """Return the counts of each split.
 
-    A recount reads shard by shard through `map_units`, no images, in constant memory.
+    Args:
+        folder: the folder of shards.
+        recount: whether all records are counted anew, shard by shard and without images; otherwise
+            the manifest's counts are returned (default False).
+        map_units: maps a function over shards, here or on a cluster (default `map`).
 
     Example:
         >>> import tempfile
@@ -49,8 +53,10 @@ def counts_by_split(
     place = shards_folder(folder, manifest)
     names = {s: [one.name for one in facts_of(manifest, s)] for s in SPLITS}
     every = [name for split in SPLITS for name in names[split]]
-    found = dict(zip(every, map_units(partial(_count, folder=place), every), strict=True))
-    return {split: sum((found[name] for name in names[split]), Counts()) for split in SPLITS}
+    counts_of_shard = dict(zip(every, map_units(partial(_count, folder=place), every), strict=True))
+    return {
+        split: sum((counts_of_shard[name] for name in names[split]), Counts()) for split in SPLITS
+    }
 
 
 def _count(name: str, *, folder: AnyPath) -> Counts:
@@ -103,7 +109,7 @@ def summary_text(folder: str | AnyPath, counts: Mapping[str, Counts]) -> str:
 
 
 def histograms(counts: Mapping[str, Counts]) -> dict[str, Histogram]:
-    """Return the histograms of several counts by their titles; bins that all are empty are cut.
+    """Return the histograms of several counts, by title; bins that are empty in all are cut.
 
     Example:
         >>> tables = histograms({"train": Counts(areas=(0, 0, 5, 7))})
@@ -123,10 +129,10 @@ def _histogram(counts: Mapping[str, Counts], name: str, label: Any) -> Histogram
     length = max(map(len, values.values()), default=0)
     padded = {split: bins + (0,) * (length - len(bins)) for split, bins in values.items()}
     used = np.flatnonzero(np.array([*padded.values(), (0,) * length]).sum(0)).tolist()
-    kept = range(used[0], used[-1] + 1) if used else range(0)
+    used_bins = range(used[0], used[-1] + 1) if used else range(0)
     return Histogram(
-        bins=[label(k) for k in kept],
-        counts={split: [bins[k] for k in kept] for split, bins in padded.items()},
+        bins=[label(k) for k in used_bins],
+        counts={split: [bins[k] for k in used_bins] for split, bins in padded.items()},
     )
 
 
@@ -161,10 +167,10 @@ def _aligned(rows: list[list[str]]) -> Iterable[str]:
 
 
 def write_pictures(folder: str | AnyPath, counts: Mapping[str, Counts], out: Path) -> list[Path]:
-    """Write `histograms.png` and `contact_sheet.png` in `out`, and return their paths.
+    """Write `histograms.png` and `contact_sheet.png` in `out`; return their paths.
 
-    The sheet shows samples evenly spread over the shards: the image, the masks that lie in no
-    other one, and those that do.
+    The sheet shows samples evenly spread over the shards: the image, the masks inside no other
+    mask, and the masks inside others.
 
     Example:
         >>> import tempfile
