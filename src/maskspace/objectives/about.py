@@ -1,4 +1,4 @@
-"""What objectives are, in their own words, for a page."""
+"""Describe objectives for a page, in the words of their docstrings."""
 
 import inspect
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from maskspace.objectives import OBJECTIVES
 
 
 def about(names: Iterable[str]) -> dict[str, str]:
-    """Return what each objective is, in the words of its module and of its terms.
+    """Return for each objective the docstring of its module and of its terms.
 
     Example:
         >>> about(["plain"])["plain"].startswith("Push and pull to the centroid")

@@ -60,8 +60,8 @@ def anchor_mask(
     )
 
     def terms(outputs: Outputs, targets: Targets) -> Terms:
-        found = anchor_terms(outputs["1"], targets.labels(), margin=pull_margin)
-        return {**grouped.terms(outputs, targets), "mask": mask * found["mask"]}
+        costs = anchor_terms(outputs["1"], targets.labels(), margin=pull_margin)
+        return {**grouped.terms(outputs, targets), "mask": mask * costs["mask"]}
 
     decoder = Choice(name="mean_shift", options={"bandwidth": pull_margin, "kernel": "flat"})
     return replace(grouped, terms=terms, decoder=decoder)
@@ -70,12 +70,12 @@ def anchor_mask(
 def anchor_terms(
     embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], *, margin: float = 0.5
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the term `mask`: mean over instances, then images, of a Dice loss in [0, 1].
+    """Return the term `mask`: mean over instances, then over images, of a Dice loss in [0, 1].
 
-    Of anchor a the soft mask is phi(p) = 2^-(|x_p - x_a|^2 / margin^2) and the loss
-    1 - (2 sum_{p in k} phi + 1) / (sum_p phi^2 + n_k + 1) over known pixels, background too.
-    The anchor is an equal draw among the instance's pixels, and takes part in the gradient.
-    A constant output is a stationary point, of 1 - (2 n_k + 1) / (N + n_k + 1).
+    The soft mask of anchor a is phi(p) = 2^-(|x_p - x_a|^2 / margin^2). The loss is 1 - (2 sum_{p
+    in k} phi + 1) / (sum_p phi^2 + n_k + 1) over known pixels, background included. The anchor is
+    drawn uniformly from the instance's pixels, and gets a gradient too. A constant output is a
+    stationary point, of value 1 - (2 n_k + 1) / (N + n_k + 1).
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -86,23 +86,23 @@ def anchor_terms(
         >>> round(anchor_terms(constant, labels)["mask"].item(), 4)  # 1 - (2 n + 1) / (N + n + 1)
         0.2857
     """
-    found = instances(embedding, labels)
-    if found.means.shape[1] == 0:
+    groups = instances(embedding, labels)
+    if groups.means.shape[1] == 0:
         return {"mask": embedding.sum() * 0.0}
     anchors = sample_instances(embedding, labels, number=1).features[:, :, 0]
-    left, right = distance_factors(replace(found, means=anchors))
+    left, right = distance_factors(replace(groups, means=anchors))
     right = right * (-math.log(2) / margin**2)
     known = (labels >= 0).flatten(1)[..., None].to(left.dtype)
-    own = right.transpose(1, 2).gather(1, found.slot[..., None].expand_as(left))
+    own = right.transpose(1, 2).gather(1, groups.slot[..., None].expand_as(left))
     own = (left * own).sum(2).clamp(max=0).exp()
-    shared = 2 * found.counts * mean_over_instances(own, found) + 1
-    size = tile_size(found.counts.numel(), left.device)
-    total = _total_squares(left, right, known, size=size) + found.counts + 1
+    shared = 2 * groups.counts * mean_over_instances(own, groups) + 1
+    size = tile_size(groups.counts.numel(), left.device)
+    total = _total_squares(left, right, known, size=size) + groups.counts + 1
     # the squares of all pairs are not kept: linear in them near where they are
-    slopes = (shared / total.square()).detach() * shares(found)
+    slopes = (shared / total.square()).detach() * shares(groups)
     weighted = partial(_weighted_squares, weight=slopes)
     moved = sum_over_pairs(left, right, weighted, known, size=size).sum()
-    loss = mean_over_present(1 - shared / total, found)
+    loss = mean_over_present(1 - shared / total, groups)
     return {"mask": loss + moved - moved.detach()}
 
 

@@ -11,10 +11,10 @@ from maskspace.mask_losses.masks import at_least_float32
 def balanced_cross_entropy(
     logits: Float[Tensor, "b p"], truth: Bool[Tensor, "b p"], known: Bool[Tensor, "b p"]
 ) -> Float[Tensor, ""]:
-    """Return the mean over images of the mean of their classes' mean costs, in nats.
+    """Return the mean over images of the mean over their classes of the mean cost, in nats.
 
-    A class that an image lacks takes no part, nor does an image of which nothing is known; 0 if
-    all are such. A logit of 0 everywhere costs log 2.
+    A class that an image does not have takes no part; an image without a known pixel takes no part.
+    The result is 0 if no image takes part. A logit of 0 everywhere costs log 2.
 
     Example:
         >>> truth = torch.tensor([[True, False, False, False]])  # one pixel of four

@@ -1,6 +1,6 @@
-"""Push-pull balls: pixels inside a ball around their instance's mean, all others outside it.
+"""Push-pull balls: pixels lie in a ball around their instance's mean, all others outside it.
 
-The simplest hinge on distances to means (`embeddings` family of the research notes, 16 b); pixels
+The simplest hinge on distances to means (`embeddings` family of the research notes, 16 b). Pixels
 that belong to no instance are pushed too. Of the colour family.
 """
 
@@ -78,15 +78,15 @@ def ball_terms(
         >>> {name: round(value.item(), 3) for name, value in terms.items()}
         {'pull': 0.0, 'push': 0.3}
     """
-    found = instances(embedding, labels)
-    if found.means.shape[1] == 0:
+    groups = instances(embedding, labels)
+    if groups.means.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
-    near = own_distance(found)
-    pull = mean_over_instances((near - radius).clamp(min=0), found)
+    near = own_distance(groups)
+    pull = mean_over_instances((near - radius).clamp(min=0), groups)
     reach = push_ratio * radius
-    others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = cost_of_others(found, LineCost(reach, -1.0, reach), shares(found) / others)
+    others = (groups.pixels.shape[1] - groups.counts).clamp(min=1)
+    push = cost_of_others(groups, LineCost(reach, -1.0, reach), shares(groups) / others)
     return {
-        "pull": pull_weight * mean_over_present(pull, found),
+        "pull": pull_weight * mean_over_present(pull, groups),
         "push": push,
     }

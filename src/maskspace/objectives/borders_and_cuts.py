@@ -36,12 +36,12 @@ def borders_and_cuts(
         >>> sorted(objective.heads), objective.decoder.name
         (['2', 'boundary', 'boundary/16', 'boundary/4', 'boundary/8'], 'border_tree')
     """
-    one = boundary(tolerance=tolerance, border_weight=border_weight, side_weight=side_weight)
-    other = cut_metric(channels=channels)
+    borders = boundary(tolerance=tolerance, border_weight=border_weight, side_weight=side_weight)
+    metric = cut_metric(channels=channels)
 
     def terms(outputs: Outputs, targets: Targets) -> Terms:
-        cuts = other.terms(outputs, targets)
+        cuts = metric.terms(outputs, targets)
         weighted = {name: cut_weight * value for name, value in cuts.items()}
-        return {**one.terms(outputs, targets), **weighted}
+        return {**borders.terms(outputs, targets), **weighted}
 
-    return Objective(heads={**one.heads, **other.heads}, terms=terms, decoder=one.decoder)
+    return Objective(heads={**borders.heads, **metric.heads}, terms=terms, decoder=borders.decoder)

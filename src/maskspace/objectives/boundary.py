@@ -85,10 +85,10 @@ def boundary_terms(
     border_weight: float,
     side_weight: float,
 ) -> dict[str, Tensor]:
-    """Return the weighted cross-entropy of the boundary, and of each side times `side_weight`.
+    """Return the weighted cross-entropy of the boundary, and of each side output.
 
-    A layer is an annotator's label map, 0 and more; a pixel below 0 is unknown to its annotator,
-    and one that nobody knows is not counted.
+    A layer is an annotator's label map, with labels of 0 and more. A pixel below 0 is unknown to
+    its annotator; a pixel that no annotator knows does not count.
 
     Example:
         >>> layers = torch.tensor([[[[1, 1, 2, 2]]]])  # one annotator

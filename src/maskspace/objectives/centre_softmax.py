@@ -1,8 +1,8 @@
-"""Offsets to centres, told apart by a softmax: UOIS-Net-3D, Xie et al. 2021 (arXiv 2007.08073).
+"""Offsets to centres, separated by a softmax: UOIS-Net-3D, Xie et al. 2021 (arXiv 2007.08073).
 
-The paper works on clouds of points in metres; this is the same in the plane, with `pixels_per_unit`
-pixels to the metre, without the class of the table, and with the mean pixel as an object's centre
-(the paper: the middle of its box if what is seen surrounds it, else the mean).
+The paper works on clouds of points in metres. This is the same in the plane, with `pixels_per_unit`
+pixels for a metre, without the class of the table. An object's centre is its mean pixel; in the
+paper it is the middle of the object's box if its visible part surrounds that, else the mean.
 """
 
 from functools import partial
@@ -125,17 +125,17 @@ def centre_classification_terms(
         >>> round(terms["offset"].item(), 4), round(terms["cluster"].item(), 4)
         (0.0, 0.0)
     """
-    found = instances(outputs["1"], labels)
-    means = mean_pixels(labels).to(found.means) / pixels_per_unit
-    centred = Instances(found.pixels, found.slot, found.labelled, means, found.counts)
+    groups = instances(outputs["1"], labels)
+    means = mean_pixels(labels).to(groups.means) / pixels_per_unit
+    centred = Instances(groups.pixels, groups.slot, groups.labelled, means, groups.counts)
     terms = {"offset": offset_weight * _offset(centred, labels, pixels_per_unit)}
-    if found.counts.numel():
-        cost = cluster_costs(found, sigma=sigma, delta=delta, seeds=seeds, steps=steps)
-        number = found.present.any(1).sum().clamp(min=1)
+    if groups.counts.numel():
+        cost = cluster_costs(groups, sigma=sigma, delta=delta, seeds=seeds, steps=steps)
+        number = groups.present.any(1).sum().clamp(min=1)
         terms["separation"] = separation_weight * _separation(centred, tau)
         terms["cluster"] = cluster_weight * cost.sum() / number
     else:
-        terms["separation"] = terms["cluster"] = found.pixels.sum() * 0.0
+        terms["separation"] = terms["cluster"] = groups.pixels.sum() * 0.0
     if foreground > 0:
         flat = labels.flatten(1)
         logits = outputs[FOREGROUND].flatten(1)

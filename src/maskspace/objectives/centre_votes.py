@@ -51,14 +51,16 @@ def vote_terms(
     background_weight: float = 0.1,
     foreground: float = 1.0,
 ) -> Terms:
-    """Return the terms `direction`, `background` and `foreground` (unless 0), weighted.
+    """Return the terms `direction`, `background` and, unless its weight is 0, `foreground`.
 
-    Of u, the head `direction` (x, y, of length 1), and v, the unit vector to the mean of the
-    instance's pixels: direction = mean_k mean_{p in k} (1 - u.v) / 2, over the pixels that are not
-    at the mean; background = `background_weight` times the mean over the background of
-    (1 - u.(0, 1)) / 2, straight down; both are in [0, 1] before weights and means over the images
-    that have such pixels. foreground = cross-entropy in nats, where both classes weigh the same.
-    A constant output costs 1/2 where directions cancel out, and is not stationary.
+    u is the head `direction` (x and y of a unit vector), v the unit vector to the mean of the
+    instance's pixels.
+    - direction = mean_k mean_{p in k} (1 - u.v) / 2, over the pixels that are not at the mean;
+    - background = `background_weight` times the mean over the background of (1 - u.(0, 1)) / 2: the
+      background points straight down;
+    - foreground = cross-entropy in nats; both classes weigh the same.
+    The first two are in [0, 1] before weights. Means are over the images that have such pixels. A
+    constant output costs 1/2 where directions cancel out, and is not stationary.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 1, 0]]])
@@ -70,14 +72,14 @@ def vote_terms(
     truth = towards(labels, mean_pixels(labels)).to(unit)
     # a pixel at its centre has no direction: not labelled, so that it is not counted
     votes = torch.where(truth.square().sum(1) > 0, labels, 0)
-    found = instances(unit, votes)
+    groups = instances(unit, votes)
     cost = ((1 - (unit * truth).sum(1)) / 2).flatten(1)
-    each = mean_over_instances(cost, found) if found.counts.numel() else found.counts
+    each = mean_over_instances(cost, groups) if groups.counts.numel() else groups.counts
     rest = labels == 0
     down = mean_over_known((1 - unit[:, 1]) / 2, rest)
     number = rest.flatten(1).any(1).sum().clamp(min=1)
     terms = {
-        "direction": mean_over_present(each, found),
+        "direction": mean_over_present(each, groups),
         "background": background_weight * down.sum() / number,
     }
     if foreground > 0:

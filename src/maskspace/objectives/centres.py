@@ -1,9 +1,9 @@
-"""What is taken for the centre of an instance: rules of EmbedSeg (Lalit et al. 2022, MedIA 81).
+"""The centre of an instance: rules of EmbedSeg (Lalit et al. 2022, MedIA 81).
 
-Positions are those of pixel centres, x before y. The centroid is the mean rounded to a pixel, which
-may lie outside a ring or a crescent; medoids are pixels of the mask. EmbedSeg finds them in the
-whole image and falls back on the mean where the crop has cut them off; here an instance is what the
-crop shows of it. Where two pixels are equally good, the first in reading order is taken.
+Positions are those of pixel centres, x before y. The centroid is the mean rounded to a pixel; it
+may lie outside a ring or a crescent. Medoids are pixels of the mask. EmbedSeg finds them in the
+whole image, and uses the mean where the crop has cut them off; here an instance is the part that
+the crop shows. Of two equally good pixels the first in reading order is taken.
 """
 
 from collections.abc import Callable
@@ -47,12 +47,12 @@ def approximate_medoids(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "b n 2"]:
         >>> approximate_medoids(torch.tensor([[[1, 1, 0, 0, 0, 1]]])).tolist()
         [[[1.5, 0.5]]]
     """
-    found = instances(positions(labels), labels)
-    if found.means.shape[1] == 0:
-        return found.means
-    medians = torch.stack([_medians(found.pixels[..., axis], found) for axis in (0, 1)], -1)
-    moved = Instances(found.pixels, found.slot, found.labelled, medians, found.counts)
-    return _cheapest(own_squared_distance(moved), found)
+    groups = instances(positions(labels), labels)
+    if groups.means.shape[1] == 0:
+        return groups.means
+    medians = torch.stack([_medians(groups.pixels[..., axis], groups) for axis in (0, 1)], -1)
+    moved = Instances(groups.pixels, groups.slot, groups.labelled, medians, groups.counts)
+    return _cheapest(own_squared_distance(moved), groups)
 
 
 def medoids(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "b n 2"]:
@@ -65,9 +65,9 @@ def medoids(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "b n 2"]:
         >>> medoids(torch.tensor([[[1, 0, 0, 1, 1]]])).tolist()
         [[[3.5, 0.5]]]
     """
-    found = instances(positions(labels), labels)
-    if found.means.shape[1] == 0:
-        return found.means
+    groups = instances(positions(labels), labels)
+    if groups.means.shape[1] == 0:
+        return groups.means
     height, width = labels.shape[1:]
     shape = (2 * height, 2 * width)
     rows, columns = (
@@ -75,19 +75,19 @@ def medoids(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "b n 2"]:
         for length in shape
     )
     distance = torch.fft.rfft2(torch.hypot(rows[:, None], columns[None]))
-    image, column = found.present.nonzero(as_tuple=True)
+    image, column = groups.present.nonzero(as_tuple=True)
     best = []
     for part in torch.arange(len(image), device=image.device).split(
         max(1, CHUNK // (shape[0] * shape[1]))
     ):
-        own = (found.slot[image[part]] == column[part, None]) & found.labelled[image[part]]
+        own = (groups.slot[image[part]] == column[part, None]) & groups.labelled[image[part]]
         masks = own.unflatten(1, (height, width)).double()
         sums = torch.fft.irfft2(torch.fft.rfft2(masks, s=shape) * distance, s=shape)
         # rounded, so that sums that are equal by symmetry are equal
         sums = sums[:, :height, :width].flatten(1).round(decimals=4)
         best.append(torch.where(own, sums, torch.inf).argmin(1))
-    centres = torch.zeros_like(found.means)
-    centres[image, column] = found.pixels[image, torch.cat(best)]
+    centres = torch.zeros_like(groups.means)
+    centres[image, column] = groups.pixels[image, torch.cat(best)]
     return centres
 
 
@@ -104,28 +104,28 @@ def towards(
 ) -> Float[Tensor, "b 2 h w"]:
     """Return the unit vector from every pixel of an instance to its centre.
 
-    0 at the centre itself, where no direction is right, and on pixels of no instance.
+    It is 0 at the centre itself, which has no direction, and on pixels without an instance.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 1, 0]]])
         >>> towards(labels, mean_pixels(labels))[:, 0].tolist()  # right, none, left, none
         [[[1.0, 0.0, -1.0, 0.0]]]
     """
-    found = instances(positions(labels), labels)
+    groups = instances(positions(labels), labels)
     if centres.shape[1] == 0:
         return torch.zeros_like(positions(labels))
-    own = torch.gather(centres, 1, found.slot[..., None].expand_as(found.pixels))
-    vectors = torch.where(found.labelled[..., None], own - found.pixels, 0.0)
+    own = torch.gather(centres, 1, groups.slot[..., None].expand_as(groups.pixels))
+    vectors = torch.where(groups.labelled[..., None], own - groups.pixels, 0.0)
     return F.normalize(vectors, dim=2).transpose(1, 2).unflatten(2, labels.shape[1:])
 
 
-def _medians(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
+def _medians(values: Float[Tensor, "b p"], groups: Instances) -> Float[Tensor, "b n"]:
     """Return the median of each instance's values; of an even number, between the middle two."""
-    columns = found.counts.shape[1]
-    slot = torch.where(found.labelled, found.slot, columns)
+    columns = groups.counts.shape[1]
+    slot = torch.where(groups.labelled, groups.slot, columns)
     ordered = values.argsort(dim=1, stable=True)
     ordered = ordered.gather(1, slot.gather(1, ordered).argsort(dim=1, stable=True))
-    counts = found.counts.long()
+    counts = groups.counts.long()
     first = counts.cumsum(1) - counts
     last = values.shape[1] - 1
     middle = [(first + (counts - 1 + more).div(2, rounding_mode="floor")) for more in (0, 1)]
@@ -133,15 +133,15 @@ def _medians(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b
     return (pair[0] + pair[1]) / 2
 
 
-def _cheapest(cost: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n 2"]:
+def _cheapest(cost: Float[Tensor, "b p"], groups: Instances) -> Float[Tensor, "b n 2"]:
     """Return the position of each instance's first pixel of least cost."""
     pixels = cost.shape[1]
-    cost = torch.where(found.labelled, cost, torch.inf)
-    least = torch.full_like(found.counts, torch.inf).scatter_reduce(1, found.slot, cost, "amin")
-    is_least = found.labelled & (cost == least.gather(1, found.slot))
-    index = torch.arange(pixels, device=cost.device).expand_as(found.slot)
+    cost = torch.where(groups.labelled, cost, torch.inf)
+    least = torch.full_like(groups.counts, torch.inf).scatter_reduce(1, groups.slot, cost, "amin")
+    is_least = groups.labelled & (cost == least.gather(1, groups.slot))
+    index = torch.arange(pixels, device=cost.device).expand_as(groups.slot)
     index = torch.where(is_least, index, pixels - 1)
     first = torch.full(least.shape, pixels - 1, device=cost.device)
-    first = first.scatter_reduce(1, found.slot, index, "amin")
-    centres = found.pixels.gather(1, first[..., None].expand(-1, -1, 2))
-    return torch.where(found.present[..., None], centres, 0.0)
+    first = first.scatter_reduce(1, groups.slot, index, "amin")
+    centres = groups.pixels.gather(1, first[..., None].expand(-1, -1, 2))
+    return torch.where(groups.present[..., None], centres, 0.0)

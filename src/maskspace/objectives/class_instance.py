@@ -1,9 +1,10 @@
 """Pixels to prototypes by cosine: CIAE, Gao et al. 2021 (arXiv 2009.13342), without its detector.
 
-The paper pulls a pixel's vector towards that of its detection, or of its kind of stuff, and pushes
-it from the others by a triplet-like loss of cosines, whose constants we do not know. Here the
-prototypes of an image are the mean directions of its instances and one of its background, the only
-stuff there is without classes, and pixels are classified among them; a triplet's hinge is optional.
+The paper pulls a pixel's vector towards that of its detection, or of its class of stuff, and pushes
+it from the others by a triplet-like loss of cosines; we do not know its constants. Here the
+prototypes of an image are the mean directions of its instances and of its background, the only
+stuff that there is without classes. Pixels are classified among the prototypes; a triplet's hinge
+is optional.
 """
 
 from functools import partial
@@ -48,10 +49,10 @@ def class_instance(
     similar = partial(class_instance_terms, temperature=temperature, triplet=triplet, margin=margin)
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = similar(outputs["1"], labels)
+        costs = similar(outputs["1"], labels)
         if foreground:
-            found["foreground"] = foreground * foreground_term(outputs, labels)
-        return found
+            costs["foreground"] = foreground * foreground_term(outputs, labels)
+        return costs
 
     heads: dict[str, Head] = {"1": Level(channels=channels, activation="unit")}
     if foreground:
@@ -71,12 +72,14 @@ def class_instance_terms(
     triplet: float = 0.0,
     margin: float = 0.2,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the term `similarity`, and `triplet` where its weight is above 0.
+    """Return the term `similarity`, and `triplet` if its weight is above 0.
 
-    similarity = mean_k mean_{p in k} -log softmax_k(cos(x_p, mu_k) / temperature), in nats, over
-    the instances and the background, where there is one; triplet = `triplet` times
-    mean_k mean_{p in k} [margin + max_{j != k} cos(x_p, mu_j) - cos(x_p, mu_k)]+. Images without an
-    instance take no part. A constant output is a stationary point of log K of K prototypes.
+    - similarity = mean_k mean_{p in k} -log softmax_k(cos(x_p, mu_k) / temperature), in nats, over
+      the instances and the background, if there is one;
+    - triplet = `triplet` times
+      mean_k mean_{p in k} [margin + max_{j != k} cos(x_p, mu_j) - cos(x_p, mu_k)]+.
+    Images without an instance take no part. A constant output is a stationary point, of value log K
+    with K prototypes.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -104,12 +107,12 @@ def _hinge(
     embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"], *, margin: float
 ) -> Float[Tensor, ""]:
     """Return how far the own prototype falls short of the likest other by the margin."""
-    found = instances(unit(embedding, dim=1), labels)
-    if found.means.shape[1] < 2:
+    groups = instances(unit(embedding, dim=1), labels)
+    if groups.means.shape[1] < 2:
         return embedding.sum() * 0.0
-    cosine = found.pixels @ unit(found.means, dim=2).transpose(1, 2)  # b p n
-    own = cosine.gather(2, found.slot[..., None])
-    others = cosine.masked_fill(~found.present[:, None], -torch.inf)
-    others = others.scatter(2, found.slot[..., None], -torch.inf).amax(2)
+    cosine = groups.pixels @ unit(groups.means, dim=2).transpose(1, 2)  # b p n
+    own = cosine.gather(2, groups.slot[..., None])
+    others = cosine.masked_fill(~groups.present[:, None], -torch.inf)
+    others = others.scatter(2, groups.slot[..., None], -torch.inf).amax(2)
     short = torch.where(others.isfinite(), margin + others - own[..., 0], 0.0).clamp(min=0)
-    return mean_over_present(mean_over_instances(short, found), found)
+    return mean_over_present(mean_over_instances(short, groups), groups)

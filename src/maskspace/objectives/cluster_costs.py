@@ -1,7 +1,13 @@
-"""What mean shift makes of an embedding: the cluster term of UOIS-Net-3D (arXiv 2007.08073).
+"""The cluster term of UOIS-Net-3D (arXiv 2007.08073): what mean shift makes of an embedding.
 
-The loss of Kong and Fowlkes 2018 (arXiv 1712.08273) on every step of a recurrent grouping, with
-seeds drawn by the truth in place of all pixels.
+It is the loss of Kong and Fowlkes 2018 (arXiv 1712.08273) on every step of a recurrent grouping,
+with seeds drawn by the truth in place of all pixels.
+
+Input: the instances of each image.
+Idea: seeds move by mean shift; where they go must be near their own instance and far from others.
+Steps: take every fifth pixel of the instances; draw seeds among them, in turns by instance; move
+    the seeds; after each step add the costs of all pairs of a seed and a pixel.
+Cost: steps times seeds times a fifth of the pixels.
 """
 
 from dataclasses import dataclass
@@ -21,7 +27,12 @@ _FAR = 1e4
 
 @dataclass(frozen=True)
 class Sampled:
-    """Some pixels of instances; `weight` is 1 over the number of an instance's, 0 if not valid.
+    """Some pixels of instances.
+
+    place: their features.
+    slot: the column of their instance.
+    valid: whether a pixel is one, and no padding.
+    weight: 1 over the number of the instance's sampled pixels; 0 for padding.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -38,15 +49,15 @@ class Sampled:
 
 
 def cluster_costs(
-    found: Instances, *, sigma: float, delta: float, seeds: int, steps: int
+    groups: Instances, *, sigma: float, delta: float, seeds: int, steps: int
 ) -> Float[Tensor, " b"]:
-    """Return each image's mean over mean-shift steps of what keeps seeds with their instance.
+    """Return for each image the mean over mean-shift steps of the cost of seeds.
 
-    `seeds` pixels, drawn as evenly from the instances as they have pixels, move `steps` times to
-    the mean of every fifth pixel on instances, weighed by a Gaussian of standard deviation `sigma`.
-    After each step seed i and pixel j cost |z_i - x_j|^2 if both are of one instance, else
-    [delta - |z_i - x_j|]+^2: the mean over each pair of instances, summed, as in the paper, over
-    the pairs. 0 in images without instances. Lengths are those of the features.
+    `seeds` pixels are drawn in turns from the instances. They move `steps` times to the mean of
+    every fifth pixel on instances, weighed by a Gaussian of standard deviation `sigma`. After each
+    step seed i and pixel j cost |z_i - x_j|^2 if they are of one instance, else [delta - |z_i -
+    x_j|]+^2. The mean is taken over each pair of instances and summed over the pairs, as in the
+    paper. It is 0 in images without instances. Lengths are in units of the features.
 
     Example:
         >>> from maskspace.objectives.pixels import instances
@@ -56,9 +67,9 @@ def cluster_costs(
         >>> round(cluster_costs(instances(apart, labels), **options).item(), 4)
         0.0
     """
-    points = fifth_pixels(found)
-    moved = seeds_in_turns(points, seeds, columns=found.counts.shape[1])
-    centres, spread = _moments(points, columns=found.counts.shape[1])
+    points = fifth_pixels(groups)
+    moved = seeds_in_turns(points, seeds, columns=groups.counts.shape[1])
+    centres, spread = _moments(points, columns=groups.counts.shape[1])
     # padding is so far away that no seed moves to it; it costs nothing, as its weight is 0
     place = torch.where(points.valid[..., None], points.place, _FAR)
 
@@ -94,7 +105,7 @@ def _moments(
     return centres, torch.zeros_like(centres[..., 0]).scatter_add(1, points.slot, away)
 
 
-def fifth_pixels(found: Instances) -> Sampled:
+def fifth_pixels(groups: Instances) -> Sampled:
     """Return every fifth of an image's pixels on instances, in reading order, then padding.
 
     Example:
@@ -104,13 +115,13 @@ def fifth_pixels(found: Instances) -> Sampled:
         >>> fifth_pixels(instances(x, labels)).place[0].tolist()
         [[0.0, 0.0], [5.0, 5.0]]
     """
-    rank = found.labelled.cumsum(1) - 1
-    kept = found.labelled & (rank % SUBSAMPLE == 0)
-    number = -(-kept.shape[1] // SUBSAMPLE)
-    index = kept.int().argsort(dim=1, descending=True, stable=True)[:, :number]
-    place = found.pixels.gather(1, index[..., None].expand(-1, -1, 2))
-    slot, valid = found.slot.gather(1, index), kept.gather(1, index)
-    return _weighed(place, slot, valid, columns=found.counts.shape[1])
+    rank = groups.labelled.cumsum(1) - 1
+    is_fifth = groups.labelled & (rank % SUBSAMPLE == 0)
+    number = -(-is_fifth.shape[1] // SUBSAMPLE)
+    index = is_fifth.int().argsort(dim=1, descending=True, stable=True)[:, :number]
+    place = groups.pixels.gather(1, index[..., None].expand(-1, -1, 2))
+    slot, valid = groups.slot.gather(1, index), is_fifth.gather(1, index)
+    return _weighed(place, slot, valid, columns=groups.counts.shape[1])
 
 
 def seeds_in_turns(points: Sampled, number: int, *, columns: int) -> Sampled:

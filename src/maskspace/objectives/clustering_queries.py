@@ -79,14 +79,16 @@ def query_terms(
     cross_entropy: float = 5.0,
     dice: float = 2.0,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the terms `cross_entropy` and `dice`, weighted, of the last query and the matched.
+    """Return the terms `cross_entropy` and `dice`, weighted, of the matched queries and the last.
 
-    The mask of a query is its share of the softmax over all. A target is an instance, or the
-    background, whose query is the last. Each term is the mean over the targets that have a query,
-    then over E-steps and over the images with an instance; cross-entropy in nats a known cell.
-    Queries that are matched to nothing are asked for nothing: all shares are spent on the others.
-    Instances beyond the number of queries have none. Equal queries are a saddle: their matching is
-    arbitrary, and it separates them. A constant embedding under different queries moves.
+    The mask of a query is its share of the softmax over all queries. A target is an instance, or
+    the background, which belongs to the last query. Each term is the mean over the targets that
+    have a query, then over E-steps, then over the images with an instance; the cross-entropy is in
+    nats a known cell.
+
+    A query without a target has no term: its share is only lost by the others. Instances beyond the
+    number of queries have no query. Equal queries are a saddle point: their matching is arbitrary,
+    and it separates them. A constant embedding with different queries is not stationary.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 0, 0]]])
@@ -110,9 +112,9 @@ def query_terms(
     last = torch.tensordot(weights, costs[-1].detach(), dims=1)
     counts = torch.where(column <= number, column, 0).amax(1).tolist()
     matched = _match(last, counts)
-    asked = matched >= 0
+    has_query = matched >= 0
     mean = torch.stack(costs).mean(0).gather(3, matched.clamp(min=0).expand(2, -1, -1)[..., None])
-    per_image = torch.where(asked, mean[..., 0], 0.0).sum(2) / asked.sum(1).clamp(min=1)
+    per_image = torch.where(has_query, mean[..., 0], 0.0).sum(2) / has_query.sum(1).clamp(min=1)
     value = weights * per_image.sum(1) / sum(count > 0 for count in counts)
     return {"cross_entropy": value[0], "dice": value[1]}
 

@@ -78,10 +78,10 @@ def cut_metric_terms(
     near: int,
     border: int,
 ) -> dict[str, Tensor]:
-    """Return the mean square of distance less share, of `pairs` pairs an image in each group.
+    """Return the mean square of distance minus share, over `pairs` pairs of an image in each group.
 
-    The cell (i, j) stands for the pixel (`stride` i, `stride` j). Near pairs are at most `near`
-    cells apart in each direction, those about a border at most `border`.
+    The cell (i, j) stands for the pixel (`stride` i, `stride` j). The two of a near pair are at
+    most `near` cells apart in each direction, those of a pair about a border at most `border`.
 
     Example:
         >>> layers = torch.tensor([[[[1, 1, 2, 2]] * 4]])

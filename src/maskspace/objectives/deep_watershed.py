@@ -113,15 +113,15 @@ def watershed_terms(
     # of an instance that fills the image no pixel's depth is known
     is_deep = (on_rest > 0) & distance.isfinite()
     angle = direction_cost(outputs["direction"], direction)
-    found = {
+    costs = {
         "direction": direction_weight
         * _mean(angle, weight, is_directed & (weight > 0), by_area=False),
         "energy": energy_weight
         * _mean(energy_cost(outputs["energy"], bins), on_rest, is_deep, by_area=True),
     }
     if foreground > 0:
-        found["foreground"] = foreground * foreground_term(outputs, labels)
-    return found
+        costs["foreground"] = foreground * foreground_term(outputs, labels)
+    return costs
 
 
 def direction_cost(

@@ -59,12 +59,12 @@ def direction_depth(*, foreground: float = 1.0, depth: float = 0.0) -> Objective
 def direction_terms(
     outputs: Outputs, labels: Int[Tensor, "b h w"], *, foreground: float = 1.0
 ) -> Terms:
-    """Return the terms `direction` and `foreground` (unless 0), weighted; the paper sums plainly.
+    """Return the terms `direction` and, unless its weight is 0, `foreground`; the paper adds them.
 
-    direction = mean over an image's pixels on instances, then over images, of the cross-entropy in
-    nats of the direction to the mean of the instance's visible pixels. A pixel at the mean has no
-    direction and takes no part. A constant output costs log 8 at best, where it is stationary only
-    if the directions are equally common.
+    direction = mean over the pixels on instances of an image, then over images, of the
+    cross-entropy in nats of the direction to the mean of the instance's visible pixels. A pixel at
+    the mean has no direction and takes no part. A constant output costs log 8 at best, and is
+    stationary there only if the directions are equally common.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 1, 0]]])
@@ -77,10 +77,10 @@ def direction_terms(
     bins, has_one = direction_bins(labels)
     cost = F.cross_entropy(at_least_float32(outputs["direction_bins"]), bins, reduction="none")
     some = has_one.flatten(1).any(1).sum().clamp(min=1)
-    found = {"direction": mean_over_known(cost, has_one).sum() / some}
+    costs = {"direction": mean_over_known(cost, has_one).sum() / some}
     if foreground > 0:
-        found["foreground"] = foreground * foreground_term(outputs, labels)
-    return found
+        costs["foreground"] = foreground * foreground_term(outputs, labels)
+    return costs
 
 
 def direction_bins(

@@ -91,8 +91,8 @@ def discriminative(
     )
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = measured(outputs[str(stride)], labels_at(labels, stride))
-        weighted = {name: weights[name] * value for name, value in found.items()}
+        costs = measured(outputs[str(stride)], labels_at(labels, stride))
+        weighted = {name: weights[name] * value for name, value in costs.items()}
         if foreground > 0:
             weighted[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
         return weighted
@@ -113,16 +113,17 @@ def discriminative_terms(
     background: bool = False,
     convention: Convention = "paper",
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the terms `pull`, `push` and `norm`, and `background` if asked; means over images.
+    """Return the terms `pull`, `push`, `norm` and, if asked, `background`; means over images.
 
-    pull = (1/K) sum_k (1/n_k) sum_{p in k} [|x_p - mu_k| - pull_margin]+^2;
-    push = 1/(K(K-1)) sum_{a != b} [2 push_margin - |mu_a - mu_b|]+^2, 0 of fewer than 2;
-    norm = (1/K) sum_k |mu_k|;
-    background = (1/K) sum_k mean_{p of label 0} [push_margin - |x_p - mu_k|]+^2 (spoco).
-    Of the convention `authors` (their Lua code), pull is summed over instances, push is over
-    unordered pairs and divided by K - 1, and norm is 0; of `pixels` (a much used port), pull is
-    the mean over all pixels of instances. A constant output costs (2 push_margin)^2 of push and is
-    a stationary point.
+    - pull = (1/K) sum_k (1/n_k) sum_{p in k} [|x_p - mu_k| - pull_margin]+^2;
+    - push = 1/(K(K-1)) sum_{a != b} [2 push_margin - |mu_a - mu_b|]+^2; 0 with fewer than 2
+      instances;
+    - norm = (1/K) sum_k |mu_k|;
+    - background = (1/K) sum_k mean_{p of label 0} [push_margin - |x_p - mu_k|]+^2 (SPOCO). With the
+      convention "authors" (their Lua code), pull is summed over instances, push is over unordered
+      pairs and divided by K - 1, and norm is 0. With "pixels" (a much used port), pull is the mean
+      over all pixels of instances. A constant output costs (2 push_margin)^2 of push and is a
+      stationary point.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -133,54 +134,54 @@ def discriminative_terms(
         >>> round(discriminative_terms(constant, labels)["push"].item(), 3)  # (2 * 1.5)^2
         9.0
     """
-    found = instances(embedding, labels)
-    if found.means.shape[1] == 0:
+    groups = instances(embedding, labels)
+    if groups.means.shape[1] == 0:
         names = ["pull", "push", "norm"] + ["background"] * background
         return {name: embedding.sum() * 0.0 for name in names}
-    some = found.present.any(1).to(found.means.dtype)
-    hinge = (own_distance(found) - pull_margin).clamp(min=0).square()
-    pull, push = mean_over_instances(hinge, found), push_of_means(found, 2 * push_margin)
-    norm = (found.means.square().sum(-1) + EPSILON).sqrt()
+    some = groups.present.any(1).to(groups.means.dtype)
+    hinge = (own_distance(groups) - pull_margin).clamp(min=0).square()
+    pull, push = mean_over_instances(hinge, groups), push_of_means(groups, 2 * push_margin)
+    norm = (groups.means.square().sum(-1) + EPSILON).sqrt()
     if convention == "authors":
-        number = found.present.sum(1, keepdim=True)
+        number = groups.present.sum(1, keepdim=True)
         pull, push, norm = pull * number, push * number[:, 0] / 2, norm * 0
     elif convention == "pixels":
         # a mean over instances that each weigh as their pixels
-        number = found.present.sum(1, keepdim=True)
-        pull = pull * found.counts * number / found.counts.sum(1, keepdim=True).clamp(min=1)
+        number = groups.present.sum(1, keepdim=True)
+        pull = pull * groups.counts * number / groups.counts.sum(1, keepdim=True).clamp(min=1)
     terms = {
-        "pull": mean_over_present(pull, found),
+        "pull": mean_over_present(pull, groups),
         "push": mean_over_maps(push, some),
-        "norm": mean_over_present(norm, found),
+        "norm": mean_over_present(norm, groups),
     }
     if background:
-        terms["background"] = _intrusion(found, labels, push_margin)
+        terms["background"] = _intrusion(groups, labels, push_margin)
     return terms
 
 
-def push_of_means(found: Instances, reach: float) -> Float[Tensor, " b"]:
+def push_of_means(groups: Instances, reach: float) -> Float[Tensor, " b"]:
     """Return each image's mean over ordered pairs of [reach - |mu_a - mu_b|]+^2; 0 of no pair.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]]), labels)
-        >>> round(push_of_means(found, 3.0).item(), 3)  # (3 - 1)^2
+        >>> groups = instances(torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]]), labels)
+        >>> round(push_of_means(groups, 3.0).item(), 3)  # (3 - 1)^2
         4.0
     """
-    apart = found.means[:, :, None] - found.means[:, None]  # b n n c
+    apart = groups.means[:, :, None] - groups.means[:, None]  # b n n c
     short = (reach - (apart.square().sum(-1) + EPSILON).sqrt()).clamp(min=0).square()
-    pairs = (found.present[:, :, None] & found.present[:, None]).triu(diagonal=1)
+    pairs = (groups.present[:, :, None] & groups.present[:, None]).triu(diagonal=1)
     return torch.where(pairs, short, 0.0).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
 
 
-def _intrusion(found: Instances, labels: Int[Tensor, "b h w"], margin: float) -> Float[Tensor, ""]:
+def _intrusion(groups: Instances, labels: Int[Tensor, "b h w"], margin: float) -> Float[Tensor, ""]:
     """Return how far the background is inside the margin around each mean, squared; its mean."""
     outside = (labels == 0).flatten(1)
-    weight = shares(found) / outside.sum(1, keepdim=True).clamp(min=1)
+    weight = shares(groups) / outside.sum(1, keepdim=True).clamp(min=1)
 
     def cost(squared: Float[Tensor, "b t n"]) -> tuple[Tensor, Tensor]:
         distance = squared.sqrt_()
         short = (margin - distance).relu_()
         return short.square(), -short / distance
 
-    return cost_of_others(found, cost, weight, outside)
+    return cost_of_others(groups, cost, weight, outside)

@@ -1,6 +1,7 @@
-"""Where instances are at all: the term of the head `foreground`, of methods that group only that.
+"""The foreground: a head that says where instances are, for methods that group only that part.
 
-Alone it is an objective too, the plain peer of all others: connected components of foreground.
+Alone it is an objective too, the plain peer of all others: connected components of the
+foreground.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ BESIDE_DISTANCES = 20.0
 
 
 def foreground() -> Objective:
-    """Return the objective of the term alone, decoded as connected components.
+    """Return the objective of this term alone, decoded as connected components.
 
     Example:
         >>> foreground().decoder.name

@@ -66,10 +66,10 @@ def frequency_centres(
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
         embedding, cells = outputs[str(stride)], labels_at(labels, stride)
         target = centre_codes(grouped(cells, background=background), frequencies)
-        found = cost(embedding, target, cells)
+        costs = cost(embedding, target, cells)
         if foreground > 0:
-            found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
-        return found
+            costs[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
+        return costs
 
     heads: dict[str, Head] = {
         level_name(stride): Level(channels=4 * len(frequencies), stride=stride)
@@ -94,7 +94,7 @@ def centre_codes(
         (True, False)
     """
     xy = unit_coordinates(labels).expand(len(labels), -1, -1, -1)
-    found = instances(xy, labels)
-    turns = found.means[:, :, None] * found.means.new_tensor(frequencies)[:, None]  # b n f 2
+    groups = instances(xy, labels)
+    turns = groups.means[:, :, None] * groups.means.new_tensor(frequencies)[:, None]  # b n f 2
     code = torch.cat([turns.sin(), turns.cos()], dim=3).flatten(2)
-    return spread_over_pixels(found, code, labels)
+    return spread_over_pixels(groups, code, labels)

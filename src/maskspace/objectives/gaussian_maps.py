@@ -16,7 +16,7 @@ from maskspace.objectives.tiles import sum_of_steps
 
 @eager  # machine code of its own
 def gaussian_costs(
-    found: Instances,
+    groups: Instances,
     centres: Float[Tensor, "b n c"],
     sharpness: Float[Tensor, "b n c"],
     known: Bool[Tensor, "b p"],
@@ -32,13 +32,13 @@ def gaussian_costs(
     Example:
         >>> from maskspace.objectives.pixels import instances, shares
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])
-        >>> found = instances(9.0 * labels[:, None].float(), labels)
+        >>> groups = instances(9.0 * labels[:, None].float(), labels)
         >>> known = torch.ones(1, 4, dtype=torch.bool)
-        >>> options = torch.ones_like(found.means), known, shares(found)
-        >>> round(gaussian_costs(found, found.means, *options, chunk=2).item(), 4)
+        >>> options = torch.ones_like(groups.means), known, shares(groups)
+        >>> round(gaussian_costs(groups, groups.means, *options, chunk=2).item(), 4)
         0.0
     """
-    own = torch.where(found.labelled, found.slot, NOBODY).int().contiguous().numpy()
+    own = torch.where(groups.labelled, groups.slot, NOBODY).int().contiguous().numpy()
     certain = known.contiguous().numpy()
     # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
     weights = (2 * weight.detach()).contiguous().numpy()
@@ -60,12 +60,12 @@ def gaussian_costs(
                 gaussian_errors(x, own[image], columns, *gaussians, error, hit)
                 maps = (hit, certain[image, None], slope)
                 slopes_by_radix(error.view(np.int32), *maps, scratch)
-                found = by_centre[image, columns], by_sharpness[image, columns]  # copies: 0
+                sums = by_centre[image, columns], by_sharpness[image, columns]  # copies: 0
                 maps = (weights[image, columns], error, hit, slope, by_pixel[image])
-                values[image] += add_gaussian_gradients(x, *gaussians, *maps, *found)
-                by_centre[image, columns], by_sharpness[image, columns] = found
+                values[image] += add_gaussian_gradients(x, *gaussians, *maps, *sums)
+                by_centre[image, columns], by_sharpness[image, columns] = sums
         gradients = [torch.from_numpy(x) for x in (by_centre, by_sharpness, by_pixel)]
         return torch.from_numpy(values).to(parts[0].dtype), gradients
 
-    pixels = found.pixels.transpose(1, 2)  # as in memory
+    pixels = groups.pixels.transpose(1, 2)  # as in memory
     return sum_of_steps(step, max(1, weight.shape[1]), 2, centres, sharpness, pixels)

@@ -1,15 +1,16 @@
 """Harmonic embeddings: Kulikov and Lempitsky 2020 (arXiv 1904.05257).
 
-The embedding regresses, at every pixel, its instance's mean of fixed sinusoids of the position in
-the image, the guides. The paper fits the guides to label maps first (`fit_guides`, whose result is
-an option) and shows them to the network. Departures:
-- the student does not see the guides: it learns where things are from its padding and its global
-  context, so that high frequencies, which it cannot place, are kept few by default;
-- guides that are not given are drawn at random, as the paper's fit begins;
+At every pixel the embedding regresses its instance's mean of the guides: fixed sinusoids of the
+position in the image. The paper first fits the guides to label maps (`fit_guides`; its result is an
+option) and shows them to the network. Departures:
+- the student does not see the guides. It learns positions from its padding and its global context,
+  and cannot place high frequencies; so these are kept few by default;
+- guides that are not given are drawn at random, as at the start of the paper's fit;
 - the authors' fit skips the last instance of every map and takes the background for one; this one
   takes every instance and nothing else.
-Instances of one mean are one: concentric rings, and large ones under high frequencies. A pixel that
-may be of two instances goes to the median of their targets, where there is no instance.
+Instances with the same mean cannot be told apart: concentric rings, and large instances under high
+frequencies. A pixel that may belong to two instances regresses the median of their targets, where
+there is no instance.
 """
 
 from functools import partial
@@ -78,10 +79,10 @@ def harmonic(
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
         embedding, cells = outputs[str(stride)], labels_at(labels, stride)
         target = guide_targets(grouped(cells, background=background), chosen)
-        found = cost(embedding, target, cells, background=background)
+        costs = cost(embedding, target, cells, background=background)
         if foreground > 0:
-            found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
-        return found
+            costs[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
+        return costs
 
     heads: dict[str, Head] = {level_name(stride): Level(channels=len(chosen), stride=stride)}
     if foreground > 0:
@@ -100,13 +101,13 @@ def regression(
     gain: float = 10.0,
     boundary_weight: float = 0.0,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the terms `regression` and, of `boundary_weight` above 0, `boundary`.
+    """Return the terms `regression` and, with a `boundary_weight` above 0, `boundary`.
 
-    regression = mean_p w_p mean_i |x_{p,i} - target_{p,i}| over pixels of instances, and of the
-    background if asked, then over images with an instance; w_p = gain / log n with n >= 2 the size
-    of the pixel's instance, or gain / n^(1/3), or gain / n. boundary is its part of the pixels
-    within two of a boundary. A constant output is a stationary point only at the weighted median
-    of all targets of the batch.
+    regression = mean_p w_p mean_i |x_{p,i} - target_{p,i}| over the pixels of instances, and of the
+    background if asked, then over the images with an instance. With n >= 2 the size of the pixel's
+    instance, w_p is gain / log n, gain / n^(1/3) or gain / n (`weighting`). boundary is the part of
+    regression on pixels within two of a boundary. A constant output is a stationary point only at
+    the weighted median of all targets of the batch.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])
@@ -115,11 +116,11 @@ def regression(
         0.0
     """
     groups = grouped(labels, background=background)
-    found = instances(embedding[:, :1], groups)
+    grouped_pixels = instances(embedding[:, :1], groups)
     error = (at_least_float32(embedding) - target).abs().mean(1)
     weight = torch.zeros_like(error)
-    if found.counts.shape[1]:
-        sizes = found.counts.gather(1, found.slot).view_as(error)
+    if grouped_pixels.counts.shape[1]:
+        sizes = grouped_pixels.counts.gather(1, grouped_pixels.slot).view_as(error)
         weight = torch.where(groups > 0, gain * _of_size(sizes, weighting), 0.0)
     some = (labels > 0).flatten(1).any(1).to(error.dtype)
     number = (groups > 0).sum((1, 2)).clamp(min=1)
@@ -154,8 +155,8 @@ def guide_targets(
         >>> torch.equal(target[..., 0], target[..., 1])  # one target an instance
         True
     """
-    found = guide_means(labels, torch.tensor(guides, device=labels.device))
-    return spread_over_pixels(found, found.means, labels)
+    groups = guide_means(labels, torch.tensor(guides, device=labels.device))
+    return spread_over_pixels(groups, groups.means, labels)
 
 
 def guide_means(labels: Int[Tensor, "b h w"], guides: Float[Tensor, "c 3"]) -> Instances:
@@ -173,19 +174,19 @@ def guide_means(labels: Int[Tensor, "b h w"], guides: Float[Tensor, "c 3"]) -> I
 
 
 def spread_over_pixels(
-    found: Instances, values: Float[Tensor, "b n c"], labels: Int[Tensor, "b h w"]
+    groups: Instances, values: Float[Tensor, "b n c"], labels: Int[Tensor, "b h w"]
 ) -> Float[Tensor, "b c h w"]:
     """Return each pixel's instance's value; 0 everywhere if there is no instance.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])
-        >>> found = instances(labels[:, None].float(), labels)
-        >>> spread_over_pixels(found, torch.tensor([[[5.0], [7.0]]]), labels).tolist()
+        >>> groups = instances(labels[:, None].float(), labels)
+        >>> spread_over_pixels(groups, torch.tensor([[[5.0], [7.0]]]), labels).tolist()
         [[[[5.0, 5.0, 7.0, 7.0]]]]
     """
     if values.shape[1] == 0:
         return values.new_zeros(len(labels), values.shape[2], *labels.shape[1:])
-    index = found.slot[..., None].expand(-1, -1, values.shape[2])
+    index = groups.slot[..., None].expand(-1, -1, values.shape[2])
     return values.gather(1, index).transpose(1, 2).unflatten(2, labels.shape[1:])
 
 
@@ -208,14 +209,17 @@ def near_boundary(labels: Int[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:
         [[[0, 0, 1, 1, 1, 1, 1]]]
     """
     wide = labels[:, None].double()  # exact
-    most, least = (sign * F.max_pool2d(sign * wide, 3, stride=1, padding=1) for sign in (1, -1))
-    return (F.max_pool2d((most != least).float(), 5, stride=1, padding=2) > 0)[:, 0]
+    largest, smallest = (
+        sign * F.max_pool2d(sign * wide, 3, stride=1, padding=1) for sign in (1, -1)
+    )
+    return (F.max_pool2d((largest != smallest).float(), 5, stride=1, padding=2) > 0)[:, 0]
 
 
 def random_guides(number: int, *, spread: float = 40.0, seed: int = 0) -> tuple[Guide, ...]:
-    """Return guides of one axis each, the first half of x: frequencies uniform in +-spread / 2.
+    """Return guides along one axis each, the first half along x.
 
-    In radians per side; phases are uniform in [0, 1].
+    Frequencies are uniform in +-spread / 2, in radians per side of the image; phases are uniform in
+    [0, 1].
 
     Example:
         >>> [f"{a:.1f} {b:.1f}" for a, b, _ in random_guides(2)]  # one guide of x, one of y
@@ -263,7 +267,7 @@ def fit_guides(
     return tuple((a, b, phase) for a, b, phase in guides.detach().tolist())
 
 
-def crowding(found: Instances, distance: float) -> Float[Tensor, ""]:
+def crowding(groups: Instances, distance: float) -> Float[Tensor, ""]:
     """Return the mean over pairs of one image of [distance - |t_a - t_b|^2]+; 0 without a pair.
 
     Example:
@@ -272,8 +276,8 @@ def crowding(found: Instances, distance: float) -> Float[Tensor, ""]:
         >>> crowding(same, 0.5).item()
         0.5
     """
-    apart = (found.means[:, :, None] - found.means[:, None]).square().sum(-1)  # b n n
-    pairs = (found.present[:, :, None] & found.present[:, None]).triu(diagonal=1)
+    apart = (groups.means[:, :, None] - groups.means[:, None]).square().sum(-1)  # b n n
+    pairs = (groups.present[:, :, None] & groups.present[:, None]).triu(diagonal=1)
     short = torch.where(pairs, (distance - apart).clamp(min=0), 0.0)
     return short.sum() / pairs.sum().clamp(min=1)
 

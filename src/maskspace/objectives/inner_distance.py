@@ -33,13 +33,13 @@ def inner_distance(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
     height = labels.shape[1]
     # no row further away than the farthest bound can be nearer; one number leaves the device
     for step in range(1, min(int(bound.max()) if bound.numel() else 0, height)):
-        for here, there in (
+        for near_slice, far_slice in (
             (slice(step, None), slice(None, height - step)),
             (slice(None, height - step), slice(step, None)),
         ):
-            same = labels[:, here] == labels[:, there]
-            found = torch.where(same, along[:, there], 0) + step**2
-            squared[:, here] = torch.minimum(squared[:, here], found)
+            same = labels[:, near_slice] == labels[:, far_slice]
+            candidates = torch.where(same, along[:, far_slice], 0) + step**2
+            squared[:, near_slice] = torch.minimum(squared[:, near_slice], candidates)
     squared = torch.where(inside, squared, 0)
     return torch.where(squared < FAR**2, squared.float().sqrt(), torch.inf)
 
@@ -47,10 +47,11 @@ def inner_distance(labels: Int[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
 def inner_direction(
     distance: Float[Tensor, "b h w"], labels: Int[Tensor, "b h w"]
 ) -> tuple[Float[Tensor, "b 2 h w"], Bool[Tensor, "b h w"]]:
-    """Return the unit vector away from the instance's edge, x before y, and where there is one.
+    """Return the unit vector away from the instance's edge, x before y, and where it is defined.
 
-    The Sobel gradient of the distance: none on pixels with a neighbour of another label, whose
-    distances are not of the same instance, nor on ridges, where the gradient vanishes.
+    It is the Sobel gradient of the distance. It is not defined on pixels with a neighbour of
+    another label, whose distances belong to another instance, nor on ridges, where the gradient
+    vanishes.
 
     Example:
         >>> labels = torch.zeros(1, 7, 7, dtype=torch.long)
@@ -60,14 +61,14 @@ def inner_direction(
         [1.0, 0.0]
     """
     wide = labels[:, None].double()
-    most = F.max_pool2d(wide, 3, stride=1, padding=1)
-    least = -F.max_pool2d(-wide, 3, stride=1, padding=1)
+    largest = F.max_pool2d(wide, 3, stride=1, padding=1)
+    smallest = -F.max_pool2d(-wide, 3, stride=1, padding=1)
     finite = torch.where(distance.isfinite(), distance, 0.0)
     slope = distance.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
     kernels = torch.stack([slope, slope.T])[:, None]
     gradient = F.conv2d(F.pad(finite[:, None], (1, 1, 1, 1), mode="replicate"), kernels)
     length = gradient.square().sum(1).sqrt()
-    valid = (labels > 0) & (most == least)[:, 0] & (length > 1e-3)
+    valid = (labels > 0) & (largest == smallest)[:, 0] & (length > 1e-3)
     return torch.where(valid[:, None], F.normalize(gradient, dim=1), 0.0), valid
 
 

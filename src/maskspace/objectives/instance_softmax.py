@@ -1,9 +1,9 @@
-"""Classification by centre: each labelled pixel picks its own instance's mean among its image's.
+"""Classification by centre: each labelled pixel picks its own instance's mean among the image's.
 
 The separation term of UOIS-Net-3D (Xie et al. 2021, arXiv 2007.08073), with instance means in place
-of object centres, logits -|x_p - mu_k|^2 / (2 bandwidth^2), and every instance of equal weight:
-classification by similarity (`embeddings` family of the research notes, 16 e). Of unit vectors that
-is the cosine to the direction of the mean, over a temperature of bandwidth^2.
+of object centres, logits -|x_p - mu_k|^2 / (2 bandwidth^2), and the same weight for every instance:
+classification by similarity (`embeddings` family of the research notes, 16 e). For unit vectors the
+logit is the cosine to the direction of the mean, over a temperature of bandwidth^2.
 """
 
 from collections.abc import Mapping
@@ -73,10 +73,17 @@ def softmax_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `separation`: cross-entropy over the instances of the image, in nats.
 
-    `bandwidth` is the standard deviation of each instance's Gaussian, in units of the features; by
-    cosine, whose logits are cos(x_p, mu_k) / bandwidth^2, in radians where it is small.
-    `chunk` logits, pixels times instances, are held at once; by default as many as the device
-    does best with. A constant output gives log K and is a stationary point.
+    A constant output costs log K and is a stationary point.
+
+    Args:
+        embedding: the features; by cosine they are brought to length 1.
+        labels: the label maps.
+        bandwidth: standard deviation of each instance's Gaussian, in units of the features; by
+            cosine the logits are cos(x_p, mu_k) / bandwidth^2, so that it is in radians where it is
+            small (default 0.1).
+        measure: "distance" or "cosine" (default "distance").
+        chunk: logits, pixels times instances, in memory at a time (default None: as many as the
+            device does best with).
 
     Example:
         >>> import torch
@@ -90,15 +97,15 @@ def softmax_terms(
     """
     if measure == "cosine":
         embedding = unit(embedding, dim=1)
-    found = instances(embedding, labels)
+    groups = instances(embedding, labels)
     if measure == "cosine":
-        found = replace(found, means=unit(found.means, dim=2))
-    if found.means.shape[1] == 0:
+        groups = replace(groups, means=unit(groups.means, dim=2))
+    if groups.means.shape[1] == 0:
         return {"separation": embedding.sum() * 0.0}
-    scale, weight = -1 / (2 * bandwidth**2), pixel_shares(found)
-    size = None if chunk is None else max(1, chunk // found.counts.numel())
-    total = log_totals(found, lambda squared: (squared.mul_(scale), scale), weight, size=size)
-    return {"separation": total - (weight * own_squared_distance(found)).sum() * scale}
+    scale, weight = -1 / (2 * bandwidth**2), pixel_shares(groups)
+    size = None if chunk is None else max(1, chunk // groups.counts.numel())
+    total = log_totals(groups, lambda squared: (squared.mul_(scale), scale), weight, size=size)
+    return {"separation": total - (weight * own_squared_distance(groups)).sum() * scale}
 
 
 def unit(vectors: Float[Tensor, "*shape"], *, dim: int) -> Float[Tensor, "*shape"]:

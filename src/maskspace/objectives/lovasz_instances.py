@@ -1,9 +1,10 @@
 """Lovász losses of instances: 1 - IoU of each, of Gaussians around the means of an embedding.
 
-Berman et al. 2018 (arXiv 1705.08790) on the kernels of Neven et al. 2019 (arXiv 1906.11109), all of
-one fixed bandwidth and in the feature space: what `spatial_embedding` is without positions and
-learnt bandwidths. `hinge`: each instance against everything that is known, its Gaussian phi cut at
-1/2. `softmax`: the instances of an image against each other, background out of it.
+Berman et al. 2018 (arXiv 1705.08790) on the kernels of Neven et al. 2019 (arXiv 1906.11109), all
+with the same fixed bandwidth and in feature space: `spatial_embedding` without positions and learnt
+bandwidths. The form "hinge" compares each instance with all known pixels; its Gaussian phi is cut
+at 1/2. The form "softmax" compares the instances of an image with each other, without the
+background.
 """
 
 from functools import partial
@@ -52,10 +53,10 @@ def lovasz_instances(
     overlap = partial(lovasz_terms, form=form, bandwidth=bandwidth)
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = overlap(outputs["1"], labels)
+        costs = overlap(outputs["1"], labels)
         if foreground:
-            found["foreground"] = foreground * foreground_term(outputs, labels)
-        return found
+            costs["foreground"] = foreground * foreground_term(outputs, labels)
+        return costs
 
     heads: dict[str, Head] = {"1": Level(channels=channels)}
     if foreground:
@@ -86,24 +87,24 @@ def lovasz_terms(
         >>> round(lovasz_terms(torch.zeros(1, 1, 1, 4), labels)["overlap"].item(), 3)  # 2 (1 - 1/2)
         1.0
     """
-    found = instances(embedding, labels)
-    if found.means.shape[1] == 0:
+    groups = instances(embedding, labels)
+    if groups.means.shape[1] == 0:
         return {"overlap": embedding.sum() * 0.0}
-    if form == "hinge" and kernels_take(found.pixels):
-        sharpness = torch.full_like(found.means, 0.5 / bandwidth**2)
+    if form == "hinge" and kernels_take(groups.pixels):
+        sharpness = torch.full_like(groups.means, 0.5 / bandwidth**2)
         known = (labels >= 0).flatten(1)
-        maps = (found, found.means, sharpness, known, shares(found))
+        maps = (groups, groups.means, sharpness, known, shares(groups))
         losses = gaussian_costs(*maps, chunk=chunk)
         return {"overlap": losses.sum()}
-    left, right = distance_factors(found)
+    left, right = distance_factors(groups)
     right = right * (-0.5 / bandwidth**2)
     known = labels >= 0 if form == "hinge" else labels > 0
-    truth = torch.where(found.labelled, found.slot, right.shape[2])
+    truth = torch.where(groups.labelled, groups.slot, right.shape[2])
     truth = torch.where(known.flatten(1), truth, -1)
     # the hinge of 2 phi - 1 errs by 2 (1 - phi) inside and by 2 phi outside
-    weight = shares(found) * (2.0 if form == "hinge" else 1.0)
+    weight = shares(groups) * (2.0 if form == "hinge" else 1.0)
     if form == "softmax":  # exponents from the logarithm of their sum
-        absent = torch.zeros_like(found.counts).masked_fill(~found.present, -1e9)
+        absent = torch.zeros_like(groups.counts).masked_fill(~groups.present, -1e9)
         total = torch.baddbmm(absent[:, None], left, right).logsumexp(2)
         left = torch.cat([left, total[..., None]], 2)
         right = torch.cat([right, torch.full_like(right[:, :1], -1.0)], 1)

@@ -128,8 +128,8 @@ def pair_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms `pull` and `push` of sampled pairs, in nats; means over images.
 
-    See `pair_costs`. With `background` it is one instance more. Images without an instance take no
-    part.
+    See `pair_costs`. With `background`, the background is one instance more. Images without an
+    instance take no part.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -165,15 +165,15 @@ def pair_costs(
     weighting: NormWeighting = "inv_both_norm",
     temperature: float = 1.0,
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-    """Return what pairs of one instance and of two cost, of samples of instances of such sizes.
+    """Return the costs of sampled pairs of one instance, and of pairs of two instances.
 
-    -sum_{p,q} w_pq log sigma_pq over pairs of one, -sum_{p,q} w_pq log(1 - sigma_pq) of two, each
-    ordered and p = q, which costs 0, among them; `instance` is -1 of no sample. w_pq is
-    1 / (n_p n_q) (`inv_both_norm`) or 1 (`uniform`), over the sum of all, or 1 / n_p over the
-    number of samples (`inv_p`). A constant output costs nothing in pull, and in push its share of
-    the weight times 14.5, and is a stationary point; a step of 0.01 away foreign pairs are pushed
-    by 2 / step. Where nothing tells pixels apart K instances settle at the entropy of 1/K
-    (`uniform`): a plateau.
+    - one instance: -sum_{p,q} w_pq log sigma_pq;
+    - two instances: -sum_{p,q} w_pq log(1 - sigma_pq). Pairs are ordered; p = q is among them and
+      costs 0. `instance` is -1 where there is no sample. w_pq is 1 / (n_p n_q) ("inv_both_norm") or
+      1 ("uniform"), over the sum of all, or 1 / n_p over the number of samples ("inv_p"). A
+      constant output costs nothing in pull; in push it costs its share of the weight times 14.5,
+      and is a stationary point; a step of 0.01 away foreign pairs are pushed by 2 / step. If
+      nothing tells pixels apart, K instances settle at the entropy of 1/K.
 
     Example:
         >>> instance, sizes = torch.tensor([[0, 1]]), torch.ones(1, 2)
@@ -213,9 +213,9 @@ def seed_term(
 ) -> Float[Tensor, ""]:
     """Return the cross-entropy of whether a seed gathers an instance at each threshold, in nats.
 
-    The mean over drawn known pixels and thresholds t, then over images with an instance. A seed
-    gathers the known pixels q with sigma(seed, q) > t, and is right if their IoU with some instance
-    is above `least_iou`. No gradient reaches the embedding.
+    The mean is over drawn known pixels and thresholds t, then over the images with an instance. A
+    seed gathers the known pixels q with sigma(seed, q) > t. It is right if their IoU with some
+    instance is above `least_iou`. No gradient reaches the embedding.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -259,19 +259,19 @@ def gathers_instance(
         >>> gathers_instance(torch.zeros(1, 1, 1, 4), labels, pixel, thresholds=(0.5,)).tolist()
         [[[False], [False]]]
     """
-    found = instances(embedding, labels)
-    columns = found.counts.shape[1]
+    groups = instances(embedding, labels)
+    columns = groups.counts.shape[1]
     if columns == 0:
         return torch.zeros(*pixel.shape, len(thresholds), dtype=torch.bool, device=labels.device)
     known = (labels >= 0).flatten(1)
     # sigma > t where |x_p - x_q|^2 < temperature * log(2 / t - 1)
-    reach = found.pixels.new_tensor([temperature * math.log(2 / t - 1) for t in thresholds])
-    apart = _squared_distances(features_at(embedding, pixel), found.pixels, known)  # b s p
+    reach = groups.pixels.new_tensor([temperature * math.log(2 / t - 1) for t in thresholds])
+    apart = _squared_distances(features_at(embedding, pixel), groups.pixels, known)  # b s p
     inside = (apart[:, :, None] < reach[:, None]) & known[:, None, None]  # b s t p
-    slot = torch.where(found.labelled, found.slot, columns)[:, None, None].expand(inside.shape)
-    shared = found.counts.new_zeros(*inside.shape[:3], columns + 1)
+    slot = torch.where(groups.labelled, groups.slot, columns)[:, None, None].expand(inside.shape)
+    shared = groups.counts.new_zeros(*inside.shape[:3], columns + 1)
     shared = shared.scatter_add(3, slot, inside.to(shared.dtype))[..., :columns]
-    counts = found.counts[:, None, None]
+    counts = groups.counts[:, None, None]
     union = inside.sum(3, keepdim=True) + counts - shared
     return (shared / union.clamp(min=1) > least_iou).any(3)
 

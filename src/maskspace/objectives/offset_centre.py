@@ -68,10 +68,10 @@ def offset_centre(
     form_terms = _terms_of(form, reach, push_ratio, pull_weight, pixels_per_unit)
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = form_terms(outputs, labels)
+        costs = form_terms(outputs, labels)
         if foreground > 0:
-            found["foreground"] = foreground * foreground_term(outputs, labels)
-        return found
+            costs["foreground"] = foreground * foreground_term(outputs, labels)
+        return costs
 
     decoders = {
         "balls": Choice(name="mean_shift", options={"bandwidth": push_ratio * reach / 2}),

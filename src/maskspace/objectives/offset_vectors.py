@@ -55,10 +55,10 @@ def offset_vectors(
     classify = partial(offset_terms, bandwidth=bandwidth, confidence_weight=confidence)
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = classify(outputs["1"], outputs["offset"], outputs["confidence"], labels)
+        costs = classify(outputs["1"], outputs["offset"], outputs["confidence"], labels)
         if foreground:
-            found["foreground"] = foreground * foreground_term(outputs, labels)
-        return found
+            costs["foreground"] = foreground * foreground_term(outputs, labels)
+        return costs
 
     heads = {
         "1": Level(channels=channels),
@@ -82,12 +82,12 @@ def offset_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms `own`, `sampled`, `fused` and `confidence`, weighted.
 
-    With x_s(p) = x(p + o(p)), bilinear, and x_f = (1 - F) x + F x_s, the first three are 0.5, 0.5
-    and 1 times `softmax_terms` of x, x_s and x_f. `confidence` is the cross-entropy of F with
-    whether the pixel nearest to p + o has p's label, over pixels where both are known (background
-    is a label like another); a mean over pixels, then over images with an instance, where the
-    paper's code sums the batch. It has no gradient for the offset.
-    A constant embedding is a stationary point of the first three.
+    x_s(p) = x(p + o(p)) is sampled bilinearly, and x_f = (1 - F) x + F x_s. The first three terms
+    are 0.5, 0.5 and 1 times `softmax_terms` of x, x_s and x_f. `confidence` is the cross-entropy of
+    F: is the label of the pixel nearest to p + o that of p? It is taken over pixels where both
+    labels are known (background is a label like another), and is a mean over pixels, then over the
+    images with an instance; the paper's code sums the batch. It has no gradient for the offset. A
+    constant embedding is a stationary point of the first three terms.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -98,18 +98,18 @@ def offset_terms(
     """
     wide, offset, confidence = (at_least_float32(x) for x in (embedding, offset, confidence))
     place = _sites(offset)
-    there = F.grid_sample(wide, place, padding_mode="border", align_corners=False)
+    target = F.grid_sample(wide, place, padding_mode="border", align_corners=False)
     terms = {
         name: weight * softmax_terms(x, labels, bandwidth=bandwidth)["separation"]
         for name, weight, x in (
             ("own", OWN, wide),
-            ("sampled", SAMPLED, there),
-            ("fused", FUSED, torch.lerp(wide, there, confidence)),
+            ("sampled", SAMPLED, target),
+            ("fused", FUSED, torch.lerp(wide, target, confidence)),
         )
     }
-    seen = _nearest(labels, place)
-    known = (labels >= 0) & (seen >= 0) & (labels > 0).flatten(1).any(1)[:, None, None]
-    cost = _surprise(confidence[:, 0], seen == labels, known)
+    sampled_label = _nearest(labels, place)
+    known = (labels >= 0) & (sampled_label >= 0) & (labels > 0).flatten(1).any(1)[:, None, None]
+    cost = _surprise(confidence[:, 0], sampled_label == labels, known)
     return terms | {"confidence": confidence_weight * cost}
 
 

@@ -1,6 +1,7 @@
-"""What the objectives share: instances of a batch, their means, distances.
+"""What the objectives share: instances of a batch, their means, distances to the means.
 
-Distances are Euclidean. Labels are n > 0 on instances, 0 on the background, UNLABELLED elsewhere.
+Distances are Euclidean. A label is n > 0 on an instance, 0 on the background, UNLABELLED
+elsewhere.
 """
 
 import math
@@ -34,14 +35,16 @@ _TABLE = 2**20
 class Instances:
     """The labelled pixels of a batch of images, grouped by instance.
 
-    `pixels` holds every pixel's feature in float32; `slot` is the column of `means` of a pixel's
-    own instance and `labelled` is False where it has none (its slot is then 0 and meaningless);
-    `counts` is 0 in the columns that an image does not use.
+    pixels: the feature of every pixel, in float32.
+    slot: the column of `means` of a pixel's own instance; 0, without meaning, where it has none.
+    labelled: whether a pixel is on an instance.
+    means: the mean feature of each instance.
+    counts: pixels of each instance; 0 in columns that an image does not use.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> found.means[0, :, 0].tolist(), found.counts[0].tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> groups.means[0, :, 0].tolist(), groups.counts[0].tolist()
         ([1.0, 6.0], [2.0, 2.0])
     """
 
@@ -60,13 +63,13 @@ class Instances:
 def instances(embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"]) -> Instances:
     """Return the instances of a batch: one for each label above 0 in each image.
 
-    Sums are index additions in float32 (of double precision: in it), also under autocast; no loop
-    over instances.
+    Sums are index additions in float32 (for double precision: in double), also under autocast,
+    without a loop over instances.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> found.slot.tolist(), found.means[0, :, 0].tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> groups.slot.tolist(), groups.means[0, :, 0].tolist()
         ([[0, 0, 1, 1]], [1.0, 6.0])
     """
     pixels = at_least_float32(embedding).flatten(2)  # b c p
@@ -88,9 +91,9 @@ def instances(embedding: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"])
 
 
 def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
-    """Return labels renumbered 0, 1, ... within each image, ascending, and the largest count.
+    """Return labels renumbered 0, 1, ... within each image, ascending, and the largest number.
 
-    Pixels of label 0 or below get slot 0; the caller masks them.
+    Pixels with label 0 or below get slot 0; the caller must mask them.
 
     Example:
         >>> dense_slots(torch.tensor([[7, 7, 0, 30], [5, 5, 5, 5]]))
@@ -112,112 +115,113 @@ def dense_slots(labels: Int[Tensor, "b p"]) -> tuple[Int[Tensor, "b p"], int]:
     return rank.gather(1, labels), int(names.sum(1).max())
 
 
-def own_distance(found: Instances) -> Float[Tensor, "b p"]:
+def own_distance(groups: Instances) -> Float[Tensor, "b p"]:
     """Return the distance of every pixel to the mean of its own instance.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> own_distance(found).round(decimals=3).tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> own_distance(groups).round(decimals=3).tolist()
         [[1.0, 1.0, 0.0, 0.0]]
     """
-    return (own_squared_distance(found) + EPSILON).sqrt()
+    return (own_squared_distance(groups) + EPSILON).sqrt()
 
 
-def own_squared_distance(found: Instances) -> Float[Tensor, "b p"]:
+def own_squared_distance(groups: Instances) -> Float[Tensor, "b p"]:
     """Return the squared distance of every pixel to the mean of its own instance.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> own_squared_distance(found).tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> own_squared_distance(groups).tolist()
         [[1.0, 1.0, 0.0, 0.0]]
     """
-    pixels = found.pixels.transpose(1, 2)  # b c p, as it lies in memory
-    own = found.means.transpose(1, 2).gather(2, found.slot[:, None].expand_as(pixels))
+    pixels = groups.pixels.transpose(1, 2)  # b c p, as it lies in memory
+    own = groups.means.transpose(1, 2).gather(2, groups.slot[:, None].expand_as(pixels))
     return (pixels - own).square().sum(1)
 
 
-def distance_factors(found: Instances) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b d n"]]:
+def distance_factors(groups: Instances) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b d n"]]:
     """Return two matrices whose product holds the squared distances of pixels to means.
 
-    |x - m|^2 = |x|^2 - 2 x.m + |m|^2 with two channels more than the features, so that no
-    pixel-by-instance-by-channel array exists and the large one is written once.
+    |x - m|^2 = |x|^2 - 2 x.m + |m|^2 is a product of vectors with two channels more than the
+    features. So there is no array of pixels by instances by channels, and the large result is
+    written once.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> left, right = distance_factors(found)
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> left, right = distance_factors(groups)
         >>> (left @ right).tolist()  # four pixels, two means at 1 and 6
         [[[1.0, 36.0], [1.0, 16.0], [25.0, 0.0], [25.0, 0.0]]]
     """
-    pixels, means = (x.transpose(1, 2) for x in (found.pixels, found.means))  # as in memory
+    pixels, means = (x.transpose(1, 2) for x in (groups.pixels, groups.means))  # as in memory
     pixel_norms, mean_norms = (x.square().sum(1, keepdim=True) for x in (pixels, means))
     left = torch.cat([pixels, pixel_norms, torch.ones_like(pixel_norms)], dim=1)
     right = torch.cat([-2 * means, torch.ones_like(mean_norms), mean_norms], dim=1)
     return left.transpose(1, 2), right
 
 
-def mean_over_instances(values: Float[Tensor, "b p"], found: Instances) -> Float[Tensor, "b n"]:
-    """Return the mean of a per-pixel value over each instance; 0 in unused columns.
+def mean_over_instances(values: Float[Tensor, "b p"], groups: Instances) -> Float[Tensor, "b n"]:
+    """Return the mean of a value over the pixels of each instance; 0 in unused columns.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> mean_over_instances(torch.tensor([[1.0, 3.0, 5.0, 5.0]]), found).tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> mean_over_instances(torch.tensor([[1.0, 3.0, 5.0, 5.0]]), groups).tolist()
         [[2.0, 5.0]]
     """
-    own = torch.where(found.labelled, values, 0.0)
-    sums = torch.zeros_like(found.counts).scatter_add(1, found.slot, own)
-    return sums / found.counts.clamp(min=1)
+    own = torch.where(groups.labelled, values, 0.0)
+    sums = torch.zeros_like(groups.counts).scatter_add(1, groups.slot, own)
+    return sums / groups.counts.clamp(min=1)
 
 
-def mean_over_present(values: Float[Tensor, "b n"], found: Instances) -> Float[Tensor, ""]:
-    """Return the mean over the batch of each image's mean over its instances.
+def mean_over_present(values: Float[Tensor, "b n"], groups: Instances) -> Float[Tensor, ""]:
+    """Return the mean over images of the mean over their instances.
 
-    Images without an instance take no part; 0 if no image has one.
+    Images without an instance take no part; the result is 0 if no image has one.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> mean_over_present(torch.tensor([[2.0, 5.0]]), found).item()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> mean_over_present(torch.tensor([[2.0, 5.0]]), groups).item()
         3.5
     """
-    return (values * shares(found)).sum()
+    return (values * shares(groups)).sum()
 
 
-def shares(found: Instances) -> Float[Tensor, "b n"]:
-    """Return what every instance weighs in `mean_over_present`; 0 in unused columns.
+def shares(groups: Instances) -> Float[Tensor, "b n"]:
+    """Return the weight of every instance in `mean_over_present`; 0 in unused columns.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> shares(found).tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> shares(groups).tolist()
         [[0.5, 0.5]]
     """
-    number = found.present.sum(1, keepdim=True)
+    number = groups.present.sum(1, keepdim=True)
     images = (number > 0).sum().clamp(min=1)
-    return found.present.to(found.counts.dtype) / (number.clamp(min=1) * images)
+    return groups.present.to(groups.counts.dtype) / (number.clamp(min=1) * images)
 
 
-def pixel_shares(found: Instances) -> Float[Tensor, "b p"]:
-    """Return what every pixel weighs in the `mean_over_present` of `mean_over_instances`.
+def pixel_shares(groups: Instances) -> Float[Tensor, "b p"]:
+    """Return the weight of every pixel in `mean_over_present` of `mean_over_instances`.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> pixel_shares(found).tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> pixel_shares(groups).tolist()
         [[0.25, 0.25, 0.25, 0.25]]
     """
-    each = shares(found) / found.counts.clamp(min=1)
-    return torch.where(found.labelled, each.gather(1, found.slot), 0.0)
+    each = shares(groups) / groups.counts.clamp(min=1)
+    return torch.where(groups.labelled, each.gather(1, groups.slot), 0.0)
 
 
 @dataclass(frozen=True)
 class LineCost:
-    """A cost of distances, and of their squares a `PairFunction`, that is a line up to `reach`.
+    """A cost of the distance: start + slope d below `reach`, and 0 from there.
 
-    start + slope d below it, 0 from there.
+    It is a `PairFunction` of squared distances.
 
     Example:
         >>> values, slopes = LineCost(5.0, -1.0, 5.0)(torch.tensor([[[9.0, 36.0]]]))
@@ -240,28 +244,35 @@ class LineCost:
 
 
 def cost_of_others(
-    found: Instances,
+    groups: Instances,
     cost: PairFunction,
     weight: Float[Tensor, "b n"],
     counted: Bool[Tensor, "b p"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Return sum_n weight_n sum_{p not in n} cost(|x_p - mu_n|^2), over `counted` pixels or all.
+    """Return sum_n weight_n sum_{p not in n} cost(|x_p - mu_n|^2).
 
-    An instance's own pixels are left out before the sum: taken off it, of one that is nearly all of
-    the image, they would leave the rounding of two large numbers. No gradient reaches `weight`.
+    An instance's own pixels are left out of the sum. They are not subtracted afterwards: for an
+    instance that covers nearly the whole image the rounding of two large numbers would remain. No
+    gradient reaches `weight`.
+
+    Args:
+        groups: the instances.
+        cost: the cost of squared distances.
+        weight: the weight of each instance.
+        counted: the pixels p that count (default None: all).
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> total = cost_of_others(found, LineCost(0.0, 1.0), torch.ones(1, 2))
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> total = cost_of_others(groups, LineCost(0.0, 1.0), torch.ones(1, 2))
         >>> round(total.item(), 3)  # 5 + 5 + 6 + 4
         20.0
     """
-    if isinstance(cost, LineCost) and kernels_take(found.pixels):
-        return _by_loops(found, cost, weight, counted)
-    left, right = distance_factors(found)
+    if isinstance(cost, LineCost) and kernels_take(groups.pixels):
+        return _by_loops(groups, cost, weight, counted)
+    left, right = distance_factors(groups)
     # pixels of no instance leave out a spare last column, which weighs nothing
-    own = torch.where(found.labelled, found.slot, right.shape[2])[..., None]
+    own = torch.where(groups.labelled, groups.slot, right.shape[2])[..., None]
     right, weight = F.pad(right, (0, 1)), F.pad(weight, (0, 1)).detach()
 
     def part(squared: Tensor, own: Tensor, *counted: Tensor) -> tuple[Tensor, Tensor]:
@@ -280,13 +291,13 @@ def cost_of_others(
 
 @eager  # machine code of its own
 def _by_loops(
-    found: Instances,
+    groups: Instances,
     cost: LineCost,
     weight: Float[Tensor, "b n"],
     counted: Bool[Tensor, "b p"] | None,
 ) -> Tensor:
     """Return `cost_of_others` by loops."""
-    own = torch.where(found.labelled, found.slot, NOBODY)
+    own = torch.where(groups.labelled, groups.slot, NOBODY)
     own = own if counted is None else torch.where(counted, own, NOWHERE)
     own = own.int().contiguous().numpy()
     weights = weight.detach().contiguous().numpy()
@@ -303,30 +314,34 @@ def _by_loops(
             )
         return parts[0].new_tensor(values), [torch.from_numpy(x) for x in (by_mean, by_pixel)]
 
-    pixels = found.pixels.transpose(1, 2)  # as in memory
-    return sum_of_steps(step, max(1, weight.shape[1]), 1, found.means, pixels).sum()
+    pixels = groups.pixels.transpose(1, 2)  # as in memory
+    return sum_of_steps(step, max(1, weight.shape[1]), 1, groups.means, pixels).sum()
 
 
 def log_totals(
-    found: Instances,
+    groups: Instances,
     logits: PairFunction,
     weight: Float[Tensor, "b p"],
     *,
     size: int | None = None,
 ) -> Float[Tensor, ""]:
-    """Return sum_p weight_p log sum_n exp(logits(|x_p - mu_n|^2)), n the instances of the image.
+    """Return sum_p weight_p log sum_n exp(logits(|x_p - mu_n|^2)), n the image's instances.
 
-    `logits` are small where distances are large. `size` pixels of every image are taken at a time.
+    Args:
+        groups: the instances.
+        logits: the logits of squared distances; small for large distances.
+        weight: the weight of each pixel.
+        size: pixels of every image that are computed at a time (default None: chosen).
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> total = log_totals(found, lambda squared: (-squared, -1.0), pixel_shares(found))
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> total = log_totals(groups, lambda squared: (-squared, -1.0), pixel_shares(groups))
         >>> round(total.item(), 2)  # the mean of -d^2, other means being far
         -0.5
     """
-    left, right = _factors_of_present(found)
-    size = size or tile_size(found.counts.numel(), left.device)
+    left, right = _factors_of_present(groups)
+    size = size or tile_size(groups.counts.numel(), left.device)
 
     def part(squared: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         values, slopes = logits(squared)  # b t n
@@ -341,20 +356,21 @@ def log_totals(
 
 @torch.no_grad()
 @eager  # many tiles, of which a compiler would make as many pieces of code
-def nearest_others(found: Instances) -> Int[Tensor, "b p"]:
-    """Return the column of the instance nearest to each pixel of another.
+def nearest_others(groups: Instances) -> Int[Tensor, "b p"]:
+    """Return the column of the instance nearest to each pixel, its own one excepted.
 
-    Of pixels of no instance, and in images without another, that means nothing.
+    The result has no meaning for pixels without an instance, and in images with fewer than two
+    instances.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
-        >>> found = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
-        >>> nearest_others(found).tolist()
+        >>> groups = instances(torch.tensor([[[[0.0, 2.0, 6.0, 6.0]]]]), labels)
+        >>> nearest_others(groups).tolist()
         [[1, 1, 0, 0]]
     """
-    left, right = _factors_of_present(found)
-    own = found.slot[..., None]
-    size = tile_size(found.counts.numel(), left.device)
+    left, right = _factors_of_present(groups)
+    own = groups.slot[..., None]
+    size = tile_size(groups.counts.numel(), left.device)
     nearest = [
         (part @ right).scatter_(2, slot, 2 * _FAR).argmin(2)
         for part, slot in zip(left.split(size, 1), own.split(size, 1), strict=True)
@@ -363,10 +379,10 @@ def nearest_others(found: Instances) -> Int[Tensor, "b p"]:
 
 
 def _factors_of_present(
-    found: Instances,
+    groups: Instances,
 ) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b d n"]]:
     """Return `distance_factors` by which columns that hold no instance are far from all pixels."""
-    left, right = distance_factors(found)
+    left, right = distance_factors(groups)
     farther = torch.zeros_like(right)
-    farther[:, -1] = torch.where(found.present, 0.0, _FAR)
+    farther[:, -1] = torch.where(groups.present, 0.0, _FAR)
     return left, right + farther

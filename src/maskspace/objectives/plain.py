@@ -1,14 +1,16 @@
-"""Push and pull to the centroid with no hinge: the simplest form, kept as the one that collapses.
+"""Push and pull to the centroid without a hinge: the simplest form, kept because it collapses.
 
-Variant 16 a of the research notes. It goes constant, for reasons that its remedies take up:
-- a constant meets the pull of every image exactly and is within reach of biases alone, while the
-  push has a direction that differs from image to image and averages out;
-- where all means coincide the push has no direction at all: a constant is a stationary point,
-  whatever the weights (a norm's gradient at 0 is taken as 0);
-- of pixels that look the same, what a network can best say of their colour is one mean;
-- outputs that are bounded, as they must be here, saturate in a corner under a large push;
+Variant 16 a of the research notes. Its output becomes constant, for reasons that its remedies take
+up:
+- a constant makes the pull of every image 0, and biases alone can reach it; the push has another
+  direction in every image and averages out;
+- where all means coincide the push has no direction at all. So a constant is a stationary point
+  with any weights (the gradient of a norm at 0 is taken as 0);
+- for pixels that look the same, the best that a network can predict is one mean;
+- outputs are bounded, as they must be here, and a large push drives them into a corner, where they
+  saturate;
 - neither force ever switches off: only their ratio decides whether an image is pulled together.
-Of the colour family: without bounds the push has no least value.
+Of the colour family: without bounds the push has no minimum.
 """
 
 from collections.abc import Mapping
@@ -66,10 +68,10 @@ def plain_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms `pull` and `push`, each a mean over instances, then over images.
 
-    pull = mean_k mean_{p in k} |x_p - mu_k| times `pull_weight`;
-    push = -mean_k mean_{p not in k} |x_p - mu_k|, over all other pixels, of the background and of
-    no known label too; 0 of an instance that is the whole image.
-    A constant output costs 0 in both and is a stationary point.
+    - pull = mean_k mean_{p in k} |x_p - mu_k| times `pull_weight`;
+    - push = -mean_k mean_{p not in k} |x_p - mu_k|, over all other pixels, also of the background
+      and of no known label; 0 for an instance that is the whole image. A constant output costs 0 in
+      both and is a stationary point.
 
     Example:
         >>> import torch
@@ -79,13 +81,13 @@ def plain_terms(
         >>> {name: round(value.item(), 3) for name, value in terms.items()}
         {'pull': 0.0, 'push': -1.0}
     """
-    found = instances(embedding, labels)
-    if found.means.shape[1] == 0:
+    groups = instances(embedding, labels)
+    if groups.means.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
-    pull = mean_over_instances(own_distance(found), found)
-    others = (found.pixels.shape[1] - found.counts).clamp(min=1)
-    push = cost_of_others(found, LineCost(0.0, 1.0), shares(found) / others)
+    pull = mean_over_instances(own_distance(groups), groups)
+    others = (groups.pixels.shape[1] - groups.counts).clamp(min=1)
+    push = cost_of_others(groups, LineCost(0.0, 1.0), shares(groups) / others)
     return {
-        "pull": pull_weight * mean_over_present(pull, found),
+        "pull": pull_weight * mean_over_present(pull, groups),
         "push": -push,
     }

@@ -74,10 +74,10 @@ def recurrent_grouping(
     )
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = grouped(outputs[str(stride)], labels_at(labels, stride))
+        costs = grouped(outputs[str(stride)], labels_at(labels, stride))
         if foreground > 0:
-            found[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
-        return found
+            costs[FOREGROUND] = foreground * foreground_term(outputs, labels, stride=stride)
+        return costs
 
     heads: dict[str, Head] = {
         level_name(stride): Level(channels=channels, stride=stride, activation="unit")
@@ -100,10 +100,10 @@ def grouping_terms(
     loops: int = 5,
     samples: int = 512,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the terms `pull` and `push`: of `cosine_hinge`, summed over the embedding and loops.
+    """Return the terms `pull` and `push`: `cosine_hinge` summed over the embedding and the loops.
 
-    Of as many samples as an image has cells, at most: more would repeat them. Means over images;
-    one without an instance takes no part.
+    At most as many samples are drawn as an image has cells. Means over images; an image without an
+    instance takes no part.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -132,12 +132,12 @@ def grouping_terms(
 def cosine_hinge(
     points: Float[Tensor, "b s c"], label: Int[Tensor, "b s"], *, alpha: float = 0.5
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-    """Return sum_ij W_ij (1 - s_ij) over pairs of one label and W_ij [s_ij - alpha]+ of two.
+    """Return sum_ij W_ij (1 - s_ij) over pairs of one label, W_ij [s_ij - alpha]+ over others.
 
-    s_ij = (1 + x_i.x_j) / 2 of unit vectors; W_ij = 1 / (n_i n_j) over the sum of all, with n the
-    points of a label: with K labels a constant output pays 1 - alpha times 1 - 1/K in push, and is
-    a stationary point, as a cosine is flat at 1. `alpha` of a half can be met exactly by up to
-    twice as many labels as channels.
+    s_ij = (1 + x_i.x_j) / 2 for unit vectors. W_ij = 1 / (n_i n_j) over the sum of all, where n is
+    the number of points of a label. With K labels a constant output costs (1 - alpha) (1 - 1/K) in
+    push, and is a stationary point, as a cosine is flat at 1. An `alpha` of 1/2 can be met exactly
+    by up to twice as many labels as channels.
 
     Example:
         >>> points = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])

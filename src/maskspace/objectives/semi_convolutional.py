@@ -78,14 +78,14 @@ def semi_convolutional(
     """
 
     def terms(outputs: Outputs, labels: Int[Tensor, "b h w"]) -> Terms:
-        found = centre_terms(outputs["1"], labels, push_margin=push_margin)
+        costs = centre_terms(outputs["1"], labels, push_margin=push_margin)
         if kernel_weight > 0:
-            found["kernel"] = kernel_weight * kernel_term(
+            costs["kernel"] = kernel_weight * kernel_term(
                 outputs["1"], outputs[SCALE][..., None], labels
             )
         if foreground > 0:
-            found[FOREGROUND] = foreground * foreground_term(outputs, labels)
-        return found | {"push": push_weight * found["push"]}
+            costs[FOREGROUND] = foreground * foreground_term(outputs, labels)
+        return costs | {"push": push_weight * costs["push"]}
 
     heads: dict[str, Head] = {"1": Level(channels=channels, position="add", unit=unit)}
     if kernel_weight > 0:
@@ -101,8 +101,8 @@ def centre_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms `pull` and `push`, means over images.
 
-    pull = mean_k (1/n_k) sum_{p in k} |x_p - mu_k|;
-    push = mean_{a != b} [2 push_margin - |mu_a - mu_b|]+^2.
+    - pull = mean_k (1/n_k) sum_{p in k} |x_p - mu_k|;
+    - push = mean_{a != b} [2 push_margin - |mu_a - mu_b|]+^2.
     A constant output costs 0 in pull and (2 push_margin)^2 in push, and is a stationary point.
 
     Example:
@@ -111,13 +111,13 @@ def centre_terms(
         >>> {name: round(value.item(), 3) for name, value in terms.items()}
         {'pull': 0.0, 'push': 0.0}
     """
-    found = instances(embedding, labels)
-    if found.means.shape[1] == 0:
+    groups = instances(embedding, labels)
+    if groups.means.shape[1] == 0:
         return {"pull": embedding.sum() * 0.0, "push": embedding.sum() * 0.0}
-    some = found.present.any(1).to(found.means.dtype)
+    some = groups.present.any(1).to(groups.means.dtype)
     return {
-        "pull": mean_over_present(mean_over_instances(own_distance(found), found), found),
-        "push": mean_over_maps(push_of_means(found, 2 * push_margin), some),
+        "pull": mean_over_present(mean_over_instances(own_distance(groups), groups), groups),
+        "push": mean_over_maps(push_of_means(groups, 2 * push_margin), some),
     }
 
 
@@ -128,9 +128,9 @@ def kernel_term(
 ) -> Float[Tensor, ""]:
     """Return the cross-entropy of the kernel at a random pixel of each instance, in nats.
 
-    mean_k mean_p -log K(p) on the instance and -log(1 - K(p)) off it, over known pixels,
-    K(p) = exp(-|x_p - x_seed| / s). Then the mean over images with an instance. A constant output
-    costs 13.8 off the instance, and is a stationary point.
+    It is mean_k mean_p over known pixels of -log K(p) on the instance and -log(1 - K(p)) off it,
+    with K(p) = exp(-|x_p - x_seed| / s); then the mean over the images with an instance. A constant
+    output costs 13.8 off the instance, and is a stationary point.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
@@ -142,11 +142,13 @@ def kernel_term(
     if drawn.features.shape[1] == 0:
         return (embedding.sum() + log_scale.sum()) * 0.0
     known = (labels >= 0).flatten(1)
-    found = _scaled(instances(embedding, labels), drawn.features[:, :, 0], log_scale)
-    weight = shares(found) / known.sum(1, keepdim=True).clamp(min=1)
-    own = (own_distance(found) * torch.where(found.labelled, weight.gather(1, found.slot), 0)).sum()
+    groups = _scaled(instances(embedding, labels), drawn.features[:, :, 0], log_scale)
+    weight = shares(groups) / known.sum(1, keepdim=True).clamp(min=1)
+    own = (
+        own_distance(groups) * torch.where(groups.labelled, weight.gather(1, groups.slot), 0)
+    ).sum()
     # -log K is the distance over s
-    return own + cost_of_others(found, partial(off_kernel, closest=CLOSEST), weight, known)
+    return own + cost_of_others(groups, partial(off_kernel, closest=CLOSEST), weight, known)
 
 
 def off_kernel(
@@ -168,12 +170,14 @@ def off_kernel(
 
 
 def _scaled(
-    found: Instances, seeds: Float[Tensor, "b n c"], log_scale: Float[Tensor, "b 1 1 1"]
+    groups: Instances, seeds: Float[Tensor, "b n c"], log_scale: Float[Tensor, "b 1 1 1"]
 ) -> Instances:
     """Return pixels and seeds, in place of means, from the mean pixel of an image and over s.
 
     Positions are far from 0; measured from their mean they are rounded less.
     """
-    centre = found.pixels.mean(1, keepdim=True).detach()
+    centre = groups.pixels.mean(1, keepdim=True).detach()
     factor = (-at_least_float32(log_scale)[:, 0]).exp()
-    return replace(found, pixels=(found.pixels - centre) * factor, means=(seeds - centre) * factor)
+    return replace(
+        groups, pixels=(groups.pixels - centre) * factor, means=(seeds - centre) * factor
+    )

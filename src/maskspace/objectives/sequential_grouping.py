@@ -43,14 +43,14 @@ def sequential_grouping(*, foreground: float = 1.0) -> Objective:
 def break_terms(
     outputs: Outputs, labels: Int[Tensor, "b h w"], *, foreground: float = 1.0
 ) -> Terms:
-    """Return the terms `breaks` and `foreground` (unless 0), weighted.
+    """Return the terms `breaks` and, unless its weight is 0, `foreground`, weighted.
 
-    The head `affinity` holds the logit of a break between a pixel and the next: to the right in
-    channel 0, below in channel 1; above 0 their labels differ. breaks is its cross-entropy over
-    both directions together, broken and whole pairs weighing the same in an image (the paper weighs
-    classes, it does not say how). Pairs with an unlabelled pixel are unknown; two of the background
-    are whole. A constant output costs log 2 at best and is then stationary as a whole, but not
-    pixel by pixel.
+    The head `affinity` holds the logit of a break between a pixel and its neighbour, to the right
+    in channel 0, below in channel 1; above 0 their labels differ. breaks is its cross-entropy over
+    both directions together. Pairs with and without a break weigh the same in an image; the paper
+    weighs classes too, and does not say how. Pairs with an unlabelled pixel are unknown; two pixels
+    of background have no break. A constant output costs log 2 at best; the gradient then vanishes
+    in sum, but not at each pixel.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])
@@ -71,7 +71,7 @@ def break_terms(
         known = (here >= 0) & (there >= 0)
         parts.append([x.flatten(1) for x in (shown, here != there, known)])
     joined = [torch.cat(pieces, 1) for pieces in zip(*parts, strict=True)]
-    found = {"breaks": balanced_cross_entropy(*joined)}
+    costs = {"breaks": balanced_cross_entropy(*joined)}
     if foreground > 0:
-        found["foreground"] = foreground * foreground_term(outputs, labels)
-    return found
+        costs["foreground"] = foreground * foreground_term(outputs, labels)
+    return costs

@@ -132,30 +132,30 @@ def spatial_terms(
         >>> {name: round(value.item(), 3) for name, value in terms.items()}
         {'instance': 0.0, 'smoothness': 0.0, 'seed': 0.0}
     """
-    found = instances(outputs["1"], labels)
+    groups = instances(outputs["1"], labels)
     raw = instances(outputs["bandwidth"], labels)
-    centres = found.means
+    centres = groups.means
     if centre != "learnt":
         centres = CENTRES[centre](labels).to(centres) / pixels_per_unit
     sharpness = (SCALE * raw.means.clamp(-RAW_LIMIT, RAW_LIMIT)).exp().expand_as(centres)
     known = labels.flatten(1) >= 0
-    spread = (raw.pixels - _own(raw.means.detach(), found)).square().mean(-1)
-    smooth = mean_over_instances(spread, found) if found.counts.numel() else found.counts
-    away = (found.pixels - _own(centres, found)).square() * _own(sharpness, found)
-    own = torch.where(found.labelled, (-away.sum(-1)).exp(), 0.0).detach()
+    spread = (raw.pixels - _own(raw.means.detach(), groups)).square().mean(-1)
+    smooth = mean_over_instances(spread, groups) if groups.counts.numel() else groups.counts
+    away = (groups.pixels - _own(centres, groups)).square() * _own(sharpness, groups)
+    own = torch.where(groups.labelled, (-away.sum(-1)).exp(), 0.0).detach()
     seed = (at_least_float32(outputs["seed"]).flatten(1) - own).square()
-    seed = torch.where(found.labelled, foreground_weight * seed, seed)
+    seed = torch.where(groups.labelled, foreground_weight * seed, seed)
     per_image = mean_over_known(seed[:, None], known[:, None])
-    cost = instance_cost(found, centres, sharpness, known, shares(found)).sum()
+    cost = instance_cost(groups, centres, sharpness, known, shares(groups)).sum()
     return {
         "instance": instance_weight * cost,
-        "smoothness": smoothness_weight * mean_over_present(smooth, found),
+        "smoothness": smoothness_weight * mean_over_present(smooth, groups),
         "seed": seed_weight * per_image.sum() / known.any(1).sum().clamp(min=1),
     }
 
 
 def instance_cost(
-    found: Instances,
+    groups: Instances,
     centres: Float[Tensor, "b n 2"],
     sharpness: Float[Tensor, "b n 2"],
     known: Bool[Tensor, "b p"],
@@ -169,20 +169,20 @@ def instance_cost(
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 0, 0]]])
-        >>> found = instances(9.0 * (labels > 0)[:, None].expand(-1, 2, -1, -1).float(), labels)
+        >>> groups = instances(9.0 * (labels > 0)[:, None].expand(-1, 2, -1, -1).float(), labels)
         >>> sharpness, known = torch.ones(1, 1, 2), torch.ones(1, 4, dtype=torch.bool)
-        >>> round(instance_cost(found, found.means, sharpness, known, shares(found)).item(), 3)
+        >>> round(instance_cost(groups, groups.means, sharpness, known, shares(groups)).item(), 3)
         0.0
     """
     if weight.shape[1] == 0:
-        return found.pixels.sum((1, 2)) * 0.0
+        return groups.pixels.sum((1, 2)) * 0.0
     column = torch.arange(weight.shape[1], device=weight.device).expand_as(weight)
     size = max(1, chunk // max(1, known.shape[1]))
-    if kernels_take(found.pixels):
-        return gaussian_costs(found, centres, sharpness, known, weight, chunk=size)
-    slot = torch.where(found.labelled, found.slot, -1)
+    if kernels_take(groups.pixels):
+        return gaussian_costs(groups, centres, sharpness, known, weight, chunk=size)
+    slot = torch.where(groups.labelled, groups.slot, -1)
     images = zip(
-        *(x.split(1) for x in (centres, sharpness, column, weight, found.pixels, slot, known)),
+        *(x.split(1) for x in (centres, sharpness, column, weight, groups.pixels, slot, known)),
         strict=True,
     )
     return torch.cat([sum_over_tiles(_hinge, image[:4], image[4:], size=size) for image in images])
@@ -210,8 +210,8 @@ def _hinge(
     return (losses.view_as(weight) * weight).sum(1)
 
 
-def _own(values: Float[Tensor, "b n d"], found: Instances) -> Float[Tensor, "b p d"]:
+def _own(values: Float[Tensor, "b n d"], groups: Instances) -> Float[Tensor, "b p d"]:
     """Return what each pixel's own instance has; of no instance, anything."""
     if values.shape[1] == 0:
-        return values.new_zeros(*found.slot.shape, values.shape[2])
-    return torch.gather(values, 1, found.slot[..., None].expand(-1, -1, values.shape[2]))
+        return values.new_zeros(*groups.slot.shape, values.shape[2])
+    return torch.gather(values, 1, groups.slot[..., None].expand(-1, -1, values.shape[2]))

@@ -67,8 +67,8 @@ def sum_over_tiles(
         if not sources:
             return value, ()
         one = torch.ones_like(value)
-        found = iter(torch.autograd.grad(value, sources, one, allow_unused=True))
-        return value.detach(), [next(found) if need else None for need in needed]
+        gradients = iter(torch.autograd.grad(value, sources, one, allow_unused=True))
+        return value.detach(), [next(gradients) if need else None for need in needed]
 
     return sum_of_steps(step, size, len(tiled), *tiled, *whole)
 
@@ -159,6 +159,6 @@ class _SumOverTiles(torch.autograd.Function):
         ctx: BackwardCFunction, gradient: Tensor
     ) -> tuple[Tensor | None, ...]:
         return (None,) * 4 + tuple(
-            None if found is None else found * gradient.view(-1, *(1,) * (found.dim() - 1))
-            for found in ctx.saved_tensors
+            None if saved is None else saved * gradient.view(-1, *(1,) * (saved.dim() - 1))
+            for saved in ctx.saved_tensors
         )

@@ -79,13 +79,13 @@ def prototype_terms(
         >>> round(prototype_terms(torch.zeros(1, 1, 1, 4), labels)["triplet"].item(), 3)  # margin
         0.3
     """
-    found = instances(embedding, labels)
-    if found.means.shape[1] == 0:
+    groups = instances(embedding, labels)
+    if groups.means.shape[1] == 0:
         return {"triplet": embedding.sum() * 0.0}
-    nearest = own_distance(replace(found, slot=nearest_others(found)))
-    cost = (own_distance(found) - nearest + margin).clamp(min=0)
-    cost = torch.where(found.present.sum(1, keepdim=True) > 1, cost, 0.0)
-    return {"triplet": mean_over_present(mean_over_instances(cost, found), found)}
+    nearest = own_distance(replace(groups, slot=nearest_others(groups)))
+    cost = (own_distance(groups) - nearest + margin).clamp(min=0)
+    cost = torch.where(groups.present.sum(1, keepdim=True) > 1, cost, 0.0)
+    return {"triplet": mean_over_present(mean_over_instances(cost, groups), groups)}
 
 
 def pixel_terms(
@@ -97,9 +97,9 @@ def pixel_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the term `triplet`: the mean of [|x_p - x_q| - |x_p - x_r| + m]+ over drawn triplets.
 
-    As many triplets an instance as samples: p each of its samples, q a random other of them, r one
-    of a random other instance of the image; with one instance an image costs 0. A constant output
-    costs the margin and is a stationary point.
+    An instance has as many triplets as samples: p is each of its samples, q a random other one of
+    them, r a sample of a random other instance of the image. An image with one instance costs 0. A
+    constant output costs the margin and is a stationary point.
 
     Example:
         >>> labels = torch.tensor([[[1, 1, 2, 2]]])  # one image of two instances
