@@ -1,8 +1,8 @@
 """COCO's run lengths: strings <-> runs of pixels <-> dense masks, all of an image in one pass.
 
-The strings are pycocotools', byte for byte. Everything is checked before anything is allocated, and
-painting touches only the box of each mask: the rest of the dense array is memory that the system
-has never had to give.
+The strings equal pycocotools' byte for byte. Everything is checked before memory is allocated.
+Painting touches only the box of each mask; the system never has to provide the rest of the dense
+array.
 """
 
 from collections.abc import Sequence
@@ -49,8 +49,8 @@ def encode(masks: Bool[np.ndarray, "n h w"]) -> list[str]:
 def decode(counts: Sequence[str], size_hw: tuple[int, int]) -> Bool[np.ndarray, "n h w"]:
     """Return the dense masks of COCO's strings.
 
-    Raises ValueError for a string that is no coding or does not cover the image exactly, and for
-    more than MAX_PIXELS pixels or MAX_DENSE_BYTES bytes, before anything of that size is made.
+    ValueError for a string that is no coding or does not cover the image exactly, and for more than
+    MAX_PIXELS pixels or MAX_DENSE_BYTES bytes, before anything of that size is made.
 
     Example:
         >>> decode(["22"], (2, 2)).astype(int).tolist()
@@ -73,7 +73,7 @@ def decode_sampled(
     """Return what `decode` gives at some rows and columns, ascending, without making the rest.
 
     Hundreds of masks of a large photo, shrunk by nearest neighbour, take the memory of the small
-    ones alone. Raises ValueError as `decode` does.
+    masks alone. ValueError as in `decode`.
 
     Example:
         >>> coded = encode(np.eye(8, dtype=bool)[None])
@@ -118,9 +118,9 @@ def _painted(
 
 
 def run_lengths(counts: str) -> list[int]:
-    """Return the run lengths, background first, that a COCO compressed string stands for.
+    """Return the run lengths of a COCO compressed string, background first.
 
-    They may be negative or fit no image; ValueError for what is not COCO's coding.
+    They may be negative or fit no image. ValueError for anything but COCO's coding.
 
     Example:
         >>> run_lengths("22")  # two pixels of background, then two of the mask
@@ -147,9 +147,9 @@ def decode_runs(counts: Sequence[str], size_hw: tuple[int, int]) -> Runs:
 def _covering_lengths(
     counts: Sequence[str], size_hw: tuple[int, int]
 ) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
-    """Return the run lengths in all strings and where those of each begin and end.
+    """Return the run lengths of all strings, and where those of each begin and end.
 
-    They are 0 to the image's pixels, and the sum of each string's is all of them, else ValueError.
+    ValueError unless each length is at most the number of pixels and each string covers the image.
     """
     _check_size(size_hw)
     return _parsed(counts, size_hw)
@@ -163,10 +163,10 @@ def _check_size(size_hw: tuple[int, int]) -> None:
 def _parsed(
     counts: Sequence[str], size_hw: tuple[int, int] | None
 ) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " m"]]:
-    """Return the run lengths in all strings and where those of each begin and end.
+    """Return the run lengths of all strings, and where those of each begin and end.
 
-    ValueError that names the mask for what is not COCO's coding or does not cover a size that is
-    given.
+    ValueError that names the mask for anything but COCO's coding, and for a string that does not
+    cover the size, if one is given.
     """
     # what is not ASCII has bytes above every code, the first of them where the character is
     text = np.frombuffer("".join(counts).encode("utf-8", "surrogatepass"), np.uint8)

@@ -1,4 +1,4 @@
-"""Mask algebra: run lengths, boxes, areas, intersections, nesting, masks <-> label map."""
+"""Algebra of dense masks: boxes, areas, intersections, masks <-> label map."""
 
 from collections.abc import Sequence
 from typing import Literal, cast
@@ -11,7 +11,7 @@ from maskspace.masks.coded import decode, decode_runs
 
 
 def areas(masks: Bool[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n"]:
-    """Return the pixel count of each mask.
+    """Return the number of pixels of each mask.
 
     Example:
         >>> areas(np.array([[[1, 1], [0, 1]], [[0, 0], [0, 0]]], bool)).tolist()
@@ -47,8 +47,8 @@ def pairwise_intersections(
 ) -> Int64[np.ndarray, "n m"]:
     """Return the number of pixels that each predicted mask shares with each true mask.
 
-    Computed as a float32 product over blocks of at most 2**22 pixels, hence exact: every partial
-    sum is an integer below 2**24.
+    It is a float32 product over blocks of at most 2**22 pixels. So it is exact: every partial sum
+    is an integer below 2**24.
 
     Example:
         >>> masks = np.array([[[1, 1, 0]], [[0, 1, 1]]], bool)
@@ -103,10 +103,12 @@ Priority = Literal["smallest", "first"]
 def to_label_map(
     masks: Bool[np.ndarray, "n h w"], *, priority: Priority = "smallest"
 ) -> Int64[np.ndarray, "h w"]:
-    """Return a label map in which pixel values are 1 + the index of a mask there, 0 without one.
+    """Return a label map whose values are 1 + the index of a mask at the pixel, 0 without one.
 
-    Of several masks at a pixel the smallest shows, the finest of a nest, ties going to the lower
-    index; or the first.
+    Args:
+        masks: the masks.
+        priority: which of several masks at a pixel counts: "smallest" (the finest of a nest; of
+            equal areas the lower index) or "first" (default "smallest").
 
     Example:
         >>> masks = np.array([[[1, 1, 1, 0]], [[0, 1, 0, 0]]], bool)
@@ -145,7 +147,9 @@ def _paint_order(areas: Int64[np.ndarray, " n"], priority: Priority) -> list[int
 def keep_areas(
     labels: Int32[np.ndarray, "h w"], *, least: int, largest: int
 ) -> Int32[np.ndarray, "h w"]:
-    """Return a label map in which regions of fewer or more pixels are 0; other labels stay.
+    """Return a label map with 0 for regions outside `least` to `largest` pixels.
+
+    The other labels stay.
 
     Example:
         >>> labels = np.array([[1, 2, 2, 3, 3, 3]], np.int32)
@@ -153,8 +157,8 @@ def keep_areas(
         [[0, 2, 2, 0, 0, 0]]
     """
     areas = np.bincount(labels.ravel())
-    kept = np.where((areas >= least) & (areas <= largest), np.arange(len(areas)), 0)
-    return kept.astype(np.int32)[labels]
+    new_label = np.where((areas >= least) & (areas <= largest), np.arange(len(areas)), 0)
+    return new_label.astype(np.int32)[labels]
 
 
 def split_components(
@@ -187,8 +191,8 @@ def enlarge(
 ) -> Shaped[np.ndarray, "h w"]:
     """Return a mask or label map at a size that is no smaller, by nearest neighbour.
 
-    Every row and column is repeated at least once, in order: labels, the nesting of masks and the
-    4-connectedness of regions stay.
+    Every row and column is repeated at least once, in order. So labels, the nesting of masks and
+    the 4-connectedness of regions stay.
 
     Example:
         >>> enlarge(np.array([[1, 2]]), (2, 4)).tolist()

@@ -1,9 +1,10 @@
-"""IoU of many proposals with many truths, exact: the table that metrics of ranked masks start from.
+"""IoU of many proposals with many truths, exact: the table of metrics of ranked masks.
 
-In the order of a scan the borders of all truths are sorted, and it is noted in which truths one is
-behind each of them. A run of a proposal then counts in full for the truths that it starts in, and
-each border that it crosses adds what is left of it to a truth, or takes that away. Work grows with
-borders, not with pixels times masks.
+Input: masks, or COCO's strings.
+Idea: between two borders of truths, in the order of a scan, the same truths hold every position.
+Steps: sort the borders of all truths; note which truths hold the positions behind each; count the
+    runs of proposals against them (`kernels.run_overlaps`); divide by the unions.
+Cost: grows with the borders, not with pixels times masks.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def iou_table(
 ) -> Float64[np.ndarray, "n m"]:
     """Return intersection over union of every pair, bit for bit that of `masks.pairwise_iou`.
 
-    Two empty masks have IoU 0.
+    Two empty masks have IoU 0. Noisy masks with many borders are computed as dense products.
 
     Example:
         >>> truths = np.zeros((2, 4, 4), bool)
@@ -45,9 +46,9 @@ def iou_table(
 def iou_table_of_strings(
     predicted: Sequence[str], true: Sequence[str], size_hw: tuple[int, int]
 ) -> Float64[np.ndarray, "n m"]:
-    """Return the table of masks that come as COCO's compressed strings, without decoding them.
+    """Return the table of masks given as COCO's compressed strings, without decoding them.
 
-    Raises ValueError for a string that does not cover the image exactly.
+    ValueError for a string that does not cover the image exactly.
 
     Example:
         >>> iou_table_of_strings(["22"], ["22", "04"], (2, 2)).tolist()
@@ -66,7 +67,7 @@ def _table(predicted: Runs, true: Runs) -> Float64[np.ndarray, "n m"]:
 
 
 def _shared(predicted: Runs, true: Runs) -> Int64[np.ndarray, "n m"]:
-    """Return intersections."""
+    """Return the intersections."""
     number = len(true.mask)
     borders = np.concatenate([true.start, true.start + true.length])
     order = np.argsort(borders, kind="stable")

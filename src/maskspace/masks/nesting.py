@@ -14,9 +14,14 @@ def nested_chain(
 ) -> tuple[Bool[np.ndarray, "k h w"], Int64[np.ndarray, " k"]]:
     """Return masks that truly nest, finest first, and the index of the mask each was made from.
 
-    By area, ties to the lower index, a mask joins if it holds at least the share `containment` of
-    the chain so far and adds a pixel to it; its level is the union of both. Empty masks never join.
-    Of more levels than `limit` those of `evenly_spread` stay.
+    Masks are taken by area, of equal ones the lower index first. A mask joins if it holds at least
+    the share `containment` of the chain so far and adds a pixel to it; its level is the union of
+    both. Empty masks never join.
+
+    Args:
+        masks: the masks.
+        containment: the share, in [0, 1] (default 0.95).
+        limit: levels at most, chosen by `evenly_spread` (default None: all).
 
     Example:
         >>> masks = np.array([[[1, 1, 1, 1]], [[0, 1, 0, 0]], [[0, 1, 1, 0]]], bool)
@@ -38,8 +43,8 @@ def nested_chain(
             union, area = union | packed[index], area + int(sizes[index]) - shared
             chain.append((int(index), area, union))
     if limit is not None:
-        kept = evenly_spread(np.array([area for _, area, _ in chain], np.int64), limit)
-        chain = [chain[level] for level in kept]
+        chosen_levels = evenly_spread(np.array([area for _, area, _ in chain], np.int64), limit)
+        chain = [chain[level] for level in chosen_levels]
     levels = np.array([union for _, _, union in chain], np.uint8).reshape(-1, packed.shape[1])
     unpacked = np.unpackbits(levels, axis=1, count=pixels).astype(bool)
     indices = np.array([index for index, _, _ in chain], np.int64)
@@ -47,10 +52,10 @@ def nested_chain(
 
 
 def evenly_spread(areas: Int64[np.ndarray, " k"], limit: int) -> Int64[np.ndarray, " j"]:
-    """Return at most `limit` of levels of ascending area, evenly spread in its logarithm.
+    """Return at most `limit` of some levels of ascending area, evenly spread in its logarithm.
 
-    The finest and the coarsest are kept (of a limit of 1 the finest); each of the others is the
-    nearest to its even step, moved where two steps are nearest to the same level.
+    The finest and the coarsest level are kept; with a limit of 1 the finest. Each of the others is
+    the level nearest to its even step; it moves on if two steps have the same nearest level.
 
     Example:
         >>> evenly_spread(np.array([1, 2, 10, 90, 100]), 3).tolist()
@@ -77,8 +82,9 @@ def nesting_parents(
 ) -> list[int | None]:
     """Return for each mask the index of the smallest strictly larger mask that contains it.
 
-    A mask is contained when at least `containment` of its pixels lie in the other. Equal areas
-    never nest, so that the relation has no cycles; ties in area go to the lower index.
+    A mask is contained if at least the share `containment` of its pixels lies in the other. Masks
+    of equal area never nest, so that there are no cycles; of equally large parents the lower index
+    counts.
 
     Example:
         >>> from maskspace.masks import areas, encode
@@ -100,8 +106,8 @@ def nesting_parents(
         shared = np.rint(share * ranked[open_, None])  # exact: integers below 2**53
         inside = shared >= containment * ranked[open_, None]
         inside &= ranked[open_, None] < ranked[None, larger]
-        found = inside.any(axis=1)
-        parents[open_[found]] = begin + inside.argmax(axis=1)[found]
+        has_parent = inside.any(axis=1)
+        parents[open_[has_parent]] = begin + inside.argmax(axis=1)[has_parent]
     result: list[int | None] = [None] * len(counts)
     for rank in np.flatnonzero(parents >= 0):
         result[int(order[rank])] = int(order[parents[rank]])
@@ -110,5 +116,5 @@ def nesting_parents(
 
 def _shares(masks: list[dict], others: list[dict]) -> Float64[np.ndarray, "n m"]:
     """Return which part of each mask lies in each of the others (COCO's IoU with a crowd)."""
-    found = coco.iou(masks, others, [1] * len(others))  # pyright: ignore[reportArgumentType]
-    return np.asarray(found, np.float64).reshape(len(masks), len(others))
+    shares = coco.iou(masks, others, [1] * len(others))  # pyright: ignore[reportArgumentType]
+    return np.asarray(shares, np.float64).reshape(len(masks), len(others))

@@ -1,7 +1,7 @@
 """Masks as runs of pixels: label maps, components and boxes without a dense mask.
 
-A run is a stretch of foreground in COCO's column-major order. The work and the memory grow with
-the outlines, not with pixels times masks: hundreds of masks of a 12-megapixel photo are a few
+A run is a stretch of foreground in COCO's column-major order. Work and memory grow with the
+outlines, not with pixels times masks: hundreds of masks of a 12-megapixel photo take a few
 megabytes.
 """
 
@@ -20,8 +20,8 @@ from maskspace.kernels.differences import differences
 class Runs:
     """The runs of `number` masks, ordered by mask, then position.
 
-    Run r covers the positions `start[r]` to `start[r] + length[r] - 1` of mask `mask[r]`, where the
-    position of a pixel is its column times the height plus its row. Lengths are at least 1 and two
+    Run r covers the positions `start[r]` to `start[r] + length[r] - 1` of mask `mask[r]`. The
+    position of a pixel is its column times the height plus its row. Lengths are at least 1, and two
     runs of a mask never touch.
 
     Example:
@@ -56,12 +56,12 @@ def mask_runs(masks: Bool[np.ndarray, "n h w"]) -> Runs:
     """
     number, height, width = masks.shape
     flat = np.ascontiguousarray(masks).view(np.uint8).reshape(number, height * width)
-    found = np.empty(height * width, np.int64)
+    places = np.empty(height * width, np.int64)
     pieces = []
     for mask in flat:
         # the first row follows the last of the columns before
         top = np.flatnonzero(mask[:width] != np.append([0], mask[-width:-1])) * height
-        row, column = np.divmod(found[: differences(mask[width:], mask[:-width], found)], width)
+        row, column = np.divmod(places[: differences(mask[width:], mask[:-width], places)], width)
         end = np.full(int(mask[-1:].any()), height * width)
         pieces.append(np.concatenate([top, column * height + row + 1, end]))
         pieces[-1].sort()
@@ -78,18 +78,18 @@ def scan_runs(stack: Bool[np.ndarray, "n h w"]) -> Runs:
     """
     pixels = stack.shape[1] * stack.shape[2]
     flat = np.ascontiguousarray(stack).view(np.uint8).reshape(len(stack), pixels)
-    found = np.empty(pixels + 1, np.int64)
+    places = np.empty(pixels + 1, np.int64)
     pieces = []
     for mask in flat:
-        number = differences(mask[1:], mask[:-1], found[1:])
-        found[0], found[number + 1] = -1, pixels - 1
+        number = differences(mask[1:], mask[:-1], places[1:])
+        places[0], places[number + 1] = -1, pixels - 1
         begin, end = 1 - int(mask[0]), number + 1 + int(mask[-1])
-        pieces.append(found[begin:end] + 1)
+        pieces.append(places[begin:end] + 1)
     return runs_between(pieces)
 
 
 def runs_between(pieces: Sequence[Int64[np.ndarray, " _"]]) -> Runs:
-    """Return runs by where those of each mask begin and end in turn.
+    """Return runs, given for each mask the positions where they begin and end in turn.
 
     Example:
         >>> runs = runs_between([np.array([0, 2, 5, 6]), np.array([3, 4])])
@@ -107,7 +107,7 @@ def joined_runs(
     start: Int64[np.ndarray, " r"],
     length: Int64[np.ndarray, " r"],
 ) -> Runs:
-    """Return ordered runs with those that touch made one.
+    """Return ordered runs; those that touch become one.
 
     Example:
         >>> zeros = np.zeros(3, np.int64)
@@ -134,8 +134,8 @@ def label_map_runs(labels: Int[np.ndarray, "h w"]) -> tuple[Int64[np.ndarray, " 
     flat = labels.T.ravel()
     start = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
     length = np.diff(np.append(start, flat.size))
-    kept = flat[start] != 0
-    start, length = start[kept], length[kept]
+    is_labelled = flat[start] != 0
+    start, length = start[is_labelled], length[is_labelled]
     ids, mask = np.unique(flat[start], return_inverse=True)
     order = np.argsort(mask, kind="stable")
     runs = Runs(len(ids), mask[order].astype(np.int64), start[order], length[order])
@@ -147,7 +147,7 @@ def component_runs(
 ) -> tuple[Runs, Int64[np.ndarray, " m"]]:
     """Return the 4-connected components of at least `min_area` pixels, and the mask of each.
 
-    They come mask by mask, in row-major order of their first pixels.
+    They are ordered by mask, then by their first pixel in row-major order.
 
     Example:
         >>> runs = mask_runs(np.array([[[1, 0, 1, 1]]], bool))
@@ -179,7 +179,7 @@ def component_runs(
 
 
 def boxes_of_runs(runs: Runs, size_hw: tuple[int, int]) -> Int64[np.ndarray, "n 4"]:
-    """Return the tight box of each mask, 0, 0, 0, 0 of an empty one.
+    """Return the tight box of each mask: x, y, width, height; all 0 for an empty mask.
 
     Example:
         >>> mask = np.zeros((1, 5, 6), bool)

@@ -1,12 +1,12 @@
-"""How many pixels masks share, exactly: products of membership and areas.
+"""The number of pixels that masks share, exactly: products of membership and areas.
 
-Masks that are unions of the same disjoint pieces are rows of a 0/1 table, one column a piece; the
-area that two of them share is the product of their rows, weighted by the areas of the pieces.
-Superpixels are such pieces. Dense masks have them too: their atoms, the sets of pixels that the
-same masks hold, of which there are far fewer than pixels.
+Some masks are unions of the same disjoint pieces, such as superpixels. They are rows of a 0/1
+table, with a column for each piece. The area that two of them share is the product of their rows,
+weighted by the areas of the pieces. Dense masks have such pieces too, their atoms: the sets of
+pixels that the same masks hold. There are far fewer atoms than pixels.
 
-Every partial sum is a whole number of at most all pixels, so a product in float32 is exact below
-2**24 of them, in whatever order it is summed; above that float64 is used.
+Every partial sum is a whole number of at most all pixels. So a product in float32 is exact below
+2**24 pixels, in any order of summation; above that float64 is used.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _BLOCK_ELEMENTS = 2**26  # of the tables that are floats at one time
 def shared_area(
     left: Bool[np.ndarray, "n s"], right: Bool[np.ndarray, "m s"], areas: Int[np.ndarray, " s"]
 ) -> Float64[np.ndarray, "n m"]:
-    """Return the area of the pieces that each row of `left` has in common with each of `right`.
+    """Return the area of the pieces that each row of `left` shares with each row of `right`.
 
     Example:
         >>> pieces = np.array([10, 1, 5])  # pixels of each piece
@@ -43,7 +43,7 @@ def shared_area(
 def shared_area_of_tensors(
     left: Bool[Tensor, "n s"], right: Bool[Tensor, "m s"], areas: Int[Tensor, " s"]
 ) -> Float64[Tensor, "n m"]:
-    """Return what `shared_area` does, computed where the tables are; off a GPU in float64.
+    """Return what `shared_area` does, on the tables' device; in float64 except on a GPU.
 
     Example:
         >>> pieces = torch.tensor([10, 1, 5])  # pixels of each piece
@@ -64,9 +64,10 @@ def shared_area_of_tensors(
 def atoms(
     masks: Bool[np.ndarray, "n h w"],
 ) -> tuple[Bool[np.ndarray, "n s"], Int64[np.ndarray, " s"]]:
-    """Return which atoms each mask is made of, and the number of pixels of each atom.
+    """Return which atoms make up each mask, and the number of pixels of each atom.
 
-    Two pixels are of one atom if every mask holds both or neither. In no particular order.
+    Two pixels belong to one atom if every mask holds both or neither. The order of atoms is
+    arbitrary.
 
     Example:
         >>> masks = np.array([[[1, 1, 1, 0]], [[0, 1, 1, 1]]], bool)
