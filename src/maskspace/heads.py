@@ -17,13 +17,15 @@ Value = TypeVar("Value")
 class DenseMap:
     """A map of `channels` values in each cell of `stride` pixels a side.
 
-    channels: values in a cell, at least 1. stride: pixels in the side of a cell, at least 1
-    (default 1). activation: applied first (default "none"); "unit" scales every vector to length 1.
-    scale: factor of the activation's result (default 1). position: brings in x and y of the cell's
-    centre (default "none"): "add" adds them to the first two channels, "concat" appends them as two
-    more channels. unit: pixels that are 1 in a position (default 1). bias: value of each channel,
-    before the activation, in a new network, whose weights then start at 0 (default None: the usual
-    start of convolutions).
+    channels: values in a cell, at least 1.
+    stride: pixels in the side of a cell, at least 1 (default 1).
+    activation: applied first (default "none"); "unit" scales every vector to length 1.
+    scale: factor of the activation's result (default 1).
+    position: brings in x and y of the cell's centre (default "none"): "add" adds them to the first
+        two channels, "concat" appends them as two more channels.
+    unit: pixels that are 1 in a position (default 1).
+    bias: value of each channel, before the activation, in a new network, whose weights then start
+        at 0 (default None: the usual start of convolutions).
 
     Example:
         >>> DenseMap(channels=2, activation="unit").channels

@@ -377,15 +377,15 @@ class PaceLine:
     def __init__(self, label: str, total: int, *, every_s: float = 5.0) -> None:
         self.label, self.total, self.every_s = label, total, every_s
         self.done, self.start = 0, time.monotonic()
-        self.told = self.start
+        self.last_line = self.start
 
     def step(self) -> None:
         """Count one unit more."""
         self.done += 1
         now = time.monotonic()
-        if now - self.told < self.every_s:
+        if now - self.last_line < self.every_s:
             return
-        self.told = now
+        self.last_line = now
         rate = self.done / (now - self.start)
         of_total, time_left = "", ""
         if self.total:

@@ -28,10 +28,11 @@ class Prediction:
     (`of_labels`). The other forms are made when they are first asked for. A thousand dense masks of
     twelve megapixels take 12 GB, their strings a few MB, a label map 48 MB.
 
-    masks: bool, `n h w`. is_label_map: whether it was made as a label map; then no two masks share
-    a pixel. scores: float32, one a mask, higher is surer. They have no unit: they only rank.
+    masks: bool, `n h w`.
+    is_label_map: whether it was made as a label map; then no two masks share a pixel.
+    scores: float32, one a mask, higher is surer. They have no unit: they only rank.
     classes: int64, the class of each mask from 0, NO_CLASS (-1) without one; None if the model has
-    no classes. The model's table of categories names the classes.
+        no classes. The model's table of categories names the classes.
 
     ValueError if masks, scores and classes are not equally many.
 

@@ -33,10 +33,11 @@ class Targets(NamedTuple):
     It is a tuple of tensors, so that it can be pinned, sent to a worker and moved to a device.
 
     layers: at each pixel of a layer the label of an instance (1 or more), 0 for background,
-    UNLABELLED (-1) where nobody knows. A label stands for one instance of an image only. classes:
-    column j is the class of the instance with label j, from 0, or NONE (-1). Column 0 is not used.
+        UNLABELLED (-1) where nobody knows. A label stands for one instance of an image only.
+    classes: column j is the class of the instance with label j, from 0, or NONE (-1). Column 0 is
+        not used.
     annotators: who drew each layer, from 0; NONE (-1) for a layer that only pads the batch and is
-    UNLABELLED everywhere. The layers of an annotator follow each other, the coarsest first.
+        UNLABELLED everywhere. The layers of an annotator follow each other, the coarsest first.
 
     Example:
         >>> import torch

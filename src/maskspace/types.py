@@ -21,9 +21,10 @@ from maskspace.rgb import shrink_image as shrink_image
 class Category:
     """A row of a dataset's table of categories: what its masks can be.
 
-    id: the number that annotations refer to; the source's own if it has one. name: in the source's
-    words ("person", "sky"). is_thing: True for things that can be counted (persons); False for
-    stuff that fills areas (the sky), of which an image has at most one mask (default True).
+    id: the number that annotations refer to; the source's own if it has one.
+    name: in the source's words ("person", "sky").
+    is_thing: True for things that can be counted (persons); False for stuff that fills areas (the
+        sky), of which an image has at most one mask (default True).
 
     Example:
         >>> Category(id=0, name="person").is_thing
@@ -52,11 +53,14 @@ def read_categories(table: Iterable[Mapping[str, object]]) -> tuple[Category, ..
 class Annotation:
     """One mask of a sample, as COCO run lengths.
 
-    id: its number, unique in the sample. counts: COCO's compressed run-length string for the
-    sample's `size_hw`. area: number of its pixels. box_xywh: first column and row, then the numbers
-    of columns and rows that it covers (pycocotools' convention, one more than SA-1B's). parent: id
-    of the smallest mask that contains this one, or None. score: the source's own confidence in [0,
-    1]; 1 for a person's annotation. ignore: whether its pixels count in no metric and no loss.
+    id: its number, unique in the sample.
+    counts: COCO's compressed run-length string for the sample's `size_hw`.
+    area: number of its pixels.
+    box_xywh: first column and row, then the numbers of columns and rows that it covers
+        (pycocotools' convention, one more than SA-1B's).
+    parent: id of the smallest mask that contains this one, or None.
+    score: the source's own confidence in [0, 1]; 1 for a person's annotation.
+    ignore: whether its pixels count in no metric and no loss.
     layer: who drew it, or in which pass, from 0, if a source has several (BSDS500's annotators).
     category: id in the dataset's table of categories; None if the source names none.
 

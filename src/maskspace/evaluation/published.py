@@ -55,10 +55,13 @@ class Published:
 
     Masks of every size count.
 
-    method: its name. split: the split; None if it is not known. values: name of a metric, without a
-    run -> value. source: where it was published. clicking: how it was clicked; None for values of
-    regions, which are measured at the images' own size against all annotators. remembered: whether
-    the values are from memory of the source.
+    method: its name.
+    split: the split; None if it is not known.
+    values: name of a metric, without a run -> value.
+    source: where it was published.
+    clicking: how it was clicked; None for values of regions, which are measured at the images' own
+        size against all annotators.
+    remembered: whether the values are from memory of the source.
 
     Example:
         >>> [one.method for one in PUBLISHED if one.split == BSDS]

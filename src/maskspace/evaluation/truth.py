@@ -20,13 +20,17 @@ PARTIAL = 0.05
 class Truth:
     """An image and its true masks, without ignored pixels.
 
-    key, image: those of the sample. masks, ids: the masks that are large enough, and their ids.
-    ignore: pixels that do not count. too_small: number of masks that are too small. label_maps: a
-    map of each annotator, with masks of every size, the smallest on top, 0 where there is none; an
-    annotator of nothing visible has no map. left_out: annotations that the reader could not take.
+    key, image: those of the sample.
+    masks, ids: the masks that are large enough, and their ids.
+    ignore: pixels that do not count.
+    too_small: number of masks that are too small.
+    label_maps: a map of each annotator, with masks of every size, the smallest on top, 0 where
+        there is none; an annotator of nothing visible has no map.
+    left_out: annotations that the reader could not take.
     things: name of each class of the dataset -> whether it is a thing (True) or stuff. Class k,
-    from 1, is the k-th of them. classes: the class of each mask; 0 is no class. class_map: the
-    class at each pixel, from masks of every size; 0 is no class.
+        from 1, is the k-th of them.
+    classes: the class of each mask; 0 is no class.
+    class_map: the class at each pixel, from masks of every size; 0 is no class.
 
     Example:
         >>> mask = np.zeros((1, 4, 4), bool)

@@ -15,8 +15,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     If that folder cannot be written to, the result is kept in the user's cache, or else each
     process compiles anew. A function that calls functions of another file is not compiled again
-    when those change: keep them in one file. Types are checked by numba, not by the tests' checks
-    of calls.
+    when those
+    change: keep them in one file. Types are checked by numba, not by the tests' checks of calls.
 
     Example:
         >>> import numpy as np

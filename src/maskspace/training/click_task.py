@@ -37,10 +37,11 @@ from maskspace.types import Sample
 class ClickBatch(NamedTuple):
     """Images, the clicks on them, and the masks that the clicks mean.
 
-    images: values in [0, 1]. clicks: p prompts an image, each of k clicks: row, column, and 1
-    (positive), -1 or 0 (no click). nests: the masks that each prompt means, finest first: 1 on, 0
-    off, -1 unknown. A level that a nest does not have is -1 everywhere. positions: position of each
-    image in the order of training.
+    images: values in [0, 1].
+    clicks: p prompts an image, each of k clicks: row, column, and 1 (positive), -1 or 0 (no click).
+    nests: the masks that each prompt means, finest first: 1 on, 0 off, -1 unknown. A level that a
+        nest does not have is -1 everywhere.
+    positions: position of each image in the order of training.
 
     Example:
         >>> batch = ClickBatch(

@@ -225,12 +225,12 @@ class EmbeddingTask:
         """Return all masks of a crop but the smallest above `max_instances`, and their number."""
         index = self._classes.index.get(dataset, {})
         areas = crop.masks.sum((1, 2))
-        kept = np.sort(np.argsort(-areas, kind="stable")[: self.config.max_instances])
-        dropped = np.delete(crop.masks, kept, axis=0)
+        largest = np.sort(np.argsort(-areas, kind="stable")[: self.config.max_instances])
+        dropped = np.delete(crop.masks, largest, axis=0)
         targets = Targets.of_masks(
-            crop.masks[kept],
-            classes=[index.get(int(category), NONE) for category in crop.categories[kept]],
-            annotators=crop.layers[kept].tolist(),
+            crop.masks[largest],
+            classes=[index.get(int(category), NONE) for category in crop.categories[largest]],
+            annotators=crop.layers[largest].tolist(),
             unknown=unknown | dropped.any(axis=0),
         )
         return targets, len(dropped)
@@ -415,7 +415,8 @@ def confidence(crop: Crop, labels: Int64[np.ndarray, "s s"]) -> float:
     """Return the mean score of the masks over the pixels that they label; 0 without such pixels.
 
     The mask of a label is the smallest one that holds all its pixels. The scores of other masks do
-    not count: masks of the same pixels, and nested ones that are not drawn at this level.
+    not
+    count: masks of the same pixels, and nested ones that are not drawn at this level.
 
     Example:
         >>> masks = np.zeros((2, 4, 4), bool)

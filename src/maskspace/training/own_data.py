@@ -58,15 +58,17 @@ _LOOKED_AT = 64
 class OwnTraining:
     """What a student is to be trained on, and how; None leaves the choice to the data.
 
-    objective: one of OBJECTIVES with its options. start: the weights to begin with: a student's
-    folder or bundled name, "imagenet" or "fresh" (default "student"). steps: steps to train
-    (default None: 15 passes over the images, 500 to 4000 steps). size: pixels in the side of a
-    training crop (default None: that of the images, at most 193). batch: crops a step (default 4).
-    learning_rate: the largest rate (default None: 1e-3; 3e-3 for fresh weights). turns: whether
-    crops are turned by quarters, for images without an up (default False). unlabelled: whether
-    pixels outside all masks are unknown, not background (default False). seed: of the order of
-    images, of the crops and of fresh weights (default 0). workers: the processes that train
-    (default: one, with one thread).
+    objective: one of OBJECTIVES with its options.
+    start: the weights to begin with: a student's folder or bundled name, "imagenet" or "fresh"
+        (default "student").
+    steps: steps to train (default None: 15 passes over the images, 500 to 4000 steps).
+    size: pixels in the side of a training crop (default None: that of the images, at most 193).
+    batch: crops a step (default 4).
+    learning_rate: the largest rate (default None: 1e-3; 3e-3 for fresh weights).
+    turns: whether crops are turned by quarters, for images without an up (default False).
+    unlabelled: whether pixels outside all masks are unknown, not background (default False).
+    seed: of the order of images, of the crops and of fresh weights (default 0).
+    workers: the processes that train (default: one, with one thread).
 
     Example:
         >>> OwnTraining(objective=Choice(name="balls", options={}), steps=100).start
