@@ -1,8 +1,12 @@
 """`maskspace segment`: images -> regions or ranked proposals."""
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, redirect_stderr
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +27,9 @@ from maskspace.cli.frame import (
     share,
     write_files,
 )
-from maskspace.cli.picture_files import PICTURES, picture_names, pictures_of
+from maskspace.cli.picture_files import picture_names, pictures_of
 from maskspace.cli.segment_files import ENDINGS, Segmented, files_of, one_document
+from maskspace.cli.segment_jobs import Job, expanded, left_to_do, outputs_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +63,13 @@ def add(command: argparse.ArgumentParser) -> None:
         "keep the others from being written; the exit status is then 2, unless --max-left-out "
         "allows it. No file of yours is replaced: neither an image nor what lies beside it."
     )
-    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a file or a folder")
+    command.add_argument(
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGE",
+        help="a file, a folder, or a pattern in quotes such as 'photos/**/*.jpg'",
+    )
     number = command.add_mutually_exclusive_group()
     number.add_argument(
         "--regions",
@@ -131,6 +142,19 @@ def add(command: argparse.ArgumentParser) -> None:
         "(default 0: with 2 for any)",
     )
     command.add_argument(
+        "--workers",
+        type=count,
+        default=1,
+        metavar="N",
+        help="images at the same time, each in a process of its own with one CPU (default 1)",
+    )
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave images whose files an earlier --resume with the same options wrote into DIR, "
+        "and which have not changed since (default: all are done)",
+    )
+    command.add_argument(
         "--format",
         choices=sorted(ENDINGS),
         default="png",
@@ -175,9 +199,14 @@ def run(options: argparse.Namespace) -> int:
     found = list(_images(options.images, leave=options.out))
     if not found:
         raise ValueError(f"{options.images[0]}: no images there; give files or a folder of images")
-    inputs = Inputs([photo for photo, _, _ in found])
+    inputs = Inputs([job.photo for job in found])
     if together:
         inputs.keep([options.out])
+        if options.resume:
+            raise ValueError(f"{options.out}: is written in one go; --resume needs --out DIR")
+    jobs = left_to_do(found, options) if options.resume else found
+    if len(jobs) < len(found):
+        note(f"{len(found) - len(jobs)} of {len(found)} images are done already")
     from maskspace.segmenter.embedding import finds_instances, in_tiles
     from maskspace.segmenter.loading import load
 
@@ -186,29 +215,21 @@ def run(options: argparse.Namespace) -> int:
         model = in_tiles(model, side=options.tiles)
     if not asked and finds_instances(model):
         options.proposals = MOST_ASKED
+    twice = _alike([job.name if together else job.place for job in found])
+    answer = partial(
+        _answer, model=model, options=options, inputs=inputs, twice=twice, together=together
+    )
     bad = 0
     with one_document(options.out, model.categories) if together else nullcontext() as document:
-        twice = _alike([name if together else place for _, place, name in found])
-        for photo, place, name in found:
-            try:
-                if (name if together else place) in twice:
-                    raise ValueError(f"another image is also called {place}; rename one of them")
-                if document is None:
-                    out = options.out / place
-                    drawn = [PICTURES[picture][0] for picture in options.pictures]
-                    endings = [*ENDINGS[options.format], *drawn]
-                    inputs.keep([out.with_name(out.name + e) for e in endings], beside=True)
-                one = _segmented(model, photo, place, name, options)
-                if document is None:
-                    regions = None if options.proposals else options.regions or DEFAULT_REGIONS
-                    pictures = pictures_of(one, options.pictures, model, regions)
-                    print(*write_files(files_of(one, options.format) | pictures), sep="\n")
-                else:
-                    document.add(one)
-            except ValueError as error:
-                message = str(error)
-                complain(message if str(photo) in message else f"{photo}: {message}")
+        for answered in _mapped(answer, jobs, options.workers):
+            print(answered.notes, end="", file=sys.stderr)
+            if answered.error is not None:
+                complain(answered.error)
                 bad += 1
+            elif document is not None and answered.one is not None:
+                document.add(answered.one)
+            else:
+                print(*answered.written, sep="\n")
         if document is not None:
             if not document.images:
                 raise ValueError(f"{options.out}: not written; no image could be segmented")
@@ -220,15 +241,69 @@ def run(options: argparse.Namespace) -> int:
     return 0 if bad <= options.max_left_out * len(found) else 2
 
 
-def _images(given: Sequence[Path], *, leave: Path) -> Iterator[tuple[Path, Path, Path]]:
-    """Yield image files, where their results lie under the output, and what they are called."""
-    for path in given:
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What became of one image: files, or what was found in it, or what was wrong; and notes."""
+
+    written: tuple[Path, ...] = ()
+    one: Segmented | None = None
+    error: str | None = None
+    notes: str = ""
+
+
+def _mapped(
+    answer: Callable[[Job], Answered], jobs: Sequence[Job], workers: int
+) -> Iterator[Answered]:
+    """Yield what became of each image, in order; long work tells its pace."""
+    from maskspace.parallel import map_here, map_units
+
+    if workers == 1:
+        return map_here(answer, jobs, describe="segment: images")
+    return map_units(partial(_noted, answer), jobs, describe="segment: images", workers=workers)
+
+
+def _noted(answer: Callable[[Job], Answered], job: Job) -> Answered:
+    """Return what became of an image in another process, with what was said there."""
+    with redirect_stderr(io.StringIO()) as notes:
+        answered = answer(job)
+    return replace(answered, notes=notes.getvalue())
+
+
+def _answer(
+    job: Job,
+    *,
+    model: "Segmenter",
+    options: argparse.Namespace,
+    inputs: Inputs,
+    twice: set[Path],
+    together: bool,
+) -> Answered:
+    """Segment one image and write its files; with `together` return what was found."""
+    try:
+        if (job.name if together else job.place) in twice:
+            raise ValueError(f"another image is also called {job.place}; rename one of them")
+        if not together:
+            inputs.keep(outputs_of(job, options), beside=True)
+        one = _segmented(model, job, options)
+        if together:
+            return Answered(one=one)
+        regions = None if options.proposals else options.regions or DEFAULT_REGIONS
+        pictures = pictures_of(one, options.pictures, model, regions)
+        return Answered(written=tuple(write_files(files_of(one, options.format) | pictures)))
+    except ValueError as error:
+        message = str(error)
+        return Answered(error=message if str(job.photo) in message else f"{job.photo}: {message}")
+
+
+def _images(given: Sequence[Path], *, leave: Path) -> Iterator[Job]:
+    """Yield image files, of folders and patterns too, and where their results lie."""
+    for path in expanded(given):
         if not path.is_dir():
-            yield path, Path(path.stem), Path(path.name)
+            yield Job(path, Path(path.stem), Path(path.name))
             continue
         for file in image_files(path, leave=leave):
             name = file.relative_to(path)
-            yield file, name.with_name(name.stem), name
+            yield Job(file, name.with_name(name.stem), name)
 
 
 def _alike(places: Sequence[Path]) -> set[Path]:
@@ -239,19 +314,18 @@ def _alike(places: Sequence[Path]) -> set[Path]:
     return {place for alike in known.values() if len(alike) > 1 for place in alike}
 
 
-def _segmented(
-    model: "Segmenter", photo: Path, place: Path, name: Path, options: argparse.Namespace
-) -> Segmented:
+def _segmented(model: "Segmenter", job: Job, options: argparse.Namespace) -> Segmented:
     """Return what was found in one image."""
     from maskspace.segmenter import told_smaller
 
+    photo = job.photo
     image = read_photo(photo, options)
     smaller = told_smaller(image)
     if smaller is not None and options.tiles is None:
         note(f"{photo}: {smaller}")
     return Segmented(
-        name=name.as_posix(),
-        place=options.out / place,
+        name=job.name.as_posix(),
+        place=options.out / job.place,
         image=image,
         found=_found(model, image, options),
         best_on_top=options.on_top == "best",

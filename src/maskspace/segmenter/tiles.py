@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from tqdm import tqdm
 
 from maskspace.heads import DenseMap, Head, maps_of
+from maskspace.parallel import PaceLine
 
 #: Tiles begin at multiples of this, so that the grids of all strides are the whole image's.
 ALIGNED = 32
@@ -150,10 +150,13 @@ def tiled_outputs(
 
 
 def _shown(image: UInt8[np.ndarray, "h w 3"], tiles: Tiles) -> Iterator[tuple[_Span, _Span]]:
-    """Yield the rows and columns of each tile; long work shows how much is left."""
+    """Yield the rows and columns of each tile; long work tells its pace."""
     rows, columns = (_spans(side, tiles) for side in image.shape[:2])
     pairs = [(down, along) for down in rows for along in columns]
-    yield from tqdm(pairs, desc="tiles", unit="tile", delay=5, disable=None)
+    pace = PaceLine("tiles", len(pairs))
+    for pair in pairs:
+        yield pair
+        pace.step()
 
 
 def _empty(head: DenseMap, image: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
