@@ -268,11 +268,14 @@ def test_with_every_option_chosen_the_graph_is_that_of_the_imports(monkeypatch):
         assert all(_passed_on(graph, name, packages) for name in lost), stage
 
 
-def _passed_on(graph: grimp.ImportGraph, name: str, packages: set[str]) -> bool:
+def _passed_on(
+    graph: grimp.ImportGraph, name: str, packages: set[str], seen: frozenset[str] = frozenset()
+) -> bool:
     """Return whether a module is reached from others only through a package's `__init__`."""
-    return bool(graph.find_modules_that_directly_import(name) & packages) or all(
-        _passed_on(graph, user, packages)
-        for user in graph.find_modules_that_directly_import(name)
+    users = graph.find_modules_that_directly_import(name)
+    return bool(users & packages) or all(
+        _passed_on(graph, user, packages, seen | {name})
+        for user in users - seen
         if user.startswith("maskspace")
     )
 
