@@ -14,7 +14,7 @@ def store(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/deep/mlflow.db")
     with tracking.run("sweep", "all", tags={"kind": "test"}) as parent:
-        parent.log_params({"a": {"b": 1}, "long": "x" * 900})
+        parent.log_params({"a": {"b": 1}, "long": "x" * 9000})
         with tracking.run("sweep", "trial", parent=parent.id) as child:
             for step in range(3):
                 child.log_metrics({"miou@1": step / 2, "loss": 1.0 - step}, step)
@@ -29,7 +29,7 @@ def test_what_is_told_during_a_run_is_found_again(store):
     folder, parent, child = store
     client = tracking._client()
     assert client.get_run(parent).data.params["a.b"] == "1"
-    assert len(client.get_run(parent).data.params["long"]) == 500
+    assert len(client.get_run(parent).data.params["long"]) == 6000
     assert client.get_run(parent).info.status == "FINISHED"
     assert client.get_run(child).data.tags["mlflow.parentRunId"] == parent
     history = client.get_metric_history(child, "miou_at_1")

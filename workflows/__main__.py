@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from maskspace import parallel, tracking
+from maskspace.spool import send_spooled
 from workflows import deps, plan, profiles
 from workflows.frame import WORK, adopt_orphans, die_with_parent, end_orphans, require_servers
 
@@ -101,6 +102,7 @@ def _run(stages: list[str], workspace: Path, start: float) -> int:
         with parallel.offer_local_ray(Path(scratch, "ray")):
             status = _reproduce(stages)
         end_orphans()
+    send_spooled()
     if status == 0:
         print(_summary(workspace, time.monotonic() - start))
     return status

@@ -37,8 +37,10 @@ OBJECTIVES, DECODERS = "maskspace.objectives.OBJECTIVES", "maskspace.partition.D
 #: What no result follows from: how work is spread, recorded, watched, and finds its place.
 FREE = (
     "maskspace.parallel",
+    "maskspace.spool",
     "maskspace.tracking",
     "maskspace.training.drawing",
+    "maskspace.training.live",
     "maskspace.training.sweep_record",
     "workflows.frame",
 )

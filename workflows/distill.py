@@ -6,9 +6,11 @@ from pathlib import Path
 
 from maskspace import parallel
 from maskspace.config import load_section
+from maskspace.spool import shard_inputs, spool_of
 from maskspace.training.config import DistillConfig
 from maskspace.training.embedding_task import make_embedding_task
-from maskspace.training.export import export_training, record_training
+from maskspace.training.export import export_training
+from maskspace.training.live import recorded
 from maskspace.training.winner import read_winner
 from maskspace.training.workers import fit_distributed
 from workflows.frame import publish, stage_main, work_folder
@@ -30,14 +32,16 @@ def main() -> None:
         shards=Path("build/validate").resolve(),
         proposals=Path("build/proposals").resolve(),
     )
-    with parallel.connect():
-        fit_distributed(make_task, config.optimisation, work / "run", workers=config.workers)
     chosen = asdict(winner)
+    spool = spool_of(work, experiment="student", name="distill")
+    inputs = shard_inputs(Path("build/validate"), config.data)
+    spool.begin(asdict(config) | chosen, inputs=inputs)
+    with recorded({spool: work / "run"}), parallel.connect():
+        fit_distributed(make_task, config.optimisation, work / "run", workers=config.workers)
     provenance = {"stage": "distill", "data": config.data, **chosen}
     out = work / "out"
-    history = export_training(make_task(), work / "run", out, provenance=provenance)
-    params = asdict(config) | chosen
-    record_training("student", "distill", work / "run", history, params=params)
+    export_training(make_task(), work / "run", out, provenance=provenance)
+    spool.made(out)
     publish(out, Path("build/distilled"))
 
 

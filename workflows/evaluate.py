@@ -1,5 +1,6 @@
 """Stage `evaluate`: teacher, student and a classical peer on the held-out images of a dataset."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -14,6 +15,7 @@ from maskspace.partition.grid_clicks import ClickGrid
 from maskspace.segmenter import ClickSegmenter
 from maskspace.segmenter.peer_loading import load_peer
 from maskspace.segmenter.wrapping import load_folder
+from maskspace.spool import record_evaluation
 from maskspace.types import ClickModel
 from workflows.frame import publish, stage_main, work_folder
 
@@ -33,7 +35,7 @@ def main(dataset: str) -> None:
         "student": load_folder(Path("build/student")),
         PEER: peer,
     }
-    measure_models(
+    metrics = measure_models(
         {dataset: open_shards(Path("build/validate") / dataset, "test")},
         models,
         work / "out",
@@ -41,6 +43,7 @@ def main(dataset: str) -> None:
         work=work / "rows",
         map_units=partial(parallel.map_units, describe=f"evaluate {dataset}: images"),
     )
+    record_evaluation(work, dataset, params=asdict(config), metrics=metrics[dataset])
     publish(work / "out", Path("build/evaluate") / dataset)
 
 

@@ -10,14 +10,21 @@ from maskspace import tracking
 from maskspace.config import load_section, read_params
 from maskspace.data.dense import dense
 from maskspace.data.shards import open_shards
+from maskspace.models.weights import read_description
 from maskspace.segmenter.wrapping import load_folder
 from maskspace.serving.config import REGIONS, PromotionMetric, RegisterConfig
 from maskspace.serving.gate import Measured, Verdict, judge, read_measured
 from maskspace.serving.registered import log_student, predict_alone
+from maskspace.spool import send_spooled, shard_inputs, source_tags, weights_hash
 from workflows.frame import fingerprint, publish, stage_main, work_folder
 from workflows.profiles import WORKSPACES
 
 STUDENT, EVALUATED = Path("build/student"), Path("build/evaluate")
+_DESCRIPTION = (
+    "maskspace's student: an image is cut into any number of regions, or into ranked proposals, or "
+    "answers clicks. A version's tags say what it was measured by and on, and made of; "
+    "`training_run` is the run that trained it."
+)
 #: What DVC sets in the environment of an experiment's stages.
 EXPERIMENT = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
@@ -27,6 +34,7 @@ def main() -> None:
     config = load_section(RegisterConfig, "register")
     measured = measured_in(EVALUATED, config.metric)
     content = fingerprint("register")
+    send_spooled()
     found = tracking.find_version(config.model_name, content)
     registered = found or register(config, measured, content)
     receipt = promote(registered, config, measured)
@@ -64,6 +72,7 @@ def register(config: RegisterConfig, measured: Measured, content: str) -> tracki
         if not np.array_equal(told, answer):
             share = np.mean(told != answer) if told.shape == answer.shape else 1.0
             raise ValueError(f"{uri}: alone it answers otherwise on {share:.1%} of pixels")
+    trained = tracking.find_training(weights_hash(STUDENT))
     return tracking.register_version(
         uri,
         name=config.model_name,
@@ -75,8 +84,23 @@ def register(config: RegisterConfig, measured: Measured, content: str) -> tracki
             "datasets": " ".join(config.metric.datasets),
             "split": "test",
             "comparison": measured.comparison,
+            **({} if trained is None else {"training_run": trained}),
+            **_lineage(),
         },
+        description=_DESCRIPTION,
     )
+
+
+def _lineage() -> dict[str, str]:
+    """Return what the student was made of: its training's own words, commit and data."""
+    made = read_description(STUDENT).get("provenance", {})
+    inputs = shard_inputs(Path("build/validate"), made.get("data", {}))
+    commit = source_tags().get("mlflow.source.git.commit")
+    return {
+        "provenance": json.dumps(made)[:5000],
+        **{f"data.{one.name}": one.digest for one in inputs},
+        **({} if commit is None else {"git_commit": commit}),
+    }
 
 
 def promote(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maskspace import parallel
 from maskspace.config import load_section
+from maskspace.spool import shard_inputs
 from maskspace.training.config import DistillConfig, SweepConfig
 from maskspace.training.embedding_task import make_sweep_task
 from maskspace.training.sweep import sweep
@@ -19,11 +20,13 @@ def main() -> None:
     config = load_section(SweepConfig, "sweep")
     recipe = load_section(DistillConfig, "distill")
     work = work_folder("sweep")
-    make_task = partial(make_sweep_task, config=recipe, shards=Path("build/validate").resolve())
+    shards = Path("build/validate")
+    make_task = partial(make_sweep_task, config=recipe, shards=shards.resolve())
     with parallel.connect():
         rows = sweep(make_task, recipe, config, work / "run")
     write_sweep(rows, work / "run", work / "out")
-    record_sweep(rows, work / "run", work / "out", params=asdict(config))
+    inputs = shard_inputs(shards, recipe.data)
+    record_sweep(rows, work / "run", work / "out", params=asdict(config), inputs=inputs)
     publish(work / "out", Path("build/sweep"))
 
 

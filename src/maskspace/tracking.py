@@ -5,6 +5,7 @@ absolute path: MLflow's own default depends on where a process was started. Only
 stage may write to the SQLite store; workers report to their driver.
 """
 
+import getpass
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ALIAS = "champion"
+#: Characters of a param's value that MLflow takes.
+MOST_OF_PARAM = 6000
+#: The tags of a run: what it is found by, and a hash of the weights that it made.
+KEY, WEIGHTS = "maskspace.key", "weights"
 #: The tag of a champion that says which version was champion before.
 BEFORE = "champion_before"
 
@@ -38,6 +43,10 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # whoever calls keeps what could not be sent; MLflow's own seven retries take minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
 
@@ -69,6 +78,21 @@ class Version:
     def uri(self) -> str:
         """Return the version's address, `models:/NAME/VERSION`."""
         return f"models:/{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A dataset that a run reads: its name, a hash of its manifest, where it is, its counts.
+
+    Example:
+        >>> Input(name="scenes", digest="00", source="build/validate/scenes/manifest.json").profile
+        {}
+    """
+
+    name: str
+    digest: str
+    source: str
+    profile: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,19 +276,25 @@ class Run:
 
     @_in_one_line()
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Record settings; nested mappings get dotted names, values are cut at 500 characters."""
+        """Record settings; nested mappings get dotted names, values are cut at 6000 characters."""
         from mlflow.entities import Param
 
-        flat = [Param(key, str(value)[:500]) for key, value in _flatten(params)]
+        flat = [Param(key, str(value)[:MOST_OF_PARAM]) for key, value in _flatten(params)]
         for start in range(0, len(flat), 100):
             self._client.log_batch(self.id, params=flat[start : start + 100])
 
     @_in_one_line()
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record numbers at a step; `@` in a name becomes `_at_`, as MLflow refuses it."""
+    def log_metrics(
+        self, metrics: Mapping[str, float], step: int = 0, *, at_ms: int | None = None
+    ) -> None:
+        """Record numbers at a step; `@` is written `_at_`, as MLflow refuses it in a name.
+
+        `at_ms` is when they were, in milliseconds of the epoch: now, by default. The same numbers
+        of the same time and step are recorded once.
+        """
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now = int(time.time() * 1000) if at_ms is None else at_ms
         logged = [
             Metric(key.replace("@", "_at_"), float(value), now, step)
             for key, value in metrics.items()
@@ -281,6 +311,34 @@ class Run:
     def log_artifacts(self, folder: Path, name: str | None = None) -> None:
         """Copy a folder's files into the run's artifacts, under `name`."""
         self._client.log_artifacts(self.id, str(folder), name)
+
+    @_in_one_line()
+    def log_json(self, content: Mapping[str, Any], file: str) -> None:
+        """Record a mapping as a JSON file among the run's artifacts."""
+        self._client.log_dict(self.id, dict(content), file)
+
+    @_in_one_line()
+    def log_inputs(self, inputs: Sequence[Input]) -> None:
+        """Record the datasets that the run reads."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        context = [InputTag("mlflow.data.context", "training")]
+        described = [
+            Dataset(
+                name=one.name,
+                digest=one.digest,
+                source_type="local",
+                source=json.dumps({"uri": one.source}),
+                profile=json.dumps(dict(one.profile)),
+            )
+            for one in inputs
+        ]
+        self._client.log_inputs(self.id, [DatasetInput(each, context) for each in described])
+
+    @_in_one_line()
+    def end(self, status: str, *, at_ms: int | None = None) -> None:
+        """Say that the run is over, FINISHED or FAILED, and when."""
+        self._client.set_terminated(self.id, status=status, end_time=at_ms)
 
     @_in_one_line()
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -315,7 +373,7 @@ def run(
         >>> mlflow.get_run(record.id).info.status
         'FINISHED'
     """
-    all_tags = {"mlflow.user": "maskspace", **(tags or {})}
+    all_tags = {"mlflow.user": user(), **(tags or {})}
     if parent is not None:
         all_tags["mlflow.parentRunId"] = parent
     with _in_one_line():
@@ -334,6 +392,53 @@ def run(
         raise
     with _in_one_line():
         client.set_terminated(run_id, status="FINISHED")
+
+
+@_in_one_line()
+def resumed(
+    experiment: str, name: str, *, run_id: str | None, key: str, parent: str | None = None
+) -> Run:
+    """Return a run to go on with: of this id, else with this key, else begun; it stays RUNNING.
+
+    `key` is a tag that no other run has: by it a run is found whose id was never learnt, because
+    the answer of the store was lost.
+    """
+    client = _client()
+    place = _experiment(client, experiment)
+    record = None if run_id is None else _find_run(client, run_id)
+    if record is None:
+        same = client.search_runs([place], f"tags.`{KEY}` = '{key}'", max_results=1)
+        record = same[0] if same else None
+    if record is None:
+        tags = {"mlflow.user": user(), KEY: key}
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent
+        record = client.create_run(place, run_name=name, tags=tags)
+    if record.info.status != "RUNNING":
+        client.update_run(record.info.run_id, status="RUNNING")
+    return Run(client, record.info.run_id)
+
+
+@_in_one_line()
+def find_training(weights: str) -> str | None:
+    """Return the id of the latest run whose training made weights of this hash, or None."""
+    client = _client()
+    places = [place.experiment_id for place in client.search_experiments()]
+    found = client.search_runs(places, f"tags.{WEIGHTS} = '{weights}'", max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def user() -> str:
+    """Return who runs this, by the system; `unknown` where it does not know.
+
+    Example:
+        >>> bool(user())
+        True
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
 
 
 @_in_one_line()
@@ -403,6 +508,7 @@ def register_version(
     value: float,
     content: str,
     tags: Mapping[str, str] | None = None,
+    description: str = "",
 ) -> Version:
     """Return a new version of the registered model `name`.
 
@@ -413,6 +519,7 @@ def register_version(
         value: the number that decides on promotion.
         content: hash of what it was made from.
         tags: more tags (default None).
+        description: of the registered model, where it is made (default none).
 
     Example:
         >>> import tempfile
@@ -426,7 +533,7 @@ def register_version(
     """
     client = _client()
     if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=description or None)
     created = client.create_model_version(
         name,
         source=uri,

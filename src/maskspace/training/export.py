@@ -1,10 +1,9 @@
-"""What a finished training leaves: the model's folder, curves of its history, its MLflow run."""
+"""What a finished training leaves behind: the model's folder, its history as curves."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from maskspace import tracking
 from maskspace.models import save_model
 from maskspace.shown import SHOWN
 from maskspace.training.checkpoint import HISTORY, PICTURES, VERDICTS, Progress
@@ -80,34 +79,3 @@ def copy_record(run: Path, out: Path) -> None:
     for name in (HISTORY, VERDICTS, SHOWN):
         if (run / name).exists():
             shutil.copyfile(run / name, out / name)
-
-
-def record_training(
-    experiment: str,
-    name: str,
-    run: Path,
-    history: Iterable[LossRow],
-    *,
-    params: Mapping[str, object],
-    parent: str | None = None,
-) -> None:
-    """Log the training in `run` as an MLflow run: params, the rows of its history, its pictures.
-
-    Needs the MLflow store of the environment; see `tracking.run`.
-
-    Example:
-        >>> import os
-        >>> from unittest.mock import patch
-        >>> with patch.dict(os.environ, MLFLOW_TRACKING_URI="http://127.0.0.1:1"):  # nobody listens
-        ...     record_training("objectives", "balls", Path("run"), [], params={})
-        Traceback (most recent call last):
-            ...
-        ValueError: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server answers there ...
-    """
-    with tracking.run(experiment, name, parent=parent) as record:
-        record.log_params(params)
-        for row in history:
-            metrics = {key.replace("/", "_level_"): v for key, v in row.items() if key != "step"}
-            record.log_metrics(metrics, step=int(row["step"]))
-        for picture in sorted((run / PICTURES).glob("*.png")):
-            record.log_figure(picture)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from maskspace import pictures, tracking
+from maskspace.spool import spool_of
 from maskspace.training.checkpoint import PICTURES, Progress
-from maskspace.training.export import record_training
+from maskspace.training.live import recorded
 from maskspace.training.sweep_tables import Rows, mean_interval, sweep_table
 
 PLOTS = ("losses.png", "parallel.png", "bandwidths.png")
@@ -99,35 +100,37 @@ def _is_number(column: Sequence[object]) -> bool:
 
 
 def record_sweep(
-    rows: list[dict[str, object]], run: Path, out: Path, *, params: Mapping[str, object]
+    rows: list[dict[str, object]],
+    run: Path,
+    out: Path,
+    *,
+    params: Mapping[str, object],
+    inputs: Sequence[tracking.Input],
 ) -> None:
-    """Log a sweep as an MLflow run, with its trials nested in it.
-
-    Needs the MLflow store of the environment; see `tracking.run`.
+    """Record a sweep as an MLflow run, its trials under it; once, if asked again.
 
     Args:
         rows: the rows of the trials, see `sweep`.
         run: folder of the sweep's progress.
         out: folder that `write_sweep` wrote.
         params: the settings to log.
+        inputs: the datasets that were read.
 
     Example:
         >>> from maskspace.training.sweep_record import PLOTS
-        >>> PLOTS  # the pictures that the run keeps, beside a nested run for each trial
+        >>> PLOTS  # the pictures that the run keeps, beside a run for each trial
         ('losses.png', 'parallel.png', 'bandwidths.png')
     """
     draw_sweep(out, run / PICTURES)
-    with tracking.run("sweep", "sweep") as record:
-        record.log_params(params)
-        for picture in PLOTS:
-            record.log_figure(run / PICTURES / picture)
-        for row in rows:
-            name = str(row["trial"])
-            record_training(
-                "sweep",
-                name,
-                run / name,
-                Progress(out / name).history(),
-                params=row,
-                parent=record.id,
-            )
+    parent = spool_of(run, experiment="sweep", name="sweep")
+    parent.begin(params, inputs=inputs)
+    for picture in PLOTS:
+        parent.file(run / PICTURES / picture, PICTURES)
+    spools = {parent: run}
+    for row in rows:
+        name = str(row["trial"])
+        trial = spool_of(run / name, experiment="sweep", name=name, parent=parent.folder.name)
+        trial.begin(row)
+        spools[trial] = run / name
+    with recorded(spools):
+        pass
