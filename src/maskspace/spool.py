@@ -116,6 +116,7 @@ class Spool:
     def made(self, folder: Path) -> None:
         """Tell of the weights that came of it, in a model's folder, and send all that waits."""
         self.tell("tags", tags={tracking.WEIGHTS: weights_hash(folder)})
+        self.close("FINISHED")
         Sender([self]).send()
 
     def close(self, status: str) -> None:

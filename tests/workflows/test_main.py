@@ -16,6 +16,7 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.fault
 def test_two_runs_in_one_workspace_are_refused(workspace):
     message = rf"another run .*process {os.getpid()}"
     with launcher._alone(), pytest.raises(ValueError, match=message), launcher._alone():

@@ -1,9 +1,14 @@
 """What a killed training needs to go on: weights, optimiser and step, in one file.
 
-The file appears whole or not at all.
+The file appears whole or not at all. The checkpoint before the last is kept beside it: a last one
+that is damaged, which its checksums tell, costs the steps between the two and not the training.
 """
 
 import json
+import pickle
+import shutil
+import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +19,8 @@ from torch import nn
 from maskspace.files import appearing, write_whole
 
 CHECKPOINT, BEST, HISTORY, PICTURES = "checkpoint.pt", "best.pt", "history.jsonl", "pictures"
+#: The checkpoint before the last.
+BEFORE = "checkpoint.before.pt"
 VERDICTS = "verdicts.jsonl"
 
 
@@ -59,7 +66,7 @@ class Progress:
 
     def restore(self, state: Mapping[str, Stateful]) -> int:
         """Load the last state, if there is one, and return the number of steps it had done."""
-        stored = self._read(CHECKPOINT)
+        stored = self._read_checkpoint()
         if stored is None:
             return 0
         self._refuse_other(stored.get("sequence", {}))
@@ -86,7 +93,7 @@ class Progress:
         They are the best ones if the run may stop early, else the last ones; averaged if it
         averages. ValueError if the run has saved none.
         """
-        stored = self._read(BEST) or self._read(CHECKPOINT)
+        stored = self._read(BEST) or self._read_checkpoint()
         if stored is None:
             path = self.folder / CHECKPOINT
             raise ValueError(f"{path}: missing; the training has not come to its first validation")
@@ -128,11 +135,41 @@ class Progress:
             file.write(json.dumps(row) + "\n")
 
     def _write(self, name: str, content: Mapping[str, object]) -> None:
-        with appearing(self.folder / name) as partial:
-            torch.save(content, partial)
+        path = self.folder / name
+        with appearing(path) as partial:
+            try:
+                torch.save(content, partial)
+            except RuntimeError as error:  # what torch makes of a full disk
+                free = shutil.disk_usage(self.folder).free / 2**20
+                raise ValueError(
+                    f"{path}: cannot be written, {free:.0f} MB are free on its disk ({error}); "
+                    "make room and run again: what was written before is kept"
+                ) from None
+            if name == CHECKPOINT and path.exists():
+                path.replace(self.folder / BEFORE)
+
+    def _read_checkpoint(self) -> dict | None:
+        """Return the last checkpoint, or the one before it where the last is damaged or missing."""
+        try:
+            stored = self._read(CHECKPOINT)
+        except ValueError as error:
+            stored = self._read(BEFORE)
+            if stored is None:
+                raise
+            sys.stderr.write(f"{error}; goes on from step {stored['step']} before it\n")
+            return stored
+        return self._read(BEFORE) if stored is None else stored
 
     def _read(self, name: str) -> dict | None:
+        """Return what a file holds, None without one; ValueError for one that is damaged."""
         path = self.folder / name
         if not path.exists():
             return None
-        return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            with zipfile.ZipFile(path) as parts:
+                broken = parts.testzip()  # torch itself passes over checksums
+            if broken is None:
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except (zipfile.BadZipFile, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            broken = str(error).splitlines()[0]
+        raise ValueError(f"{path}: damaged ({broken})")
