@@ -1,6 +1,7 @@
 import io
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -468,3 +469,10 @@ def test_a_clicker_that_has_seen_an_image_goes_to_another_process():
     mask = clicker.click(image, [(25, 20, True)])
     again = pickle.loads(pickle.dumps(clicker))
     assert (again.click(image, [(25, 20, True)]) == mask).all()
+
+
+def test_a_model_with_other_options_does_not_answer_from_the_tree_of_the_first(student, scene):
+    """What is remembered of the last image is a model's own."""
+    first = student.hierarchy(scene[0])
+    other = replace(student, regions=16)
+    assert other.hierarchy(scene[0]).max_regions != first.max_regions

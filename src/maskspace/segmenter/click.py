@@ -41,7 +41,7 @@ class ClickSegmenter(Segmenter):
     ranking: str = field(init=False)
     answers: frozenset[Answer] = field(init=False)
     working_side: int | None = field(init=False)
-    _last: LastImage[ImageEditor] = field(default_factory=LastImage, compare=False)
+    _last: LastImage[ImageEditor] = field(init=False, default_factory=LastImage, compare=False)
 
     def __post_init__(self) -> None:
         """Declare what the network can answer, and how."""

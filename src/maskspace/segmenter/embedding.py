@@ -60,7 +60,7 @@ class EmbeddingSegmenter(Segmenter):
     categories: tuple[Category, ...] = ()
     tiles: Tiles | None = None
     answers: frozenset[Answer] = field(init=False)
-    _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
+    _last: LastImage[MergeTree] = field(init=False, default_factory=LastImage, compare=False)
 
     def __post_init__(self) -> None:
         """Declare what the network can answer: without a level there is nothing but proposals."""

@@ -32,7 +32,7 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
         >>> load("felzenszwalb@scale=200").name
         'felzenszwalb@scale=200'
         >>> sorted(load("lab").answers)[:3]
-        ['click', 'hierarchy', 'partition']
+        ['click', 'graph', 'hierarchy']
     """
     if name.startswith(PREFIX):
         return results_model(name)

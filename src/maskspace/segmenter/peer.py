@@ -35,7 +35,7 @@ class PeerSegmenter(Segmenter):
     peer: Peer
     ranking: str = field(init=False)
     answers: frozenset[Answer] = field(init=False)
-    _last: LastImage[ClickAnswer] = field(default_factory=LastImage, compare=False)
+    _last: LastImage[ClickAnswer] = field(init=False, default_factory=LastImage, compare=False)
 
     def __post_init__(self) -> None:
         """Declare what the method can answer."""

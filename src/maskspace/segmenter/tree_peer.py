@@ -39,7 +39,7 @@ class TreePeerSegmenter(Segmenter):
     answers: frozenset[Answer] = frozenset(
         {"hierarchy", "graph", "partition", "scales", "propose", "click", "session"}
     )
-    _last: LastImage[MergeTree] = field(default_factory=LastImage, compare=False)
+    _last: LastImage[MergeTree] = field(init=False, default_factory=LastImage, compare=False)
 
     def __post_init__(self) -> None:
         """Take the ranking from the peer."""

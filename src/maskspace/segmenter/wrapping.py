@@ -25,7 +25,7 @@ def wrap(module: nn.Module, *, name: str) -> Segmenter:
     Example:
         >>> from maskspace.models.unet import build_unet
         >>> sorted(wrap(build_unet(width=4, depth=2), name="mine").answers)
-        ['click', 'embed', 'hierarchy', 'partition', 'propose', 'session']
+        ['click', 'embed', 'graph', 'hierarchy', 'partition', 'propose', 'session']
     """
     if "click" in network_answers(module):
         return ClickSegmenter(name, cast("ClickModel", module))
