@@ -207,6 +207,8 @@ def run(options: argparse.Namespace) -> int:
     jobs = left_to_do(found, options) if options.resume else found
     if len(jobs) < len(found):
         note(f"{len(found) - len(jobs)} of {len(found)} images are done already")
+    if not jobs:
+        return 0
     from maskspace.segmenter.embedding import finds_instances, in_tiles
     from maskspace.segmenter.loading import load
 
