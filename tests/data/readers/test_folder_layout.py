@@ -8,7 +8,7 @@ from PIL import Image
 
 from maskspace.data.dense import dense
 from maskspace.data.readers.folder import read_folder
-from maskspace.data.readers.folder_layout import ENDINGS
+from maskspace.data.readers.folder_layout import ENDINGS, IMAGE_ENDINGS
 
 MASK = np.zeros((12, 16), np.uint8)
 MASK[2:9, 3:11] = 255
@@ -31,6 +31,9 @@ LAYOUTS = {
     "flat": ("a.jpg", "a_mask.png"),
     "spaces, commas, percents": ("images/a b,c%20#?.jpg", "masks/a b,c%20#?.png"),
     **{f"ending {one}": ("images/a.jpg", f"masks/a{one}.png") for one in ENDINGS},
+    **{f"{one} of images": (f"images/a{one}.png", "masks/a_mask.png") for one in IMAGE_ENDINGS},
+    "drive": ("images/21_training.tif", "masks/21_manual1.gif"),
+    "cityscapes": ("images/x/a_leftImg8bit.png", "masks/x/a_gtFine_labelIds.png"),
 }
 
 
@@ -72,6 +75,9 @@ def test_every_guess_can_be_overridden(tmp_path: Path) -> None:
     [
         (("images/a.jpg", "images/a.png", "masks/a.png"), "a.jpg is of the same name"),
         (("images/a.jpg", "masks/a.png", "masks/a.gif"), "is of the same name"),
+        (("images/a_test.png", "masks/a_mask.png", "masks/a_test_mask.png"), "of the same name"),
+        (("images/a_test.png", "images/a_training.png", "masks/a_mask.png"), "no labels"),
+        (("images/a.png", "images/a_test.png", "masks/a_mask.png"), "no labels"),
         (("images/a.jpg", "masks/a.png", "masks/b.png"), "labels without an image b"),
         (("images/a.jpg", "images/b.jpg", "masks/a_mask.png"), "b.jpg: no labels with the ending"),
         (("val/images/a.jpg", "valid/images/b.jpg", "val/masks/a.png"), "of the same split"),

@@ -2,6 +2,7 @@
 
     images/**/X.jpg    labels/**/X.png, masks/**/X.png, masks/**/X/*.png, masks/X.jpg/*.png
     images/X.jpg       masks/X_mask.png, X_segmentation.png, …: one ending for all
+    images/X_image.jpg masks/X_mask.png: an ending in each, the image's one of IMAGE_ENDINGS
     X.jpg              X_mask.png beside it
 
 Each layout may also be there once for each split, in a folder of the split's name. Names are
@@ -28,8 +29,16 @@ LABEL_FOLDERS = ("labels", "label", "labelmaps", "segmentationobject")
 MASK_FOLDERS = ("masks", "mask")
 
 #: What mask files have beyond the name of their image; with one of MASK_ENDINGS they are binary.
-MASK_ENDINGS = ("_mask", "_masks", "-mask", ".mask", "_matte", "_segmentation", "_seg")
-ENDINGS = (*MASK_ENDINGS, "_label", "_labels", "_gt", "_instance", "_instances", "_L")
+MASK_ENDINGS = (
+    "_mask", "_masks", "-mask", ".mask", "_matte", "_segmentation", "_seg", "_manual1", ".ah",
+)  # fmt: skip
+ENDINGS = (
+    *MASK_ENDINGS, "_label", "_labels", "_gt", "_instance", "_instances", "_L",
+    "_gtFine_labelIds", "_gtFine_instanceIds",
+)  # fmt: skip
+
+#: What an image's name may have instead of its mask file's ending (DRIVE, Cityscapes, DeepGlobe).
+IMAGE_ENDINGS = ("_training", "_test", "_leftImg8bit", "_image", "_sat")
 
 SPLITS = ("train", "val", "test")
 
@@ -158,6 +167,11 @@ def find_pairs(root: AnyPath, names: Names, *, split: str | None) -> Found:
         sentences += [f"masks end with {one}" for one in dict.fromkeys(endings) if one]
         is_binary = folder_names[1].rpartition("/")[2].lower() in MASK_FOLDERS
     kind = names.kind or ("masks" if is_binary else "labels")
+    sentences += [
+        f"images may end with {one} in place of it"
+        for one in IMAGE_ENDINGS
+        if any(endings) and any(place.endswith(one) for part in parts for place in part.images)
+    ]
     sentences.append(f"read as {'binary masks' if kind == 'masks' else 'label maps'}")
     sentences += [
         f"splits by the folders' names: {', '.join(f.name for s, f in folders if s)}"
@@ -294,8 +308,10 @@ def _owner(path: AnyPath, part: _Part, ending: str) -> tuple[str, bool] | None:
     """Return the place of a mask file's image, and if it is one of several; None without image."""
     stem = _without_suffix(_place(path, part.folder))
     if ending:
-        image_place = stem.removesuffix(ending)
-        return (image_place, False) if image_place != stem and image_place in part.images else None
+        if not stem.endswith(ending):
+            return None
+        places = (stem.removesuffix(ending) + image_ending for image_ending in ("", *IMAGE_ENDINGS))
+        return next(((place, False) for place in places if place in part.images), None)
     if stem in part.images:
         return stem, False
     without_two_suffixes = _without_suffix(stem)  # X.jpg.png
