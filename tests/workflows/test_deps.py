@@ -194,7 +194,7 @@ def test_a_room_that_no_option_uses_makes_nothing_stale(copy, before, room):
         "download": set(),
         "peers": {
             "felzenszwalb", "otsu_watershed", "finding", "kinds", "rankings", "shrunk",
-            "tree_answers",
+            "tree_answers", "lab", "linked_tree",
         },
         "serving": {"config", "environment", "gate", "pyfunc", "registered", "requirements"},
     }[room]  # fmt: skip
