@@ -59,7 +59,7 @@ def line(size_hw: tuple[int, int]) -> list[str]:
     """Return the cells of one size."""
     is_large = size_hw[0] * size_hw[1] > LARGE
     repeats = 1 if is_large else 5
-    image = resize(coffee(), size_hw, anti_aliasing=True).astype(np.float32)
+    image = np.asarray(resize(coffee(), size_hw, anti_aliasing=True), np.float32)
     colours = np.ascontiguousarray(rgb2lab(image).transpose(2, 0, 1), np.float32) / 100
     slopes = (ndimage.gaussian_gradient_magnitude(channel, 2.0) for channel in colours)
     boundary = np.minimum(8 * sum(slopes), 1).astype(np.float32)

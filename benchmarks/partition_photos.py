@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import maskspace
-from maskspace.data import READERS
+from maskspace.data.readers.bsds500 import read_bsds500
 from maskspace.evaluation.truth import Truth, read_truth
 from maskspace.files import write_whole
 from maskspace.loaded import Segmenter
@@ -65,7 +65,7 @@ def main() -> None:
     models = dict(rows(options))
     scores: dict[str, list[RegionScores]] = {name: [] for name in models}
     best: dict[str, list[np.ndarray]] = {name: [] for name in models}
-    samples = READERS["bsds500"](options.root, split=options.split, seed=0, limit=options.limit)
+    samples = read_bsds500(options.root, split=options.split, seed=0, limit=options.limit)
     for number, sample in enumerate(samples, start=1):
         begin = time.perf_counter()
         truth = read_truth(sample, min_area=MIN_AREA)
