@@ -47,6 +47,8 @@ more of the best IoU among so many first proposals. Scales of a tree are its par
 {regions} regions; the students and gPb-OWT-UCM are cut at heights that mean the same in
 every photo, Felzenszwalb has scales of its own. The two rows of the student's boundary map
 differ in the linkage alone; theirs is the mean boundary along the border, without its orientation.
+Both are cut into numbers of regions, of which small ones that are left over take some; OWT-UCM is
+usually cut at thresholds.
 
 """
 COLUMNS = ["row", "covering ODS", "OIS", "best", "PRI ODS", "OIS", "VI ODS", "OIS"]
@@ -137,7 +139,9 @@ def page(
         lines.append([name, *(f"{value:.3f}" for value in numbers)])
     number = len(next(iter(scores.values())))
     ucm = " --ucm UCM2_FOLDER" if options.ucm else ""
-    command = f"python -m benchmarks.partition_photos --root BSDS500{ucm} --out docs/partitions.md"
+    command = (
+        f"python -m benchmarks.partition_photos --root BSDS500 --limit {number}{ucm} --out FILE"
+    )
     head = HEAD.format(
         number=f"The first {number}",
         split=options.split,
