@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Give a parser its options."""
+    """Give a parser its options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add(parser)
+        >>> parser.parse_args("bsds500 --out data --limit 3".split()).limit
+        3
+    """
     command.description = (
         "Download a dataset from where it is published, after showing its licence. A run that was "
         "broken off goes on where it was; nothing that is not whole and checked has its final "

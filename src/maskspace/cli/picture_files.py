@@ -26,6 +26,14 @@ class Drawn:
     """What pictures are drawn of: what was found, shown as one label map, and by which model.
 
     `regions` is the number of regions that was asked for, None for proposals.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.cli.segment_files import Segmented
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> Drawn(one=one, labels=labels, model=None, regions=2).labels.max().item()
+        2
     """
 
     one: "Segmented"
@@ -106,7 +114,17 @@ def picture_names(text: str) -> tuple[str, ...]:
 def pictures_of(
     one: "Segmented", names: tuple[str, ...], model: "Segmenter", regions: int | None
 ) -> dict[Path, bytes]:
-    """Return the files of the pictures with these names."""
+    """Return the files of the pictures with these names.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace.cli.segment_files import Segmented
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> files = pictures_of(one, ("boundaries", "mosaic"), model=None, regions=2)
+        >>> [path.name for path in files]
+        ['a.boundaries.png', 'a.mosaic.png']
+    """
     from maskspace.cli.segment_files import shown_labels
 
     if not names:
@@ -132,6 +150,15 @@ def level_lines(image: "np.ndarray", clicks: "Sequence[Click]", model: "Segmente
 
     Of a tree a pixel's level is 1 less the height at which it joins the click's region. Of several
     positive clicks the highest level counts; negative ones are marked and have no lines.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskspace import load
+        >>> from maskspace.types import Click
+        >>> halves = np.zeros((16, 16, 3), np.uint8)
+        >>> halves[:, 8:] = 200  # two flat halves
+        >>> level_lines(halves, [Click(x=2, y=2)], load("lab"))[1:4]
+        b'PNG'
     """
     import numpy as np
 

@@ -23,6 +23,12 @@ class Outline:
     """A region or a mask: its parts, each an outer ring and its holes, and what is known of it.
 
     A ring is its corners (x, y), in pixels from the upper left corner of the image.
+
+    Example:
+        >>> import numpy as np
+        >>> square = np.array([[0, 0], [2, 0], [2, 2], [0, 2]])
+        >>> Outline(id=1, area=4, parts=[[square]]).name
+        'region'
     """
 
     id: int
@@ -37,6 +43,15 @@ def svg(one: "Segmented") -> bytes:
     """Return an SVG of the image's size, a path of every region, larger ones first.
 
     Paths are filled by the even-odd rule, so that holes are holes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from maskspace.cli.segment_files import Segmented
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> [line for line in svg(one).decode().splitlines() if "<path" in line][0]
+        '<path id="region-1" class="region" fill="#403efa" d="M0,0H2V2H0Z"/>'
     """
     import numpy as np
 
@@ -76,6 +91,16 @@ def geojson(one: "Segmented") -> bytes:
     """Return a GeoJSON of polygons with holes, in map coordinates where they are known.
 
     Neighbours have the same corners along their common border, so that no rounding parts them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from maskspace.cli.segment_files import Segmented
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> features = json.loads(geojson(one))["features"]
+        >>> features[0]["geometry"]["coordinates"]
+        [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]
     """
     import numpy as np
 
@@ -137,7 +162,17 @@ def _closed(ring: "np.ndarray", place: "MapPlace | None") -> list[list[float] | 
 
 
 def outlines_of(one: "Segmented") -> Iterator[Outline]:
-    """Yield the outlines of the regions of a label map by label, of proposals best first."""
+    """Yield the outlines of the regions of a label map by label, of proposals best first.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from maskspace.cli.segment_files import Segmented
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> [(outline.id, outline.area) for outline in outlines_of(one)]
+        [(1, 4), (2, 4)]
+    """
     import numpy as np
 
     from maskspace.masks.rings import trace_rings

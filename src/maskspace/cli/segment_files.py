@@ -44,6 +44,13 @@ class Segmented:
     written; `best_on_top` says which of several masks a label map shows, else the smallest;
     `categories` are those of the model's classes, empty where it has none; `map_place` is where the
     image lies on the map, None where that is not known; `geotiff` is its file, if it is one.
+
+    Example:
+        >>> import numpy as np
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> one.categories, one.best_on_top
+        ((), False)
     """
 
     name: str
@@ -57,7 +64,15 @@ class Segmented:
 
 
 def files_of(one: Segmented, kind: str) -> dict[Path, bytes]:
-    """Return the files of one image, by format."""
+    """Return the files of one image, by format.
+
+    Example:
+        >>> import numpy as np
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> [path.name for path in files_of(one, "png")]
+        ['a.labels.png', 'a.overlay.png']
+    """
     endings = ENDINGS[kind]
     contents = _WRITERS[kind](one)
     return {
@@ -67,7 +82,15 @@ def files_of(one: Segmented, kind: str) -> dict[Path, bytes]:
 
 
 def shown_labels(one: Segmented) -> "np.ndarray":
-    """Return what was found as one label map."""
+    """Return what was found as one label map.
+
+    Example:
+        >>> import numpy as np
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> shown_labels(one).tolist()
+        [[1, 1, 2, 2], [1, 1, 2, 2]]
+    """
     import numpy as np
 
     from maskspace.masks import strings_to_label_map
@@ -100,7 +123,13 @@ def _coco_files(one: Segmented) -> tuple[bytes, ...]:
 
 
 def category_table(categories: "Sequence[Category]") -> list[dict[str, object]]:
-    """Return COCO's categories: the model's, then `region`, for masks of no class."""
+    """Return COCO's categories: the model's, then `region`, for masks of no class.
+
+    Example:
+        >>> from maskspace.types import Category
+        >>> category_table([Category(id=3, name="cat", is_thing=True)])
+        [{'id': 3, 'name': 'cat', 'isthing': 1}, {'id': 4, 'name': 'region'}]
+    """
     table = [{"id": c.id, "name": c.name, "isthing": int(c.is_thing)} for c in categories]
     return [*table, {"id": _region_id(categories), "name": "region"}]
 
@@ -110,13 +139,29 @@ def _region_id(categories: "Sequence[Category]") -> int:
 
 
 def image_entry(one: Segmented, image_id: int) -> dict[str, object]:
-    """Return COCO's entry of an image."""
+    """Return COCO's entry of an image.
+
+    Example:
+        >>> import numpy as np
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> image_entry(one, 7)
+        {'id': 7, 'file_name': 'a.jpg', 'height': 2, 'width': 4}
+    """
     height, width = one.image.shape[:2]
     return {"id": image_id, "file_name": one.name, "height": height, "width": width}
 
 
 def annotations_of(one: Segmented, image_id: int, *, first_id: int | None = None) -> list[dict]:
-    """Return COCO's annotations of an image; ids run from `first_id` if it is given."""
+    """Return COCO's annotations of an image; ids run from `first_id` if it is given.
+
+    Example:
+        >>> import numpy as np
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> one = Segmented(name="a.jpg", place=Path("out/a"), image=image, found=labels)
+        >>> [(mark["id"], mark["bbox"]) for mark in annotations_of(one, 7)]
+        [(1, (0, 0, 2, 2)), (2, (2, 0, 2, 2))]
+    """
     import numpy as np
 
     from maskspace.data.annotations import annotate, annotate_proposals
@@ -185,7 +230,15 @@ _WRITERS: dict[str, Callable[[Segmented], tuple[bytes, ...]]] = {
 
 
 class OneDocument:
-    """COCO's JSON of many images, written as they come; what is in memory is one image's."""
+    """COCO's JSON of many images, written as they come; what is in memory is one image's.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp(), "all.json")
+        >>> with path.open("wb") as file, tempfile.TemporaryFile() as spool:
+        ...     OneDocument(file, spool).close()
+        >>> sorted(json.loads(path.read_text()))
+        ['annotations', 'categories', 'images', 'info']
+    """
 
     def __init__(
         self, file: IO[bytes], spool: IO[bytes], categories: "Sequence[Category]" = ()
@@ -215,7 +268,18 @@ class OneDocument:
 
 @contextmanager
 def one_document(path: Path, categories: "Sequence[Category]" = ()) -> Iterator[OneDocument]:
-    """Give a document to add images to; it appears at `path`, complete, when the block ends."""
+    """Give a document to add images to; it appears at `path`, complete, when the block ends.
+
+    Example:
+        >>> import numpy as np
+        >>> path = Path(tempfile.mkdtemp(), "all.json")
+        >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[1, 1, 2, 2]] * 2, np.int32)
+        >>> with one_document(path) as document:
+        ...     for name in ("a", "b"):
+        ...         document.add(Segmented(name=name, place=Path(name), image=image, found=labels))
+        >>> [mark["image_id"] for mark in json.loads(path.read_text())["annotations"]]
+        [1, 1, 2, 2]
+    """
     with appearing(path) as partial, partial.open("wb") as file, tempfile.TemporaryFile() as spool:
         document = OneDocument(file, spool, categories)
         yield document

@@ -186,7 +186,13 @@ def training_data(text: str) -> DatasetArgument:
 
 
 def datasets_of(options: argparse.Namespace) -> "dict[str, Dataset]":
-    """Return the datasets by names that can be folders: the kind, with its number if repeated."""
+    """Return the datasets by names that can be folders: the kind, with its number if repeated.
+
+    Example:
+        >>> given = [training_data("rectangles:x"), training_data("rectangles:y")]
+        >>> list(datasets_of(argparse.Namespace(data=given, limit=None)))
+        ['rectangles', 'rectangles-2']
+    """
     from maskspace.training.finetune import Dataset
 
     found: dict[str, Dataset] = {}
@@ -226,7 +232,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def keep_inputs(options: argparse.Namespace, *, model: str) -> None:
-    """Raise ValueError where DIR is an input, or a Ray is named that does not answer."""
+    """Raise ValueError where DIR is an input, or a Ray is named that does not answer.
+
+    Example:
+        >>> given = argparse.Namespace(data=[training_data("rectangles:x")], out=Path("x"))
+        >>> keep_inputs(given, model="fresh")
+        Traceback (most recent call last):
+            ...
+        ValueError: x: would replace the input x; give another --out
+    """
     from maskspace import parallel
 
     given = [model, *(one.path for one in options.data)]
@@ -235,7 +249,12 @@ def keep_inputs(options: argparse.Namespace, *, model: str) -> None:
 
 
 def workers_of(number: int | None) -> "Workers":
-    """Return the processes that train: with a GPU where there is one."""
+    """Return the processes that train: with a GPU where there is one.
+
+    Example:
+        >>> workers_of(None).number, workers_of(2).number
+        (1, 2)
+    """
     import torch
 
     from maskspace.training.config import Workers
@@ -249,7 +268,13 @@ def workers_of(number: int | None) -> "Workers":
 
 
 def train(asked: "OwnTraining", options: argparse.Namespace) -> int:
-    """Train, print the folder and return the exit status."""
+    """Train, print the folder and return the exit status.
+
+    Example:
+        >>> from maskspace.cli import main
+        >>> main("train --objective boundary --data shards:nowhere --out out".split())
+        2
+    """
     from contextlib import nullcontext
 
     from maskspace import parallel
