@@ -2,17 +2,13 @@
 
 import json
 import shutil
-import socket
-import subprocess
-import sys
 import threading
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from maskspace import servers, tracking
 from maskspace import spool as spooled
+from maskspace import tracking
 from maskspace.training import live
 from maskspace.training.checkpoint import PICTURES, Progress
 
@@ -172,45 +168,10 @@ def test_an_evaluation_waits_for_whoever_sends(store, work):
     assert run.data.metrics == {"student.ar_at_1": 0.5} and run.info.status == "FINISHED"
 
 
-@pytest.mark.fault
-@pytest.mark.slow
-def test_a_server_that_is_stopped_and_started_has_every_row(store, work, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-    command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{store}"]
-    command += ["--artifacts-destination", str(store.parent / "served")]
-    start = partial(subprocess.Popen, command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    server = start()
-    try:
-        _until(lambda: _answers(port))
-        spool = begun(work)
-        with live.recorded({spool: work}, look_s=0.1):
-            _until(lambda: spool.pending == 0)
-            server.terminate()
-            server.wait()
-            Progress(work).append(ROWS[1])
-            _until(lambda: spool.pending > 0)
-            server = start()
-            _until(lambda: _answers(port))
-        (run,) = runs()
-        assert losses(run.info.run_id) == [(2, 0.5), (4, 0.25)]
-        assert run.info.status == "FINISHED" and spool.pending == 0
-    finally:
-        server.terminate()
-        server.wait()
-
-
 def _until(holds) -> None:
     waiting = threading.Event()
-    while not holds():
+    for _ in range(6000):  # a minute: a test that would wait for ever fails instead
+        if holds():
+            return
         waiting.wait(0.01)
-
-
-def _answers(port: int) -> bool:
-    try:
-        servers.require_http(f"http://127.0.0.1:{port}/health", name="server")
-    except ValueError:
-        return False
-    return True
+    raise AssertionError("what was waited for did not come")
